@@ -1,0 +1,44 @@
+// Calls a store's verbs from another program: through the store's daemon when one runs, in this
+// process otherwise.
+//
+//   auto client = velafs::Client::Connect("/var/lib/velafs");
+//   auto branch = (*client)->Call("clone", {{"source", "main"}, {"name", "pr-42"}});
+//
+// Verbs, their arguments and results are those of the HTTP API: velafs/api/API.md.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+
+namespace velafs {
+
+// One progress event of a long verb, e.g. {"bytes_done":1,"bytes_total":9}. Returning false asks
+// the verb to stop; it then fails and leaves nothing behind.
+using ProgressFn = std::function<bool(const nlohmann::json& event)>;
+
+// One thread at a time.
+class Client {
+ public:
+  // Fails with NotFound when `store_directory` holds no store; Locked, naming the holder's pid,
+  // when another process has it and does not serve it; Unreachable when its daemon does not answer.
+  // Waits up to three seconds for another command to finish.
+  static Result<std::unique_ptr<Client>> Connect(const std::string& store_directory);
+  virtual ~Client() = default;
+
+  // Runs a verb to its end; returns its JSON result. A failure has the verb's own code, message,
+  // hint.
+  virtual Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments,
+                                      const ProgressFn& progress = nullptr) = 0;
+  // True when a daemon serves the store (which is when it may be mounted).
+  virtual bool is_remote() const = 0;
+};
+
+// `--store`'s value if not empty, else $VELAFS_STORE, else /var/lib/velafs for root and
+// ${XDG_DATA_HOME:-~/.local/share}/velafs for others. Absolute.
+std::string StoreDirectory(const std::string& option);
+
+}  // namespace velafs

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# How often the kernel must ask the daemon, counted by its own tracepoint fuse:fuse_request_send.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+begin "$@"
+
+tracing=/sys/kernel/tracing
+mountpoint -q "$tracing" || mount -t tracefs tracefs "$tracing" 2>/dev/null || true
+if [[ ! -e $tracing/events/fuse/fuse_request_send ]]; then
+  skip "requests to the daemon" "this kernel has no tracepoint fuse:fuse_request_send to read"
+  exit "$skip_status"
+fi
+
+# A trace of our own; whoever else traces is not disturbed. The sandbox's janitor removes it if we cannot.
+trace=$tracing/instances/${VELAFS_SANDBOX##*/}
+mkdir "$trace"
+# shellcheck disable=SC2317
+remove_trace() {
+  echo 0 >"$trace/events/fuse/fuse_request_send/enable"
+  rmdir "$trace"
+}
+at_end=remove_trace
+echo 65536 >"$trace/buffer_size_kb"
+
+make_store 5
+velafs -q clone main one
+velapg start one >/dev/null
+device=$(mountpoint --fs-devno "$mount_dir")
+echo "connection == ${device#*:}" >"$trace/events/fuse/fuse_request_send/filter"
+
+# trace_requests COMMAND...: leaves the requests made meanwhile in the file `requests`, one name a line.
+trace_requests() {
+  echo >"$trace/trace"
+  echo 1 >"$trace/events/fuse/fuse_request_send/enable"
+  "$@"
+  echo 0 >"$trace/events/fuse/fuse_request_send/enable"
+  sed -n 's/.* opcode [0-9]* (FUSE_\([A-Z0-9_]*\)).*/\1/p' "$trace/trace" >"$VELAFS_SANDBOX/requests"
+  ! grep -qv '^overrun: 0$' < <(grep -h '^overrun' "$trace"/per_cpu/*/stats) || fail "the trace has lost requests"
+  sort "$VELAFS_SANDBOX/requests" | uniq -c
+}
+
+requests() { # requests [NAME]
+  grep -cx "${1:-.*}" "$VELAFS_SANDBOX/requests" || true
+}
+
+pgbench_to_log() {
+  on one pgbench --no-vacuum "$@" >"$VELAFS_SANDBOX/pgbench.log" 2>&1
+}
+
+transactions() {
+  sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$VELAFS_SANDBOX/pgbench.log"
+}
+
+per_transaction() { # per_transaction [NAME]
+  awk -v requests="$(requests "$@")" -v transactions="$(transactions)" \
+    'BEGIN { printf "%.4f\n", requests / transactions }'
+}
+
+counter_counts() {
+  trace_requests touch "$mount_dir/one/new"
+  at_least "$(requests)" 1 "requests to make a file"
+  rm "$mount_dir/one/new"
+}
+check "making a file is seen by the counter" counter_counts
+
+# Everything is in the kernel's caches once it was read once, and PostgreSQL has set its hint bits.
+warm_up() {
+  sql one 'vacuum (freeze, analyze)'
+  sql one checkpoint
+  find "$mount_dir/one/base" -type f -exec cat {} + >/dev/null
+  pgbench_to_log --select-only --client 2 --time 3
+}
+warm_up
+
+read_only() {
+  trace_requests pgbench_to_log --select-only --client 2 --time 5
+  at_least "$(transactions)" 1000 "number of transactions"
+  at_most "$(per_transaction)" 0.01 "requests per transaction"
+}
+check "a warm read-only transaction asks nothing" read_only
+
+commits() {
+  trace_requests pgbench_to_log --skip-some-updates --client 1 --time 5
+  at_least "$(per_transaction WRITE)" 0.8 "WRITE per transaction"
+  at_most "$(per_transaction WRITE)" 1.6 "WRITE per transaction"
+  at_least "$(per_transaction FSYNC)" 0.8 "FSYNC per transaction"
+  at_most "$(per_transaction FSYNC)" 1.6 "FSYNC per transaction"
+  at_most "$(per_transaction)" 3 "requests per transaction"
+}
+# The first run takes the cost of full-page images after the checkpoint, which is not the commit's.
+pgbench_to_log --skip-some-updates --client 1 --time 5
+check "a commit is about one WRITE and one FSYNC" commits
+
+# Of a branch without a server, which would write meanwhile.
+opened() {
+  local file
+  for file in "$mount_dir"/main/base/*/*; do cat "$file"; done >/dev/null
+}
+# Twice before it counts: the kernel asks once for the times of what it has just read.
+opened_again() {
+  opened
+  opened
+  trace_requests opened
+  equal "$(requests)" 0 "number of requests"
+}
+check "opening and reading known files asks nothing" opened_again
+
+connected() {
+  local _
+  for _ in {1..20}; do sql one 'select count(*) from pg_class' >/dev/null; done
+}
+connected_again() {
+  connected
+  trace_requests connected
+  at_most "$(requests)" 20 "requests of 20 connections"
+}
+check "a new connection asks next to nothing" connected_again
+
+velapg stop one >/dev/null

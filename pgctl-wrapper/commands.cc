@@ -1,0 +1,242 @@
+#include "pgctl-wrapper/commands.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <map>
+#include <optional>
+
+#include "pgctl-wrapper/pg_version.h"
+#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/run.h"
+#include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/server.h"
+#include "pgctl-wrapper/server_programs.h"
+#include "velafs/base/units.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kStoppedStatus = 3;  // of `velapg status`, as of pg_ctl's
+
+std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
+
+Result<std::optional<RunningServer>> FindServerOf(const Target& target) {
+  const ActingAs acting(target.owner);
+  return FindServer(target.branch.data_dir);
+}
+
+Status StopServerOf(const Target& target, const RunningServer& server, const Arguments& arguments) {
+  const ActingAs acting(target.owner);
+  return StopServer(server, arguments.stop_mode, arguments.start.timeout);
+}
+
+struct RunningTarget {
+  Target target;
+  RunningServer server;
+};
+
+// The target with its server, which must run.
+Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) {
+  VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
+  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
+  if (server) return RunningTarget{std::move(target), *std::move(server)};
+  return Failed("no server runs on branch " + Quoted(arguments.branch),
+                "start one with velapg start " + arguments.branch);
+}
+
+Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments) {
+  const PostmasterFile& file = running.server.file;
+  return pgctl::ConnectionTo(file.socket_dir, file.port, running.target.owner, arguments);
+}
+
+std::string StartedText(const std::string& branch, const StartedServer& server,
+                        const std::string& url) {
+  return "server of branch " + Quoted(branch) + " runs: pid " + std::to_string(server.pid) +
+         ", port " + std::to_string(server.port) + "\n" + url + "\n" +
+         std::to_string(server.neutralised.size()) +
+         " settings overridden; with --json, start says which and why\n";
+}
+
+Status StartTarget(Session& session, const Target& target, const Arguments& arguments,
+                   const Output& output) {
+  VELAFS_ASSIGN(const StartedServer server,
+                StartServer(session, target.branch, target.owner, arguments.start));
+  for (const std::string& warning : server.warnings) output.Warn(warning);
+  const std::string url =
+      Url(pgctl::ConnectionTo(server.socket_dir, server.port, target.owner, arguments));
+  output.Confirm({{"branch", target.branch.name},
+                  {"pid", server.pid},
+                  {"port", server.port},
+                  {"socket_dir", server.socket_dir},
+                  {"url", url},
+                  {"data_dir", target.branch.data_dir},
+                  {"neutralised", OverridesToJson(server.neutralised)}},
+                 StartedText(target.branch.name, server, url));
+  return {};
+}
+
+Result<int> Start(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
+  VELAFS_TRY(StartTarget(session, target, arguments, output));
+  return 0;
+}
+
+void SayNotRunning(const std::string& branch, const Output& output) {
+  output.Confirm({{"branch", branch}, {"stopped", false}},
+                 "no server runs on branch " + Quoted(branch) + "\n");
+}
+
+Result<int> Stop(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
+  if (branch.data_dir.empty()) {  // no mount, no server
+    SayNotRunning(branch.name, output);
+    return 0;
+  }
+  VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
+  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServerOf(target));
+  if (!server) {
+    SayNotRunning(branch.name, output);
+    return 0;
+  }
+  VELAFS_TRY(StopServerOf(target, *server, arguments));
+  output.Confirm({{"branch", branch.name}, {"stopped", true}, {"pid", server->file.pid}},
+                 "server of branch " + Quoted(branch.name) + " stopped\n");
+  return 0;
+}
+
+Result<int> Restart(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
+  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServerOf(target));
+  if (server) VELAFS_TRY(StopServerOf(target, *server, arguments));
+  VELAFS_TRY(StartTarget(session, target, arguments, output));
+  return 0;
+}
+
+Result<int> SayStopped(const std::string& branch, const Output& output) {
+  output.Print({{"branch", branch}, {"state", "stopped"}}, "branch " + branch + ": stopped\n");
+  return kStoppedStatus;
+}
+
+Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
+  if (branch.data_dir.empty()) return SayStopped(branch.name, output);
+  VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
+  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
+  if (!server) return SayStopped(branch.name, output);
+
+  const PostmasterFile file = server->file;
+  const std::string state = file.IsUp()           ? "running"
+                            : file.status.empty() ? "starting"
+                                                  : file.status;
+  const std::chrono::seconds uptime(std::time(nullptr) - file.started_at);
+  const Connection connection =
+      ConnectionTo(RunningTarget{std::move(target), *std::move(server)}, arguments);
+  output.Print({{"branch", branch.name},
+                {"state", state},
+                {"pid", file.pid},
+                {"port", file.port},
+                {"socket_dir", file.socket_dir},
+                {"url", Url(connection)},
+                {"data_dir", branch.data_dir},
+                {"started_at", FormatTime(file.started_at * 1'000'000'000)},
+                {"uptime_seconds", uptime.count()}},
+               "branch " + branch.name + ": " + state + ", pid " + std::to_string(file.pid) +
+                   ", port " + std::to_string(file.port) + ", up " + FormatDuration(uptime) + "\n");
+  return 0;
+}
+
+Result<int> ShowUrl(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
+  const std::string url = Url(ConnectionTo(running, arguments));
+  output.Print({{"url", url}}, url + "\n");
+  return 0;
+}
+
+Result<int> ShowEnvironment(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
+  const Connection connection = ConnectionTo(running, arguments);
+  json document = json::object();
+  for (const auto& [name, value] : ConnectionVariables(connection)) document[name] = value;
+  output.Print(document, ShellExports(connection));
+  return 0;
+}
+
+// The psql beside the server's program when there is one, else PATH's.
+std::string PsqlFor(const Target& target, const std::string& pgbin) {
+  const Result<int> version = ReadPgVersion(target.branch.data_dir);
+  if (!version.ok()) return "psql";
+  const auto programs = FindServerPrograms(*version, pgbin, target.branch.name);
+  if (!programs.ok()) return "psql";
+  const std::string psql = programs->Path("psql");
+  return access(psql.c_str(), X_OK) == 0 ? psql : "psql";
+}
+
+Result<int> Psql(const Arguments& arguments, const Output&) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
+  const Owner& owner = running.target.owner;
+  Command psql;
+  psql.argv = {PsqlFor(running.target, arguments.start.pgbin)};
+  psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
+  psql.environment = WithConnection(EnvironmentOf(owner), ConnectionTo(running, arguments));
+  VELAFS_TRY(BecomeForGood(owner));
+  return Execute(psql);
+}
+
+Result<int> ShowLog(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
+  const std::string log = FindRunDir(session.store(), branch.id).Log();
+  if (access(log.c_str(), R_OK) != 0) {
+    if (errno != ENOENT) return SystemError(errno, "cannot read \"" + log + "\"");
+    return NotFound("branch " + Quoted(branch.name) + " has no server log",
+                    "no server was started on it yet");
+  }
+  Command tail;
+  tail.argv = {"tail", "-n", std::to_string(arguments.log_lines)};
+  if (arguments.follow_log) tail.argv.push_back("-F");
+  tail.argv.push_back(log);
+  if (!output.as_json()) return Execute(tail);
+  if (arguments.follow_log) return UsageError("--follow and --json do not go together");
+  VELAFS_ASSIGN(const Captured captured, Capture(std::move(tail)));
+  output.Print({{"branch", branch.name}, {"path", log}, {"text", captured.out}}, "");
+  return captured.exit_status;
+}
+
+}  // namespace
+
+Result<Target> OpenTarget(Session& session, const std::string& branch) {
+  Target target;
+  VELAFS_ASSIGN(target.branch, session.FindMounted(branch));
+  VELAFS_ASSIGN(target.owner, OwnerOfData(target.branch.data_dir));
+  VELAFS_TRY(CheckMayActAs(target.owner, branch));
+  return target;
+}
+
+Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,
+                        const Arguments& arguments) {
+  return {socket_dir, port, arguments.user.empty() ? owner.name : arguments.user, arguments.dbname};
+}
+
+Result<int> RunCommand(const Arguments& arguments, const Output& output) {
+  using Function = Result<int> (*)(const Arguments&, const Output&);
+  static const std::map<std::string, Function> kCommands = {
+      {"start", Start},         {"stop", Stop},    {"restart", Restart},
+      {"status", ShowStatus},   {"psql", Psql},    {"url", ShowUrl},
+      {"env", ShowEnvironment}, {"logs", ShowLog}, {"run", RunOnClone},
+  };
+  return kCommands.at(arguments.command)(arguments, output);
+}
+
+}  // namespace velafs::pgctl

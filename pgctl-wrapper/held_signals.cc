@@ -1,0 +1,53 @@
+#include "pgctl-wrapper/held_signals.h"
+
+#include <sys/wait.h>
+
+#include "pgctl-wrapper/process.h"
+
+namespace velafs::pgctl {
+namespace {
+
+constexpr int kEnders[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+bool IsIgnored(int signal) {
+  struct sigaction action {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+HeldSignals::HeldSignals() {
+  sigemptyset(&enders_);
+  for (const int signal : kEnders) {
+    if (!IsIgnored(signal)) sigaddset(&enders_, signal);
+  }
+  signal(SIGCHLD, SIG_DFL);  // a caller that ignores it would hide how children end
+  sigset_t held = enders_;
+  sigaddset(&held, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &held, nullptr);
+}
+
+int HeldSignals::Pending() const {
+  sigset_t pending;
+  sigpending(&pending);
+  for (const int signal : kEnders) {
+    if (sigismember(&enders_, signal) == 1 && sigismember(&pending, signal) == 1) return signal;
+  }
+  return 0;
+}
+
+int HeldSignals::WaitFor(pid_t command) {
+  sigset_t awaited = enders_;
+  sigaddset(&awaited, SIGCHLD);
+  for (;;) {
+    int status = 0;
+    if (waitpid(command, &status, WNOHANG) == command) return ExitStatusOf(status);
+    siginfo_t info{};
+    const int signal = sigwaitinfo(&awaited, &info);
+    if (signal <= 0 || signal == SIGCHLD) continue;
+    if (info.si_code != SI_KERNEL) kill(command, signal);
+  }
+}
+
+}  // namespace velafs::pgctl

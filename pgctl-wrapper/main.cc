@@ -1,0 +1,29 @@
+// The program velapg: reads its command line, runs the one command it asks for, reports failure.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/arguments.h"
+#include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/output.h"
+#include "pgctl-wrapper/process.h"
+
+int main(int argc, char** argv) {
+  using namespace velafs::pgctl;
+  OpenStandardFds();
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const auto arguments = ParseArguments(words);
+  if (!arguments.ok()) {
+    const auto dashes = std::find(words.begin(), words.end(), "--");
+    const bool json = std::find(words.begin(), dashes, "--json") != dashes;
+    return Output(json, false).Fail(arguments.status());
+  }
+  if (!arguments->help.empty()) {
+    std::fputs(arguments->help.c_str(), stdout);
+    return 0;
+  }
+  const Output output(arguments->json, arguments->quiet);
+  const auto exit_status = RunCommand(*arguments, output);
+  return exit_status.ok() ? *exit_status : output.Fail(exit_status.status());
+}

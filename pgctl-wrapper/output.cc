@@ -1,0 +1,50 @@
+#include "pgctl-wrapper/output.h"
+
+#include <cstdio>
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+void WriteOut(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void WriteJson(const json& document) {
+  WriteOut(document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+void WriteNotice(const std::string& text) { std::fprintf(stderr, "velapg: %s\n", text.c_str()); }
+
+}  // namespace
+
+void Output::Print(const json& document, const std::string& text) const {
+  if (as_json_) {
+    WriteJson(document);
+  } else {
+    WriteOut(text);
+  }
+}
+
+void Output::Confirm(const json& document, const std::string& text) const {
+  if (as_json_ || !quiet_) Print(document, text);
+}
+
+void Output::Warn(const std::string& text) const {
+  if (!quiet_) WriteNotice("warning: " + text);
+}
+
+int Output::Fail(const Status& failure) const {
+  WriteNotice("error: " + failure.message());
+  if (!failure.hint().empty()) WriteNotice("hint: " + failure.hint());
+  if (as_json_) {
+    json error = {{"code", CodeName(failure.code())}, {"message", failure.message()}};
+    if (!failure.hint().empty()) error["hint"] = failure.hint();
+    WriteJson({{"error", std::move(error)}});
+  }
+  return ExitStatus(failure.code());
+}
+
+}  // namespace velafs::pgctl

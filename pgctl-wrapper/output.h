@@ -1,0 +1,32 @@
+// What velapg prints: results on standard output, all else on standard error.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// One thread.
+class Output {
+ public:
+  Output(bool as_json, bool quiet) : as_json_(as_json), quiet_(quiet) {}
+
+  bool as_json() const { return as_json_; }
+  // The result: the document under --json, else the text.
+  void Print(const nlohmann::json& document, const std::string& text) const;
+  // The same, but --quiet leaves out the text.
+  void Confirm(const nlohmann::json& document, const std::string& text) const;
+  // `velapg: warning: ...`, unless --quiet.
+  void Warn(const std::string& text) const;
+  // `velapg: error: ...` and maybe `velapg: hint: ...`; under --json the failure on standard output
+  // too. Returns the exit status.
+  int Fail(const Status& failure) const;
+
+ private:
+  bool as_json_;
+  bool quiet_;
+};
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,189 @@
+#include "pgctl-wrapper/overrides.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
+#include "pgctl-wrapper/server_programs.h"
+
+namespace velafs::pgctl {
+namespace {
+
+constexpr int64_t kKiB = 1024;
+constexpr int64_t kMiB = 1024 * kKiB;
+
+// A memory setting: what its plain number counts, and the most that profile "small" lets it have.
+// work_mem is not among them: it decides on query plans, which should be production's.
+struct MemoryCap {
+  const char* setting;
+  int64_t unit_bytes;
+  int64_t most_bytes;
+  int since_version;
+};
+
+constexpr MemoryCap kMemoryCaps[] = {
+    {"shared_buffers", 8 * kKiB, 128 * kMiB, 0},
+    {"maintenance_work_mem", kKiB, 64 * kMiB, 0},
+    {"autovacuum_work_mem", kKiB, 64 * kMiB, 0},
+    {"wal_buffers", 8 * kKiB, 16 * kMiB, 0},
+    {"min_dynamic_shared_memory", kMiB, 64 * kMiB, 14},
+};
+
+std::string OwnValue(const ServerFacts& facts, const std::string& setting) {
+  const auto found = facts.own.find(setting);
+  return found == facts.own.end() ? "" : found->second;
+}
+
+int64_t ToNumber(const std::string& text) {
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+// Without these a server would write to files, sockets or ports that are not its branch's, or could
+// not be watched.
+std::vector<Override> SeparationOverrides(const ServerFacts& facts) {
+  const ServerPlaces& places = facts.places;
+  std::vector<Override> overrides = PlaceOverrides(places);
+  const auto add = [&](const char* setting, const std::string& value, const char* why) {
+    overrides.push_back({setting, value, why});
+  };
+  add("port", std::to_string(places.port), "the port kept for this branch");
+  add("unix_socket_directories", places.socket_dir, "a private directory of this branch");
+  add("unix_socket_group", "", "the directory is the owner's alone");
+  add("external_pid_file", "", "outside the branch");
+  add("cluster_name", facts.branch, "tells the branches' processes apart");
+  add("logging_collector", "off", "velapg keeps the log");
+  add("log_destination", "stderr", "velapg keeps the log");
+  add("log_directory", places.log_dir, "outside the branch");
+  if (facts.version < 15) {
+    add("stats_temp_directory", "pg_stat_tmp", "inside the branch");
+  }
+  if (facts.version >= 14) {
+    add("recovery_init_sync_method", "fsync", "syncfs does not reach a FUSE filesystem");
+  }
+  return overrides;
+}
+
+// These keep a copy from acting as production, or from needing what only production's host has.
+std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
+  std::vector<Override> overrides;
+  const auto add = [&](const char* setting, const char* value, const char* why) {
+    overrides.push_back({setting, value, why});
+  };
+  add("listen_addresses", "localhost", "a copy is not for the network");
+  add("archive_mode", "off", "would write into production's WAL archive");
+  add("synchronous_standby_names", "", "commits would wait for production's standbys");
+  add("max_logical_replication_workers", "0", "would take over production's subscriptions");
+  if (facts.version >= 12) {
+    add("primary_conninfo", "", "would follow production's primary");
+    add("primary_slot_name", "", "would use up production's replication slot");
+    add("restore_command", "", "would read production's WAL archive");
+  }
+  if (OwnValue(facts, "huge_pages") == "on") {
+    add("huge_pages", "try", "this host may have none");
+  }
+  if (OwnValue(facts, "ssl") == "on" && facts.ssl_files_missing) {
+    add("ssl", "off", "its certificate or key file is missing");
+  }
+  return overrides;
+}
+
+std::vector<Override> MemoryOverrides(const ServerFacts& facts) {
+  std::vector<Override> overrides;
+  for (const MemoryCap& cap : kMemoryCaps) {
+    const int64_t most = cap.most_bytes / cap.unit_bytes;
+    if (ToNumber(OwnValue(facts, cap.setting)) <= most) continue;
+    overrides.push_back({cap.setting, std::to_string(cap.most_bytes / kMiB) + "MB",
+                         "many servers share this host's memory"});
+  }
+  return overrides;
+}
+
+bool IsMissing(const ServerFacts& facts, const std::string& library) {
+  return std::find(facts.missing_libraries.begin(), facts.missing_libraries.end(), library) !=
+         facts.missing_libraries.end();
+}
+
+// The preload settings that name a missing library, without it.
+std::vector<Override> LibraryOverrides(const ServerFacts& facts) {
+  std::vector<Override> overrides;
+  for (const char* setting : kPreloadSettings) {
+    std::vector<std::string> libraries = SplitLibraries(OwnValue(facts, setting));
+    std::vector<std::string> missing;
+    std::copy_if(libraries.begin(), libraries.end(), std::back_inserter(missing),
+                 [&](const std::string& library) { return IsMissing(facts, library); });
+    if (missing.empty()) continue;
+    std::erase_if(libraries, [&](const std::string& library) { return IsMissing(facts, library); });
+    overrides.push_back(
+        {setting, JoinLibraries(libraries), "not installed: " + JoinLibraries(missing)});
+  }
+  return overrides;
+}
+
+// Extensions that, once loaded, run the jobs that production planned.
+std::vector<Override> JobOverrides(const ServerFacts& facts) {
+  std::vector<Override> overrides;
+  for (const std::string& library : SplitLibraries(OwnValue(facts, "shared_preload_libraries"))) {
+    if (IsMissing(facts, library)) continue;
+    if (library == "pg_cron") {
+      overrides.push_back({"cron.launch_active_jobs", "off", "would run production's jobs"});
+    } else if (library == "timescaledb") {
+      overrides.push_back(
+          {"timescaledb.max_background_workers", "0", "would run production's jobs"});
+    }
+  }
+  return overrides;
+}
+
+}  // namespace
+
+std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
+  return {{"data_directory", places.data_dir, "the branch itself"},
+          {"config_file", places.config_file, "the branch's own, or a generated one"},
+          {"hba_file", places.hba_file, "the branch's own, or a generated one"},
+          {"ident_file", places.ident_file, "the branch's own, or a generated one"}};
+}
+
+std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice) {
+  std::vector<std::string> settings(std::begin(kPreloadSettings), std::end(kPreloadSettings));
+  if (choice.as_is) return settings;
+  settings.insert(settings.end(),
+                  {"huge_pages", "ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file"});
+  if (choice.memory == MemoryProfile::kInherit) return settings;
+  for (const MemoryCap& cap : kMemoryCaps) {
+    if (version >= cap.since_version) settings.push_back(cap.setting);
+  }
+  return settings;
+}
+
+Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
+                                            const OverrideChoice& choice) {
+  if (choice.strict && !facts.missing_libraries.empty()) {
+    return Refused("branch \"" + facts.branch + "\" preloads libraries that are not installed: " +
+                       JoinLibraries(facts.missing_libraries),
+                   "install them, or start without --strict");
+  }
+  std::vector<Override> overrides = SeparationOverrides(facts);
+  const auto append = [&](std::vector<Override> more) {
+    overrides.insert(overrides.end(), std::make_move_iterator(more.begin()),
+                     std::make_move_iterator(more.end()));
+  };
+  append(LibraryOverrides(facts));
+  if (choice.as_is) return overrides;
+  append(SafetyOverrides(facts));
+  append(JobOverrides(facts));
+  if (choice.memory == MemoryProfile::kSmall) append(MemoryOverrides(facts));
+  return overrides;
+}
+
+nlohmann::json OverridesToJson(const std::vector<Override>& overrides) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Override& override_ : overrides) {
+    list.push_back(
+        {{"setting", override_.setting}, {"value", override_.value}, {"why", override_.why}});
+  }
+  return list;
+}
+
+}  // namespace velafs::pgctl

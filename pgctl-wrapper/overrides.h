@@ -1,0 +1,72 @@
+// What velapg tells a branch's server on its command line, over the branch's own configuration, and
+// why: DESIGN's list for starting a copy of production safely. No I/O.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+enum class MemoryProfile { kSmall, kInherit };
+
+// Which of the overrides the user wants.
+struct OverrideChoice {
+  bool as_is = false;   // only those without which the server could not run beside others
+  bool strict = false;  // a preload library that is not installed is a failure
+  MemoryProfile memory = MemoryProfile::kSmall;
+};
+
+struct Override {
+  std::string setting;
+  std::string value;
+  std::string why;
+
+  bool operator==(const Override&) const = default;
+};
+
+// Where the server's parts are.
+struct ServerPlaces {
+  std::string data_dir;
+  std::string config_file;
+  std::string hba_file;
+  std::string ident_file;
+  std::string socket_dir;
+  std::string log_dir;
+  uint16_t port = 0;
+};
+
+using Settings = std::map<std::string, std::string>;
+
+// What is known of a server before it is started.
+struct ServerFacts {
+  std::string branch;
+  int version = 0;
+  ServerPlaces places;
+  Settings own;  // the branch's values of SettingsToAsk, in the setting's base unit
+  bool ssl_files_missing = false;
+  std::vector<std::string> missing_libraries;  // of the preload settings, those not installed
+};
+
+// The settings that say where a server's files are: needed to ask it anything.
+std::vector<Override> PlaceOverrides(const ServerPlaces& places);
+
+// The settings whose own values decide on an override.
+std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice);
+
+// All overrides, PlaceOverrides among them, each setting once. Refused under `strict` when a
+// library is missing.
+Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts, const OverrideChoice& choice);
+
+// [{"setting","value","why"}...]
+nlohmann::json OverridesToJson(const std::vector<Override>& overrides);
+
+// The settings that name libraries to load before the first query.
+inline constexpr const char* kPreloadSettings[] = {"shared_preload_libraries",
+                                                   "session_preload_libraries"};
+
+}  // namespace velafs::pgctl

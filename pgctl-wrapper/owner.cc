@@ -1,0 +1,85 @@
+#include "pgctl-wrapper/owner.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace velafs::pgctl {
+namespace {
+
+std::vector<gid_t> CurrentGroups() {
+  std::vector<gid_t> groups(static_cast<size_t>(getgroups(0, nullptr)));
+  const int count = getgroups(static_cast<int>(groups.size()), groups.data());
+  VELAFS_CHECK(count >= 0);
+  groups.resize(static_cast<size_t>(count));
+  return groups;
+}
+
+bool TakeGroupsOf(const Owner& owner) {
+  const bool has_name = owner.name != std::to_string(owner.uid);
+  return has_name ? initgroups(owner.name.c_str(), owner.gid) == 0 : setgroups(1, &owner.gid) == 0;
+}
+
+std::string CurrentUserName() {
+  const passwd* entry = getpwuid(geteuid());
+  return entry ? entry->pw_name : std::to_string(geteuid());
+}
+
+}  // namespace
+
+Result<Owner> OwnerOfData(const std::string& data_dir) {
+  const std::string path = data_dir + "/PG_VERSION";
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) {
+      return Failed("\"" + data_dir + "\" is not a PostgreSQL data directory",
+                    "it has no file PG_VERSION");
+    }
+    return SystemError(errno, "cannot read \"" + path + "\"");
+  }
+  Owner owner{info.st_uid, info.st_gid, std::to_string(info.st_uid), "/"};
+  if (const passwd* entry = getpwuid(info.st_uid)) {
+    owner.gid = entry->pw_gid;
+    owner.name = entry->pw_name;
+    owner.home = entry->pw_dir;
+  }
+  return owner;
+}
+
+Status CheckMayActAs(const Owner& owner, const std::string& branch) {
+  if (owner.uid == 0) {
+    return Refused("the data of branch \"" + branch + "\" belongs to root",
+                   "PostgreSQL does not run as root: chown the data to another user");
+  }
+  if (geteuid() == 0 || geteuid() == owner.uid) return {};
+  return Refused("the data of branch \"" + branch + "\" belongs to user \"" + owner.name +
+                     "\", not to \"" + CurrentUserName() + "\"",
+                 "run velapg as \"" + owner.name + "\" or as root");
+}
+
+ActingAs::ActingAs(const Owner& owner) : switched_(geteuid() == 0) {
+  if (!switched_) return;
+  own_gid_ = getegid();
+  own_groups_ = CurrentGroups();
+  VELAFS_CHECK(TakeGroupsOf(owner) && setegid(owner.gid) == 0 && seteuid(owner.uid) == 0);
+}
+
+ActingAs::~ActingAs() {
+  if (!switched_) return;
+  VELAFS_CHECK(seteuid(0) == 0 && setegid(own_gid_) == 0 &&
+               setgroups(own_groups_.size(), own_groups_.data()) == 0);
+}
+
+Status BecomeForGood(const Owner& owner) {
+  if (getuid() != 0) return {};
+  if (seteuid(0) != 0 || !TakeGroupsOf(owner) || setresgid(owner.gid, owner.gid, owner.gid) != 0 ||
+      setresuid(owner.uid, owner.uid, owner.uid) != 0) {
+    return SystemError(errno, "cannot become user \"" + owner.name + "\"");
+  }
+  return {};
+}
+
+}  // namespace velafs::pgctl

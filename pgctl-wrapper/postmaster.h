@@ -1,0 +1,54 @@
+// A branch's running server, as its postmaster.pid and the kernel tell of it. Everything here is to
+// be called while acting as the data's owner, who may see and signal the server.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgctl-wrapper/unique_fd.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// The lines of postmaster.pid; the server writes the later ones as it gets on.
+struct PostmasterFile {
+  pid_t pid = 0;
+  int64_t started_at = 0;  // seconds since 1970
+  int port = 0;
+  std::string socket_dir;
+  std::string status;  // "starting", "ready", "standby", "stopping"; empty while not yet written
+
+  // It takes connections, or it is a standby that is not meant to.
+  bool IsUp() const { return status == "ready" || status == "standby"; }
+};
+
+// Nothing when the first line is no pid.
+std::optional<PostmasterFile> ParsePostmasterFile(std::string_view content);
+// Nothing when there is no such file.
+Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data_dir);
+
+struct RunningServer {
+  PostmasterFile file;
+  UniqueFd pidfd;
+};
+
+// The live server on this data directory: postmaster.pid's process, if it works there.
+Result<std::optional<RunningServer>> FindServer(const std::string& data_dir);
+
+// Live processes named postgres that work in this directory: after a postmaster's sudden death, its
+// orphans, beside which no other server may be started.
+std::vector<pid_t> ServerProcesses(const std::string& data_dir);
+
+enum class StopMode { kSmart, kFast, kImmediate };
+std::optional<StopMode> ParseStopMode(std::string_view word);
+
+// Signals the server and waits for its end. Fails when that takes longer than `timeout`.
+Status StopServer(const RunningServer& server, StopMode mode, std::chrono::seconds timeout);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,195 @@
+#include "pgctl-wrapper/process.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "pgctl-wrapper/text_file.h"
+
+namespace velafs::pgctl {
+namespace {
+
+constexpr int kCannotExecute = 127;
+
+// `text` as the null-terminated array that exec wants; borrows from it.
+std::vector<char*> Pointers(std::vector<std::string>& text) {
+  std::vector<char*> pointers;
+  for (std::string& item : text) pointers.push_back(item.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Moves the three standard descriptors into place. Two passes, so that none overwrites another's
+// source.
+bool PlaceStandardFds(const Command& command) {
+  int sources[3] = {command.stdin_fd, command.stdout_fd, command.stderr_fd};
+  for (int& source : sources) {
+    if (source > 2) continue;
+    source = fcntl(source, F_DUPFD_CLOEXEC, 3);
+    if (source < 0) return false;
+  }
+  for (int target = 0; target < 3; ++target) {
+    if (dup2(sources[target], target) < 0) return false;
+  }
+  return true;
+}
+
+void UnblockSignals() {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+Status CannotRun(const Command& command) {
+  return SystemError(errno, "cannot run \"" + command.argv[0] + "\"");
+}
+
+// In the child, up to exec. Returns only on failure, with errno set.
+void PrepareAndExec(const Command& command, pid_t parent) {
+  if (command.new_session) setsid();
+  if (!PlaceStandardFds(command)) return;
+  if (command.run_as && !BecomeForGood(*command.run_as).ok()) return;
+  if (command.signal_when_parent_dies != 0) {
+    prctl(PR_SET_PDEATHSIG,
+          command.signal_when_parent_dies);  // after the change of user, which clears it
+    if (getppid() != parent) _exit(kCannotExecute);
+  }
+  (void)Execute(command);
+}
+
+Result<UniqueFd> OpenNull() {
+  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
+  return null;
+}
+
+}  // namespace
+
+void OpenStandardFds() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd < 3);
+  if (fd >= 0) close(fd);
+}
+
+Environment CallerEnvironment() {
+  Environment environment;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
+}
+
+Environment EnvironmentOf(const Owner& owner) {
+  Environment environment = CallerEnvironment();
+  environment["HOME"] = owner.home;
+  environment["USER"] = owner.name;
+  environment["LOGNAME"] = owner.name;
+  return environment;
+}
+
+Environment ServerEnvironment(const Owner& owner) {
+  Environment environment = EnvironmentOf(owner);
+  std::erase_if(environment, [](const auto& entry) { return entry.first.starts_with("PG"); });
+  return environment;
+}
+
+Result<pid_t> Spawn(const Command& command) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
+  const UniqueFd failure_out(ends[0]);
+  UniqueFd failure_in(ends[1]);
+
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError(errno, "cannot start a process");
+  if (pid == 0) {
+    PrepareAndExec(command, parent);
+    const int error = errno;
+    [[maybe_unused]] const ssize_t written = write(failure_in.get(), &error, sizeof error);
+    _exit(kCannotExecute);
+  }
+
+  failure_in.Reset();  // exec closes the child's copy: end of file means it runs
+  int error = 0;
+  ssize_t count;
+  do {
+    count = read(failure_out.get(), &error, sizeof error);
+  } while (count < 0 && errno == EINTR);
+  if (count != sizeof error) return pid;
+  WaitForExit(pid);
+  errno = error;
+  return CannotRun(command);
+}
+
+Status Execute(const Command& command) {
+  std::vector<std::string> argv = command.argv;
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : command.environment) environment.push_back(name + "=" + value);
+  UnblockSignals();
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  execvpe(argv[0].c_str(), Pointers(argv).data(), Pointers(environment).data());
+  return CannotRun(command);
+}
+
+int ExitStatusOf(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+int WaitForExit(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0) VELAFS_CHECK(errno == EINTR);
+  return ExitStatusOf(status);
+}
+
+Result<CapturedProcess> CapturedProcess::Start(Command command) {
+  CapturedProcess process;
+  process.out_.Reset(memfd_create("stdout", MFD_CLOEXEC));
+  process.err_.Reset(memfd_create("stderr", MFD_CLOEXEC));
+  if (!process.out_ || !process.err_) return SystemError(errno, "cannot make a memory file");
+  VELAFS_ASSIGN(const UniqueFd null, OpenNull());
+  command.stdin_fd = null.get();
+  command.stdout_fd = process.out_.get();
+  command.stderr_fd = process.err_.get();
+  VELAFS_ASSIGN(process.pid_, Spawn(command));
+  return process;
+}
+
+Result<Captured> CapturedProcess::Finish() {
+  Captured captured;
+  captured.exit_status = WaitForExit(pid_);
+  VELAFS_ASSIGN(captured.out, ReadAll(out_.get()));
+  VELAFS_ASSIGN(captured.err, ReadAll(err_.get()));
+  return captured;
+}
+
+Result<Captured> Capture(Command command) {
+  VELAFS_ASSIGN(CapturedProcess process, CapturedProcess::Start(std::move(command)));
+  return process.Finish();
+}
+
+Result<UniqueFd> OpenPidFd(pid_t pid) {
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return SystemError(errno, "cannot watch process " + std::to_string(pid));
+  fcntl(pidfd.get(), F_SETFD, FD_CLOEXEC);
+  return pidfd;
+}
+
+bool WaitForEnd(const UniqueFd& pidfd, std::chrono::milliseconds timeout) {
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  return poll(&ended, 1, static_cast<int>(timeout.count())) == 1;
+}
+
+}  // namespace velafs::pgctl

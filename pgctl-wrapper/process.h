@@ -1,0 +1,81 @@
+// Child processes: started with what a server, a probe or a user's command needs, and waited for.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/unique_fd.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// Opens /dev/null in the place of standard descriptors that the caller had closed, so that no other
+// descriptor takes their numbers. To be called first.
+void OpenStandardFds();
+
+using Environment = std::map<std::string, std::string>;
+
+Environment CallerEnvironment();
+// The same with HOME, USER and LOGNAME of `owner`.
+Environment EnvironmentOf(const Owner& owner);
+// The same without PG* variables, some of which a server heeds.
+Environment ServerEnvironment(const Owner& owner);
+
+struct Command {
+  std::vector<std::string> argv;  // argv[0] is searched in the caller's PATH unless it has a slash
+  Environment environment = CallerEnvironment();
+  const Owner* run_as = nullptr;  // borrowed; null: as the caller
+  int stdin_fd = 0;  // borrowed, like the next two; other descriptors are not inherited
+  int stdout_fd = 1;
+  int stderr_fd = 2;
+  bool new_session = false;
+  int signal_when_parent_dies = 0;  // sent to the child when this process ends; 0: none
+};
+
+// Starts it, with no signal blocked. When it cannot be executed the failure has execve's errno and
+// nothing is left running.
+Result<pid_t> Spawn(const Command& command);
+
+// Replaces this process, in the same way. Returns only on failure.
+Status Execute(const Command& command);
+
+// Waits for the child's end: its exit status, or 128 + the signal that killed it.
+int WaitForExit(pid_t pid);
+// The same of a status that waitpid gave.
+int ExitStatusOf(int wait_status);
+
+struct Captured {
+  int exit_status = 0;
+  std::string out;
+  std::string err;
+};
+
+// A child with nothing to read, whose output is kept. Several may run at once.
+class CapturedProcess {
+ public:
+  // stdin_fd, stdout_fd and stderr_fd of `command` are replaced.
+  static Result<CapturedProcess> Start(Command command);
+  // Waits for its end. Once.
+  Result<Captured> Finish();
+
+ private:
+  CapturedProcess() = default;
+  pid_t pid_ = -1;
+  UniqueFd out_;
+  UniqueFd err_;
+};
+
+// Start and Finish in one.
+Result<Captured> Capture(Command command);
+
+// A handle that stays with the process even when its pid is used again. Fails with ESRCH.
+Result<UniqueFd> OpenPidFd(pid_t pid);
+// True when the process has ended within the time, a zombie included.
+bool WaitForEnd(const UniqueFd& pidfd, std::chrono::milliseconds timeout);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,40 @@
+// A branch's place outside the branch, for its server's socket, log and generated configuration:
+// STORE/run/<id>/, mode 0700, owned by the data's owner. Where the owner cannot use that, or where
+// a socket path there is too long for the kernel: /tmp/velafs-<hash of STORE>-<id>/, owned
+// likewise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/unique_fd.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+struct RunDir {
+  std::string path;
+  std::string socket_dir;  // `path`, or the directory in /tmp
+
+  std::string Log() const { return path + "/postgres.log"; }
+};
+
+// Where the parts are, whether they exist or not. `store` is absolute and without symbolic links.
+RunDir RunDirInStore(const std::string& store, uint64_t branch_id);
+RunDir RunDirInTmp(const std::string& store, uint64_t branch_id);
+
+// True when "DIR/.s.PGSQL.<port>" fits a socket address and libpq can take DIR as a host.
+bool IsUsableSocketDir(const std::string& dir);
+
+// The place as last prepared; that in the store when there is none yet.
+RunDir FindRunDir(const std::string& store, uint64_t branch_id);
+// Makes what is missing. Refused when a directory is there and belongs to somebody else.
+Result<RunDir> PrepareRunDir(const std::string& store, uint64_t branch_id, const Owner& owner);
+// Removes the branch's place with all in it.
+Status RemoveRunDir(const std::string& store, uint64_t branch_id, const Owner& owner);
+
+// Waits for, then holds the right to start the branch's server, until it is destroyed.
+Result<UniqueFd> LockRunDir(const RunDir& run_dir);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,125 @@
+#include "pgctl-wrapper/run_supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "pgctl-wrapper/output.h"
+#include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/session.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr char kCloning = 'i';
+constexpr char kCloned = 'c';
+constexpr char kNotCloned = 'x';
+
+constexpr std::chrono::seconds kStopTime{60};
+// How long a clone that velapg asked for as it died may take to appear.
+constexpr milliseconds kAppearTime{3000};
+constexpr milliseconds kAppearPollInterval{20};
+
+// The clone; nothing when it is not there.
+Result<std::optional<Branch>> FindClone(Session& session, const std::string& name,
+                                        bool may_appear) {
+  const auto deadline = steady_clock::now() + kAppearTime;
+  for (;;) {
+    Result<Branch> branch = session.Find(name);
+    if (branch.ok()) return std::optional<Branch>(*std::move(branch));
+    if (branch.status().code() != Code::kNotFound) return std::move(branch).status();
+    if (!may_appear || steady_clock::now() >= deadline) return std::optional<Branch>();
+    std::this_thread::sleep_for(kAppearPollInterval);
+  }
+}
+
+Status StopCloneServer(const Branch& branch, const Owner& owner, StopMode mode) {
+  const ActingAs acting(owner);
+  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServer(branch.data_dir));
+  return server ? StopServer(*server, mode, kStopTime) : Status();
+}
+
+Status CleanUp(const RunClone& clone, bool may_appear) {
+  VELAFS_ASSIGN(Session session, Session::Open(clone.store_option));
+  VELAFS_ASSIGN(const std::optional<Branch> branch, FindClone(session, clone.name, may_appear));
+  if (!branch) return {};
+  Result<Owner> owner =
+      branch->data_dir.empty() ? Failed("not mounted") : OwnerOfData(branch->data_dir);
+  if (owner.ok()) {
+    const StopMode mode = clone.keep ? StopMode::kFast : StopMode::kImmediate;
+    VELAFS_TRY(StopCloneServer(*branch, *owner, mode));
+  }
+  if (clone.keep) return {};
+  VELAFS_TRY(session.Call("delete", {{"name", clone.name}, {"force", true}}).status());
+  return owner.ok() ? RemoveRunDir(session.store(), branch->id, *owner) : Status();
+}
+
+// The last word said before the pipe ended; 0 when there was none.
+char LastWord(const UniqueFd& words) {
+  char last = 0;
+  for (;;) {
+    char word = 0;
+    const ssize_t count = read(words.get(), &word, 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return last;
+    last = word;
+  }
+}
+
+// The supervising process: never returns.
+[[noreturn]] void Supervise(const RunClone& clone, const UniqueFd& words) {
+  setsid();
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) signal(number, SIG_IGN);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  dup2(null, STDIN_FILENO);
+  dup2(null, STDOUT_FILENO);
+  const char word = LastWord(words);
+  if (word != kCloning && word != kCloned) _exit(0);
+  const Status status = CleanUp(clone, word == kCloning);
+  if (status.ok()) _exit(0);
+  const Output output(/*as_json=*/false, /*quiet=*/false);
+  output.Warn("cannot clean up branch \"" + clone.name + "\": " + status.message());
+  _exit(1);
+}
+
+}  // namespace
+
+Result<RunSupervisor> RunSupervisor::Start(const RunClone& clone) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
+  UniqueFd words_out(ends[0]);
+  UniqueFd words_in(ends[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError(errno, "cannot start a process");
+  if (pid == 0) {
+    words_in.Reset();
+    Supervise(clone, words_out);
+  }
+  return RunSupervisor(pid, std::move(words_in));
+}
+
+void RunSupervisor::Say(char word) {
+  [[maybe_unused]] const ssize_t written = write(words_.get(), &word, 1);
+}
+
+void RunSupervisor::Cloning() { Say(kCloning); }
+void RunSupervisor::Cloned() { Say(kCloned); }
+void RunSupervisor::NotCloned() { Say(kNotCloned); }
+
+void RunSupervisor::Finish() {
+  words_.Reset();
+  WaitForExit(pid_);
+}
+
+}  // namespace velafs::pgctl

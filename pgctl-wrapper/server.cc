@@ -1,0 +1,249 @@
+#include "pgctl-wrapper/server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "pgctl-wrapper/generated_config.h"
+#include "pgctl-wrapper/pg_version.h"
+#include "pgctl-wrapper/port.h"
+#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/server_programs.h"
+#include "pgctl-wrapper/settings.h"
+#include "pgctl-wrapper/text_file.h"
+#include "velafs/base/units.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kReadyPollInterval{10};
+// How long a dead postmaster's backends get to notice and end.
+constexpr milliseconds kOrphansTime{10'000};
+
+// After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
+Status WaitForOrphans(const Branch& branch) {
+  const auto deadline = steady_clock::now() + kOrphansTime;
+  for (;;) {
+    const std::vector<pid_t> orphans = ServerProcesses(branch.data_dir);
+    if (orphans.empty()) return {};
+    if (steady_clock::now() >= deadline) {
+      return Refused("process " + std::to_string(orphans.front()) +
+                         " of an earlier server still uses branch \"" + branch.name + "\"",
+                     "end it before starting another server");
+    }
+    const Result<UniqueFd> orphan = OpenPidFd(orphans.front());
+    if (orphan.ok()) WaitForEnd(*orphan, kReadyPollInterval);
+  }
+}
+
+Status RemoveIfThere(const std::string& path) {
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return SystemError(errno, "cannot remove \"" + path + "\"");
+}
+
+// Makes sure that no server uses the branch, and removes what an earlier one left by sudden death:
+// its lock files name a pid that may be another process by now.
+Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
+  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServer(branch.data_dir));
+  if (server) {
+    return Refused("server of branch \"" + branch.name + "\" is already running (pid " +
+                       std::to_string(server->file.pid) + ")",
+                   "velapg url " + branch.name + " says how to reach it");
+  }
+  VELAFS_TRY(WaitForOrphans(branch));
+  VELAFS_TRY(RemoveIfThere(branch.data_dir + "/postmaster.pid"));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir.socket_dir, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(".s.PGSQL.")) VELAFS_TRY(RemoveIfThere(entry.path()));
+  }
+  return {};
+}
+
+// Removes the files that would make the server a standby of production.
+Result<std::vector<Override>> RemoveSignalFiles(const Branch& branch, int version) {
+  std::vector<std::string> names = {"standby.signal", "recovery.signal"};
+  if (version < 12) names = {"recovery.conf"};
+  std::vector<Override> removed;
+  for (const std::string& name : names) {
+    const std::string path = branch.data_dir + "/" + name;
+    if (unlink(path.c_str()) == 0) {
+      removed.push_back({name, "removed", "would start it as a standby"});
+    } else if (errno != ENOENT) {
+      return SystemError(errno, "cannot remove \"" + path + "\"");
+    }
+  }
+  return removed;
+}
+
+Result<std::string> ReadControlData(const ServerPrograms& programs, const Branch& branch,
+                                    const Owner& owner) {
+  Command command;
+  command.argv = {programs.Path("pg_controldata"), "-D", branch.data_dir};
+  command.environment = ServerEnvironment(owner);
+  command.environment["LC_ALL"] = "C";
+  command.run_as = &owner;
+  VELAFS_ASSIGN(const Captured captured, Capture(std::move(command)));
+  if (captured.exit_status == 0) return captured.out;
+  return Failed("cannot read pg_control of branch \"" + branch.name + "\"",
+                QuoteLastLines("pg_controldata says", captured.err));
+}
+
+// The branch's own configuration files; in the place of each that it lacks, a generated one.
+Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Branch& branch,
+                                        const Owner& owner, const RunDir& run_dir) {
+  ServerPlaces places;
+  places.data_dir = branch.data_dir;
+  places.socket_dir = run_dir.socket_dir;
+  places.log_dir = run_dir.path;
+  const auto own = [&](const std::string& name, std::string* place) {
+    *place = branch.data_dir + "/" + name;
+    if (access(place->c_str(), F_OK) == 0) return true;
+    *place = run_dir.path + "/" + name;
+    return false;
+  };
+  if (!own("postgresql.conf", &places.config_file)) {
+    VELAFS_ASSIGN(const std::string control_data, ReadControlData(programs, branch, owner));
+    VELAFS_TRY(WriteTextFile(places.config_file, GeneratedServerConfig(control_data)));
+  }
+  if (!own("pg_hba.conf", &places.hba_file)) {
+    VELAFS_TRY(WriteTextFile(places.hba_file, GeneratedHba()));
+  }
+  if (!own("pg_ident.conf", &places.ident_file)) {
+    VELAFS_TRY(WriteTextFile(places.ident_file, GeneratedIdent()));
+  }
+  return places;
+}
+
+Result<ServerFacts> LearnFacts(const ServerPrograms& programs, const Branch& branch,
+                               const Owner& owner, ServerPlaces places,
+                               const OverrideChoice& choice) {
+  ServerFacts facts;
+  facts.branch = branch.name;
+  facts.version = programs.version;
+  facts.places = std::move(places);
+  Result<Settings> own =
+      AskSettings(programs, owner, facts.places, SettingsToAsk(programs.version, choice));
+  if (!own.ok()) {
+    return std::move(own).status().WithContext("cannot start branch \"" + branch.name + "\"");
+  }
+  facts.own = *std::move(own);
+  facts.ssl_files_missing = AreSslFilesMissing(facts.own, branch.data_dir);
+  facts.missing_libraries = MissingLibraries(facts.own, programs);
+  return facts;
+}
+
+// A server process on its way up, and where in the log its own lines begin.
+struct Launched {
+  pid_t pid = 0;
+  UniqueFd log;
+  uint64_t log_start_bytes = 0;
+};
+
+Result<Launched> Launch(const ServerPrograms& programs, const Branch& branch, const Owner& owner,
+                        const RunDir& run_dir, const std::vector<Override>& overrides,
+                        bool dies_with_parent) {
+  Launched launched;
+  const std::string log = run_dir.Log();
+  launched.log.Reset(open(log.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat info {};
+  if (!launched.log || fstat(launched.log.get(), &info) != 0) {
+    return SystemError(errno, "cannot open \"" + log + "\"");
+  }
+  launched.log_start_bytes = static_cast<uint64_t>(info.st_size);
+
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
+  Command command;
+  command.argv = {programs.Path("postgres")};
+  const std::vector<std::string> arguments = ServerArguments(branch.data_dir, overrides);
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  command.environment = ServerEnvironment(owner);
+  command.run_as = &owner;
+  command.stdin_fd = null.get();
+  command.stdout_fd = launched.log.get();
+  command.stderr_fd = launched.log.get();
+  command.new_session = true;
+  command.signal_when_parent_dies = dies_with_parent ? SIGQUIT : 0;
+  VELAFS_ASSIGN(launched.pid, Spawn(command));
+  return launched;
+}
+
+Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chrono::seconds timeout,
+                      const std::function<bool()>& is_cancelled) {
+  const std::string server = "server of branch \"" + branch.name + "\"";
+  VELAFS_ASSIGN(const UniqueFd pidfd, OpenPidFd(launched.pid));
+  const auto deadline = steady_clock::now() + timeout;
+  while (!WaitForEnd(pidfd, kReadyPollInterval)) {
+    VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(branch.data_dir));
+    if (file && file->pid == launched.pid && file->IsUp()) return {};
+    if (is_cancelled()) {
+      kill(launched.pid, SIGQUIT);
+      WaitForExit(launched.pid);
+      return Failed("start of the " + server + " was interrupted");
+    }
+    if (steady_clock::now() < deadline) continue;
+    return Failed(server + " is not ready after " + FormatDuration(timeout),
+                  "it goes on starting: see velapg status and velapg logs");
+  }
+  WaitForExit(launched.pid);
+  VELAFS_ASSIGN(const std::string said, ReadAll(launched.log.get(), launched.log_start_bytes));
+  return Failed(server + " ended before it was ready", QuoteLastLines("its log ends with", said));
+}
+
+std::vector<std::string> Warnings(const ServerFacts& facts, const std::vector<Override>& removed) {
+  std::vector<std::string> warnings;
+  for (const std::string& library : facts.missing_libraries) {
+    warnings.push_back("preload library \"" + library + "\" is not installed and was left out");
+  }
+  for (const Override& file : removed) {
+    warnings.push_back("removed \"" + file.setting + "\" from the branch: it " + file.why);
+  }
+  return warnings;
+}
+
+}  // namespace
+
+Result<StartedServer> StartServer(Session& session, const Branch& branch, const Owner& owner,
+                                  const StartOptions& options, const StartControl& control) {
+  VELAFS_ASSIGN(const int version, ReadPgVersion(branch.data_dir));
+  VELAFS_ASSIGN(const ServerPrograms programs,
+                FindServerPrograms(version, options.pgbin, branch.name));
+  VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), branch.id, owner));
+  UniqueFd lock;
+  {
+    const ActingAs acting(owner);
+    VELAFS_ASSIGN(lock, LockRunDir(run_dir));
+    VELAFS_TRY(ClearTheWay(branch, run_dir));
+  }
+  VELAFS_ASSIGN(const uint16_t port, ChoosePort(session, branch.name, options.port));
+
+  const ActingAs acting(owner);
+  VELAFS_ASSIGN(ServerPlaces places, PlaceConfiguration(programs, branch, owner, run_dir));
+  places.port = port;
+  VELAFS_ASSIGN(const ServerFacts facts,
+                LearnFacts(programs, branch, owner, std::move(places), options.overrides));
+  VELAFS_ASSIGN(std::vector<Override> overrides, PlanOverrides(facts, options.overrides));
+  std::vector<Override> removed;
+  if (!options.standby && !options.overrides.as_is) {
+    VELAFS_ASSIGN(removed, RemoveSignalFiles(branch, version));
+  }
+  VELAFS_ASSIGN(const Launched launched,
+                Launch(programs, branch, owner, run_dir, overrides, control.dies_with_parent));
+  VELAFS_TRY(WaitUntilReady(launched, branch, options.timeout, control.is_cancelled));
+
+  overrides.insert(overrides.end(), removed.begin(), removed.end());
+  return StartedServer{launched.pid, port, run_dir.socket_dir, std::move(overrides),
+                       Warnings(facts, removed)};
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,47 @@
+// Starting a branch's PostgreSQL server.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/overrides.h"
+#include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/session.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+struct StartOptions {
+  std::string pgbin;
+  std::optional<uint16_t> port;
+  std::chrono::seconds timeout = std::chrono::minutes(10);
+  bool standby = false;  // keep standby.signal and recovery.signal
+  OverrideChoice overrides;
+};
+
+struct StartedServer {
+  pid_t pid = 0;
+  uint16_t port = 0;
+  std::string socket_dir;
+  std::vector<Override> neutralised;
+  std::vector<std::string> warnings;
+};
+
+// How a start depends on the process that asks for it.
+struct StartControl {
+  // Asked now and then while the server is not yet ready; true stops it and gives the start up.
+  std::function<bool()> is_cancelled = [] { return false; };
+  bool dies_with_parent = false;  // the server shuts down at once when this process ends
+};
+
+// Starts the server of a mounted branch and returns once it takes connections. Refused when one
+// runs already. When the server ends before it is ready, the failure's hint has its last log lines.
+// When the time is up, the server is left to go on.
+Result<StartedServer> StartServer(Session& session, const Branch& branch, const Owner& owner,
+                                  const StartOptions& options, const StartControl& control = {});
+
+}  // namespace velafs::pgctl

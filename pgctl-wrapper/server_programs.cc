@@ -1,0 +1,120 @@
+#include "pgctl-wrapper/server_programs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "pgctl-wrapper/pg_version.h"
+#include "pgctl-wrapper/process.h"
+
+namespace velafs::pgctl {
+namespace {
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// What `argv` prints, when it succeeds.
+std::optional<std::string> OutputOf(std::vector<std::string> argv) {
+  Command command;
+  command.argv = std::move(argv);
+  command.environment["LC_ALL"] = "C";
+  const Result<Captured> captured = Capture(std::move(command));
+  if (!captured.ok() || captured->exit_status != 0) return std::nullopt;
+  return FirstLine(captured->out);
+}
+
+bool HasServer(const std::string& bin_dir, int version) {
+  const std::string postgres = bin_dir + "/postgres";
+  if (access(postgres.c_str(), X_OK) != 0) return false;
+  const std::optional<std::string> banner = OutputOf({postgres, "-V"});
+  return banner && ParseServerBanner(*banner) == version;
+}
+
+std::vector<std::string> PathDirectories() {
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path ? path : "";
+  std::vector<std::string> directories;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(':'), rest.size());
+    if (end > 0) directories.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return directories;
+}
+
+ServerPrograms ProgramsIn(int version, const std::string& bin_dir) { return {version, bin_dir}; }
+
+}  // namespace
+
+Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
+                                          const std::string& branch) {
+  const std::string number = std::to_string(version);
+  if (!pgbin.empty()) {
+    if (HasServer(pgbin, version)) return ProgramsIn(version, pgbin);
+    return Failed("no PostgreSQL " + number + " server program in \"" + pgbin + "\"",
+                  "branch \"" + branch + "\" needs PostgreSQL " + number);
+  }
+  for (const std::string& dir :
+       {"/usr/lib/postgresql/" + number + "/bin", "/usr/pgsql-" + number + "/bin"}) {
+    if (HasServer(dir, version)) return ProgramsIn(version, dir);
+  }
+  if (const auto dir = OutputOf({"pg_config", "--bindir"}); dir && HasServer(*dir, version)) {
+    return ProgramsIn(version, *dir);
+  }
+  for (const std::string& dir : PathDirectories()) {
+    if (HasServer(dir, version)) return ProgramsIn(version, dir);
+  }
+  return Failed("no PostgreSQL " + number + " server programs found for branch \"" + branch + "\"",
+                "install them (apt install postgresql-" + number +
+                    ") or say where they are with --pgbin DIR");
+}
+
+std::string ServerPrograms::LibraryDir() const {
+  return OutputOf({Path("pg_config"), "--pkglibdir"}).value_or(bin_dir + "/../lib");
+}
+
+bool HasLibrary(const std::string& library_dir, std::string_view library) {
+  constexpr std::string_view kLibDir = "$libdir/";
+  if (library.starts_with(kLibDir)) library.remove_prefix(kLibDir.size());
+  const std::string path =
+      library.starts_with('/') ? std::string(library) : library_dir + "/" + std::string(library);
+  return Exists(path) || Exists(path + ".so");
+}
+
+std::vector<std::string> SplitLibraries(std::string_view value) {
+  std::vector<std::string> libraries;
+  std::string name;
+  bool quoted = false;
+  const auto finish = [&] {
+    const size_t first = name.find_first_not_of(" \t\n");
+    if (first != std::string::npos) {
+      libraries.push_back(name.substr(first, name.find_last_not_of(" \t\n") - first + 1));
+    }
+    name.clear();
+  };
+  for (const char c : value) {
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      finish();
+    } else {
+      name += c;
+    }
+  }
+  finish();
+  return libraries;
+}
+
+std::string JoinLibraries(const std::vector<std::string>& libraries) {
+  std::string joined;
+  for (const std::string& library : libraries) {
+    const bool is_plain = library.find_first_of(", \t\n") == std::string::npos;
+    joined += (joined.empty() ? "" : ", ") + (is_plain ? library : "\"" + library + "\"");
+  }
+  return joined;
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,87 @@
+#include "pgctl-wrapper/session.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "pgctl-wrapper/process.h"
+#include "velafs/base/name.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+Result<Branch> BranchFromJson(const json& shown) {
+  const auto id = shown.find("id");
+  const auto path = shown.find("path");
+  if (id == shown.end() || !id->is_number_unsigned() || path == shown.end()) {
+    return Failed("the store's answer to \"show\" has no id or path",
+                  "velafs and velapg must be of the same release");
+  }
+  Branch branch;
+  branch.name = shown.value("name", "");
+  branch.id = id->get<uint64_t>();
+  if (path->is_string()) branch.data_dir = path->get<std::string>();
+  return branch;
+}
+
+// The velafs program installed beside this one, else whatever PATH has.
+std::string VelafsProgram() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const auto beside = self.parent_path() / "velafs";
+  return !error && access(beside.c_str(), X_OK) == 0 ? beside.string() : "velafs";
+}
+
+}  // namespace
+
+Result<Session> Session::Open(const std::string& store_option) {
+  std::string store = StoreDirectory(store_option);
+  std::error_code error;
+  if (const auto canonical = std::filesystem::canonical(store, error); !error) {
+    store = canonical.string();
+  }
+  VELAFS_ASSIGN(std::unique_ptr<Client> client, Client::Connect(store));
+  return Session(std::move(store), std::move(client));
+}
+
+Result<Branch> Session::Find(const std::string& name) {
+  VELAFS_TRY(CheckName("branch", name));
+  VELAFS_ASSIGN(const json shown, Call("show", {{"name", name}}));
+  return BranchFromJson(shown);
+}
+
+Result<Branch> Session::FindMounted(const std::string& name) {
+  VELAFS_ASSIGN(Branch branch, Find(name));
+  if (!branch.data_dir.empty()) return branch;
+  VELAFS_TRY(Mount());
+  VELAFS_ASSIGN(branch, Find(name));
+  if (!branch.data_dir.empty()) return branch;
+  return Failed("store \"" + store_ + "\" is not mounted", "mount it with velafs mount");
+}
+
+Status Session::Mount() {
+  client_.reset();  // gives the store's lock to the daemon
+  Command mount;
+  mount.argv = {VelafsProgram(), "--store", store_, "-q", "mount"};
+  mount.stdout_fd = STDERR_FILENO;  // our standard output is for results
+  VELAFS_ASSIGN(const pid_t pid, Spawn(mount));
+  const int exit_status = WaitForExit(pid);
+  VELAFS_ASSIGN(client_, Client::Connect(store_));
+  if (exit_status == 0) return {};
+  return Failed("cannot mount store \"" + store_ + "\"", "see what velafs mount says above");
+}
+
+Result<uint16_t> Session::AssignPort(const std::string& name, std::optional<uint16_t> wanted) {
+  json arguments = {{"name", name}};
+  if (wanted) arguments["port"] = *wanted;
+  VELAFS_ASSIGN(const json assigned, Call("assign-port", arguments));
+  const auto port = assigned.find("port");
+  if (port == assigned.end() || !port->is_number_unsigned()) {
+    return Failed("the store's answer to \"assign-port\" has no port");
+  }
+  return port->get<uint16_t>();
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,50 @@
+// A store as velapg sees it: its branches, and its mount, made when it is missing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/client.h"
+
+namespace velafs::pgctl {
+
+struct Branch {
+  std::string name;
+  uint64_t id = 0;
+  std::string data_dir;  // empty when the store is not mounted
+};
+
+// One thread.
+class Session {
+ public:
+  // `store_option` is --store's value, or empty.
+  static Result<Session> Open(const std::string& store_option);
+
+  // Absolute, without symbolic links.
+  const std::string& store() const { return store_; }
+
+  // The branch, wherever it is. NotFound when there is none.
+  Result<Branch> Find(const std::string& name);
+  // The branch under the mount, which is made first if need be.
+  Result<Branch> FindMounted(const std::string& name);
+  // The port kept for the branch; `wanted` becomes it when given.
+  Result<uint16_t> AssignPort(const std::string& name, std::optional<uint16_t> wanted);
+  // Runs any verb.
+  Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments) {
+    return client_->Call(verb, arguments);
+  }
+
+ private:
+  Session(std::string store, std::unique_ptr<Client> client)
+      : store_(std::move(store)), client_(std::move(client)) {}
+  Status Mount();
+
+  std::string store_;
+  std::unique_ptr<Client> client_;
+};
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,82 @@
+#include "pgctl-wrapper/settings.h"
+
+#include <unistd.h>
+
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/text_file.h"
+
+namespace velafs::pgctl {
+namespace {
+
+std::string WithoutNewline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> ServerArguments(const std::string& data_dir,
+                                         const std::vector<Override>& overrides) {
+  std::vector<std::string> arguments = {"-D", data_dir};
+  for (const Override& item : overrides) {
+    arguments.push_back("-c");
+    arguments.push_back(item.setting + "=" + item.value);
+  }
+  return arguments;
+}
+
+Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
+                             const ServerPlaces& places, const std::vector<std::string>& names) {
+  const std::vector<std::string> arguments =
+      ServerArguments(places.data_dir, PlaceOverrides(places));
+  std::vector<CapturedProcess> questions;  // one setting each, so all at once
+  for (const std::string& name : names) {
+    Command command;
+    command.argv = {programs.Path("postgres"), "-C", name};
+    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+    command.environment = ServerEnvironment(owner);
+    command.run_as = &owner;
+    VELAFS_ASSIGN(CapturedProcess question, CapturedProcess::Start(std::move(command)));
+    questions.push_back(std::move(question));
+  }
+
+  Settings values;
+  Status failure;
+  for (size_t i = 0; i < names.size(); ++i) {
+    VELAFS_ASSIGN(const Captured answer, questions[i].Finish());
+    values[names[i]] = WithoutNewline(answer.out);
+    if (answer.exit_status != 0) {
+      failure = Failed("its configuration cannot be read",
+                       QuoteLastLines("the server program says", answer.err));
+    }
+  }
+  VELAFS_TRY(failure);
+  return values;
+}
+
+bool AreSslFilesMissing(const Settings& own, const std::string& data_dir) {
+  for (const char* setting : {"ssl_cert_file", "ssl_key_file", "ssl_ca_file"}) {
+    const auto found = own.find(setting);
+    if (found == own.end() || found->second.empty()) continue;
+    const std::string& file = found->second;
+    const std::string path = file.starts_with('/') ? file : data_dir + "/" + file;
+    if (eaccess(path.c_str(), R_OK) != 0) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> MissingLibraries(const Settings& own, const ServerPrograms& programs) {
+  std::vector<std::string> missing;
+  std::string library_dir;
+  for (const char* setting : kPreloadSettings) {
+    const auto found = own.find(setting);
+    if (found == own.end()) continue;
+    for (const std::string& library : SplitLibraries(found->second)) {
+      if (library_dir.empty()) library_dir = programs.LibraryDir();
+      if (!HasLibrary(library_dir, library)) missing.push_back(library);
+    }
+  }
+  return missing;
+}
+
+}  // namespace velafs::pgctl

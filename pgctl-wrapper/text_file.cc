@@ -1,0 +1,69 @@
+#include "pgctl-wrapper/text_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "pgctl-wrapper/unique_fd.h"
+
+namespace velafs::pgctl {
+namespace {
+
+constexpr size_t kQuotedLines = 12;
+
+Status FileError(const char* what, const std::string& path) {
+  return SystemError(errno, std::string(what) + " \"" + path + "\"");
+}
+
+}  // namespace
+
+Result<std::string> ReadAll(int fd, uint64_t offset_bytes) {
+  std::string text;
+  char buffer[8192];
+  for (;;) {
+    const off_t offset = static_cast<off_t>(offset_bytes + text.size());
+    const ssize_t count = pread(fd, buffer, sizeof buffer, offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return SystemError(errno, "cannot read");
+    if (count == 0) return text;
+    text.append(buffer, static_cast<size_t>(count));
+  }
+}
+
+Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return FileError("cannot open", path);
+  Result<std::string> text = ReadAll(file.get(), offset_bytes);
+  if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
+  return text;
+}
+
+Status WriteTextFile(const std::string& path, std::string_view text) {
+  const std::string fresh = path + ".new";
+  const UniqueFd file(
+      open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return FileError("cannot create", fresh);
+  while (!text.empty()) {
+    const ssize_t count = write(file.get(), text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FileError("cannot write", fresh);
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  if (rename(fresh.c_str(), path.c_str()) != 0) return FileError("cannot replace", path);
+  return {};
+}
+
+std::string QuoteLastLines(std::string_view intro, std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  size_t start = text.size();
+  for (size_t lines = 0; lines < kQuotedLines && start != std::string_view::npos; ++lines) {
+    start = start == 0 ? std::string_view::npos : text.rfind('\n', start - 1);
+  }
+  if (start != std::string_view::npos) text.remove_prefix(start + 1);
+  if (text.empty()) return "";
+  return std::string(intro) + ":\n" + std::string(text);
+}
+
+}  // namespace velafs::pgctl

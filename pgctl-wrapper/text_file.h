@@ -1,0 +1,25 @@
+// Small text files read and written whole.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// All that an open file holds from `offset_bytes` on. Leaves the file's position alone.
+Result<std::string> ReadAll(int fd, uint64_t offset_bytes = 0);
+
+// From `offset_bytes` to the end. The failure carries errno and names the path.
+Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes = 0);
+
+// Replaces the file at once (a reader sees the old or the new text); mode 0600. Not synced.
+Status WriteTextFile(const std::string& path, std::string_view text);
+
+// "INTRO:" and the last few lines of `text`, each on a line of its own: a hint that quotes a
+// program.
+std::string QuoteLastLines(std::string_view intro, std::string_view text);
+
+}  // namespace velafs::pgctl

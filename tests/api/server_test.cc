@@ -1,0 +1,245 @@
+#include "velafs/api/server.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "tests/api/data_directory.h"
+#include "tests/os/scratch_directory.h"
+#include "velafs/api/wire.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::api {
+namespace {
+
+using nlohmann::json;
+
+// A client of the bare protocol, so that the server is not tested by its own twin.
+class RawClient {
+ public:
+  // Does not wait for room in the server's queue of callers: there must be some.
+  explicit RawClient(const std::string& socket_path)
+      : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    REQUIRE(socket_path.size() < sizeof address.sun_path);
+    socket_path.copy(address.sun_path, socket_path.size());
+    REQUIRE(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(fcntl(fd_.get(), F_SETFL, 0) == 0);
+  }
+
+  void Send(const std::string& text) {
+    size_t sent = 0;
+    while (sent < text.size()) {
+      const ssize_t count = send(fd_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+      REQUIRE(count > 0);
+      sent += static_cast<size_t>(count);
+    }
+  }
+  void Post(const std::string& target, const std::string& body, const std::string& headers = "") {
+    Send("POST " + target + " HTTP/1.1\r\nHost: velafs\r\n" + headers +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  // More of the answer; false at its end.
+  bool Receive() {
+    char buffer[4096];
+    const ssize_t count = recv(fd_.get(), buffer, sizeof buffer, 0);
+    if (count <= 0) return false;
+    received_.append(buffer, static_cast<size_t>(count));
+    return true;
+  }
+  void ReceiveUntil(const std::string& text) {
+    while (received_.find(text) == std::string::npos) REQUIRE(Receive());
+  }
+  void ShutDownSending() { shutdown(fd_.get(), SHUT_WR); }
+  void Close() { fd_.Reset(); }
+
+  int HttpStatus() {
+    while (Receive()) {
+    }
+    REQUIRE(received_.starts_with("HTTP/1.1 "));
+    return std::stoi(received_.substr(9, 3));
+  }
+  // The JSON lines of the answer, chunked or not.
+  std::vector<json> Lines() {
+    while (Receive()) {
+    }
+    std::vector<json> lines;
+    std::istringstream text(received_);
+    for (std::string line; std::getline(text, line);) {
+      if (line.starts_with('{')) lines.push_back(json::parse(line));
+    }
+    return lines;
+  }
+
+ private:
+  os::UniqueFd fd_;
+  std::string received_;
+};
+
+struct Fixture {
+  Fixture() {
+    REQUIRE(store::Store::Init(scratch / "store").ok());
+    auto opened = store::Store::Open(scratch / "store");
+    REQUIRE_MESSAGE(opened.ok(), opened.status().message());
+    store = *std::move(opened);
+    Start();
+  }
+
+  void Start() {
+    Server::ExtraVerbs extra;
+    extra["echo"] = [](const json& arguments, const ProgressFn&) { return arguments; };
+    extra["run-until-stopped"] = [this](const json&, const ProgressFn& progress) -> Result<json> {
+      while (progress({{"bytes_done", 1}})) std::this_thread::yield();
+      stopped = true;
+      stopped.notify_all();
+      return Failed("interrupted");
+    };
+    auto started = Server::Start(*store, std::move(extra));
+    REQUIRE_MESSAGE(started.ok(), started.status().message());
+    server = *std::move(started);
+  }
+
+  std::string Socket() const { return store->paths().Socket(); }
+  json Answer(const std::string& target, const std::string& body, int http_status) {
+    RawClient client(Socket());
+    client.Post(target, body);
+    const std::vector<json> lines = client.Lines();
+    REQUIRE(lines.size() == 1);
+    CHECK(client.HttpStatus() == http_status);
+    return lines[0];
+  }
+
+  test::ScratchDirectory scratch;
+  std::unique_ptr<store::Store> store;
+  std::atomic<bool> stopped = false;
+  std::unique_ptr<Server> server;
+};
+
+TEST_CASE_FIXTURE(Fixture, "only the owner may reach the socket") {
+  struct stat info;
+  REQUIRE(stat(Socket().c_str(), &info) == 0);
+  CHECK(S_ISSOCK(info.st_mode));
+  CHECK((info.st_mode & 0777) == 0600);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a verb answers one result line") {
+  CHECK(Answer("/v1/list", "{}", 200) == json{{"result", {{"branches", json::array()}}}});
+  CHECK(Answer("/v1/list", "", 200) == json{{"result", {{"branches", json::array()}}}});
+  CHECK(Answer("/v1/echo", R"({"a":[1,null]})", 200)["result"] == json::parse(R"({"a":[1,null]})"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a failed verb answers code, message and hint") {
+  const json error = Answer("/v1/clone", R"({"source":"main","name":"Bad"})", 200)["error"];
+  CHECK(error["code"] == "usage");
+  CHECK(error["message"].get<std::string>().find("\"Bad\"") != std::string::npos);
+  CHECK_FALSE(error["hint"].get<std::string>().empty());
+  CHECK(Answer("/v1/show", R"({"name":"none"})", 200)["error"]["code"] == "not_found");
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is no call of a verb is a usage error") {
+  CHECK(Answer("/v1/frobnicate", "{}", 200)["error"]["message"] == "unknown verb \"frobnicate\"");
+  CHECK(Answer("/v1/list", "{", 400)["error"]["message"] ==
+        "cannot read the arguments: the text is not JSON");
+  CHECK(Answer("/v1/list", "[]", 200)["error"]["code"] == "usage");
+  CHECK(Answer("/v1/list", "{} {}", 400)["error"]["code"] == "usage");
+  CHECK(Answer("/v1/show", "{\"name\":\"\xff\"}", 400)["error"]["code"] == "usage");
+  CHECK(Answer("/v2/list", "{}", 404)["error"]["code"] == "usage");
+
+  RawClient get(Socket());
+  get.Send("GET /v1/list HTTP/1.1\r\nHost: velafs\r\n\r\n");
+  CHECK(get.HttpStatus() == 404);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a body over 1 MiB is turned down") {
+  const std::string body = "{\"name\":\"" + std::string(1024 * 1024, 'x') + "\"}";
+  CHECK(Answer("/v1/show", body, 413)["error"]["code"] == "usage");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a client cannot claim to be somebody else") {
+  RawClient client(Socket());
+  client.Post(
+      "/v1/import",
+      json{{"name", "main"}, {"from_dir", test::MakeDataDirectory(scratch / "data")}}.dump(),
+      "Velafs-Peer-Uid: 4242\r\nvelafs-peer-uid: 4243\r\n");
+  const json result = client.Lines().back()["result"];
+  CHECK(result["owner"] == store->Show("main")->owner);
+  CHECK(result["owner"] != "4242");
+  CHECK(result["owner"] != "4243");
+}
+
+TEST_CASE_FIXTURE(Fixture, "progress comes before the result") {
+  const std::string body =
+      json{{"name", "main"}, {"from_dir", test::MakeDataDirectory(scratch / "data")}}.dump();
+  RawClient client(Socket());
+  client.Post("/v1/import", body);
+  const std::vector<json> lines = client.Lines();
+  REQUIRE(lines.size() >= 2);
+  CHECK(lines[0]["progress"].contains("bytes_total"));
+  CHECK(lines.back()["result"]["name"] == "main");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a client that goes away stops its verb") {
+  RawClient client(Socket());
+  client.Post("/v1/run-until-stopped", "");
+  client.ReceiveUntil("progress");
+  client.Close();
+  stopped.wait(false);
+  CHECK(stopped);
+}
+
+TEST_CASE_FIXTURE(
+    Fixture, "a client that shuts down its sending side stops its verb and learns the outcome") {
+  RawClient client(Socket());
+  client.Post("/v1/run-until-stopped", "");
+  client.ReceiveUntil("progress");
+  client.ShutDownSending();
+  CHECK(client.Lines().back()["error"]["message"] == "interrupted");
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "stop ends running verbs, answers their callers and removes the socket") {
+  RawClient client(Socket());
+  client.Post("/v1/run-until-stopped", "");
+  client.ReceiveUntil("progress");
+  std::thread stop([this] { server->Stop(); });
+  CHECK(client.Lines().back()["error"]["message"] == "interrupted");
+  stop.join();
+  CHECK_FALSE(std::filesystem::exists(Socket()));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a server that never had a caller stops") {
+  server->Stop();
+  server->Stop();
+  CHECK_FALSE(std::filesystem::exists(Socket()));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a socket left by a dead process is replaced") {
+  server.reset();
+  std::ofstream(Socket()) << "stale";
+  Start();
+  CHECK(Answer("/v1/list", "{}", 200).contains("result"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a hundred callers at once are all answered") {
+  std::vector<std::unique_ptr<RawClient>> callers;
+  for (size_t i = 0; i < 100; ++i) callers.push_back(std::make_unique<RawClient>(Socket()));
+  for (size_t i = 0; i < 100; ++i) callers[i]->Post("/v1/echo", json{{"i", i}}.dump());
+  for (size_t i = 0; i < 100; ++i) {
+    CHECK(callers[i]->Lines() == std::vector<json>{{{"result", {{"i", i}}}}});
+  }
+}
+
+}  // namespace
+}  // namespace velafs::api

@@ -1,0 +1,193 @@
+#include "velafs/api/verbs.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include "tests/api/data_directory.h"
+#include "tests/os/scratch_directory.h"
+#include "velafs/api/version.h"
+
+namespace velafs::api {
+namespace {
+
+using nlohmann::json;
+
+struct Fixture {
+  Fixture() {
+    REQUIRE(store::Store::Init(scratch / "store").ok());
+    auto opened = store::Store::Open(scratch / "store");
+    REQUIRE_MESSAGE(opened.ok(), opened.status().message());
+    store = *std::move(opened);
+  }
+
+  Result<json> Run(const std::string& verb, const json& arguments,
+                   const ProgressFn& progress = nullptr) {
+    return RunVerb(*store, CallerOf(geteuid()), verb, arguments, progress);
+  }
+  json Done(const std::string& verb, const json& arguments) {
+    const Result<json> result = Run(verb, arguments);
+    REQUIRE_MESSAGE(result.ok(), verb << ": " << result.status().message());
+    return *result;
+  }
+  void Import(const std::string& name) {
+    Done("import",
+         {{"name", name}, {"from_dir", test::MakeDataDirectory(scratch / "data-" + name)}});
+  }
+
+  test::ScratchDirectory scratch;
+  std::unique_ptr<store::Store> store;
+};
+
+TEST_CASE_FIXTURE(Fixture, "a verb refuses wrong arguments before it does anything") {
+  struct Wrong {
+    const char* verb;
+    json arguments;
+    const char* message;
+  };
+  const Wrong wrong[] = {
+      {"frobnicate", json::object(), "unknown verb \"frobnicate\""},
+      {"list", json::array(), "arguments are not a JSON object"},
+      {"list", {{"nmae", "x"}}, "unknown argument \"nmae\""},
+      {"show", json::object(), "argument \"name\" is missing"},
+      {"show", {{"name", nullptr}}, "argument \"name\" is missing"},
+      {"show", {{"name", 7}}, "argument \"name\" is not a string"},
+      {"import",
+       {{"name", "a"}, {"from_dir", "pgdata"}},
+       "argument \"from_dir\" is not an absolute path"},
+      {"clone",
+       {{"source", "a"}, {"name", "b"}, {"ttl", "soon"}},
+       "argument \"ttl\": \"soon\" is not a duration"},
+      {"clone",
+       {{"source", "a"}, {"name", "b"}, {"labels", {{"k", 1}}}},
+       "argument \"labels\" is not an object of strings"},
+      {"clone",
+       {{"source", "a"}, {"name", "b"}, {"labels", "k=v"}},
+       "argument \"labels\" is not an object of strings"},
+      {"delete", {{"name", "a"}, {"force", "yes"}}, "argument \"force\" is not true or false"},
+      {"assign-port",
+       {{"name", "a"}, {"port", 65536}},
+       "argument \"port\" is not a port number, 1 to 65535"},
+      {"assign-port",
+       {{"name", "a"}, {"port", "5432"}},
+       "argument \"port\" is not a port number, 1 to 65535"},
+      {"clone", {{"source", "a"}, {"name", "No Such"}}, nullptr},
+  };
+  for (const Wrong& it : wrong) {
+    CAPTURE(it.verb);
+    CAPTURE(it.arguments.dump());
+    const Result<json> result = Run(it.verb, it.arguments);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.status().code() == Code::kUsage);
+    if (it.message != nullptr) CHECK(result.status().message() == it.message);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "an imported branch is described in full, with null for what is not known") {
+  const std::string directory = test::MakeDataDirectory(scratch / "data");
+  const json branch = Done("import", {{"name", "main"}, {"from_dir", directory}});
+  CHECK(branch["name"] == "main");
+  CHECK(branch["files"] == 3);
+  CHECK(branch["chunks_new"].get<uint64_t>() > 0);
+  CHECK(branch["bytes_stored"].get<uint64_t>() > 0);
+  CHECK(branch["warnings"] == json::array());
+  CHECK(branch["logical_bytes"] == 3 + 8192 + 100'000);
+
+  const json shown = Done("show", {{"name", "main"}});
+  for (const char* key : {"path", "parent", "parent_bookmark", "expires_at", "port"}) {
+    CAPTURE(key);
+    REQUIRE(shown.contains(key));
+    CHECK(shown[key].is_null());
+  }
+  CHECK(shown["state"] == "ready");
+  CHECK(shown["protected"].is_boolean());
+  CHECK(shown["labels"] == json::object());
+  CHECK(shown["owner"] == CallerOf(geteuid()).user);
+  const auto created_at = shown["created_at"].get<std::string>();
+  CHECK(created_at.size() == std::string("2026-11-22T10:00:00Z").size());
+  CHECK(created_at.back() == 'Z');
+}
+
+TEST_CASE_FIXTURE(Fixture, "a clone carries what it was given") {
+  Import("main");
+  const json branch = Done("clone", {{"source", "main"},
+                                     {"name", "pr-1"},
+                                     {"ttl", "12h"},
+                                     {"labels", {{"ticket", "42"}}},
+                                     {"note", "for the review"}});
+  CHECK(branch["parent"] == "main");
+  CHECK(branch["labels"] == json{{"ticket", "42"}});
+  CHECK(branch["note"] == "for the review");
+  CHECK(branch["expires_at"].get<std::string>() > branch["created_at"].get<std::string>());
+  CHECK(branch["logical_bytes"] == 3 + 8192 + 100'000);
+
+  const json list = Done("list", json::object());
+  REQUIRE(list["branches"].size() == 2);
+  CHECK(list["branches"][0]["name"] == "main");
+  CHECK(list["branches"][1] == Done("show", {{"name", "pr-1"}}));
+}
+
+TEST_CASE_FIXTURE(Fixture, "bookmarks are made, listed by branch, cloned and deleted") {
+  Import("main");
+  const json bookmark = Done("bookmark-create", {{"name", "main@before"}, {"note", "release 7"}});
+  CHECK(bookmark["name"] == "main@before");
+  CHECK(bookmark["branch"] == "main");
+  CHECK(bookmark["note"] == "release 7");
+  CHECK(Done("bookmark-list", {{"branch", "main"}})["bookmarks"] == json::array({bookmark}));
+  CHECK(Done("stats", json::object())["bookmarks"] == 1);
+
+  const json clone = Done("clone", {{"source", "main@before"}, {"name", "retry"}});
+  CHECK(clone["parent_bookmark"] == "main@before");
+
+  Done("bookmark-delete", {{"name", "main@before"}});
+  CHECK(Done("bookmark-list", json::object())["bookmarks"] == json::array());
+  CHECK(Run("bookmark-delete", {{"name", "main@before"}}).status().code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a dry run of delete changes nothing and fails where delete would") {
+  Import("main");
+  const json would = Done("delete", {{"name", "main"}, {"dry_run", true}});
+  CHECK(would["name"] == "main");
+  CHECK(Done("list", json::object())["branches"].size() == 1);
+  CHECK(Run("delete", {{"name", "none"}, {"dry_run", true}}).status().code() == Code::kNotFound);
+
+  Done("delete", {{"name", "main"}});
+  CHECK(Done("list", json::object())["branches"].empty());
+  CHECK(Run("delete", {{"name", "main"}}).status().code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a port stays with its branch") {
+  Import("main");
+  const json assigned = Done("assign-port", {{"name", "main"}});
+  CHECK(Done("assign-port", {{"name", "main"}}) == assigned);
+  CHECK(Done("show", {{"name", "main"}})["port"] == assigned["port"]);
+}
+
+TEST_CASE_FIXTURE(Fixture, "status names the store and the process") {
+  const json status = Done("status", json::object());
+  CHECK(status["store"] == scratch / "store");
+  CHECK(status["mountpoint"].is_null());
+  CHECK(status["pid"] == getpid());
+  CHECK(status["version"] == kVersion);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an import told to stop says it was interrupted and leaves nothing") {
+  const std::string directory = test::MakeDataDirectory(scratch / "data");
+  const json arguments = {{"name", "main"}, {"from_dir", directory}};
+  int events = 0;
+  const Result<json> stopped = Run("import", arguments, [&events](const json& event) {
+    ++events;
+    CHECK(event.contains("bytes_done"));
+    CHECK(event.contains("files_total"));
+    return false;
+  });
+  REQUIRE_FALSE(stopped.ok());
+  CHECK(stopped.status().code() == Code::kFailed);
+  CHECK(stopped.status().message() == "cannot import \"main\": interrupted");
+  CHECK(events == 1);
+  CHECK(Done("list", json::object())["branches"].empty());
+  Done("import", arguments);
+}
+
+}  // namespace
+}  // namespace velafs::api

@@ -1,0 +1,202 @@
+// Holds the order of the modules: reads every #include of the tree and names those that look
+// upward.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+struct SourceFile {
+  std::string path;  // from the root of the tree
+  std::string text;
+};
+
+// A module of velafs/ may include itself and those before it, but for the pairs below.
+const std::vector<std::string> kModules = {"base",  "os",    "sql",  "chunk", "catalog",
+                                           "layer", "store", "fuse", "api",   "cli"};
+const std::set<std::pair<std::string, std::string>> kStrangers = {{"catalog", "chunk"},
+                                                                  {"api", "fuse"}};
+
+// The public headers, and who may include them besides the wrapper.
+const std::set<std::string> kPublicHeaders = {"client.h"};
+const std::set<std::string> kClientUsers = {"api", "cli"};
+
+// System and library headers that belong to some modules only.
+const std::map<std::string, std::set<std::string>> kHeaderOwners = {
+    {"sqlite3.h", {"sql"}},
+    {"fuse_lowlevel.h", {"fuse"}},
+    {"fuse3/fuse_lowlevel.h", {"fuse"}},
+    {"httplib.h", {"api"}},
+    {"CLI/CLI.hpp", {"cli", "pgctl-wrapper"}},
+};
+
+// The modules that reach the backing storage through `os` alone, and headers that would go past it.
+const std::set<std::string> kStorageModules = {"base", "sql", "chunk", "catalog", "layer"};
+const std::set<std::string> kStorageCalls = {"fstream", "filesystem", "sys/mman.h", "sys/uio.h",
+                                             "boost/filesystem.hpp"};
+
+bool StartsWith(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+// "velafs/layer/x.cc" -> "layer"; "pgctl-wrapper/x.cc" -> "pgctl-wrapper"; "include/..." ->
+// "include".
+std::string ModuleOf(std::string_view path) {
+  if (StartsWith(path, "velafs/")) path.remove_prefix(std::string_view("velafs/").size());
+  return std::string(path.substr(0, path.find('/')));
+}
+
+// What a line includes, without its quotes or brackets.
+std::optional<std::string> IncludeOf(std::string_view line) {
+  const auto skip_blanks = [&line] {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  };
+  skip_blanks();
+  if (!StartsWith(line, "#")) return std::nullopt;
+  line.remove_prefix(1);
+  skip_blanks();
+  if (!StartsWith(line, "include")) return std::nullopt;
+  line.remove_prefix(std::string_view("include").size());
+  skip_blanks();
+  if (line.empty() || (line[0] != '"' && line[0] != '<')) return std::nullopt;
+  const size_t end = line.find(line[0] == '"' ? '"' : '>', 1);
+  if (end == std::string_view::npos) return std::nullopt;
+  return std::string(line.substr(1, end - 1));
+}
+
+// Why a file of `module` may not include `header`; nothing when it may.
+std::optional<std::string> Objection(const std::string& module, const std::string& header) {
+  if (const auto owners = kHeaderOwners.find(header);
+      owners != kHeaderOwners.end() && !owners->second.contains(module)) {
+    return "belongs to other modules";
+  }
+  if (kStorageModules.contains(module) && kStorageCalls.contains(header)) {
+    return "storage is reached through module os";
+  }
+  if (StartsWith(header, "pgctl-wrapper/")) {
+    if (module == "pgctl-wrapper") return std::nullopt;
+    return "nothing includes the wrapper";
+  }
+  if (!StartsWith(header, "velafs/")) return std::nullopt;
+
+  if (kPublicHeaders.contains(header.substr(std::string_view("velafs/").size()))) {
+    if (module == "pgctl-wrapper" || kClientUsers.contains(module)) return std::nullopt;
+    return "is for programs, not for module " + module;
+  }
+  const std::string target = ModuleOf(header);
+  if (module == "pgctl-wrapper" || module == "include") {
+    if (target == "base") return std::nullopt;
+    return module + " sees only velafs/client.h and base";
+  }
+  const auto here = std::find(kModules.begin(), kModules.end(), module);
+  const auto there = std::find(kModules.begin(), kModules.end(), target);
+  if (here == kModules.end()) return "module " + module + " is not in the table";
+  if (there == kModules.end()) return "module " + target + " is not in the table";
+  if (there > here) return "module " + target + " comes after " + module;
+  if (kStrangers.contains({module, target})) {
+    return "modules " + module + " and " + target + " do not see each other";
+  }
+  return std::nullopt;
+}
+
+// One line for each forbidden #include: "velafs/chunk/packs.cc: velafs/catalog/rows.h: why".
+std::vector<std::string> ForbiddenIncludes(const std::vector<SourceFile>& files) {
+  std::vector<std::string> found;
+  for (const SourceFile& file : files) {
+    std::istringstream lines(file.text);
+    for (std::string line; std::getline(lines, line);) {
+      const auto header = IncludeOf(line);
+      if (!header) continue;
+      if (const auto why = Objection(ModuleOf(file.path), *header)) {
+        found.push_back(file.path + ": " + *header + ": " + *why);
+      }
+    }
+  }
+  return found;
+}
+
+std::vector<SourceFile> FilesUnder(const std::string& directory) {
+  const std::filesystem::path root(VELAFS_SOURCE_DIR);
+  std::vector<SourceFile> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root / directory)) {
+    const auto extension = entry.path().extension();
+    if (extension != ".cc" && extension != ".h") continue;
+    std::ifstream stream(entry.path());
+    std::ostringstream text;
+    text << stream.rdbuf();
+    files.push_back({entry.path().lexically_relative(root).string(), text.str()});
+  }
+  return files;
+}
+
+std::vector<std::string> Check(const std::string& path, const std::string& include_line) {
+  return ForbiddenIncludes({{path, "// A file.\n#pragma once\n" + include_line + "\n"}});
+}
+
+}  // namespace
+
+TEST_CASE("no file of the tree includes what its module may not see") {
+  for (const std::string directory : {"velafs", "pgctl-wrapper", "include"}) {
+    const auto files = FilesUnder(directory);
+    CHECK_MESSAGE(!files.empty(), directory, " holds no source files");
+    for (const std::string& line : ForbiddenIncludes(files)) FAIL_CHECK(line);
+  }
+}
+
+TEST_CASE("include/ holds only the public headers") {
+  for (const SourceFile& file : FilesUnder("include")) {
+    const std::string header = file.path.substr(std::string_view("include/velafs/").size());
+    CHECK_MESSAGE(kPublicHeaders.contains(header), file.path, " is not public");
+  }
+}
+
+TEST_CASE("an include of a later module is found") {
+  CHECK(Check("velafs/layer/volume.cc", "#include \"velafs/store/store.h\"").size() == 1);
+  CHECK(Check("velafs/base/ids.h", "#include \"velafs/os/storage.h\"").size() == 1);
+  CHECK(Check("velafs/store/store.h", "  #  include \"velafs/cli/render.h\"").size() == 1);
+}
+
+TEST_CASE("an include between modules that do not see each other is found, either way") {
+  CHECK(Check("velafs/catalog/rows.h", "#include \"velafs/chunk/packs.h\"").size() == 1);
+  CHECK(Check("velafs/chunk/packs.h", "#include \"velafs/catalog/rows.h\"").size() == 1);
+  CHECK(Check("velafs/api/server.cc", "#include \"velafs/fuse/mount.h\"").size() == 1);
+  CHECK(Check("velafs/fuse/mount.cc", "#include \"velafs/api/server.h\"").size() == 1);
+}
+
+TEST_CASE("an include of the wrapper's that goes past the client is found") {
+  CHECK(Check("pgctl-wrapper/main.cc", "#include \"velafs/store/store.h\"").size() == 1);
+  CHECK(Check("pgctl-wrapper/main.cc", "#include \"velafs/api/json.h\"").size() == 1);
+  CHECK(Check("velafs/cli/main.cc", "#include \"pgctl-wrapper/server.h\"").size() == 1);
+  CHECK(Check("velafs/store/store.cc", "#include \"velafs/client.h\"").size() == 1);
+}
+
+TEST_CASE("an include of another module's library is found") {
+  CHECK(Check("velafs/catalog/catalog.cc", "#include <sqlite3.h>").size() == 1);
+  CHECK(Check("velafs/store/store.cc", "#include <fuse_lowlevel.h>").size() == 1);
+  CHECK(Check("velafs/layer/branch.cc", "#include <fstream>").size() == 1);
+}
+
+TEST_CASE("an include of a module that is not in the table is found") {
+  CHECK(Check("velafs/extra/a.cc", "#include \"velafs/base/ids.h\"").size() == 1);
+  CHECK(Check("velafs/store/a.cc", "#include \"velafs/extra/a.h\"").size() == 1);
+}
+
+TEST_CASE("includes that follow the order are let through") {
+  CHECK(Check("velafs/layer/volume.h", "#include \"velafs/catalog/catalog.h\"").empty());
+  CHECK(Check("velafs/layer/volume.h", "#include \"velafs/layer/page_map.h\"").empty());
+  CHECK(Check("velafs/cli/mount.cc", "#include \"velafs/fuse/mount.h\"").empty());
+  CHECK(Check("velafs/api/client.cc", "#include \"velafs/client.h\"").empty());
+  CHECK(Check("pgctl-wrapper/main.cc", "#include \"velafs/client.h\"").empty());
+  CHECK(Check("pgctl-wrapper/main.cc", "#include \"velafs/base/status.h\"").empty());
+  CHECK(Check("velafs/sql/connection.cc", "#include <sqlite3.h>").empty());
+  CHECK(Check("velafs/base/check.h", "// #include \"velafs/store/store.h\"").empty());
+}

@@ -1,0 +1,234 @@
+#include "velafs/chunk/packs.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "tests/os/scratch_directory.h"
+
+namespace velafs::chunk {
+namespace {
+
+constexpr uint64_t kHeader = 64;
+
+std::vector<std::byte> Bytes(size_t size, int seed) {
+  std::vector<std::byte> bytes(size);
+  for (size_t i = 0; i < size; ++i)
+    bytes[i] = static_cast<std::byte>(i * 31 + i / 251 + static_cast<size_t>(seed));
+  return bytes;
+}
+
+struct Stored {
+  ChunkId id;
+  ChunkLocation location;
+  std::vector<std::byte> content;
+};
+
+struct PacksFixture {
+  Stored Put(PackWriter& writer, std::vector<std::byte> content) {
+    Stored stored{HashChunk(content), writer.Reserve(static_cast<uint32_t>(content.size())), {}};
+    REQUIRE(writer.Write(stored.id, stored.location, content).ok());
+    stored.content = std::move(content);
+    return stored;
+  }
+
+  // Pack 7 with chunks of 65,536, 1 and 8,192 bytes.
+  std::vector<Stored> MakePack() {
+    auto writer = PackWriter::Create(storage, directory.path(), PackId(7));
+    REQUIRE(writer.ok());
+    std::vector<Stored> chunks;
+    for (size_t size : {kChunkBytes, uint64_t{1}, kPageBytes}) {
+      chunks.push_back(Put(**writer, Bytes(size, static_cast<int>(chunks.size()))));
+    }
+    REQUIRE((*writer)->Finish().ok());
+    return chunks;
+  }
+
+  void FlipByte(uint64_t offset) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char byte = static_cast<char>(file.get() ^ 0x40);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(byte);
+    REQUIRE(file.good());
+  }
+
+  void TruncateTo(uint64_t size) {
+    auto file = storage.Open(path, os::OpenMode::kReadWrite);
+    REQUIRE(file.ok());
+    REQUIRE((*file)->Truncate(size).ok());
+  }
+
+  Status Enumerate(std::vector<ChunkLocation>* locations) {
+    return EnumeratePack(storage, directory.path(), PackId(7),
+                         [&](const ChunkId&, const ChunkLocation& location) {
+                           locations->push_back(location);
+                           return Status();
+                         });
+  }
+
+  os::Storage& storage = os::HostStorage();
+  test::ScratchDirectory directory;
+  const std::string path = directory / "7.pack";
+  PackReader reader{storage, directory.path()};
+};
+
+void CheckDamage(const Status& status, const std::string& path, const std::string& words) {
+  CHECK(status.code() == Code::kCorrupt);
+  CHECK_MESSAGE(status.message().find(path) != std::string::npos, status.message());
+  CHECK_MESSAGE(status.message().find(words) != std::string::npos, status.message());
+}
+
+TEST_CASE("a chunk's name is the SHA-256 of its content") {
+  const std::string abc = "abc";
+  CHECK(HashChunk(std::as_bytes(std::span(abc))).ToHex() ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_CASE("only content without any other byte counts as zeros") {
+  std::vector<std::byte> content(kChunkBytes);
+  CHECK(IsZeros(content));
+  CHECK(IsZeros(std::span(content).first(1)));
+  for (size_t at : {size_t{0}, size_t{1}, size_t{7}, size_t{4096}, content.size() - 1}) {
+    content[at] = std::byte{1};
+    CHECK_FALSE(IsZeros(content));
+    content[at] = std::byte{0};
+  }
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "chunks read back as they were written") {
+  for (const Stored& chunk : MakePack()) {
+    std::vector<std::byte> got(chunk.content.size());
+    REQUIRE(reader.Read(chunk.location, 0, got).ok());
+    CHECK(got == chunk.content);
+    CHECK(reader.Verify(chunk.location, chunk.id).ok());
+  }
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a part of a chunk can be read alone") {
+  const Stored chunk = MakePack()[0];
+  std::vector<std::byte> got(kPageBytes);
+  REQUIRE(reader.Read(chunk.location, 3 * kPageBytes, got).ok());
+  CHECK(std::equal(got.begin(), got.end(), chunk.content.begin() + 3 * kPageBytes));
+  CHECK(reader.Read(chunk.location, kChunkBytes - 1, got).code() == Code::kCorrupt);
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a pack's records are listed in order from their headers alone") {
+  const std::vector<Stored> chunks = MakePack();
+  size_t next = 0;
+  const Status status = EnumeratePack(storage, directory.path(), PackId(7),
+                                      [&](const ChunkId& id, const ChunkLocation& location) {
+                                        CHECK(id == chunks.at(next).id);
+                                        CHECK(location == chunks.at(next).location);
+                                        ++next;
+                                        return Status();
+                                      });
+  CHECK(status.ok());
+  CHECK(next == chunks.size());
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "records written by several threads at once do not overlap") {
+  auto writer = PackWriter::Create(storage, directory.path(), PackId(7));
+  REQUIRE(writer.ok());
+  std::vector<std::vector<Stored>> chunks(4);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        chunks[static_cast<size_t>(t)].push_back(
+            Put(**writer, Bytes(static_cast<size_t>(1000 + i), 50 * t + i)));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE((*writer)->Finish().ok());
+  for (const auto& of_thread : chunks) {
+    for (const Stored& chunk : of_thread) CHECK(reader.Verify(chunk.location, chunk.id).ok());
+  }
+  std::vector<ChunkLocation> listed;
+  CHECK(Enumerate(&listed).ok());
+  CHECK(listed.size() == 200);
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a pack is never written over another") {
+  MakePack();
+  CHECK_FALSE(PackWriter::Create(storage, directory.path(), PackId(7)).ok());
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "damage: a flipped byte of content is found by verification") {
+  const Stored chunk = MakePack()[0];
+  FlipByte(chunk.location.offset_bytes + 100);
+  CheckDamage(reader.Verify(chunk.location, chunk.id), path, chunk.id.ToHex());
+}
+
+TEST_CASE_FIXTURE(PacksFixture,
+                  "damage: a flipped byte of a record's header ends the listing there") {
+  const std::vector<Stored> chunks = MakePack();
+  for (uint64_t byte : {0, 4, 8, 20, 50, 63}) {
+    const uint64_t record_at = chunks[1].location.offset_bytes - kHeader;
+    FlipByte(record_at + byte);
+    std::vector<ChunkLocation> listed;
+    CheckDamage(Enumerate(&listed), path, "byte " + std::to_string(record_at));
+    CHECK(listed.size() == 1);
+    CHECK(reader.Verify(chunks[1].location, chunks[1].id).code() == Code::kCorrupt);
+    FlipByte(record_at + byte);
+  }
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "damage: a flipped byte of the pack's own header is found") {
+  MakePack();
+  for (uint64_t byte : {0, 8, 16, 30, 62}) {
+    FlipByte(byte);
+    std::vector<ChunkLocation> listed;
+    CheckDamage(Enumerate(&listed), path, "byte 0");
+    FlipByte(byte);
+  }
+}
+
+TEST_CASE_FIXTURE(PacksFixture,
+                  "damage: a truncated pack is named with the offset that is missing") {
+  const Stored chunk = MakePack()[2];
+  TruncateTo(chunk.location.offset_bytes + 10);
+  std::vector<std::byte> got(chunk.content.size());
+  CheckDamage(reader.Read(chunk.location, 0, got), path,
+              "byte " + std::to_string(chunk.location.offset_bytes));
+  std::vector<ChunkLocation> listed;
+  CheckDamage(Enumerate(&listed), path,
+              "byte " + std::to_string(chunk.location.offset_bytes - kHeader));
+  CHECK(listed.size() == 2);
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "damage: a missing pack is named") {
+  const Stored chunk = MakePack()[0];
+  REQUIRE(storage.RemoveFile(path).ok());
+  std::vector<std::byte> got(1);
+  CheckDamage(reader.Read(chunk.location, 0, got), path, "missing");
+}
+
+TEST_CASE_FIXTURE(PacksFixture,
+                  "damage: another chunk in a chunk's place is found by verification") {
+  const std::vector<Stored> chunks = MakePack();
+  CheckDamage(reader.Verify(chunks[1].location, chunks[0].id), path, chunks[0].id.ToHex());
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a codec this version does not know is an error in words") {
+  Stored chunk = MakePack()[0];
+  chunk.location.codec = Codec::kZstd;
+  std::vector<std::byte> got(1);
+  CheckDamage(reader.Read(chunk.location, 0, got), path, "codec 1");
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a forgotten pack is opened anew") {
+  const Stored chunk = MakePack()[0];
+  std::vector<std::byte> got(1);
+  REQUIRE(reader.Read(chunk.location, 0, got).ok());
+  REQUIRE(storage.RemoveFile(path).ok());
+  CHECK(reader.Read(chunk.location, 0, got).ok());
+  reader.Forget(PackId(7));
+  CHECK(reader.Read(chunk.location, 0, got).code() == Code::kCorrupt);
+}
+
+}  // namespace
+}  // namespace velafs::chunk

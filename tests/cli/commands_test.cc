@@ -1,0 +1,208 @@
+// The commands as they are typed, without a mount.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "tests/api/data_directory.h"
+#include "tests/cli/run_velafs.h"
+
+namespace velafs::test {
+namespace {
+
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+struct WithMain {
+  WithMain() {
+    velafs.Done({"init"});
+    velafs.Done({"import", "main", "--from-dir", data});
+  }
+  Velafs velafs;
+  std::string data = MakeDataDirectory(velafs.scratch / "data");
+};
+
+TEST_CASE("the version is one line") {
+  const Outcome outcome = Velafs().RunAs({"--version"});
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.out == "velafs 0.1.0\n");
+}
+
+TEST_CASE("every command's help has an example") {
+  const Velafs velafs;
+  for (const Words& command : std::vector<Words>{{},
+                                                 {"init"},
+                                                 {"import"},
+                                                 {"mount"},
+                                                 {"umount"},
+                                                 {"clone"},
+                                                 {"list"},
+                                                 {"tree"},
+                                                 {"show"},
+                                                 {"delete"},
+                                                 {"bookmark"},
+                                                 {"bookmark", "create"},
+                                                 {"bookmark", "list"},
+                                                 {"bookmark", "delete"},
+                                                 {"stats"}}) {
+    Words words = command;
+    words.push_back("--help");
+    const Outcome outcome = velafs.RunAs(words);
+    std::string name = "velafs";
+    for (const std::string& word : command) name += " " + word;
+    CAPTURE(name);
+    CHECK(outcome.exit_status == 0);
+    CHECK(outcome.err.empty());
+    CHECK(outcome.out.find("Example:\n  velafs") != std::string::npos);
+  }
+}
+
+TEST_CASE_FIXTURE(WithMain,
+                  "import reports what it stored, and a second import of the same shares it") {
+  const json again = velafs.Done({"import", "again", "--from-dir", data});
+  CHECK(again["name"] == "again");
+  CHECK(again["files"] == 3);
+  CHECK(again["chunks_new"] == 0);
+  CHECK(again["chunks_shared"].get<int>() > 0);
+}
+
+TEST_CASE_FIXTURE(WithMain, "import takes a path relative to where it is typed") {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(velafs.scratch.path());
+  const Outcome outcome = velafs({"import", "relative", "--from-dir", "data"});
+  std::filesystem::current_path(before);
+  CHECK_MESSAGE(outcome.exit_status == 0, outcome.err);
+}
+
+TEST_CASE_FIXTURE(WithMain, "clone takes its options before or after the names") {
+  const json branch = velafs.Done({"clone", "--label", "ticket=42", "main", "pr-1", "--label",
+                                   "by=ci=x", "--ttl", "2d", "--note", "for review"});
+  CHECK(branch["name"] == "pr-1");
+  CHECK(branch["parent"] == "main");
+  CHECK(branch["labels"] == json{{"ticket", "42"}, {"by", "ci=x"}});
+  CHECK(branch["note"] == "for review");
+  CHECK(branch["expires_at"].is_string());
+  CHECK(branch["path"].is_null());
+}
+
+TEST_CASE_FIXTURE(WithMain, "a branch may have a command's name") {
+  velafs.Done({"clone", "main", "list"});
+  velafs.Done({"clone", "list", "clone"});
+  CHECK(velafs.Done({"show", "list"})["name"] == "list");
+  velafs.Done({"delete", "list", "clone"});
+  CHECK(velafs.Done({"list"})["branches"].size() == 1);
+}
+
+TEST_CASE_FIXTURE(WithMain, "list is a table with a line for each branch") {
+  velafs.Done({"clone", "main", "pr-1"});
+  const Outcome outcome = velafs({"list"});
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.out.starts_with("NAME  STATE  FROM  OWNER  "));
+  CHECK(outcome.out.find("\nmain  ready  -     ") != std::string::npos);
+  CHECK(outcome.out.find("\npr-1  ready  main  ") != std::string::npos);
+  CHECK(outcome.out.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "tree draws each clone under what it was cloned from") {
+  velafs.Done({"clone", "main", "a"});
+  velafs.Done({"clone", "a", "a1"});
+  velafs.Done({"clone", "a1", "a2"});
+  velafs.Done({"clone", "main", "b"});
+  velafs.Done({"import", "other", "--from-dir", data});
+  const Outcome outcome = velafs({"tree"});
+  CHECK(outcome.exit_status == 0);
+  size_t from = 0;
+  for (const std::string begin :
+       {"main ", "├─ a ", "│  └─ a1 ", "│     └─ a2 ", "└─ b ", "other "}) {
+    CAPTURE(begin);
+    CHECK(outcome.out.compare(from, begin.size(), begin) == 0);
+    from = outcome.out.find('\n', from) + 1;
+  }
+  CHECK(from == outcome.out.size());
+  CHECK(velafs.Done({"tree"})["branches"].size() == 6);
+}
+
+TEST_CASE_FIXTURE(WithMain, "show says everything of a branch") {
+  const Outcome outcome = velafs({"show", "main"});
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.out.starts_with("name       main\npath       not mounted\nstate      ready\n"));
+
+  velafs.Done({"clone", "main", "pr-1", "--label", "ticket=42", "--label", "by=ci", "--ttl", "2d"});
+  const Outcome clone = velafs({"show", "pr-1"});
+  CHECK(clone.exit_status == 0);
+  CHECK(clone.out.find("\nfrom       main\n") != std::string::npos);
+  CHECK(clone.out.find("\nlabels     by=ci, ticket=42\n") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "bookmarks are made, listed, cloned and deleted") {
+  const json bookmark = velafs.Done({"bookmark", "create", "main@before", "--note", "release 7"});
+  CHECK(bookmark["name"] == "main@before");
+  CHECK(bookmark["branch"] == "main");
+  CHECK(bookmark["note"] == "release 7");
+  CHECK(velafs({"bookmark", "list", "main"}).out.find("main@before") != std::string::npos);
+  CHECK(velafs.Done({"clone", "main@before", "retry"})["parent_bookmark"] == "main@before");
+  velafs.Done({"bookmark", "delete", "main@before"});
+  CHECK(velafs.Done({"bookmark", "list"})["bookmarks"].empty());
+}
+
+TEST_CASE_FIXTURE(WithMain, "a dry run of delete deletes nothing") {
+  const Outcome outcome = velafs({"delete", "main", "--dry-run"});
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.out.starts_with("would delete \"main\""));
+  CHECK(velafs.Done({"list"})["branches"].size() == 1);
+}
+
+TEST_CASE_FIXTURE(WithMain, "a mistake in one name of delete deletes nothing") {
+  velafs.Done({"clone", "main", "a"});
+  CHECK(velafs({"delete", "a", "main", "typo"}).exit_status == 3);
+  CHECK(velafs.Done({"list"})["branches"].size() == 2);
+  CHECK(velafs.Done({"delete", "a", "main", "a"})["deleted"].size() == 2);
+  CHECK(velafs.Done({"list"})["branches"].empty());
+}
+
+TEST_CASE_FIXTURE(WithMain, "quiet leaves out what only confirms") {
+  CHECK(velafs({"-q", "clone", "main", "a"}).out.empty());
+  CHECK_FALSE(velafs({"-q", "show", "a"}).out.empty());
+  CHECK_FALSE(velafs({"-q", "--json", "delete", "a"}).out.empty());
+}
+
+TEST_CASE_FIXTURE(WithMain, "stats count the store") {
+  const json stats = velafs.Done({"stats"});
+  CHECK(stats["branches"] == 1);
+  CHECK(stats["bookmarks"] == 0);
+  CHECK(stats["logical_bytes"] == 3 + 8192 + 100'000);
+  CHECK(stats["chunk_count"].get<int>() > 0);
+  CHECK(velafs({"stats"}).out.find("branches") != std::string::npos);
+}
+
+TEST_CASE("the store may come from the environment") {
+  const Velafs velafs;
+  setenv("VELAFS_STORE", velafs.store().c_str(), 1);
+  const Outcome outcome = velafs.RunAs({"init", "--json"});
+  unsetenv("VELAFS_STORE");
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.Json()["store"] == velafs.store());
+}
+
+TEST_CASE("an interrupted import leaves nothing and says it was interrupted") {
+  const Velafs velafs;
+  velafs.Done({"init"});
+  constexpr size_t kBytes = 96 << 20;
+  const std::string data = MakeDataDirectory(velafs.scratch / "data", kBytes);
+  const Process import =
+      velafs.Start({"--store", velafs.store(), "import", "main", "--from-dir", data});
+  // The first pack appears once the import is under way.
+  const std::string packs = velafs.store() + "/packs";
+  while (std::filesystem::is_empty(packs)) {
+  }
+  REQUIRE(kill(import.pid, SIGINT) == 0);
+  const Outcome outcome = velafs.Wait(import);
+  CHECK(outcome.exit_status == 1);
+  CHECK(outcome.err == "velafs: error: cannot import \"main\": interrupted\n");
+  CHECK(velafs.Done({"list"})["branches"].empty());
+  CHECK(velafs.Done({"stats"})["stored_bytes"] == 0);
+}
+
+}  // namespace
+}  // namespace velafs::test

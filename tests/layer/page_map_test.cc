@@ -1,0 +1,94 @@
+#include "velafs/layer/page_map.h"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+namespace velafs::layer {
+namespace {
+
+const LayerId kLayer(3);
+const InodeNumber kIno(7);
+
+// What a map file holds after the map's changes have been written to it.
+void Store(PageMap& map, std::vector<std::byte>& file) {
+  for (const PageMap::DirtyBlock& block : map.TakeDirty()) {
+    file.resize(std::max<size_t>(file.size(), block.offset_bytes + block.content.size()));
+    std::memcpy(file.data() + block.offset_bytes, block.content.data(), block.content.size());
+  }
+}
+
+TEST_CASE("a page is held once it is claimed, or begins past what is inherited") {
+  PageMap map(kLayer, kIno, 10 * kPageBytes + 1);
+  CHECK_FALSE(map.RunAt(0, 1).held);
+  CHECK(map.RunAt(0, 100).pages == 11);
+  CHECK(map.RunAt(11, 5).held);
+  map.Hold(3, 2);
+  CHECK(map.RunAt(0, 100).pages == 3);
+  CHECK(map.RunAt(3, 100).held);
+  CHECK(map.RunAt(3, 100).pages == 2);
+  CHECK_FALSE(map.RunAt(5, 100).held);
+}
+
+TEST_CASE("a run that reaches what is not inherited goes on to its limit") {
+  PageMap map(kLayer, kIno, 4 * kPageBytes);
+  map.Hold(2, 2);
+  CHECK(map.RunAt(2, 1000).pages == 1000);
+}
+
+TEST_CASE("runs across words and blocks are found whole") {
+  PageMap map(kLayer, kIno, 20'000 * kPageBytes);
+  map.Hold(60, 9'000);
+  CHECK(map.RunAt(0, 20'000).pages == 60);
+  CHECK(map.RunAt(60, 20'000).pages == 9'000);
+  CHECK(map.RunAt(9'060, 20'000).pages == 20'000 - 9'060);
+}
+
+TEST_CASE("hiding is for good") {
+  PageMap map(kLayer, kIno, 100 * kPageBytes);
+  map.HideFrom(50 * kPageBytes);
+  map.HideFrom(80 * kPageBytes);
+  CHECK(map.inherited_bytes() == 50 * kPageBytes);
+  CHECK(map.RunAt(50, 1).held);
+}
+
+TEST_CASE("a map written block by block is read back the same") {
+  PageMap map(kLayer, kIno, 20'000 * kPageBytes);
+  std::vector<std::byte> file;
+  map.Hold(5, 1);
+  Store(map, file);
+  map.Hold(12'345, 700);
+  Store(map, file);
+  CHECK(map.TakeDirty().empty());
+  const auto decoded = PageMap::Decode(kLayer, kIno, file);
+  REQUIRE(decoded.ok());
+  CHECK(decoded->inherited_bytes() == map.inherited_bytes());
+  for (PageNumber page = 0; page < 20'000; ++page) {
+    REQUIRE(decoded->RunAt(page, 1).held == map.RunAt(page, 1).held);
+  }
+}
+
+TEST_CASE("a map that is damaged, short, another's or of a later version is refused in words") {
+  PageMap map(kLayer, kIno, 9'000 * kPageBytes);
+  map.Hold(8'999, 1);
+  std::vector<std::byte> file;
+  Store(map, file);
+  const auto message = [](const std::vector<std::byte>& content, LayerId layer = kLayer) {
+    const auto decoded = PageMap::Decode(layer, kIno, content);
+    CHECK(decoded.status().code() == Code::kCorrupt);
+    return decoded.status().message();
+  };
+  const auto flipped = [&](size_t at) {
+    auto content = file;
+    content[at] ^= std::byte{1};
+    return content;
+  };
+  CHECK(message(flipped(0)) == "the page map's header is damaged");
+  CHECK(message(flipped(200)) == "the page map's header is damaged");
+  CHECK(message(flipped(file.size() - 100)) == "block 3 of the page map is damaged");
+  CHECK(message({file.begin(), file.begin() + 100}) == "the page map is shorter than its header");
+  CHECK(message(file, LayerId(4)) == "the page map is another file's");
+}
+
+}  // namespace
+}  // namespace velafs::layer

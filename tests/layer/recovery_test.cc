@@ -1,0 +1,118 @@
+// What a head looks like when its daemon died. Numbers are DURABILITY.md's invariants.
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "tests/layer/volume_fixture.h"
+
+namespace velafs::layer {
+namespace {
+
+const std::string kOld(4 * kPageBytes, 'o');
+
+std::string PagePath(VolumeFixture& fixture, InodeNumber ino) {
+  return fixture.LayerDirectory(fixture.HeadOf("main")) + "/" + std::to_string(ino.value);
+}
+
+// 2.
+TEST_CASE("changes to an inherited file that no fsync reached are undone by a crash") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 100, BytesOf("new")).ok());
+  fixture.Crash();
+  CHECK(ContentOf(*fixture.Open("main"), "file") == kOld);
+  CHECK(os::HostStorage().Stat(PagePath(fixture, ino)).status().error_number() == ENOENT);
+}
+
+// 1, 3.
+TEST_CASE(
+    "what fsync has returned for survives a crash, and what came after is all or nothing by page") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("kept")).ok());
+  REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
+  REQUIRE(fixture.Open("main")->Write(ino, 2 * kPageBytes, BytesOf("lost")).ok());
+  fixture.Crash();
+  std::string expected = kOld;
+  expected.replace(0, 4, "kept");
+  CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
+}
+
+TEST_CASE(
+    "what a truncation took away does not come back when the file grows again after a crash") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("kept")).ok());
+  REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
+  REQUIRE(fixture.Open("main")->Set(ino, {.size_bytes = kPageBytes}).ok());
+  fixture.Crash();  // the page file is short now, and its durable map still inherits four pages
+  REQUIRE(ContentOf(*fixture.Open("main"), "file").size() == kPageBytes);
+  REQUIRE(fixture.Open("main")->Set(ino, {.size_bytes = 3 * kPageBytes}).ok());
+  fixture.Crash();
+  std::string expected(3 * kPageBytes, '\0');
+  expected.replace(0, kPageBytes, kOld.substr(0, kPageBytes));
+  expected.replace(0, 4, "kept");
+  CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
+}
+
+TEST_CASE("a map left without its page file is not taken for a later one's") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("gone")).ok());
+  REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
+  fixture.Reopen();
+  REQUIRE(os::HostStorage().RemoveFile(PagePath(fixture, ino)).ok());
+  fixture.Crash();
+  REQUIRE(fixture.Open("main")->Write(ino, kPageBytes, BytesOf("mine")).ok());
+  fixture.Reopen();
+  std::string expected = kOld;
+  expected.replace(kPageBytes, 4, "mine");
+  CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
+}
+
+// 6.
+TEST_CASE("a head in use does not pass for clean, and one that was closed does") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const auto logical_bytes = [&] {
+    std::optional<uint64_t> bytes;
+    REQUIRE(fixture.catalog()
+                .Read([&](catalog::Reader& reader) -> Status {
+                  VELAFS_ASSIGN(const auto row, reader.Branch("main"));
+                  VELAFS_ASSIGN(const auto layer, reader.Layer(row->head));
+                  bytes = layer.logical_bytes;
+                  return {};
+                })
+                .ok());
+    return bytes;
+  };
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, kOld.size(), BytesOf("more")).ok());
+  CHECK_FALSE(logical_bytes());
+  CHECK(fixture.catalog().LastDurable() >= 1);
+  fixture.Reopen();
+  CHECK(logical_bytes() == kOld.size() + 4);
+}
+
+TEST_CASE("a damaged map is reported, not read") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("new")).ok());
+  fixture.Reopen();
+  std::fstream map(PagePath(fixture, ino) + ".map", std::ios::in | std::ios::out);
+  map.seekp(513);
+  map.put('!');
+  map.close();
+  const auto found = fixture.Open("main")->Lookup(fixture.Open("main")->root(), "file");
+  CHECK(found.status().code() == Code::kCorrupt);
+  CHECK(found.status().error_number() == EIO);
+  CHECK(found.status().message().find("block 1 of the page map is damaged") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace velafs::layer

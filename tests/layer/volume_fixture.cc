@@ -1,0 +1,172 @@
+#include "tests/layer/volume_fixture.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <vector>
+
+namespace velafs::layer {
+
+VolumeFixture::VolumeFixture(os::Storage& storage) : storage_(storage) {
+  char pattern[] = "/tmp/velafs-volume-XXXXXX";
+  REQUIRE(mkdtemp(pattern) != nullptr);
+  directory_ = pattern;
+  REQUIRE(storage_.MakeDirectory(directory_ + "/packs", 0700).ok());
+  REQUIRE(storage_.MakeDirectory(directory_ + "/layers", 0700).ok());
+  REQUIRE(catalog::Catalog::Create(directory_ + "/catalog.db").ok());
+  OpenAll();
+}
+
+VolumeFixture::~VolumeFixture() {
+  CloseAll();
+  static_cast<void>(os::HostStorage().RemoveTree(directory_));
+}
+
+void VolumeFixture::OpenAll() {
+  auto catalog = catalog::Catalog::Open(directory_ + "/catalog.db");
+  REQUIRE(catalog.ok());
+  catalog_ = *std::move(catalog);
+  packs_ = std::make_unique<chunk::PackReader>(storage_, directory_ + "/packs");
+  volume_ =
+      std::make_unique<Volume>(VolumeParts{storage_, *catalog_, *packs_, directory_ + "/layers"});
+}
+
+void VolumeFixture::CloseAll() {
+  volume_.reset();
+  packs_.reset();
+  catalog_.reset();
+}
+
+void VolumeFixture::Reopen() {
+  REQUIRE(volume_->SyncAll().ok());
+  CloseAll();
+  OpenAll();
+}
+
+void VolumeFixture::Crash() {
+  CloseAll();  // without a sync: maps that are only in memory are lost
+  OpenAll();
+}
+
+void VolumeFixture::MakeSource(const std::string& name,
+                               const std::map<std::string, std::string>& files) {
+  PackId pack;
+  LayerId base;
+  InodeNumber root;
+  REQUIRE(catalog_
+              ->Write([&](catalog::Writer& writer) -> Status {
+                VELAFS_ASSIGN(pack, writer.AddPack());
+                VELAFS_ASSIGN(base, writer.AddLayer(LayerId(), catalog::LayerState::kImporting));
+                VELAFS_ASSIGN(root, writer.ReserveInodes(1 + files.size()));
+                return {};
+              })
+              .ok());
+  auto created = chunk::PackWriter::Create(storage_, directory_ + "/packs", pack);
+  REQUIRE(created.ok());
+  chunk::PackWriter& pack_writer = **created;
+
+  const auto publish = [&](catalog::Writer& writer) -> Status {
+    const auto inode = [](InodeNumber ino, uint32_t mode, uint64_t size) {
+      return catalog::InodeRow{
+          .ino = ino, .mode = mode, .nlink = 1, .size_bytes = size, .born_here = true};
+    };
+    VELAFS_TRY(writer.PutInode(base, inode(root, S_IFDIR | 0700, 0)));
+    uint64_t logical_bytes = 0;
+    InodeNumber ino = root;
+    for (const auto& [file, content] : files) {
+      ++ino.value;
+      logical_bytes += content.size();
+      VELAFS_TRY(writer.PutInode(base, inode(ino, S_IFREG | 0600, content.size())));
+      VELAFS_TRY(writer.PutName(base, {root, file, ino}));
+      std::vector<ChunkId> chunks;
+      for (size_t at = 0; at < content.size(); at += kChunkBytes) {
+        const auto bytes =
+            BytesOf(content).subspan(at, std::min<size_t>(kChunkBytes, content.size() - at));
+        if (chunk::IsZeros(bytes)) {
+          chunks.emplace_back();
+          continue;
+        }
+        chunks.push_back(chunk::HashChunk(bytes));
+        VELAFS_ASSIGN(const auto known, writer.Chunk(chunks.back()));
+        if (known) continue;
+        const ChunkLocation location = pack_writer.Reserve(static_cast<uint32_t>(bytes.size()));
+        VELAFS_TRY(pack_writer.Write(chunks.back(), location, bytes));
+        VELAFS_TRY(writer.PutChunk(chunks.back(), location));
+      }
+      VELAFS_TRY(writer.PutManifestPart(base, ino, 0, chunks));
+    }
+    VELAFS_TRY(pack_writer.Finish());
+    VELAFS_TRY(writer.PublishPack(pack));
+    VELAFS_TRY(writer.SetLayerState(base, catalog::LayerState::kSealed));
+    VELAFS_TRY(writer.SetLayerLogicalBytes(base, logical_bytes));
+    catalog::BranchRow branch;
+    branch.name = name;
+    branch.root = root;
+    branch.owner = "test";
+    VELAFS_ASSIGN(branch.head, writer.AddLayer(base, catalog::LayerState::kHead));
+    VELAFS_TRY(writer.SetLayerLogicalBytes(branch.head, logical_bytes));
+    VELAFS_ASSIGN(branch.instance, writer.ReserveInstance());
+    return writer.AddBranch(branch).status();
+  };
+  REQUIRE(catalog_->Write(publish).ok());
+}
+
+Status VolumeFixture::Clone(const std::string& source, const std::string& name) {
+  return volume_->Freeze(source, [&](catalog::Writer& writer, LayerId frozen) -> Status {
+    VELAFS_ASSIGN(auto branch, writer.Branch(source));
+    VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(frozen));
+    VELAFS_ASSIGN(branch->head, writer.AddLayer(frozen, catalog::LayerState::kHead));
+    VELAFS_TRY(writer.SetLayerLogicalBytes(branch->head, below.logical_bytes));
+    VELAFS_ASSIGN(branch->instance, writer.ReserveInstance());
+    branch->name = name;
+    return writer.AddBranch(*branch).status();
+  });
+}
+
+std::shared_ptr<Branch> VolumeFixture::Open(const std::string& name) {
+  auto branch = volume_->Open(name);
+  REQUIRE_MESSAGE(branch.ok(), branch.status().message());
+  return *branch;
+}
+
+std::string VolumeFixture::LayerDirectory(LayerId layer) const {
+  return directory_ + "/layers/" + std::to_string(layer.value);
+}
+
+LayerId VolumeFixture::HeadOf(const std::string& name) {
+  LayerId head;
+  REQUIRE(catalog_
+              ->Read([&](catalog::Reader& reader) -> Status {
+                VELAFS_ASSIGN(const auto row, reader.Branch(name));
+                head = row->head;
+                return {};
+              })
+              .ok());
+  return head;
+}
+
+std::span<const std::byte> BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+InodeNumber InodeOf(Branch& branch, std::string_view name) {
+  const auto found = branch.Lookup(branch.root(), name);
+  return found.ok() ? found->ino : InodeNumber();
+}
+
+std::string ContentOf(Branch& branch, std::string_view name) {
+  const auto found = branch.Lookup(branch.root(), name);
+  REQUIRE_MESSAGE(found.ok(), name);
+  std::string content(found->size_bytes, '?');
+  const auto got = branch.Read(found->ino, 0, std::as_writable_bytes(std::span(content)));
+  REQUIRE(got.ok());
+  REQUIRE(*got == content.size());
+  return content;
+}
+
+InodeNumber MakeFile(Branch& branch, std::string_view name) {
+  const auto made = branch.Make(branch.root(), name, {.mode = S_IFREG | 0600});
+  REQUIRE(made.ok());
+  return made->ino;
+}
+
+}  // namespace velafs::layer

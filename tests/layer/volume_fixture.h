@@ -1,0 +1,58 @@
+// A volume on a temporary directory, with sources made of plain strings.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "velafs/catalog/catalog.h"
+#include "velafs/chunk/packs.h"
+#include "velafs/layer/branch.h"
+#include "velafs/layer/volume.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::layer {
+
+class VolumeFixture {
+ public:
+  explicit VolumeFixture(os::Storage& storage = os::HostStorage());
+  ~VolumeFixture();
+
+  // Makes a branch whose files lie in a sealed layer, as an import does.
+  void MakeSource(const std::string& name, const std::map<std::string, std::string>& files);
+  // Makes branch `name` of branch `source` as it is now.
+  Status Clone(const std::string& source, const std::string& name);
+  std::shared_ptr<Branch> Open(const std::string& name);
+
+  // Opens the volume anew: after a clean end, or as if its process had been killed.
+  void Reopen();
+  void Crash();
+
+  Volume& volume() { return *volume_; }
+  catalog::Catalog& catalog() { return *catalog_; }
+  std::string LayerDirectory(LayerId layer) const;
+  LayerId HeadOf(const std::string& name);
+  const std::string& directory() const { return directory_; }
+
+ private:
+  void OpenAll();
+  void CloseAll();
+
+  os::Storage& storage_;
+  std::string directory_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<chunk::PackReader> packs_;
+  std::unique_ptr<Volume> volume_;
+};
+
+std::span<const std::byte> BytesOf(std::string_view text);
+// The inode number of a name in the branch's root; none when there is no such name.
+InodeNumber InodeOf(Branch& branch, std::string_view name);
+// The whole content of a file.
+std::string ContentOf(Branch& branch, std::string_view name);
+InodeNumber MakeFile(Branch& branch, std::string_view name);
+
+}  // namespace velafs::layer

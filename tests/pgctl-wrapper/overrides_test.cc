@@ -1,0 +1,190 @@
+#include "pgctl-wrapper/overrides.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+using namespace velafs;
+using namespace velafs::pgctl;
+
+namespace {
+
+ServerFacts FactsOf(int version) {
+  ServerFacts facts;
+  facts.branch = "pr-1";
+  facts.version = version;
+  facts.places = {"/mnt/pr-1",
+                  "/mnt/pr-1/postgresql.conf",
+                  "/run/1/pg_hba.conf",
+                  "/run/1/pg_ident.conf",
+                  "/run/1",
+                  "/run/1",
+                  54321};
+  return facts;
+}
+
+std::vector<Override> Plan(const ServerFacts& facts, const OverrideChoice& choice = {}) {
+  Result<std::vector<Override>> plan = PlanOverrides(facts, choice);
+  REQUIRE(plan.ok());
+  return *std::move(plan);
+}
+
+std::optional<std::string> ValueOf(const std::vector<Override>& plan, const std::string& setting) {
+  const auto found = std::find_if(plan.begin(), plan.end(),
+                                  [&](const Override& item) { return item.setting == setting; });
+  if (found == plan.end()) return std::nullopt;
+  return found->value;
+}
+
+}  // namespace
+
+TEST_CASE("a copy neither archives, nor follows, nor subscribes, nor listens to the network") {
+  const auto plan = Plan(FactsOf(15));
+  CHECK(ValueOf(plan, "archive_mode") == "off");
+  CHECK(ValueOf(plan, "primary_conninfo") == "");
+  CHECK(ValueOf(plan, "restore_command") == "");
+  CHECK(ValueOf(plan, "primary_slot_name") == "");
+  CHECK(ValueOf(plan, "max_logical_replication_workers") == "0");
+  CHECK(ValueOf(plan, "synchronous_standby_names") == "");
+  CHECK(ValueOf(plan, "listen_addresses") == "localhost");
+}
+
+TEST_CASE("a server's files, sockets and port are its branch's own") {
+  const auto plan = Plan(FactsOf(15));
+  CHECK(ValueOf(plan, "data_directory") == "/mnt/pr-1");
+  CHECK(ValueOf(plan, "config_file") == "/mnt/pr-1/postgresql.conf");
+  CHECK(ValueOf(plan, "hba_file") == "/run/1/pg_hba.conf");
+  CHECK(ValueOf(plan, "ident_file") == "/run/1/pg_ident.conf");
+  CHECK(ValueOf(plan, "unix_socket_directories") == "/run/1");
+  CHECK(ValueOf(plan, "port") == "54321");
+  CHECK(ValueOf(plan, "external_pid_file") == "");
+  CHECK(ValueOf(plan, "logging_collector") == "off");
+  CHECK(ValueOf(plan, "log_directory") == "/run/1");
+  CHECK(ValueOf(plan, "cluster_name") == "pr-1");
+}
+
+TEST_CASE("each version is told only what it knows") {
+  CHECK(ValueOf(Plan(FactsOf(11)), "restore_command") == std::nullopt);
+  CHECK(ValueOf(Plan(FactsOf(12)), "restore_command") == "");
+  CHECK(ValueOf(Plan(FactsOf(13)), "recovery_init_sync_method") == std::nullopt);
+  CHECK(ValueOf(Plan(FactsOf(14)), "recovery_init_sync_method") == "fsync");
+  CHECK(ValueOf(Plan(FactsOf(14)), "stats_temp_directory") == "pg_stat_tmp");
+  CHECK(ValueOf(Plan(FactsOf(15)), "stats_temp_directory") == std::nullopt);
+}
+
+TEST_CASE("no setting is overridden twice, and each says why") {
+  ServerFacts facts = FactsOf(14);
+  facts.own = {{"ssl", "on"},
+               {"huge_pages", "on"},
+               {"shared_buffers", "4194304"},
+               {"shared_preload_libraries", "pg_cron,absent"},
+               {"session_preload_libraries", "absent"}};
+  facts.ssl_files_missing = true;
+  facts.missing_libraries = {"absent"};
+  std::set<std::string> seen;
+  for (const Override& item : Plan(facts)) {
+    CHECK_MESSAGE(seen.insert(item.setting).second, item.setting);
+    CHECK_MESSAGE(!item.why.empty(), item.setting);
+  }
+}
+
+TEST_CASE("what pg_control records is never touched") {
+  const auto plan = Plan(FactsOf(15));
+  for (const char* setting : {"max_connections", "max_worker_processes", "max_wal_senders",
+                              "max_prepared_transactions", "max_locks_per_transaction"}) {
+    CHECK_MESSAGE(ValueOf(plan, setting) == std::nullopt, setting);
+  }
+}
+
+TEST_CASE("as is: safety is left out, separation stays") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"shared_buffers", "4194304"}, {"shared_preload_libraries", "pg_cron"}};
+  const auto plan = Plan(facts, {.as_is = true});
+  for (const char* setting : {"archive_mode", "primary_conninfo", "listen_addresses",
+                              "shared_buffers", "cron.launch_active_jobs"}) {
+    CHECK_MESSAGE(ValueOf(plan, setting) == std::nullopt, setting);
+  }
+  CHECK(ValueOf(plan, "data_directory") == "/mnt/pr-1");
+  CHECK(ValueOf(plan, "unix_socket_directories") == "/run/1");
+  CHECK(ValueOf(plan, "port") == "54321");
+  CHECK(ValueOf(plan, "recovery_init_sync_method") == "fsync");
+}
+
+TEST_CASE("memory is capped when the branch wants more, and never raised") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"shared_buffers", "16385"},        // 8 kB each: one above 128 MB
+               {"maintenance_work_mem", "65536"},  // kB: 64 MB
+               {"autovacuum_work_mem", "-1"},      // "as maintenance_work_mem"
+               {"min_dynamic_shared_memory", "512"}};
+  const auto plan = Plan(facts);
+  CHECK(ValueOf(plan, "shared_buffers") == "128MB");
+  CHECK(ValueOf(plan, "maintenance_work_mem") == std::nullopt);
+  CHECK(ValueOf(plan, "autovacuum_work_mem") == std::nullopt);
+  CHECK(ValueOf(plan, "min_dynamic_shared_memory") == "64MB");
+  const auto inherited = Plan(facts, {.memory = MemoryProfile::kInherit});
+  CHECK(ValueOf(inherited, "shared_buffers") == std::nullopt);
+}
+
+TEST_CASE("ssl is turned off only when its files are missing") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"ssl", "on"}};
+  CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
+  facts.ssl_files_missing = true;
+  CHECK(ValueOf(Plan(facts), "ssl") == "off");
+  facts.own = {{"ssl", "off"}};
+  CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
+}
+
+TEST_CASE("huge pages become optional, but are not turned on") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"huge_pages", "on"}};
+  CHECK(ValueOf(Plan(facts), "huge_pages") == "try");
+  facts.own = {{"huge_pages", "off"}};
+  CHECK(ValueOf(Plan(facts), "huge_pages") == std::nullopt);
+}
+
+TEST_CASE("a preload library that is not installed is dropped, the others are kept in order") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"shared_preload_libraries", "pg_stat_statements, timescaledb ,auto_explain"}};
+  facts.missing_libraries = {"timescaledb"};
+  const auto plan = Plan(facts);
+  CHECK(ValueOf(plan, "shared_preload_libraries") == "pg_stat_statements, auto_explain");
+  CHECK(ValueOf(plan, "timescaledb.max_background_workers") == std::nullopt);
+}
+
+TEST_CASE("strict: a preload library that is not installed is a refusal") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"shared_preload_libraries", "timescaledb"}};
+  facts.missing_libraries = {"timescaledb"};
+  const Status status = PlanOverrides(facts, {.strict = true}).status();
+  CHECK(status.code() == Code::kRefused);
+  CHECK(status.message().find("timescaledb") != std::string::npos);
+}
+
+TEST_CASE("planned jobs stay quiet where their extension is loaded") {
+  ServerFacts facts = FactsOf(15);
+  CHECK(ValueOf(Plan(facts), "cron.launch_active_jobs") == std::nullopt);
+  facts.own = {{"shared_preload_libraries", "timescaledb,pg_cron"}};
+  CHECK(ValueOf(Plan(facts), "cron.launch_active_jobs") == "off");
+  CHECK(ValueOf(Plan(facts), "timescaledb.max_background_workers") == "0");
+}
+
+TEST_CASE("only settings that decide on something are asked for") {
+  const auto has = [](const std::vector<std::string>& names, const char* name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  CHECK(has(SettingsToAsk(15, {}), "shared_buffers"));
+  CHECK(has(SettingsToAsk(15, {}), "ssl_key_file"));
+  CHECK(has(SettingsToAsk(14, {}), "min_dynamic_shared_memory"));
+  CHECK_FALSE(has(SettingsToAsk(13, {}), "min_dynamic_shared_memory"));
+  CHECK_FALSE(has(SettingsToAsk(15, {.memory = MemoryProfile::kInherit}), "shared_buffers"));
+  CHECK(SettingsToAsk(15, {.as_is = true}) ==
+        std::vector<std::string>{"shared_preload_libraries", "session_preload_libraries"});
+}
+
+TEST_CASE("overrides are reported as setting, value and reason") {
+  CHECK(OverridesToJson({{"archive_mode", "off", "because"}}) ==
+        nlohmann::json::parse(R"([{"setting":"archive_mode","value":"off","why":"because"}])"));
+}

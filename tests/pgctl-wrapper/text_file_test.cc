@@ -1,0 +1,31 @@
+#include "pgctl-wrapper/text_file.h"
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+
+using namespace velafs::pgctl;
+
+TEST_CASE("the last lines of a log are quoted whole, each on its own line") {
+  CHECK(QuoteLastLines("it says", "one\ntwo\n") == "it says:\none\ntwo");
+  CHECK(QuoteLastLines("it says", "one") == "it says:\none");
+}
+
+TEST_CASE("of a long log only the end is quoted") {
+  std::string log;
+  for (int i = 1; i <= 100; ++i) log += "line " + std::to_string(i) + "\n";
+  const std::string quoted = QuoteLastLines("it says", log);
+  CHECK(quoted.starts_with("it says:\nline 89\n"));
+  CHECK(quoted.ends_with("\nline 100"));
+}
+
+TEST_CASE("a program that said nothing is not quoted") {
+  CHECK(QuoteLastLines("it says", "") == "");
+  CHECK(QuoteLastLines("it says", "\n\n") == "");
+}
+
+TEST_CASE("a missing file fails with its name and errno") {
+  const auto text = ReadTextFile("/nonexistent/file");
+  CHECK(text.status().error_number() == ENOENT);
+  CHECK(text.status().message().find("/nonexistent/file") != std::string::npos);
+}

@@ -1,0 +1,319 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "tests/store/store_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+struct Listener : MountListener {
+  void BranchAdded(const std::string& name) override { told.push_back("+" + name); }
+  void BranchRemoved(const std::string& name) override { told.push_back("-" + name); }
+  std::vector<std::string> told;
+};
+
+struct BranchesFixture : StoreFixture {
+  BranchesFixture() { Import("main"); }
+
+  std::vector<std::string> Names() {
+    const auto names = store->BranchNames();
+    REQUIRE(names.ok());
+    return *names;
+  }
+  // Replaces the first bytes of a file of a branch.
+  void WriteInto(const std::string& name, const std::string& text) {
+    const auto branch = store->volume().Open(name);
+    REQUIRE(branch.ok());
+    const auto file = (*branch)->Lookup((*branch)->root(), "PG_VERSION");
+    REQUIRE(file.ok());
+    const Status written = (*branch)->Write(file->ino, 0, std::as_bytes(std::span(text)));
+    REQUIRE_MESSAGE(written.ok(), written.message());
+  }
+};
+
+TEST_CASE_FIXTURE(BranchesFixture, "a clone is what its parent was, and costs nothing") {
+  const auto clone = store->Clone(caller, "main", "dev", {});
+  REQUIRE_MESSAGE(clone.ok(), clone.status().message());
+  CHECK(clone->name == "dev");
+  CHECK(clone->parent == "main");
+  CHECK_FALSE(clone->parent_bookmark);
+  CHECK_FALSE(clone->path);
+  CHECK(clone->owner == "tester");
+  CHECK(clone->state == "ready");
+  CHECK(clone->own_bytes == 0);
+  CHECK(clone->logical_bytes == store->Show("main")->logical_bytes);
+  CHECK_FALSE(clone->expires_at);
+  CHECK(BranchTree("dev") == BranchTree("main"));
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "clone and parent do not see each other's later writes") {
+  const Tree before = BranchTree("main");
+  Clone("main", "dev");
+  WriteInto("main", "16\n");
+  CHECK(BranchTree("dev") == before);
+  WriteInto("dev", "17\n");
+  CHECK(BranchTree("main") != before);
+  CHECK(BranchTree("main") != BranchTree("dev"));
+  Clone("main", "later");
+  CHECK(BranchTree("later") == BranchTree("main"));
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a clone's options are kept") {
+  CloneOptions options;
+  options.ttl = std::chrono::hours(12);
+  options.owner = "alice";
+  options.labels = {{"pr", "42"}, {"team", "db"}};
+  options.note = "for a test";
+  const TimeNs before = NowNs();
+  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  Reopen();
+  const auto info = store->Show("dev");
+  REQUIRE(info.ok());
+  CHECK(info->owner == "alice");
+  CHECK(info->labels == options.labels);
+  CHECK(info->note == "for a test");
+  CHECK(info->created_at >= before);
+  CHECK(info->expires_at == info->created_at + TimeNs{12} * 3600 * 1'000'000'000);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a clone that cannot be made says why") {
+  Clone("main", "dev");
+  const Status taken = store->Clone(caller, "main", "dev", {}).status();
+  CHECK(taken.code() == Code::kExists);
+  CHECK(taken.message() == "cannot clone \"main\" to \"dev\": branch \"dev\" exists");
+  const Status unknown = store->Clone(caller, "x", "y", {}).status();
+  CHECK(unknown.code() == Code::kNotFound);
+  CHECK(unknown.message() == "cannot clone \"x\" to \"y\": there is no branch \"x\"");
+  CHECK(unknown.hint() == "`velafs list` shows the branches");
+  const Status no_bookmark = store->Clone(caller, "main@x", "y", {}).status();
+  CHECK(no_bookmark.code() == Code::kNotFound);
+  CHECK(no_bookmark.message() ==
+        "cannot clone \"main@x\" to \"y\": there is no bookmark \"main@x\"");
+  CHECK(store->Clone(caller, "main", "NO", {}).status().code() == Code::kUsage);
+  CloneOptions never;
+  never.ttl = std::chrono::seconds(0);
+  CHECK(store->Clone(caller, "main", "y", never).status().code() == Code::kUsage);
+  CHECK(Names() == std::vector<std::string>{"dev", "main"});
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "branches are listed by name") {
+  Clone("main", "zebra");
+  Clone("zebra", "apple");
+  const auto list = store->List();
+  REQUIRE(list.ok());
+  REQUIRE(list->size() == 3);
+  CHECK((*list)[0].name == "apple");
+  CHECK((*list)[0].parent == "zebra");
+  CHECK((*list)[1].name == "main");
+  CHECK((*list)[2].name == "zebra");
+  const Status unknown = store->Show("none").status();
+  CHECK(unknown.code() == Code::kNotFound);
+  CHECK(unknown.message() == "there is no branch \"none\"");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a deleted branch is gone, and its clones stay") {
+  WriteInto("main", "16\n");
+  Clone("main", "dev");
+  const Tree before = BranchTree("dev");
+  fs::create_directories(root + "/run/" + std::to_string(store->Show("main")->id) + "/log");
+  CHECK(store->Delete(caller, "main", false).ok());
+  CHECK(Names() == std::vector<std::string>{"dev"});
+  CHECK(BranchTree("dev") == before);
+  CHECK_FALSE(fs::exists(root + "/run/1"));
+  Reopen();
+  CHECK(BranchTree("dev") == before);
+  const Status again = store->Delete(caller, "main", false);
+  CHECK(again.code() == Code::kNotFound);
+  CHECK(again.message() == "cannot delete \"main\": there is no branch \"main\"");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "a branch is deleted only for its owner, root, or the store's user") {
+  CloneOptions alices;
+  alices.owner = "alice";
+  REQUIRE(store->Clone(caller, "main", "dev", alices).ok());
+  const Caller bob{geteuid() + 4242, "bob"};
+  const Status refused = store->Delete(bob, "dev", true);
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "branch \"dev\" belongs to \"alice\"");
+  CHECK(store->Delete({geteuid() + 4242, "alice"}, "dev", false).ok());
+  CHECK(store->Delete({geteuid(), "whoever"}, "main", false).ok());
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or not") {
+  store.reset();
+  {
+    auto catalog = catalog::Catalog::Open(root + "/catalog.db");
+    REQUIRE(catalog.ok());
+    const auto written = (*catalog)->Write([](catalog::Writer& writer) -> Status {
+      VELAFS_ASSIGN(auto row, writer.Branch("main"));
+      row->is_protected = true;
+      return writer.UpdateBranch(*row);
+    });
+    REQUIRE(written.ok());
+  }
+  Reopen();
+  for (const bool force : {false, true}) {
+    const Status refused = store->Delete(caller, "main", force);
+    CHECK(refused.code() == Code::kRefused);
+    CHECK(refused.hint().find("velafs unprotect main") != std::string::npos);
+  }
+  CHECK(store->Show("main")->is_protected);
+}
+
+// Stands in for a mount: the directory and process a server on the branch would have.
+TEST_CASE_FIXTURE(BranchesFixture, "a branch on which a server runs says so and is not deleted") {
+  Clone("main", "dev");
+  const std::string mountpoint = scratch / "mnt";
+  fs::create_directories(mountpoint + "/dev");
+  fs::create_directories(mountpoint + "/main");
+  Listener listener;
+  store->SetMount(mountpoint, &listener);
+  CHECK(store->mountpoint() == mountpoint);
+  {
+    const WaitingProcess server(mountpoint + "/dev");
+    CHECK(store->Show("dev")->state == "ready");  // somebody works there, but no server
+    WriteHostFile(mountpoint + "/dev/postmaster.pid", std::to_string(server.pid()) + "\n");
+    WriteHostFile(mountpoint + "/main/postmaster.pid", std::to_string(server.pid()) + "\n");
+    const auto list = store->List();
+    REQUIRE(list.ok());
+    CHECK((*list)[0].state == "running");
+    CHECK((*list)[0].path == mountpoint + "/dev");
+    CHECK((*list)[1].state == "ready");
+    const Status refused = store->Delete(caller, "dev", false);
+    CHECK(refused.code() == Code::kRefused);
+    CHECK(refused.hint() == "stop it first: velapg stop dev");
+    CHECK(Names().size() == 2);
+  }
+  CHECK(store->Show("dev")->state == "ready");
+  CHECK(store->Delete(caller, "dev", false).ok());
+  CHECK(listener.told == std::vector<std::string>{"-dev"});
+  Clone("main", "new");
+  CHECK(listener.told.back() == "+new");
+  store->SetMount("", nullptr);
+  Clone("main", "unseen");
+  CHECK(listener.told.back() == "+new");
+  CHECK_FALSE(store->mountpoint());
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "clones and deletions from several threads all happen") {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 5; ++i) {
+        const std::string name = "c" + std::to_string(t) + "-" + std::to_string(i);
+        const auto made = store->Clone(caller, "main", name, {});
+        if (made.ok() && i % 2 == 1) (void)store->Delete(caller, name, false);
+        (void)store->List();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(Names().size() == 1 + 4 * 3);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "the store's figures add up") {
+  Clone("main", "dev");
+  REQUIRE(store->CreateBookmark(caller, "main@a", "").ok());
+  const auto stats = store->Stats();
+  REQUIRE(stats.ok());
+  CHECK(stats->branches == 2);
+  CHECK(stats->bookmarks == 1);
+  CHECK(stats->chunk_count == 6);
+  CHECK(stats->logical_bytes == 2 * store->Show("main")->logical_bytes);
+  CHECK(stats->stored_bytes >= 200'000);
+  CHECK(stats->stored_bytes < 300'000);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a branch keeps the port it was given") {
+  Clone("main", "dev");
+  const auto first = store->AssignPort("main", {});
+  REQUIRE(first.ok());
+  CHECK(*first >= 54320);
+  CHECK(*first <= 60999);
+  const auto second = store->AssignPort("dev", {});
+  REQUIRE(second.ok());
+  CHECK(*second != *first);
+  Reopen();
+  CHECK(*store->AssignPort("main", {}) == *first);
+  CHECK(*store->AssignPort("main", *first) == *first);
+  CHECK(store->Show("dev")->port == *second);
+  const Status taken = store->AssignPort("main", *second).status();
+  CHECK(taken.code() == Code::kRefused);
+  CheckMessage(taken, "is kept for branch \"dev\"");
+  CHECK(store->AssignPort("none", {}).status().code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
+  const auto port = store->AssignPort("main", {});
+  REQUIRE(port.ok());
+  Clone("main", "dev");
+  REQUIRE(store->Delete(caller, "main", false).ok());
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(*port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(listen(fd, 1) == 0);
+  const Status refused = store->AssignPort("dev", *port).status();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "in use on this host");
+  const auto other = store->AssignPort("dev", {});
+  REQUIRE(other.ok());
+  CHECK(*other != *port);
+  close(fd);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a bookmark is what the branch was, whatever happens later") {
+  const Tree then = BranchTree("main");
+  const auto made = store->CreateBookmark(caller, "main@before", "a note");
+  REQUIRE_MESSAGE(made.ok(), made.status().message());
+  CHECK(made->name == "main@before");
+  CHECK(made->branch == "main");
+  CHECK(made->note == "a note");
+  WriteInto("main", "16\n");
+  const auto clone = store->Clone(caller, "main@before", "old", {});
+  REQUIRE_MESSAGE(clone.ok(), clone.status().message());
+  CHECK(clone->parent == "main");
+  CHECK(clone->parent_bookmark == "main@before");
+  CHECK(clone->logical_bytes == store->Show("main")->logical_bytes);
+  CHECK(BranchTree("old") == then);
+  CHECK(BranchTree("main") != then);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "bookmarks are listed by branch, oldest first, and can be deleted") {
+  Clone("main", "dev");
+  for (const char* name : {"main@b", "main@a", "dev@c"}) {
+    REQUIRE(store->CreateBookmark(caller, name, "").ok());
+  }
+  const auto all = store->ListBookmarks({});
+  REQUIRE(all.ok());
+  REQUIRE(all->size() == 3);
+  CHECK((*all)[0].name == "dev@c");
+  CHECK((*all)[1].name == "main@b");
+  CHECK((*all)[2].name == "main@a");
+  CHECK(store->ListBookmarks("main")->size() == 2);
+  CHECK(store->ListBookmarks("none").status().code() == Code::kNotFound);
+  CHECK(store->DeleteBookmark(caller, "main@b").ok());
+  CHECK(store->ListBookmarks("main")->size() == 1);
+  CHECK(store->DeleteBookmark(caller, "main@b").code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a bookmark that cannot be made says why") {
+  REQUIRE(store->CreateBookmark(caller, "main@a", "").ok());
+  const Status taken = store->CreateBookmark(caller, "main@a", "").status();
+  CHECK(taken.code() == Code::kExists);
+  CHECK(taken.message() == "cannot create bookmark \"main@a\": bookmark \"main@a\" exists");
+  CHECK(store->CreateBookmark(caller, "none@a", "").status().code() == Code::kNotFound);
+  CHECK(store->CreateBookmark(caller, "main", "").status().code() == Code::kUsage);
+  CHECK(store->CreateBookmark(caller, "main@", "").status().code() == Code::kUsage);
+}
+
+}  // namespace
+}  // namespace velafs::store

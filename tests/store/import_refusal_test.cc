@@ -1,0 +1,147 @@
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "tests/store/store_fixture.h"
+#include "velafs/store/source.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+TEST_CASE_FIXTURE(StoreFixture, "a directory that does not exist is not found") {
+  const auto result = store->Import(caller, "main", scratch / "none", nullptr);
+  CHECK(result.status().code() == Code::kNotFound);
+  CheckMessage(result.status(),
+               "cannot import \"" + scratch / "none" + "\" as \"main\": there is no");
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a directory that is no PGDATA is refused with what it lacks") {
+  SUBCASE("PG_VERSION") { fs::remove(data + "/PG_VERSION"); }
+  SUBCASE("global/pg_control") { fs::remove(data + "/global/pg_control"); }
+  const std::string lacks =
+      fs::exists(data + "/PG_VERSION") ? "it has no global/pg_control" : "it has no PG_VERSION";
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, lacks);
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a PGDATA whose server runs is refused, with how to stop it") {
+  const WaitingProcess server(data);
+  WriteHostFile(data + "/postmaster.pid", std::to_string(server.pid()) + "\n" + data + "\n");
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "a server runs on it, process " + std::to_string(server.pid()));
+  CHECK(refused.hint() == "stop it first: pg_ctl -D " + data + " stop");
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a single-user server, whose pid is negated, counts as running") {
+  const WaitingProcess server(data);
+  WriteHostFile(data + "/postmaster.pid", "-" + std::to_string(server.pid()) + "\n");
+  CHECK(ImportFailure().code() == Code::kRefused);
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a stale postmaster.pid does not matter") {
+  SUBCASE("its process works elsewhere") {
+    const WaitingProcess other(scratch.path());
+    WriteHostFile(data + "/postmaster.pid", std::to_string(other.pid()) + "\n");
+    Import("main");
+  }
+  SUBCASE("its process is gone") {
+    pid_t gone = 0;
+    {
+      const WaitingProcess server(data);
+      gone = server.pid();
+    }
+    WriteHostFile(data + "/postmaster.pid", std::to_string(gone) + "\n");
+    Import("main");
+  }
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a server that is started meanwhile fails the import") {
+  std::unique_ptr<WaitingProcess> server;
+  const auto result = store->Import(caller, "main", data, [&](const ImportProgress&) {
+    if (server == nullptr) {
+      server = std::make_unique<WaitingProcess>(data);
+      WriteHostFile(data + "/postmaster.pid", std::to_string(server->pid()) + "\n");
+    }
+    return true;
+  });
+  REQUIRE_FALSE(result.ok());
+  CheckMessage(result.status(), "a server runs on it");
+  server.reset();  // it would hold on to the store's lock
+  CheckIsEmpty();
+}
+
+TEST_CASE_FIXTURE(StoreFixture,
+                  "what cannot be copied is refused, each by name, and nothing stored") {
+  REQUIRE(mkfifo((data + "/base/pipe").c_str(), 0600) == 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  // In a directory with a short path: a socket's address is limited.
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  REQUIRE(fd >= 0);
+  const std::string path = data + "/sock";
+  REQUIRE(path.size() < sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  REQUIRE(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  close(fd);
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "2 files cannot be copied");
+  CheckMessage(refused, "\"" + data + "/base/pipe\" is a FIFO");
+  CheckMessage(refused, "\"" + data + "/sock\" is a socket");
+  CheckIsEmpty();
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "of many that cannot be copied ten are named and all are counted") {
+  for (int i = 0; i < 13; ++i) {
+    REQUIRE(mkfifo((data + "/base/pipe" + std::to_string(i)).c_str(), 0600) == 0);
+  }
+  const Status refused = ImportFailure();
+  CheckMessage(refused, "13 files cannot be copied");
+  CheckMessage(refused, "and 3 more");
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "files that cannot be read are refused by name") {
+  REQUIRE(chmod(scratch.path().c_str(), 0755) == 0);
+  REQUIRE(chmod((data + "/base/5/1259").c_str(), 0) == 0);
+  fs::create_directory(data + "/base/6");
+  REQUIRE(chmod((data + "/base/6").c_str(), 0) == 0);
+  // Root may read everything, so it becomes somebody else for a while.
+  const bool is_root = geteuid() == 0;
+  if (is_root) REQUIRE(seteuid(65534) == 0);
+  const auto found = FindSource(data, root);
+  if (is_root) REQUIRE(seteuid(0) == 0);
+  REQUIRE_FALSE(found.ok());
+  CHECK(found.status().code() == Code::kRefused);
+  CheckMessage(found.status(), "2 files cannot be copied");
+  CheckMessage(found.status(), "\"" + data + "/base/5/1259\" cannot be read");
+  CheckMessage(found.status(), "\"" + data + "/base/6\" cannot be read");
+  fs::permissions(data + "/base/6", fs::owner_all);
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a PGDATA that the store lies in is refused") {
+  store.reset();
+  fs::rename(root, data + "/store");
+  auto inside = Store::Open(data + "/store");
+  REQUIRE(inside.ok());
+  const auto result = (*inside)->Import(caller, "main", data, nullptr);
+  CHECK(result.status().code() == Code::kRefused);
+  inside->reset();
+  fs::rename(data + "/store", root);
+  Reopen();
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a name that is taken or not allowed is refused before anything") {
+  Import("main");
+  const Status taken = ImportFailure("main");
+  CHECK(taken.code() == Code::kExists);
+  CheckMessage(taken, "branch \"main\" exists");
+  CHECK(ImportFailure("Main").code() == Code::kUsage);
+  CHECK(ImportFailure("a@b").code() == Code::kUsage);
+}
+
+}  // namespace
+}  // namespace velafs::store

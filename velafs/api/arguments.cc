@@ -1,0 +1,105 @@
+#include "velafs/api/arguments.h"
+
+#include "velafs/base/units.h"
+
+namespace velafs::api {
+
+using nlohmann::json;
+
+Arguments::Arguments(const json& object) : object_(object) {
+  if (!object.is_object()) Fail(UsageError("arguments are not a JSON object"));
+}
+
+const json* Arguments::Find(const std::string& name) {
+  asked_for_.insert(name);
+  if (!object_.is_object()) return nullptr;
+  const auto found = object_.find(name);
+  return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+void Arguments::Fail(Status failure) {
+  if (failure_.ok()) failure_ = std::move(failure);
+}
+
+void Arguments::FailType(const std::string& name, const std::string& wanted) {
+  Fail(UsageError("argument \"" + name + "\" is not " + wanted));
+}
+
+std::string Arguments::Required(const std::string& name) {
+  std::optional<std::string> text = Text(name);
+  if (!text) Fail(UsageError("argument \"" + name + "\" is missing"));
+  return std::move(text).value_or("");
+}
+
+std::optional<std::string> Arguments::Text(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_string()) {
+    FailType(name, "a string");
+    return std::nullopt;
+  }
+  return value->get<std::string>();
+}
+
+bool Arguments::Flag(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return false;
+  if (!value->is_boolean()) {
+    FailType(name, "true or false");
+    return false;
+  }
+  return value->get<bool>();
+}
+
+std::optional<std::chrono::seconds> Arguments::Duration(const std::string& name) {
+  const std::optional<std::string> text = Text(name);
+  if (!text) return std::nullopt;
+  Result<std::chrono::seconds> duration = ParseDuration(*text);
+  if (!duration.ok()) {
+    Fail(std::move(duration).status().WithContext("argument \"" + name + "\""));
+    return std::nullopt;
+  }
+  return *duration;
+}
+
+std::optional<uint16_t> Arguments::Port(const std::string& name) {
+  constexpr int64_t kMaxPort = 65535;
+  const json* value = Find(name);
+  if (value == nullptr) return std::nullopt;
+  const int64_t port = value->is_number_integer() ? value->get<int64_t>() : 0;
+  if (port < 1 || port > kMaxPort) {
+    FailType(name, "a port number, 1 to 65535");
+    return std::nullopt;
+  }
+  return static_cast<uint16_t>(port);
+}
+
+std::map<std::string, std::string> Arguments::TextMap(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return {};
+  std::map<std::string, std::string> map;
+  if (!value->is_object()) {
+    FailType(name, "an object of strings");
+    return map;
+  }
+  for (const auto& [key, text] : value->items()) {
+    if (text.is_string()) {
+      map[key] = text.get<std::string>();
+    } else {
+      FailType(name, "an object of strings");
+    }
+  }
+  return map;
+}
+
+Status Arguments::Finish() {
+  VELAFS_TRY(failure_);
+  for (const auto& item : object_.items()) {
+    if (!asked_for_.contains(item.key())) {
+      return UsageError("unknown argument \"" + item.key() + "\"");
+    }
+  }
+  return {};
+}
+
+}  // namespace velafs::api

@@ -1,0 +1,44 @@
+// Typed access to the JSON arguments of a verb.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "velafs/base/status.h"
+
+namespace velafs::api {
+
+// Each getter returns the argument of that name, or an empty value when it is missing (null counts
+// as missing) or wrong; the first failure is kept. Once all are read, Finish gives that failure, or
+// kUsage for an argument nobody asked for. The values mean nothing unless Finish is ok. One thread.
+class Arguments {
+ public:
+  // `object` must outlive this.
+  explicit Arguments(const nlohmann::json& object);
+
+  std::string Required(const std::string& name);
+  std::optional<std::string> Text(const std::string& name);
+  bool Flag(const std::string& name);  // false when missing
+  std::optional<std::chrono::seconds> Duration(const std::string& name);
+  std::optional<uint16_t> Port(const std::string& name);
+  std::map<std::string, std::string> TextMap(const std::string& name);
+
+  Status Finish();
+
+ private:
+  // The value, or nullptr when it is missing.
+  const nlohmann::json* Find(const std::string& name);
+  void Fail(Status failure);
+  void FailType(const std::string& name, const std::string& wanted);
+
+  const nlohmann::json& object_;
+  std::set<std::string> asked_for_;
+  Status failure_;
+};
+
+}  // namespace velafs::api

@@ -1,0 +1,196 @@
+#include "velafs/api/client.h"
+
+#include <httplib.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "velafs/api/socket_address.h"
+#include "velafs/api/verbs.h"
+#include "velafs/api/wire.h"
+
+namespace velafs {
+namespace api {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kConnectTime{3000};
+constexpr milliseconds kRetryInterval{20};
+constexpr time_t kProbeTimeoutSeconds = 3;
+// A verb may be silent for long; a daemon that dies closes the connection.
+constexpr time_t kCallTimeoutSeconds = 7 * 86400;
+
+// Puts the lines of an answer together, from pieces as they arrive.
+class AnswerReader {
+ public:
+  explicit AnswerReader(const ProgressFn& progress) : progress_(progress) {}
+
+  // False once the caller wants the verb to stop.
+  bool Take(const char* data, size_t size) {
+    rest_.append(data, size);
+    for (size_t end = rest_.find('\n'); end != std::string::npos; end = rest_.find('\n')) {
+      TakeLine(std::string_view(rest_).substr(0, end));
+      rest_.erase(0, end + 1);
+    }
+    return !stop_;
+  }
+
+  bool has_outcome() const { return !outcome_.is_null(); }
+  Result<json> outcome() const { return OutcomeFromJson(outcome_); }
+
+ private:
+  void TakeLine(std::string_view line) {
+    Result<json> parsed = FromText(line);
+    if (!parsed.ok() || !parsed->is_object()) return;
+    const auto event = parsed->find("progress");
+    if (event == parsed->end()) {
+      outcome_ = *std::move(parsed);
+    } else if (progress_ && !stop_) {
+      stop_ = !progress_(*event);
+    }
+  }
+
+  const ProgressFn& progress_;
+  std::string rest_;
+  json outcome_;
+  bool stop_ = false;
+};
+
+class RemoteClient : public Client {
+ public:
+  explicit RemoteClient(std::string store_directory)
+      : store_directory_(std::move(store_directory)),
+        socket_path_(store::StorePaths(store_directory_).Socket()) {}
+
+  Result<json> Call(const std::string& verb, const json& arguments,
+                    const ProgressFn& progress) override {
+    return Post(verb, arguments, progress, kCallTimeoutSeconds);
+  }
+  bool is_remote() const override { return true; }
+
+  enum class Probe { kAnswers, kNobodyThere, kSilent };
+  Probe ProbeDaemon() {
+    if (access(socket_path_.c_str(), F_OK) != 0) return Probe::kNobodyThere;
+    const auto start = steady_clock::now();
+    const auto answer = Post("status", json::object(), nullptr, kProbeTimeoutSeconds);
+    if (answer.status().code() != Code::kUnreachable) return Probe::kAnswers;
+    const bool timed_out =
+        steady_clock::now() - start >= std::chrono::seconds(kProbeTimeoutSeconds);
+    return timed_out ? Probe::kSilent : Probe::kNobodyThere;
+  }
+  Status Silent() const {
+    return Unreachable("the daemon of store \"" + store_directory_ + "\" does not answer");
+  }
+
+ private:
+  Result<json> Post(const std::string& verb, const json& arguments, const ProgressFn& progress,
+                    time_t timeout_seconds) {
+    VELAFS_ASSIGN(const SocketAddress address, SocketAddress::Of(socket_path_));
+    int socket = -1;
+    AnswerReader answer(progress);
+
+    httplib::Request request;
+    request.method = "POST";
+    request.path = "/v1/" + verb;
+    request.body = ToText(arguments);
+    request.set_header("Host", "velafs");
+    request.set_header("Content-Type", "application/json");
+    request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+      // To close our side asks the daemon to stop; what it says of that still comes.
+      if (!answer.Take(data, size)) shutdown(socket, SHUT_WR);
+      return true;
+    };
+
+    httplib::Client http(address.path, 80);
+    http.set_address_family(AF_UNIX);
+    http.set_socket_options([&socket](socket_t made) { socket = made; });
+    http.set_read_timeout(timeout_seconds);
+    const httplib::Result response = http.send(request);
+    if (answer.has_outcome()) return answer.outcome();
+    return Silent();
+  }
+
+  const std::string store_directory_;
+  const std::string socket_path_;
+};
+
+class LocalClient : public Client {
+ public:
+  explicit LocalClient(std::unique_ptr<store::Store> store)
+      : store_(std::move(store)), caller_(CallerOf(geteuid())) {}
+
+  Result<json> Call(const std::string& verb, const json& arguments,
+                    const ProgressFn& progress) override {
+    return RunVerb(*store_, caller_, verb, arguments, progress);
+  }
+  bool is_remote() const override { return false; }
+
+ private:
+  const std::unique_ptr<store::Store> store_;
+  const store::Caller caller_;
+};
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+std::string HomeDirectory() {
+  if (std::string home = Environment("HOME"); !home.empty()) return home;
+  const passwd* entry = getpwuid(geteuid());
+  return entry == nullptr ? "/" : entry->pw_dir;
+}
+
+std::string DefaultStoreDirectory() {
+  if (geteuid() == 0) return "/var/lib/velafs";
+  const std::string data_home = Environment("XDG_DATA_HOME");
+  return (data_home.empty() ? HomeDirectory() + "/.local/share" : data_home) + "/velafs";
+}
+
+}  // namespace
+
+Result<StoreAccess> ReachStore(const std::string& store_directory) {
+  auto daemon = std::make_unique<RemoteClient>(store_directory);
+  const auto deadline = steady_clock::now() + kConnectTime;
+  while (true) {
+    const RemoteClient::Probe probe = daemon->ProbeDaemon();
+    if (probe == RemoteClient::Probe::kAnswers) return StoreAccess{nullptr, std::move(daemon)};
+    if (probe == RemoteClient::Probe::kSilent) return daemon->Silent();
+    auto store = store::Store::Open(store_directory);
+    if (store.ok()) return StoreAccess{*std::move(store), nullptr};
+    // Whoever has it may be a command that is soon done, or a daemon about to start or end.
+    if (store.status().code() != Code::kLocked || steady_clock::now() >= deadline) {
+      return std::move(store).status();
+    }
+    std::this_thread::sleep_for(kRetryInterval);
+  }
+}
+
+}  // namespace api
+
+Result<std::unique_ptr<Client>> Client::Connect(const std::string& store_directory) {
+  VELAFS_ASSIGN(api::StoreAccess access, api::ReachStore(store_directory));
+  if (access.daemon) return std::move(access.daemon);
+  return std::unique_ptr<Client>(std::make_unique<api::LocalClient>(std::move(access.store)));
+}
+
+std::string StoreDirectory(const std::string& option) {
+  std::string directory = option;
+  if (directory.empty()) directory = api::Environment("VELAFS_STORE");
+  if (directory.empty()) directory = api::DefaultStoreDirectory();
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(directory, error).lexically_normal();
+  // "store/" names what "store" does.
+  return (path.has_filename() ? path : path.parent_path()).string();
+}
+
+}  // namespace velafs

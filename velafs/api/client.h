@@ -1,0 +1,21 @@
+// How this process reaches a store: behind velafs::Client, and for what needs the store itself.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/client.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+// Exactly one is set.
+struct StoreAccess {
+  std::unique_ptr<store::Store> store;  // opened here, with its lock
+  std::unique_ptr<Client> daemon;       // served by another process
+};
+// As Client::Connect, which says how it fails and how long it waits.
+Result<StoreAccess> ReachStore(const std::string& store_directory);
+
+}  // namespace velafs::api

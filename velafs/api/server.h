@@ -1,0 +1,36 @@
+// A store's verbs as HTTP/1.1 on its Unix socket. API.md describes the protocol.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/client.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+// Thread-safe.
+class Server {
+ public:
+  // A verb the process that serves adds to those of the store. Called on several threads.
+  using ExtraVerb = std::function<Result<nlohmann::json>(const nlohmann::json& arguments,
+                                                         const ProgressFn& progress)>;
+  using ExtraVerbs = std::map<std::string, ExtraVerb>;
+
+  // Answers on StorePaths::Socket() (mode 0600; a socket left there by a process that is no more is
+  // replaced) until Stop, on threads of its own. The store is borrowed; the caller holds its lock.
+  // Only this process's user and root get more than a refusal.
+  static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs);
+  // Stops.
+  virtual ~Server() = default;
+
+  // Takes no more calls, asks those that run to stop, waits for them, and removes the socket. Must
+  // not be called by a verb.
+  virtual void Stop() = 0;
+};
+
+}  // namespace velafs::api

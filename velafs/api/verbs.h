@@ -1,0 +1,28 @@
+// The verbs of a store by name, with JSON arguments and results: the one place behind the HTTP API
+// and the in-process client. API.md lists them.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/client.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+// The least time between two progress events of a verb.
+inline constexpr int kProgressIntervalMs = 100;
+
+// Runs `verb` to its end. kUsage for an unknown verb or wrong arguments, before anything is done.
+// `progress` may be null; it is also how a verb learns, between events, that it is to stop. Throws
+// nothing. Thread-safe.
+Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
+                               const std::string& verb, const nlohmann::json& arguments,
+                               const ProgressFn& progress);
+
+// A caller with the user name of `uid`.
+store::Caller CallerOf(uint32_t uid);
+
+}  // namespace velafs::api

@@ -1,0 +1,63 @@
+// Distinct types for the numbers that must never be mixed up, and the two sizes everything is cut
+// by.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <string>
+
+namespace velafs {
+
+// The unit of copy-on-write: PostgreSQL's BLCKSZ.
+inline constexpr uint64_t kPageBytes = 8 * 1024;
+// The unit of dedupe and compression.
+inline constexpr uint64_t kChunkBytes = 64 * 1024;
+inline constexpr uint64_t kPagesPerChunk = kChunkBytes / kPageBytes;
+
+template <typename Tag>
+struct Id {
+  uint64_t value = 0;  // 0 means "none" for every kind of id
+
+  constexpr Id() = default;
+  constexpr explicit Id(uint64_t v) : value(v) {}
+  explicit operator bool() const { return value != 0; }
+  auto operator<=>(const Id&) const = default;
+};
+
+using BranchId = Id<struct BranchTag>;      // catalog row of a branch; never reused
+using InstanceId = Id<struct InstanceTag>;  // one life of a branch under the mount; never reused
+using LayerId = Id<struct LayerTag>;        // never reused
+using InodeNumber = Id<struct InodeTag>;    // unique in the store; never reused
+using PackId = Id<struct PackTag>;          // number of a pack file; never reused
+
+// A page's position in its file: byte offset / kPageBytes. Page 0 is a page like any other.
+using PageNumber = uint64_t;
+
+// SHA-256 of a chunk's raw content: its name. All zero bytes: "a chunk of zeros, stored nowhere".
+struct ChunkId {
+  std::array<uint8_t, 32> bytes{};
+
+  auto operator<=>(const ChunkId&) const = default;
+  bool IsZeros() const { return *this == ChunkId{}; }
+  std::string ToHex() const;
+};
+
+}  // namespace velafs
+
+template <typename Tag>
+struct std::hash<velafs::Id<Tag>> {
+  size_t operator()(velafs::Id<Tag> id) const noexcept { return std::hash<uint64_t>{}(id.value); }
+};
+
+template <>
+struct std::hash<velafs::ChunkId> {
+  size_t operator()(const velafs::ChunkId& id) const noexcept {
+    size_t word;
+    std::memcpy(&word, id.bytes.data(), sizeof word);  // already uniformly distributed
+    return word;
+  }
+};

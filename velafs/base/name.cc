@@ -1,0 +1,39 @@
+#include "velafs/base/name.h"
+
+namespace velafs {
+namespace {
+
+constexpr size_t kMaxNameLength = 63;
+
+bool IsAlnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+bool IsName(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNameLength || !IsAlnum(name[0])) return false;
+  for (char c : name) {
+    if (!IsAlnum(c) && c != '.' && c != '_' && c != '-') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Status CheckName(std::string_view what, std::string_view name) {
+  if (IsName(name)) return {};
+  return UsageError(
+      std::string(what) + " name \"" + std::string(name) + "\" is not allowed",
+      "a name is 1 to 63 characters of a-z 0-9 . _ - and begins with a letter or digit");
+}
+
+Result<SourceRef> ParseSourceRef(std::string_view text) {
+  SourceRef ref;
+  const size_t at = text.find('@');
+  ref.branch = std::string(text.substr(0, at));
+  VELAFS_TRY(CheckName("branch", ref.branch));
+  if (at != std::string_view::npos) {
+    ref.bookmark = std::string(text.substr(at + 1));
+    VELAFS_TRY(CheckName("bookmark", ref.bookmark));
+  }
+  return ref;
+}
+
+}  // namespace velafs

@@ -1,0 +1,25 @@
+// Names of branches and bookmarks, and the SOURCE argument that may be either.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "velafs/base/status.h"
+
+namespace velafs {
+
+// Fails with kUsage unless `name` matches [a-z0-9][a-z0-9._-]{0,62}. `what` is "branch" or
+// "bookmark", for the message.
+Status CheckName(std::string_view what, std::string_view name);
+
+// BRANCH or BRANCH@BOOKMARK.
+struct SourceRef {
+  std::string branch;
+  std::string bookmark;  // empty for a branch
+
+  std::string ToString() const { return bookmark.empty() ? branch : branch + "@" + bookmark; }
+};
+// Fails with kUsage on a name that could not exist.
+Result<SourceRef> ParseSourceRef(std::string_view text);
+
+}  // namespace velafs

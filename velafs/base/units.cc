@@ -1,0 +1,94 @@
+#include "velafs/base/units.h"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+
+namespace velafs {
+namespace {
+
+// The number at the start of `text`; `rest` gets what follows it. False unless there is one.
+bool TakeNumber(std::string_view text, uint64_t* number, std::string_view* rest) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  if (error != std::errc() || end == text.data()) return false;
+  *rest = text.substr(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
+}  // namespace
+
+TimeNs NowNs() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return TimeNs{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+Result<std::chrono::seconds> ParseDuration(std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    uint64_t seconds;
+  };
+  constexpr std::array kUnits = {Unit{"s", 1}, Unit{"m", 60}, Unit{"h", 3600}, Unit{"d", 86400}};
+  constexpr uint64_t kMaxSeconds = uint64_t{100} * 366 * 86400;
+  uint64_t number = 0;
+  std::string_view rest;
+  if (TakeNumber(text, &number, &rest) && number > 0) {
+    for (const Unit& unit : kUnits) {
+      if (rest == unit.name && number <= kMaxSeconds / unit.seconds) {
+        return std::chrono::seconds(number * unit.seconds);
+      }
+    }
+  }
+  return UsageError("\"" + std::string(text) + "\" is not a duration",
+                    "write a number and a unit, as in 90s 30m 12h 7d");
+}
+
+std::string FormatDuration(std::chrono::seconds duration) {
+  const auto seconds = duration.count();
+  if (seconds < 60) return std::to_string(seconds) + "s";
+  if (seconds < 3600) return std::to_string(seconds / 60) + "m";
+  if (seconds < 86400) return std::to_string(seconds / 3600) + "h";
+  return std::to_string(seconds / 86400) + "d";
+}
+
+Result<uint64_t> ParseSize(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGT";
+  uint64_t number = 0;
+  std::string_view rest;
+  if (TakeNumber(text, &number, &rest)) {
+    if (rest.empty()) return number;
+    const size_t unit = kUnits.find(rest[0]);
+    if (rest.size() == 1 && unit != std::string_view::npos) {
+      const uint64_t shift = 10 * (unit + 1);
+      if (number <= (UINT64_MAX >> shift)) return number << shift;
+    }
+  }
+  return UsageError("\"" + std::string(text) + "\" is not a size",
+                    "write bytes, or a number and K, M, G or T, as in 64K 10G");
+}
+
+std::string FormatSize(uint64_t bytes) {
+  constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return std::to_string(bytes) + " B";
+  double amount = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  while (amount >= 1024 && unit + 1 < kUnits.size()) {
+    amount /= 1024;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %s", amount, kUnits[unit]);
+  return text;
+}
+
+std::string FormatTime(TimeNs time) {
+  const time_t seconds = static_cast<time_t>(time / 1'000'000'000);
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+}  // namespace velafs

@@ -1,0 +1,137 @@
+// The catalog: names, inodes, layers, branches, manifests and chunks, in one SQLite database.
+//
+// Writes happen in transactions, one at a time; a transaction that returned is visible to every
+// later read and survives the death of the process, and becomes durable (survives a power cut) when
+// MakeDurable of its sequence number returns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "velafs/base/chunk_location.h"
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/rows.h"
+
+namespace velafs::catalog {
+
+inline constexpr int kSchemaVersion = 1;
+
+// Position of a committed transaction in the order of all; 0 is before the first.
+using CommitSequence = uint64_t;
+
+class Statements;  // the prepared statements of one connection
+
+// Queries. Valid only inside the callback that got it.
+class Reader {
+ public:
+  explicit Reader(Statements& statements) : statements_(statements) {}
+
+  Result<LayerRow> Layer(LayerId id);  // Corrupt when there is none: ids come from the catalog
+  // The layer and all below it, nearest first.
+  Result<std::vector<LayerRow>> Chain(LayerId top);
+  Result<std::vector<LayerRow>> Layers();
+  // Layers, branches and bookmarks that stand directly on `layer`.
+  Result<uint64_t> LayerUses(LayerId layer);
+  // True when the layer holds no name, inode or manifest.
+  Result<bool> LayerIsEmpty(LayerId layer);
+
+  Result<std::vector<NameRow>> Names(LayerId layer, InodeNumber directory);
+  // What every layer of the store says of an inode, with the layer it is said in, in no order.
+  struct InodeInLayer {
+    LayerId layer;
+    InodeRow row;
+  };
+  Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
+  Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);
+  // Empty when the layer has no manifest of that part.
+  Result<std::optional<std::vector<ChunkId>>> ManifestPart(LayerId layer, InodeNumber ino,
+                                                           uint64_t part);
+  Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
+  Result<uint64_t> ChunkCount();
+
+  Result<std::vector<BranchRow>> Branches();  // by name
+  Result<std::optional<BranchRow>> Branch(const std::string& name);
+  Result<std::optional<BranchRow>> BranchByInstance(InstanceId instance);
+  Result<std::vector<BookmarkRow>> Bookmarks(BranchId branch);  // oldest first
+  Result<std::optional<BookmarkRow>> Bookmark(BranchId branch, const std::string& name);
+
+  struct PackRow {
+    PackId id;
+    bool published = false;  // false: written by an import that has not finished
+  };
+  Result<std::vector<PackRow>> Packs();
+
+ protected:
+  Statements& statements_;
+};
+
+// Queries and changes of one transaction. Every Put replaces what was there.
+class Writer : public Reader {
+ public:
+  using Reader::Reader;
+
+  Result<LayerId> AddLayer(LayerId parent, LayerState state);
+  Status SetLayerState(LayerId layer, LayerState state);
+  Status SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes);
+  Status SetLayerStoredBytes(LayerId layer, uint64_t bytes);
+  // Removes the layer with its names, inodes and manifests. Nothing may stand on it.
+  Status RemoveLayer(LayerId layer);
+
+  // A layer that holds names of a directory holds that directory's inode too: callers keep that.
+  Status PutName(LayerId layer, const NameRow& name);
+  Status RemoveName(LayerId layer, InodeNumber directory, const std::string& name);
+  Status PutInode(LayerId layer, const InodeRow& inode);
+  Status RemoveInode(LayerId layer, InodeNumber ino);
+  Status PutManifestPart(LayerId layer, InodeNumber ino, uint64_t part,
+                         std::span<const ChunkId> chunks);
+
+  Result<PackId> AddPack();  // not yet published
+  Status PublishPack(PackId pack);
+  Status RemovePack(PackId pack);  // and every chunk row in it
+  Status PutChunk(const ChunkId& id, const ChunkLocation& location);
+
+  // Numbers never given before, `count` of them in a row; the first is returned.
+  Result<InodeNumber> ReserveInodes(uint64_t count);
+  Result<InstanceId> ReserveInstance();
+
+  Result<BranchId> AddBranch(const BranchRow& branch);  // id ignored; Exists when the name is taken
+  Status UpdateBranch(const BranchRow& branch);         // by id
+  Status RemoveBranch(BranchId branch);                 // and its bookmarks and labels
+  Status AddBookmark(const BookmarkRow& bookmark);
+  Status RemoveBookmark(BranchId branch, const std::string& name);
+};
+
+// Thread-safe.
+class Catalog {
+ public:
+  // Makes a new, empty catalog at `path`, durable on return. Exists when there is one.
+  static Status Create(const std::string& path);
+  // Opens it. NotFound when missing, Corrupt when it is no catalog, Failed in words when it is of a
+  // later schema version. Recovery from a crash is SQLite's own.
+  static Result<std::unique_ptr<Catalog>> Open(const std::string& path);
+  ~Catalog();
+
+  // Runs `body` with the connection to itself. A failed body or commit leaves no trace. An SQLite
+  // failure for want of space is ENOSPC.
+  Status Read(const std::function<Status(Reader&)>& body);
+  Result<CommitSequence> Write(const std::function<Status(Writer&)>& body);
+
+  // Returns when the transaction with that number, and all before it, would survive a power cut. No
+  // I/O when they already do. Callers on several threads share one sync.
+  Status MakeDurable(CommitSequence sequence);
+  CommitSequence LastCommit() const;
+  CommitSequence LastDurable() const;
+
+ private:
+  struct State;
+  explicit Catalog(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace velafs::catalog

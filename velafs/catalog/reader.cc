@@ -1,0 +1,255 @@
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "velafs/catalog/catalog.h"
+#include "velafs/catalog/statements.h"
+
+namespace velafs::catalog {
+namespace {
+
+using sql::Query;
+
+static_assert(sizeof(ChunkId) == 32 && std::is_trivially_copyable_v<ChunkId>);
+
+// The functions below read one row as statements.cc orders its columns. What a row says is checked
+// for everything the rest of velafs relies on; a row that fails is reported as corruption.
+
+LayerRow ReadLayer(Query& query) {
+  LayerRow row;
+  row.id = query.IdAt<LayerId>(0);
+  if (!query.IsNull(1)) {
+    row.parent = query.IdAt<LayerId>(1);
+    if (!row.parent || row.parent >= row.id) query.MarkMalformed();
+  }
+  row.state =
+      static_cast<LayerState>(query.Unsigned(2, static_cast<uint64_t>(LayerState::kSealed)));
+  row.created_at = query.Signed(3);
+  if (!query.IsNull(4)) row.logical_bytes = query.Unsigned(4);
+  row.stored_bytes = query.Unsigned(5);
+  return row;
+}
+
+InodeRow ReadInode(Query& query) {
+  InodeRow row;
+  row.ino = query.IdAt<InodeNumber>(0);
+  row.mode = static_cast<uint32_t>(query.Unsigned(1, UINT32_MAX));
+  row.uid = static_cast<uint32_t>(query.Unsigned(2, UINT32_MAX));
+  row.gid = static_cast<uint32_t>(query.Unsigned(3, UINT32_MAX));
+  row.nlink = static_cast<uint32_t>(query.Unsigned(4, UINT32_MAX));
+  row.size_bytes = query.Unsigned(5);
+  row.rdev = query.Unsigned(6);
+  row.atime = query.Signed(7);
+  row.mtime = query.Signed(8);
+  row.ctime = query.Signed(9);
+  row.target = sql::AsBytes(query.Bytes(10));
+  row.born_here = query.Bool(11);
+  return row;
+}
+
+BranchRow ReadBranch(Query& query) {
+  BranchRow row;
+  row.id = query.IdAt<BranchId>(0);
+  row.instance = query.IdAt<InstanceId>(1);
+  row.name = query.Text(2);
+  row.head = query.IdAt<LayerId>(3);
+  row.root = query.IdAt<InodeNumber>(4);
+  row.parent = query.Text(5);
+  row.parent_bookmark = query.Text(6);
+  row.owner = query.Text(7);
+  row.created_at = query.Signed(8);
+  if (!query.IsNull(9)) row.expires_at = query.Signed(9);
+  row.is_protected = query.Bool(10);
+  row.note = query.Text(11);
+  if (!query.IsNull(12)) row.quota_bytes = query.Unsigned(12);
+  if (!query.IsNull(13)) row.port = static_cast<uint16_t>(query.Unsigned(13, UINT16_MAX));
+  if (row.name.empty() || !row.instance || !row.head || !row.root) query.MarkMalformed();
+  return row;
+}
+
+BookmarkRow ReadBookmark(Query& query) {
+  BookmarkRow row;
+  row.branch = query.IdAt<BranchId>(0);
+  row.name = query.Text(1);
+  row.layer = query.IdAt<LayerId>(2);
+  row.created_at = query.Signed(3);
+  row.note = query.Text(4);
+  if (row.name.empty() || !row.layer) query.MarkMalformed();
+  return row;
+}
+
+ChunkLocation ReadLocation(Query& query) {
+  ChunkLocation location;
+  location.pack = query.IdAt<PackId>(0);
+  location.offset_bytes = query.Unsigned(1);
+  location.stored_bytes = static_cast<uint32_t>(query.Unsigned(2, UINT32_MAX));
+  location.raw_bytes = static_cast<uint32_t>(query.Unsigned(3, kChunkBytes));
+  location.codec = static_cast<Codec>(query.Unsigned(4, static_cast<uint64_t>(Codec::kZstd)));
+  if (!location.pack || location.stored_bytes == 0 || location.raw_bytes == 0) {
+    query.MarkMalformed();
+  }
+  return location;
+}
+
+std::vector<ChunkId> ReadChunkIds(Query& query) {
+  const sql::Blob bytes = query.Bytes(0);
+  if (bytes.size() % sizeof(ChunkId) != 0 || bytes.size() / sizeof(ChunkId) > kChunksPerPart) {
+    query.MarkMalformed();
+    return {};
+  }
+  std::vector<ChunkId> ids(bytes.size() / sizeof(ChunkId));
+  if (!ids.empty()) std::memcpy(ids.data(), bytes.data(), bytes.size());
+  return ids;
+}
+
+bool IsFileName(std::string_view name) {
+  return !name.empty() && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
+}
+
+// All rows of a run, as `read` makes them.
+template <typename Row>
+Result<std::vector<Row>> ReadAll(Query& query, std::string_view table, Row (*read)(Query&)) {
+  std::vector<Row> rows;
+  VELAFS_TRY(query.ForEach(table, [&](Query& row) { rows.push_back(read(row)); }));
+  return rows;
+}
+
+// The row of a run that has at most one.
+template <typename Row>
+Result<std::optional<Row>> ReadOne(Query& query, std::string_view table, Row (*read)(Query&)) {
+  std::optional<Row> found;
+  VELAFS_TRY(query.ForEach(table, [&](Query& row) { found = read(row); }));
+  return found;
+}
+
+Status AddLabels(Statements& statements, BranchRow& branch) {
+  Query query(statements[Sql::kLabels], branch.id);
+  return query.ForEach("labels", [&](Query& row) {
+    branch.labels.emplace(std::string(row.Text(0)), std::string(row.Text(1)));
+  });
+}
+
+Result<std::optional<BranchRow>> ReadOneBranch(Statements& statements, Query& query) {
+  VELAFS_ASSIGN(std::optional<BranchRow> branch, ReadOne(query, "branches", ReadBranch));
+  if (branch) VELAFS_TRY(AddLabels(statements, *branch));
+  return branch;
+}
+
+}  // namespace
+
+Result<LayerRow> Reader::Layer(LayerId id) {
+  Query query(statements_[Sql::kLayer], id);
+  VELAFS_ASSIGN(const std::optional<LayerRow> row, ReadOne(query, "layers", ReadLayer));
+  if (!row) return Corrupt("layer " + std::to_string(id.value) + " is not in the catalog");
+  return *row;
+}
+
+Result<std::vector<LayerRow>> Reader::Chain(LayerId top) {
+  std::vector<LayerRow> chain;
+  for (LayerId id = top; id; id = chain.back().parent) {  // ends: a parent's id is smaller
+    VELAFS_ASSIGN(LayerRow row, Layer(id));
+    chain.push_back(std::move(row));
+  }
+  return chain;
+}
+
+Result<std::vector<LayerRow>> Reader::Layers() {
+  Query query(statements_[Sql::kLayers]);
+  return ReadAll(query, "layers", ReadLayer);
+}
+
+Result<uint64_t> Reader::LayerUses(LayerId layer) {
+  Query query(statements_[Sql::kLayerUses], layer);
+  uint64_t uses = 0;
+  VELAFS_TRY(query.ForEach("layers", [&](Query& row) { uses = row.Unsigned(0); }));
+  return uses;
+}
+
+Result<bool> Reader::LayerIsEmpty(LayerId layer) {
+  Query query(statements_[Sql::kLayerHolds], layer);
+  bool holds = false;
+  VELAFS_TRY(query.ForEach("layers", [&](Query& row) { holds = row.Bool(0); }));
+  return !holds;
+}
+
+Result<std::vector<NameRow>> Reader::Names(LayerId layer, InodeNumber directory) {
+  std::vector<NameRow> names;
+  Query query(statements_[Sql::kNames], layer, directory);
+  VELAFS_TRY(query.ForEach("names", [&](Query& row) {
+    const std::string_view name = sql::AsBytes(row.Bytes(0));
+    if (!IsFileName(name)) row.MarkMalformed();
+    names.push_back({directory, std::string(name), row.IdAt<InodeNumber>(1)});
+  }));
+  return names;
+}
+
+Result<std::vector<Reader::InodeInLayer>> Reader::Inodes(InodeNumber ino) {
+  std::vector<InodeInLayer> found;
+  Query query(statements_[Sql::kInodes], ino);
+  VELAFS_TRY(query.ForEach("inodes", [&](Query& row) {
+    found.push_back({row.IdAt<LayerId>(12), ReadInode(row)});
+  }));
+  return found;
+}
+
+Result<std::optional<InodeRow>> Reader::Inode(LayerId layer, InodeNumber ino) {
+  Query query(statements_[Sql::kInode], ino, layer);
+  return ReadOne(query, "inodes", ReadInode);
+}
+
+Result<std::optional<std::vector<ChunkId>>> Reader::ManifestPart(LayerId layer, InodeNumber ino,
+                                                                 uint64_t part) {
+  Query query(statements_[Sql::kManifestPart], layer, ino, part);
+  return ReadOne(query, "manifests", ReadChunkIds);
+}
+
+Result<std::optional<ChunkLocation>> Reader::Chunk(const ChunkId& id) {
+  Query query(statements_[Sql::kChunk], sql::Blob(std::as_bytes(std::span(id.bytes))));
+  return ReadOne(query, "chunks", ReadLocation);
+}
+
+Result<uint64_t> Reader::ChunkCount() {
+  Query query(statements_[Sql::kChunkCount]);
+  uint64_t count = 0;
+  VELAFS_TRY(query.ForEach("chunks", [&](Query& row) { count = row.Unsigned(0); }));
+  return count;
+}
+
+Result<std::vector<BranchRow>> Reader::Branches() {
+  Query query(statements_[Sql::kBranches]);
+  VELAFS_ASSIGN(std::vector<BranchRow> branches, ReadAll(query, "branches", ReadBranch));
+  for (BranchRow& branch : branches) VELAFS_TRY(AddLabels(statements_, branch));
+  return branches;
+}
+
+Result<std::optional<BranchRow>> Reader::Branch(const std::string& name) {
+  Query query(statements_[Sql::kBranchByName], name);
+  return ReadOneBranch(statements_, query);
+}
+
+Result<std::optional<BranchRow>> Reader::BranchByInstance(InstanceId instance) {
+  Query query(statements_[Sql::kBranchByInstance], instance);
+  return ReadOneBranch(statements_, query);
+}
+
+Result<std::vector<BookmarkRow>> Reader::Bookmarks(BranchId branch) {
+  Query query(statements_[Sql::kBookmarks], branch);
+  return ReadAll(query, "bookmarks", ReadBookmark);
+}
+
+Result<std::optional<BookmarkRow>> Reader::Bookmark(BranchId branch, const std::string& name) {
+  Query query(statements_[Sql::kBookmark], branch, name);
+  return ReadOne(query, "bookmarks", ReadBookmark);
+}
+
+Result<std::vector<Reader::PackRow>> Reader::Packs() {
+  std::vector<PackRow> packs;
+  Query query(statements_[Sql::kPacks]);
+  VELAFS_TRY(query.ForEach("packs", [&](Query& row) {
+    packs.push_back({row.IdAt<PackId>(0), row.Bool(1)});
+  }));
+  return packs;
+}
+
+}  // namespace velafs::catalog

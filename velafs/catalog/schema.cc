@@ -1,0 +1,139 @@
+#include "velafs/catalog/schema.h"
+
+#include <string>
+
+#include "velafs/catalog/catalog.h"
+
+namespace velafs::catalog {
+namespace {
+
+// Parents come before children, so that foreign keys hold after every statement.
+constexpr char kTables[] = R"sql(
+CREATE TABLE layers(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER REFERENCES layers(id) CHECK(parent < id),
+  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3),
+  created_at INTEGER NOT NULL,
+  logical_bytes INTEGER CHECK(logical_bytes >= 0),
+  stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0)
+) STRICT;
+CREATE INDEX layers_by_parent ON layers(parent);
+
+CREATE TABLE inodes(
+  ino INTEGER NOT NULL CHECK(ino > 0),
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  mode INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  gid INTEGER NOT NULL,
+  nlink INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL CHECK(size_bytes >= 0),
+  rdev INTEGER NOT NULL,
+  atime INTEGER NOT NULL,
+  mtime INTEGER NOT NULL,
+  ctime INTEGER NOT NULL,
+  target BLOB NOT NULL,
+  born_here INTEGER NOT NULL CHECK(born_here IN (0, 1)),
+  PRIMARY KEY(ino, layer)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inodes_by_layer ON inodes(layer);
+
+CREATE TABLE names(
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  directory INTEGER NOT NULL CHECK(directory > 0),
+  name BLOB NOT NULL CHECK(length(name) > 0),
+  ino INTEGER NOT NULL CHECK(ino >= 0),
+  PRIMARY KEY(layer, directory, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE manifests(
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  ino INTEGER NOT NULL CHECK(ino > 0),
+  part INTEGER NOT NULL CHECK(part >= 0),
+  chunks BLOB NOT NULL CHECK(length(chunks) % 32 = 0 AND length(chunks) <= 32768),
+  PRIMARY KEY(layer, ino, part)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE packs(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  published INTEGER NOT NULL CHECK(published IN (0, 1))
+) STRICT;
+
+CREATE TABLE chunks(
+  sha256 BLOB NOT NULL PRIMARY KEY CHECK(length(sha256) = 32),
+  pack INTEGER NOT NULL CHECK(pack > 0),
+  offset_bytes INTEGER NOT NULL CHECK(offset_bytes >= 0),
+  stored_bytes INTEGER NOT NULL CHECK(stored_bytes > 0),
+  raw_bytes INTEGER NOT NULL CHECK(raw_bytes BETWEEN 1 AND 65536),
+  codec INTEGER NOT NULL CHECK(codec IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE branches(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance INTEGER NOT NULL UNIQUE CHECK(instance > 0),
+  name TEXT NOT NULL UNIQUE,
+  head INTEGER NOT NULL REFERENCES layers(id),
+  root INTEGER NOT NULL CHECK(root > 0),
+  parent TEXT NOT NULL,
+  parent_bookmark TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  protected INTEGER NOT NULL CHECK(protected IN (0, 1)),
+  note TEXT NOT NULL,
+  quota_bytes INTEGER CHECK(quota_bytes >= 0),
+  port INTEGER UNIQUE CHECK(port BETWEEN 1 AND 65535)
+) STRICT;
+CREATE INDEX branches_by_head ON branches(head);
+
+CREATE TABLE labels(
+  branch INTEGER NOT NULL REFERENCES branches(id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY(branch, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bookmarks(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  branch INTEGER NOT NULL REFERENCES branches(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  created_at INTEGER NOT NULL,
+  note TEXT NOT NULL,
+  UNIQUE(branch, name)
+) STRICT;
+CREATE INDEX bookmarks_by_layer ON bookmarks(layer);
+
+CREATE TABLE sequences(
+  name TEXT NOT NULL PRIMARY KEY,
+  next INTEGER NOT NULL CHECK(next > 0)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sequences VALUES ('inode', 1), ('instance', 1);
+)sql";
+
+}  // namespace
+
+Status CreateSchema(sql::Database& database) {
+  // The two header fields last: with them a database is a catalog.
+  VELAFS_ASSIGN(sql::Transaction transaction,
+                sql::Transaction::Begin(database, sql::Transaction::Kind::kWrite));
+  VELAFS_TRY(database.Execute(kTables));
+  VELAFS_TRY(database.Execute("PRAGMA user_version = " + std::to_string(kSchemaVersion) +
+                              "; PRAGMA application_id = " + std::to_string(kApplicationId)));
+  return transaction.Commit();
+}
+
+Status CheckSchema(sql::Database& database) {
+  VELAFS_ASSIGN(const int64_t application, database.Integer("PRAGMA application_id"));
+  VELAFS_ASSIGN(const int64_t version, database.Integer("PRAGMA user_version"));
+  if (application != kApplicationId) return Corrupt("it is not a velafs catalog");
+  if (version > kSchemaVersion) {
+    return Failed("its schema version is " + std::to_string(version) +
+                      ", and this velafs knows versions up to " + std::to_string(kSchemaVersion),
+                  "use the velafs that wrote it, or a later one");
+  }
+  if (version < 1) return Corrupt("its schema version is " + std::to_string(version));
+  // Has SQLite read the table definitions now: what goes wrong with them later is not I/O.
+  return database.Integer("SELECT count(*) FROM sqlite_schema").status();
+}
+
+}  // namespace velafs::catalog

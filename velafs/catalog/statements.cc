@@ -1,0 +1,129 @@
+#include "velafs/catalog/statements.h"
+
+#include <cerrno>
+
+namespace velafs::catalog {
+namespace {
+
+struct Row {
+  Sql sql;
+  std::string_view text;
+};
+
+#define LAYER_COLUMNS "id, parent, state, created_at, logical_bytes, stored_bytes"
+#define INODE_COLUMNS \
+  "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here"
+#define BRANCH_COLUMNS                                                                       \
+  "id, instance, name, head, root, parent, parent_bookmark, owner, created_at, expires_at, " \
+  "protected, note, quota_bytes, port"
+#define BOOKMARK_COLUMNS "branch, name, layer, created_at, note"
+
+// Replacing is an UPDATE, not INSERT OR REPLACE: it leaves the secondary indexes alone.
+constexpr std::array<Row, kSqlCount> kRows = {{
+    {Sql::kLayer, "SELECT " LAYER_COLUMNS " FROM layers WHERE id = ?1"},
+    {Sql::kLayers, "SELECT " LAYER_COLUMNS " FROM layers ORDER BY id"},
+    {Sql::kLayerUses,
+     "SELECT (SELECT count(*) FROM layers WHERE parent = ?1)"
+     " + (SELECT count(*) FROM branches WHERE head = ?1)"
+     " + (SELECT count(*) FROM bookmarks WHERE layer = ?1)"},
+    {Sql::kLayerHolds,
+     "SELECT EXISTS(SELECT 1 FROM names WHERE layer = ?1)"
+     " OR EXISTS(SELECT 1 FROM inodes WHERE layer = ?1)"
+     " OR EXISTS(SELECT 1 FROM manifests WHERE layer = ?1)"},
+    {Sql::kNames, "SELECT name, ino FROM names WHERE layer = ?1 AND directory = ?2"},
+    {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1"},
+    {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
+    {Sql::kManifestPart,
+     "SELECT chunks FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
+    {Sql::kChunk,
+     "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec FROM chunks WHERE sha256 = ?1"},
+    {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
+    {Sql::kBranches, "SELECT " BRANCH_COLUMNS " FROM branches ORDER BY name"},
+    {Sql::kBranchByName, "SELECT " BRANCH_COLUMNS " FROM branches WHERE name = ?1"},
+    {Sql::kBranchByInstance, "SELECT " BRANCH_COLUMNS " FROM branches WHERE instance = ?1"},
+    {Sql::kBranchByPort, "SELECT " BRANCH_COLUMNS " FROM branches WHERE port = ?1"},
+    {Sql::kLabels, "SELECT key, value FROM labels WHERE branch = ?1"},
+    {Sql::kBookmarks,
+     "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 ORDER BY created_at, id"},
+    {Sql::kBookmark, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 AND name = ?2"},
+    {Sql::kPacks, "SELECT id, published FROM packs ORDER BY id"},
+
+    {Sql::kAddLayer,
+     "INSERT INTO layers(parent, state, created_at, stored_bytes) VALUES (?1, ?2, ?3, 0)"},
+    {Sql::kSetLayerState, "UPDATE layers SET state = ?2 WHERE id = ?1"},
+    {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
+    {Sql::kSetLayerStoredBytes, "UPDATE layers SET stored_bytes = ?2 WHERE id = ?1"},
+    {Sql::kRemoveLayerNames, "DELETE FROM names WHERE layer = ?1"},
+    {Sql::kRemoveLayerInodes, "DELETE FROM inodes WHERE layer = ?1"},
+    {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},
+    {Sql::kRemoveLayer, "DELETE FROM layers WHERE id = ?1"},
+    {Sql::kPutName,
+     "INSERT INTO names(layer, directory, name, ino) VALUES (?1, ?2, ?3, ?4)"
+     " ON CONFLICT(layer, directory, name) DO UPDATE SET ino = excluded.ino"},
+    {Sql::kRemoveName, "DELETE FROM names WHERE layer = ?1 AND directory = ?2 AND name = ?3"},
+    {Sql::kPutInode,
+     "INSERT INTO inodes(" INODE_COLUMNS ", layer)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+     " ON CONFLICT(ino, layer) DO UPDATE SET mode = excluded.mode, uid = excluded.uid,"
+     " gid = excluded.gid, nlink = excluded.nlink, size_bytes = excluded.size_bytes,"
+     " rdev = excluded.rdev, atime = excluded.atime, mtime = excluded.mtime,"
+     " ctime = excluded.ctime, target = excluded.target, born_here = excluded.born_here"},
+    {Sql::kRemoveInode, "DELETE FROM inodes WHERE ino = ?1 AND layer = ?2"},
+    {Sql::kPutManifestPart,
+     "INSERT INTO manifests(layer, ino, part, chunks) VALUES (?1, ?2, ?3, ?4)"
+     " ON CONFLICT(layer, ino, part) DO UPDATE SET chunks = excluded.chunks"},
+    {Sql::kAddPack, "INSERT INTO packs(published) VALUES (0)"},
+    {Sql::kPublishPack, "UPDATE packs SET published = 1 WHERE id = ?1"},
+    {Sql::kRemovePackChunks, "DELETE FROM chunks WHERE pack = ?1"},
+    {Sql::kRemovePack, "DELETE FROM packs WHERE id = ?1"},
+    {Sql::kPutChunk,
+     "INSERT INTO chunks(sha256, pack, offset_bytes, stored_bytes, raw_bytes, codec)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+     " ON CONFLICT(sha256) DO UPDATE SET pack = excluded.pack,"
+     " offset_bytes = excluded.offset_bytes, stored_bytes = excluded.stored_bytes,"
+     " raw_bytes = excluded.raw_bytes, codec = excluded.codec"},
+    {Sql::kReserve, "UPDATE sequences SET next = next + ?2 WHERE name = ?1 RETURNING next - ?2"},
+    {Sql::kAddBranch,
+     "INSERT INTO branches(instance, name, head, root, parent, parent_bookmark, owner, created_at,"
+     " expires_at, protected, note, quota_bytes, port)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"},
+    {Sql::kUpdateBranch,
+     "UPDATE branches SET instance = ?1, name = ?2, head = ?3, root = ?4, parent = ?5,"
+     " parent_bookmark = ?6, owner = ?7, created_at = ?8, expires_at = ?9, protected = ?10,"
+     " note = ?11, quota_bytes = ?12, port = ?13 WHERE id = ?14"},
+    {Sql::kRemoveBranch, "DELETE FROM branches WHERE id = ?1"},
+    {Sql::kAddLabel, "INSERT INTO labels(branch, key, value) VALUES (?1, ?2, ?3)"},
+    {Sql::kRemoveLabels, "DELETE FROM labels WHERE branch = ?1"},
+    {Sql::kAddBookmark,
+     "INSERT INTO bookmarks(branch, name, layer, created_at, note) VALUES (?1, ?2, ?3, ?4, ?5)"},
+    {Sql::kRemoveBookmark, "DELETE FROM bookmarks WHERE branch = ?1 AND name = ?2"},
+}};
+
+constexpr bool RowsAreInOrder() {
+  for (size_t i = 0; i < kSqlCount; ++i) {
+    if (kRows[i].sql != static_cast<Sql>(i) || kRows[i].text.empty()) return false;
+  }
+  return true;
+}
+static_assert(RowsAreInOrder());
+
+}  // namespace
+
+std::string_view SqlText(Sql sql) { return kRows[static_cast<size_t>(sql)].text; }
+
+Result<std::unique_ptr<Statements>> Statements::Prepare(sql::Database& database) {
+  std::unique_ptr<Statements> statements(new Statements(database));
+  for (const Row& row : kRows) {
+    Result<sql::Statement> prepared = database.Prepare(row.text);
+    if (!prepared.ok()) {
+      // The text is right for this schema version: the tables are not.
+      const Status status = prepared.status();
+      if (status.code() != Code::kFailed || status.error_number() != EIO) return status;
+      return Corrupt(status.message());
+    }
+    (*statements)[row.sql] = *std::move(prepared);
+  }
+  return statements;
+}
+
+}  // namespace velafs::catalog

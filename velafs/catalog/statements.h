@@ -1,0 +1,81 @@
+// Every SQL statement of the catalog's hot life, prepared once per connection.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string_view>
+
+#include "velafs/base/status.h"
+#include "velafs/sql/database.h"
+
+namespace velafs::catalog {
+
+enum class Sql : size_t {
+  kLayer,
+  kLayers,
+  kLayerUses,
+  kLayerHolds,
+  kNames,
+  kInodes,
+  kInode,
+  kManifestPart,
+  kChunk,
+  kChunkCount,
+  kBranches,
+  kBranchByName,
+  kBranchByInstance,
+  kBranchByPort,
+  kLabels,
+  kBookmarks,
+  kBookmark,
+  kPacks,
+
+  kAddLayer,
+  kSetLayerState,
+  kSetLayerLogicalBytes,
+  kSetLayerStoredBytes,
+  kRemoveLayerNames,
+  kRemoveLayerInodes,
+  kRemoveLayerManifests,
+  kRemoveLayer,
+  kPutName,
+  kRemoveName,
+  kPutInode,
+  kRemoveInode,
+  kPutManifestPart,
+  kAddPack,
+  kPublishPack,
+  kRemovePackChunks,
+  kRemovePack,
+  kPutChunk,
+  kReserve,
+  kAddBranch,
+  kUpdateBranch,
+  kRemoveBranch,
+  kAddLabel,
+  kRemoveLabels,
+  kAddBookmark,
+  kRemoveBookmark,
+  kCount,
+};
+
+inline constexpr size_t kSqlCount = static_cast<size_t>(Sql::kCount);
+
+std::string_view SqlText(Sql sql);
+
+// One thread at a time. Goes before its database.
+class Statements {
+ public:
+  // Corrupt when a table or column is missing.
+  static Result<std::unique_ptr<Statements>> Prepare(sql::Database& database);
+
+  sql::Statement& operator[](Sql sql) { return statements_[static_cast<size_t>(sql)]; }
+  sql::Database& database() { return database_; }
+
+ private:
+  explicit Statements(sql::Database& database) : database_(database) {}
+  sql::Database& database_;
+  std::array<sql::Statement, kSqlCount> statements_;
+};
+
+}  // namespace velafs::catalog

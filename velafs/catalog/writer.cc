@@ -1,0 +1,197 @@
+#include <cstddef>
+
+#include "velafs/catalog/catalog.h"
+#include "velafs/catalog/statements.h"
+
+namespace velafs::catalog {
+namespace {
+
+using sql::Query;
+
+template <typename... Args>
+Status Run(Statements& statements, Sql sql, const Args&... args) {
+  return Query(statements[sql], args...).Run();
+}
+
+// As Run, for a statement that must change the row of a layer or pack the caller got from here.
+template <typename... Args>
+Status RunOnRow(Statements& statements, Sql sql, std::string_view kind, uint64_t id,
+                const Args&... args) {
+  VELAFS_TRY(Run(statements, sql, id, args...));
+  if (statements.database().Changes() == 0) {
+    return Corrupt(std::string(kind) + " " + std::to_string(id) + " is not in the catalog");
+  }
+  return {};
+}
+
+uint64_t NewRowId(Statements& statements) {
+  return static_cast<uint64_t>(statements.database().LastInsertId());
+}
+
+Result<uint64_t> Reserve(Statements& statements, std::string_view sequence, uint64_t count) {
+  VELAFS_CHECK(count > 0);
+  uint64_t first = 0;
+  Query query(statements[Sql::kReserve], sequence, count);
+  VELAFS_TRY(query.ForEach("sequences", [&](Query& row) { first = row.Unsigned(0); }));
+  if (first == 0)
+    return Corrupt("sequence \"" + std::string(sequence) + "\" is not in the catalog");
+  return first;
+}
+
+std::optional<uint64_t> IfAny(uint64_t id) {
+  return id != 0 ? std::optional<uint64_t>(id) : std::nullopt;
+}
+
+// Exists, in words, when another branch has the name or the port.
+Status CheckUnique(Reader& reader, Statements& statements, const BranchRow& branch, BranchId self) {
+  VELAFS_ASSIGN(const std::optional<BranchRow> same_name, reader.Branch(branch.name));
+  if (same_name && same_name->id != self) return Exists("branch \"" + branch.name + "\" exists");
+  if (!branch.port) return {};
+  bool is_taken = false;
+  Query query(statements[Sql::kBranchByPort], branch.port);
+  VELAFS_TRY(
+      query.ForEach("branches", [&](Query& row) { is_taken |= row.IdAt<BranchId>(0) != self; }));
+  if (is_taken) return Exists("port " + std::to_string(*branch.port) + " is taken");
+  return {};
+}
+
+Status AddLabels(Statements& statements, BranchId branch,
+                 const std::map<std::string, std::string>& labels) {
+  for (const auto& [key, value] : labels) {
+    VELAFS_TRY(Run(statements, Sql::kAddLabel, branch, key, value));
+  }
+  return {};
+}
+
+// Runs the statement with the columns of `branch` in statements.cc's order, and then `last`.
+template <typename... Last>
+Status RunWithBranch(Statements& statements, Sql sql, const BranchRow& branch,
+                     const Last&... last) {
+  return Run(statements, sql, branch.instance, branch.name, branch.head, branch.root, branch.parent,
+             branch.parent_bookmark, branch.owner, branch.created_at, branch.expires_at,
+             branch.is_protected, branch.note, branch.quota_bytes, branch.port, last...);
+}
+
+}  // namespace
+
+Result<LayerId> Writer::AddLayer(LayerId parent, LayerState state) {
+  VELAFS_TRY(
+      Run(statements_, Sql::kAddLayer, IfAny(parent.value), static_cast<int>(state), NowNs()));
+  return LayerId(NewRowId(statements_));
+}
+
+Status Writer::SetLayerState(LayerId layer, LayerState state) {
+  return RunOnRow(statements_, Sql::kSetLayerState, "layer", layer.value, static_cast<int>(state));
+}
+
+Status Writer::SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes) {
+  return RunOnRow(statements_, Sql::kSetLayerLogicalBytes, "layer", layer.value, bytes);
+}
+
+Status Writer::SetLayerStoredBytes(LayerId layer, uint64_t bytes) {
+  return RunOnRow(statements_, Sql::kSetLayerStoredBytes, "layer", layer.value, bytes);
+}
+
+Status Writer::RemoveLayer(LayerId layer) {
+  VELAFS_ASSIGN(const uint64_t uses, LayerUses(layer));
+  if (uses != 0) return Refused("layer " + std::to_string(layer.value) + " is in use");
+  VELAFS_TRY(Run(statements_, Sql::kRemoveLayerNames, layer));
+  VELAFS_TRY(Run(statements_, Sql::kRemoveLayerInodes, layer));
+  VELAFS_TRY(Run(statements_, Sql::kRemoveLayerManifests, layer));
+  return Run(statements_, Sql::kRemoveLayer, layer);
+}
+
+Status Writer::PutName(LayerId layer, const NameRow& name) {
+  return Run(statements_, Sql::kPutName, layer, name.directory, sql::AsBlob(name.name), name.ino);
+}
+
+Status Writer::RemoveName(LayerId layer, InodeNumber directory, const std::string& name) {
+  return Run(statements_, Sql::kRemoveName, layer, directory, sql::AsBlob(name));
+}
+
+Status Writer::PutInode(LayerId layer, const InodeRow& inode) {
+  return Run(statements_, Sql::kPutInode, inode.ino, inode.mode, inode.uid, inode.gid, inode.nlink,
+             inode.size_bytes, inode.rdev, inode.atime, inode.mtime, inode.ctime,
+             sql::AsBlob(inode.target), inode.born_here, layer);
+}
+
+Status Writer::RemoveInode(LayerId layer, InodeNumber ino) {
+  return Run(statements_, Sql::kRemoveInode, ino, layer);
+}
+
+Status Writer::PutManifestPart(LayerId layer, InodeNumber ino, uint64_t part,
+                               std::span<const ChunkId> chunks) {
+  VELAFS_CHECK(chunks.size() <= kChunksPerPart);
+  return Run(statements_, Sql::kPutManifestPart, layer, ino, part,
+             sql::Blob(std::as_bytes(chunks)));
+}
+
+Result<PackId> Writer::AddPack() {
+  VELAFS_TRY(Run(statements_, Sql::kAddPack));
+  return PackId(NewRowId(statements_));
+}
+
+Status Writer::PublishPack(PackId pack) {
+  return RunOnRow(statements_, Sql::kPublishPack, "pack", pack.value);
+}
+
+Status Writer::RemovePack(PackId pack) {
+  VELAFS_TRY(Run(statements_, Sql::kRemovePackChunks, pack));
+  return Run(statements_, Sql::kRemovePack, pack);
+}
+
+Status Writer::PutChunk(const ChunkId& id, const ChunkLocation& location) {
+  VELAFS_CHECK(!id.IsZeros());  // the name of a chunk that is stored nowhere
+  return Run(statements_, Sql::kPutChunk, sql::Blob(std::as_bytes(std::span(id.bytes))),
+             location.pack, location.offset_bytes, location.stored_bytes, location.raw_bytes,
+             static_cast<int>(location.codec));
+}
+
+Result<InodeNumber> Writer::ReserveInodes(uint64_t count) {
+  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "inode", count));
+  return InodeNumber(first);
+}
+
+Result<InstanceId> Writer::ReserveInstance() {
+  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "instance", 1));
+  return InstanceId(first);
+}
+
+Result<BranchId> Writer::AddBranch(const BranchRow& branch) {
+  VELAFS_TRY(CheckUnique(*this, statements_, branch, BranchId()));
+  VELAFS_TRY(RunWithBranch(statements_, Sql::kAddBranch, branch));
+  const BranchId id(NewRowId(statements_));
+  VELAFS_TRY(AddLabels(statements_, id, branch.labels));
+  return id;
+}
+
+Status Writer::UpdateBranch(const BranchRow& branch) {
+  VELAFS_TRY(CheckUnique(*this, statements_, branch, branch.id));
+  VELAFS_TRY(RunWithBranch(statements_, Sql::kUpdateBranch, branch, branch.id));
+  if (statements_.database().Changes() == 0) {
+    return NotFound("branch \"" + branch.name + "\" does not exist");
+  }
+  VELAFS_TRY(Run(statements_, Sql::kRemoveLabels, branch.id));
+  return AddLabels(statements_, branch.id, branch.labels);
+}
+
+Status Writer::RemoveBranch(BranchId branch) {
+  return Run(statements_, Sql::kRemoveBranch, branch);  // the rest by ON DELETE CASCADE
+}
+
+Status Writer::AddBookmark(const BookmarkRow& bookmark) {
+  Status added = Run(statements_, Sql::kAddBookmark, bookmark.branch, bookmark.name, bookmark.layer,
+                     bookmark.created_at, bookmark.note);
+  if (added.code() == Code::kExists) return Exists("bookmark \"" + bookmark.name + "\" exists");
+  return added;
+}
+
+Status Writer::RemoveBookmark(BranchId branch, const std::string& name) {
+  VELAFS_TRY(Run(statements_, Sql::kRemoveBookmark, branch, name));
+  if (statements_.database().Changes() == 0) {
+    return NotFound("bookmark \"" + name + "\" does not exist");
+  }
+  return {};
+}
+
+}  // namespace velafs::catalog

@@ -1,0 +1,38 @@
+// The headers of a pack's file and records as bytes: FORMAT.md beside this file.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "velafs/base/chunk_location.h"
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+
+namespace velafs::chunk {
+
+inline constexpr uint32_t kPackFormatVersion = 1;
+inline constexpr size_t kHeaderBytes = 64;  // of the file's header and of a record's
+
+using HeaderBytes = std::array<std::byte, kHeaderBytes>;
+
+struct RecordHeader {
+  ChunkId id;
+  Codec codec = Codec::kNone;
+  uint32_t raw_bytes = 0;
+  uint32_t stored_bytes = 0;
+};
+
+HeaderBytes EncodePackHeader(PackId pack);
+HeaderBytes EncodeRecordHeader(const RecordHeader& header);
+
+// Corrupt, saying what is wrong but not where, unless the bytes are the header of pack `pack`.
+Status CheckPackHeader(const HeaderBytes& bytes, PackId pack);
+// Corrupt likewise. The lengths of a header that decodes are within 1 .. kChunkBytes, its codec is
+// one that this version reads.
+Result<RecordHeader> DecodeRecordHeader(const HeaderBytes& bytes);
+// Corrupt, in words, for a codec this version does not read.
+Status CheckCodec(uint8_t codec);
+
+}  // namespace velafs::chunk

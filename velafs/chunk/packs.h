@@ -1,0 +1,68 @@
+// Packs: append-only files of chunks. `<directory>/<n>.pack`; FORMAT.md has the bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "velafs/base/chunk_location.h"
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::chunk {
+
+// A pack is full, and the next one begun, once it has grown past this.
+inline constexpr uint64_t kPackTargetBytes = 512ull << 20;
+
+// SHA-256 of raw chunk content, 1 .. kChunkBytes bytes.
+ChunkId HashChunk(std::span<const std::byte> content);
+// True when every byte is zero.
+bool IsZeros(std::span<const std::byte> content);
+
+std::string PackPath(const std::string& directory, PackId pack);
+
+// Writes one pack. Thread-safe: room is reserved under a lock, bytes are written outside of it.
+class PackWriter {
+ public:
+  // Makes the pack's file, which must not exist, and writes its header.
+  static Result<std::unique_ptr<PackWriter>> Create(os::Storage& storage,
+                                                    const std::string& directory, PackId pack);
+  virtual ~PackWriter() = default;
+  // Room for a chunk of `raw_bytes`; nothing is written yet. `Write` must follow with its content.
+  virtual ChunkLocation Reserve(uint32_t raw_bytes) = 0;
+  virtual Status Write(const ChunkId& id, const ChunkLocation& location,
+                       std::span<const std::byte> content) = 0;
+  virtual uint64_t size_bytes() const = 0;
+  // Makes all that was written durable, the file's name too.
+  virtual Status Finish() = 0;
+};
+
+// Reads chunks out of the packs of one directory; keeps pack files open. Thread-safe.
+class PackReader {
+ public:
+  PackReader(os::Storage& storage, std::string directory);
+  ~PackReader();
+
+  // Bytes of the chunk's raw content from `offset_in_chunk`; `into` must end within it. Corrupt
+  // (EIO), naming pack and offset, when the pack is missing or too short. Content is not verified.
+  Status Read(const ChunkLocation& location, uint64_t offset_in_chunk, std::span<std::byte> into);
+  // Reads the whole record and compares header and content with `id`: Corrupt when they differ.
+  Status Verify(const ChunkLocation& location, const ChunkId& id);
+  // Closes the pack's file if open: it is about to be removed.
+  void Forget(PackId pack);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Calls `visit` for every record of a pack from its headers alone, in order, until one is damaged
+// (Corrupt, with its offset) or `visit` fails.
+Status EnumeratePack(os::Storage& storage, const std::string& directory, PackId pack,
+                     const std::function<Status(const ChunkId&, const ChunkLocation&)>& visit);
+
+}  // namespace velafs::chunk

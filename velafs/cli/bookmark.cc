@@ -1,0 +1,62 @@
+// `velafs bookmark create`, `list` and `delete`: named points in a branch's time.
+#include "velafs/cli/command.h"
+#include "velafs/cli/render_text.h"
+
+namespace velafs::cli {
+namespace {
+
+using nlohmann::json;
+
+struct BookmarkArguments {
+  std::string name;    // BRANCH@NAME
+  std::string branch;  // of the list
+  std::string note;
+};
+
+Status RunCreate(const Globals& globals, const BookmarkArguments& given) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(const json bookmark,
+                client->Call("bookmark-create", {{"name", given.name}, {"note", given.note}}));
+  return PrintConfirmation(globals, bookmark, "created bookmark \"" + given.name + "\"");
+}
+
+Status RunList(const Globals& globals, const BookmarkArguments& given) {
+  json arguments = json::object();
+  if (!given.branch.empty()) arguments["branch"] = given.branch;
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(const json list, client->Call("bookmark-list", arguments));
+  return PrintResult(globals, list, RenderBookmarkList);
+}
+
+Status RunDelete(const Globals& globals, const BookmarkArguments& given) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(const json bookmark, client->Call("bookmark-delete", {{"name", given.name}}));
+  return PrintConfirmation(globals, bookmark, "deleted bookmark \"" + given.name + "\"");
+}
+
+}  // namespace
+
+void AddBookmark(CommandLine& line) {
+  CLI::App* bookmark = line.Add("bookmark", "Named, immutable points of a branch",
+                                "velafs bookmark create main@before-migration");
+  bookmark->require_subcommand(1);
+  const auto given = std::make_shared<BookmarkArguments>();
+
+  CLI::App* create =
+      line.Add("create", "Name what a branch is now",
+               "velafs bookmark create main@before-migration --note \"release 7\"", bookmark);
+  create->add_option("BRANCH@NAME", given->name, "Bookmark")->required()->type_name("");
+  create->add_option("--note", given->note, "Free text")->type_name("TEXT");
+  line.OnRun(create, [given](const Globals& globals) { return RunCreate(globals, *given); });
+
+  CLI::App* list = line.Add("list", "List bookmarks", "velafs bookmark list main", bookmark);
+  list->add_option("BRANCH", given->branch, "Only those of this branch")->type_name("");
+  line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
+
+  CLI::App* remove = line.Add("delete", "Delete a bookmark",
+                              "velafs bookmark delete main@before-migration", bookmark);
+  remove->add_option("BRANCH@NAME", given->name, "Bookmark")->required()->type_name("");
+  line.OnRun(remove, [given](const Globals& globals) { return RunDelete(globals, *given); });
+}
+
+}  // namespace velafs::cli

@@ -1,0 +1,49 @@
+#include "velafs/cli/command.h"
+
+#include <unistd.h>
+
+#include "velafs/api/version.h"
+#include "velafs/cli/output.h"
+#include "velafs/cli/render_json.h"
+
+namespace velafs::cli {
+
+Status PrintResult(const Globals& globals, const nlohmann::json& result, const TextRenderer& text) {
+  return WriteOut(globals.json ? RenderJson(result) : text(result, StyleFor(STDOUT_FILENO)));
+}
+
+Status PrintConfirmation(const Globals& globals, const nlohmann::json& result,
+                         const std::string& text) {
+  if (globals.quiet && !globals.json) return {};
+  return WriteOut(globals.json ? RenderJson(result) : text + "\n");
+}
+
+CommandLine::CommandLine()
+    : app_("Copy-on-write branches of PostgreSQL data directories.", "velafs") {
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", std::string("velafs ") + api::kVersion);
+  app_.add_option("--store", globals_.store,
+                  "Store directory (default: $VELAFS_STORE, else /var/lib/velafs for root and "
+                  "~/.local/share/velafs for others)")
+      ->type_name("DIR");
+  app_.add_flag("--json", globals_.json, "Print one JSON document on standard output");
+  CLI::Option* quiet = app_.add_flag("-q,--quiet", globals_.quiet, "Print errors and data only");
+  app_.add_flag("-v,--verbose", globals_.verbose, "Say more on standard error")->excludes(quiet);
+  app_.footer(
+      "Example:\n  velafs init && velafs import main --from-dir /var/lib/postgresql/15/main"
+      "\n  velafs mount && velafs clone main pr-42");
+}
+
+CLI::App* CommandLine::Add(const std::string& name, const std::string& description,
+                           const std::string& example, CLI::App* parent) {
+  CLI::App* command = (parent == nullptr ? &app_ : parent)->add_subcommand(name, description);
+  command->fallthrough();  // so that --json may follow the command
+  command->footer("Example:\n  " + example);
+  return command;
+}
+
+void CommandLine::OnRun(CLI::App* command, Run run) {
+  command->callback([this, run = std::move(run)] { chosen_ = run; });
+}
+
+}  // namespace velafs::cli

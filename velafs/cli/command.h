@@ -1,0 +1,68 @@
+// The commands of velafs: what each is given, and how it is added to the command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/cli/style.h"
+#include "velafs/client.h"
+
+namespace velafs::cli {
+
+// The options that every command takes.
+struct Globals {
+  std::string store;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+
+  std::string StoreDirectory() const { return velafs::StoreDirectory(store); }
+  Result<std::unique_ptr<Client>> Connect() const { return Client::Connect(StoreDirectory()); }
+};
+
+// A command's result as text.
+using TextRenderer = std::function<std::string(const nlohmann::json& result, const Style& style)>;
+
+// Prints `result`: as JSON when asked for, else as text. Text that only confirms is left out by
+// --quiet; see PrintConfirmation.
+Status PrintResult(const Globals& globals, const nlohmann::json& result, const TextRenderer& text);
+Status PrintConfirmation(const Globals& globals, const nlohmann::json& result,
+                         const std::string& text);
+
+using Run = std::function<Status(const Globals& globals)>;
+
+// The command line as it is put together and, once parsed, the command it asks for.
+class CommandLine {
+ public:
+  CommandLine();
+
+  // A command of `parent` (the program itself when null), with an example for its --help.
+  CLI::App* Add(const std::string& name, const std::string& description, const std::string& example,
+                CLI::App* parent = nullptr);
+  // What `command` does when it is the one asked for. Options it reads must live in `run`.
+  void OnRun(CLI::App* command, Run run);
+
+  CLI::App& app() { return app_; }
+  const Globals& globals() const { return globals_; }
+  Status RunChosen() const { return chosen_(globals_); }
+
+ private:
+  CLI::App app_;
+  Globals globals_;
+  Run chosen_;
+};
+
+void AddInit(CommandLine& line);
+void AddImport(CommandLine& line);
+void AddMount(CommandLine& line);
+void AddClone(CommandLine& line);
+void AddList(CommandLine& line);
+void AddDelete(CommandLine& line);
+void AddBookmark(CommandLine& line);
+void AddStats(CommandLine& line);
+
+}  // namespace velafs::cli

@@ -1,0 +1,180 @@
+#include "velafs/cli/daemon.h"
+
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include "velafs/api/arguments.h"
+#include "velafs/api/client.h"
+#include "velafs/api/server.h"
+#include "velafs/api/version.h"
+#include "velafs/cli/mountpoint.h"
+#include "velafs/cli/output.h"
+#include "velafs/fuse/mount.h"
+#include "velafs/store/store.h"
+
+namespace velafs::cli {
+namespace {
+
+using nlohmann::json;
+
+// What end the daemon; blocked in every thread, and taken by SignalWatch.
+sigset_t EndSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+void PrepareProcess() {
+  const sigset_t ends = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  std::signal(SIGHUP, SIG_IGN);
+  umask(077);
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);  // a lower limit is slower, not wrong
+  }
+}
+
+// Runs `on_signal` on a thread of its own for each signal of EndSignals.
+class SignalWatch {
+ public:
+  explicit SignalWatch(std::function<void()> on_signal)
+      : thread_([this, on_signal = std::move(on_signal)] { Watch(on_signal); }) {}
+  ~SignalWatch() {
+    done_ = true;
+    pthread_kill(thread_.native_handle(), SIGTERM);
+    thread_.join();
+  }
+
+ private:
+  void Watch(const std::function<void()>& on_signal) {
+    const sigset_t ends = EndSignals();
+    int signal_number = 0;
+    while (sigwait(&ends, &signal_number) == 0 && !done_) {
+      spdlog::info("signal {}: unmounting", signal_number);
+      on_signal();
+    }
+  }
+
+  std::atomic<bool> done_ = false;
+  std::thread thread_;  // last: it uses the members above
+};
+
+Status StartLog(const DaemonOptions& options, const store::StorePaths& paths) {
+  constexpr size_t kMaxLogBytes = 8 * 1024 * 1024;
+  constexpr size_t kOldLogs = 3;
+  std::shared_ptr<spdlog::sinks::sink> sink;
+  try {
+    if (options.log_to_stderr) {
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+      sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(paths.Log(), kMaxLogBytes,
+                                                                    kOldLogs);
+    }
+  } catch (const spdlog::spdlog_ex& error) {
+    return Failed("cannot open the log: " + std::string(error.what()));
+  }
+  auto logger = std::make_shared<spdlog::logger>("velafs", std::move(sink));
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l: %v", spdlog::pattern_time_type::utc);
+  logger->set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  return {};
+}
+
+Status AlreadyMounted(Client& daemon, const std::string& cannot) {
+  VELAFS_ASSIGN(const json status, daemon.Call("status", json::object()));
+  return Unreachable(cannot + ": it is already mounted at \"" +
+                     status.value("mountpoint", std::string()) + "\" by process " +
+                     std::to_string(status.value("pid", 0)));
+}
+
+// Makes the default mountpoint, and frees one whose daemon died.
+Status PrepareMountpoint(const std::string& mountpoint, bool is_default,
+                         const std::string& cannot) {
+  if (IsDeadMountpoint(mountpoint)) {
+    VELAFS_TRY(DetachMountpoint(mountpoint).WithContext(cannot));
+    WriteNotice("detached \"" + mountpoint + "\", left by a daemon that died");
+  }
+  if (access(mountpoint.c_str(), F_OK) == 0) return {};
+  const int error = errno;
+  if (error != ENOENT) return SystemError(error, cannot + " at \"" + mountpoint + "\"");
+  if (!is_default) {
+    return NotFound(cannot + " at \"" + mountpoint + "\": no such directory",
+                    "mkdir -p '" + mountpoint + "'");
+  }
+  if (mkdir(mountpoint.c_str(), 0755) != 0 || chmod(mountpoint.c_str(), 0755) != 0) {
+    return SystemError(errno, cannot + ": cannot make \"" + mountpoint + "\"");
+  }
+  return {};
+}
+
+void UnmountBySignal(fuse::Mount& mount) {
+  const Status unmounted = mount.Unmount();
+  if (unmounted.ok()) return;
+  spdlog::warn("{}; unmounting all the same", unmounted.message());
+  mount.Stop();
+}
+
+api::Server::ExtraVerbs UmountVerb(fuse::Mount& mount, const json& identity) {
+  return {{"umount", [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
+             VELAFS_TRY(api::Arguments(arguments).Finish());
+             VELAFS_TRY(mount.Unmount());
+             spdlog::info("unmounted on request");
+             return identity;
+           }}};
+}
+
+// From the live mount to its end, whatever ends it.
+Status Serve(store::Store& store, const std::string& mountpoint, const OnLive& on_live) {
+  const json identity = {
+      {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
+  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint));
+  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
+  const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
+  spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
+               mountpoint);
+  VELAFS_TRY(on_live(identity));
+  Status served = mount->Serve();
+  if (!served.ok()) spdlog::error("{}", served.message());
+  server->Stop();
+  store.SetMount("", nullptr);
+  return served;
+}
+
+}  // namespace
+
+Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
+  const std::string cannot = "cannot mount store \"" + options.store_directory + "\"";
+  PrepareProcess();
+  VELAFS_ASSIGN(api::StoreAccess access, api::ReachStore(options.store_directory));
+  if (access.daemon) return AlreadyMounted(*access.daemon, cannot);
+  store::Store& store = *access.store;
+
+  const bool is_default = options.mountpoint.empty();
+  const std::string mountpoint =
+      is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
+  VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
+  VELAFS_TRY(StartLog(options, store.paths()));
+  if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");
+
+  Status served = Serve(store, mountpoint, on_live);
+  Status closed = store.Close();
+  if (!closed.ok()) spdlog::error("{}", closed.message());
+  VELAFS_TRY(std::move(served));
+  return closed;
+}
+
+}  // namespace velafs::cli

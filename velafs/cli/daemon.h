@@ -1,0 +1,28 @@
+// The process that mounts a store and serves its API.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/base/status.h"
+
+namespace velafs::cli {
+
+struct DaemonOptions {
+  std::string store_directory;  // absolute
+  std::string mountpoint;  // absolute; empty for the store's default, which is made when missing
+  bool log_to_stderr = false;  // else to the store's log file
+  bool verbose = false;
+};
+
+// Told {"mountpoint","pid","store"} once the mount is live.
+using OnLive = std::function<Status(const nlohmann::json& result)>;
+
+// Mounts and serves until unmounted: by the verb `umount`, by umount(8), or by SIGTERM or SIGINT,
+// which unmount even while the mount is in use. Fails before `on_live` runs when the store cannot
+// be mounted. Changes the process for good: its signal mask, umask, file limit, working directory
+// and log. Must be called while it has no other thread.
+Status RunDaemon(const DaemonOptions& options, const OnLive& on_live);
+
+}  // namespace velafs::cli

@@ -1,0 +1,95 @@
+// The program velafs: reads its command line, runs the one command it asks for, and reports
+// failure.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "velafs/cli/command.h"
+#include "velafs/cli/output.h"
+
+namespace velafs::cli {
+namespace {
+
+// "velafs bookmark create": as far as the command line made sense.
+std::string CommandOf(const CLI::App& app) {
+  std::string words = app.get_name();
+  for (const CLI::App* command : app.get_subcommands()) words += " " + CommandOf(*command);
+  return words;
+}
+
+// A sentence's first word in lower case; a NAME stays as it is.
+std::string Lowercased(std::string text) {
+  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (text.size() > 1 && is_upper(text[0]) && !is_upper(text[1])) {
+    text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  }
+  return text;
+}
+
+// CLI11's complaint in the house's words.
+Status UsageFailure(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string hint = "see: " + CommandOf(app) + " --help";
+  const std::vector<std::string> left_over = app.remaining(/*recurse=*/true);
+  const bool no_command =
+      error.get_name() == "RequiredError" &&
+      std::string_view(error.what()).find("subcommand") != std::string_view::npos;
+  if (no_command && left_over.empty()) return UsageError("no command given", hint);
+  if (no_command) return UsageError("unknown command \"" + left_over[0] + "\"", hint);
+  if (!left_over.empty()) return UsageError("unexpected argument \"" + left_over[0] + "\"", hint);
+  return UsageError(Lowercased(error.what()), hint);
+}
+
+// Asked of a command line that could not be parsed.
+bool WantsJson(int argc, char** argv) {
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    if (std::string_view(argv[i]) == "--json") return true;
+  }
+  return false;
+}
+
+void LogToStderr(const Globals& globals) {
+  auto logger =
+      std::make_shared<spdlog::logger>("velafs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("velafs: %l: %v");
+  logger->set_level(globals.verbose ? spdlog::level::debug
+                    : globals.quiet ? spdlog::level::err
+                                    : spdlog::level::warn);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+Status RunChosen(const CommandLine& line) try {
+  return line.RunChosen();
+} catch (const std::exception& error) {
+  // For one, a daemon of another release whose answers have another shape.
+  return Failed(std::string("unexpected failure: ") + error.what());
+}
+
+int Main(int argc, char** argv) {
+  // A daemon or a reader of our output that goes away is a failed write, not our death.
+  std::signal(SIGPIPE, SIG_IGN);
+  CommandLine line;
+  for (const auto& add :
+       {AddInit, AddImport, AddMount, AddClone, AddList, AddDelete, AddBookmark, AddStats}) {
+    add(line);
+  }
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::Success& asked_for_text) {
+    return line.app().exit(asked_for_text);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    return ReportFailure(UsageFailure(line.app(), error), WantsJson(argc, argv));
+  }
+  LogToStderr(line.globals());
+  const Status done = RunChosen(line);
+  return done.ok() ? 0 : ReportFailure(done, line.globals().json);
+}
+
+}  // namespace
+}  // namespace velafs::cli
+
+int main(int argc, char** argv) { return velafs::cli::Main(argc, argv); }

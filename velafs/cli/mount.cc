@@ -1,0 +1,178 @@
+// `velafs mount` and `velafs umount`: the daemon, started and stopped.
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "velafs/api/wire.h"
+#include "velafs/cli/command.h"
+#include "velafs/cli/daemon.h"
+#include "velafs/cli/mountpoint.h"
+#include "velafs/cli/output.h"
+#include "velafs/os/file_lock.h"
+#include "velafs/os/unique_fd.h"
+#include "velafs/store/store.h"
+
+namespace velafs::cli {
+namespace {
+
+using nlohmann::json;
+using std::chrono::steady_clock;
+
+struct MountArguments {
+  std::string mountpoint;
+  bool foreground = false;
+};
+
+Status PrintMounted(const Globals& globals, const json& live) {
+  return PrintConfirmation(globals, live,
+                           "mounted store \"" + live.value("store", std::string()) + "\" at \"" +
+                               live.value("mountpoint", std::string()) + "\"");
+}
+
+// What else the caller had open (a script's lock, a pipe) must not live as long as the daemon.
+void CloseInherited(int keep) {
+  const auto kept = static_cast<unsigned>(keep);
+  if (kept > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, kept - 1, 0);
+  close_range(kept + 1, ~0U, 0);
+}
+
+// Lets go of the terminal, and of the pipes of whoever waits for our output to end.
+Status DetachStdio() {
+  const os::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (dup2(null.get(), fd) < 0) return SystemError(errno, "cannot redirect standard streams");
+  }
+  return {};
+}
+
+void WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;  // the parent has gone; nobody else waits for this
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+std::string ReadAll(int fd) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (true) {
+    const ssize_t count = read(fd, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return text;
+    text.append(buffer.data(), static_cast<size_t>(count));
+  }
+}
+
+// The child: the daemon, which tells through `report` how it started.
+[[noreturn]] void BeDaemon(const DaemonOptions& options, os::UniqueFd report) {
+  setsid();
+  CloseInherited(report.get());
+  const auto tell = [&report](const Result<json>& outcome) {
+    WriteAll(report.get(), api::ToText(api::OutcomeToJson(outcome)));
+    report.Reset();
+  };
+  const Status ended = RunDaemon(options, [&tell](const json& live) -> Status {
+    VELAFS_TRY(DetachStdio());
+    tell(live);
+    return {};
+  });
+  if (!ended.ok() && report) tell(ended);
+  spdlog::shutdown();
+  _exit(ExitStatus(ended.code()));
+}
+
+Status MountInBackground(const Globals& globals, const DaemonOptions& options) {
+  std::array<int, 2> ends;
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
+  os::UniqueFd from_child(ends[0]);
+  os::UniqueFd to_parent(ends[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError(errno, "cannot start the daemon");
+  if (pid == 0) {
+    from_child.Reset();
+    BeDaemon(options, std::move(to_parent));
+  }
+  to_parent.Reset();
+  const Result<json> answer = api::FromText(ReadAll(from_child.get()));
+  if (!answer.ok()) {
+    return Failed("the daemon of store \"" + options.store_directory + "\" died at its start",
+                  "see \"" + store::StorePaths(options.store_directory).Log() + "\"");
+  }
+  VELAFS_ASSIGN(const json live, api::OutcomeFromJson(*answer));
+  return PrintMounted(globals, live);
+}
+
+Status RunMount(const Globals& globals, const MountArguments& given) {
+  DaemonOptions options;
+  options.store_directory = globals.StoreDirectory();
+  if (!given.mountpoint.empty()) {
+    std::error_code error;
+    options.mountpoint = std::filesystem::absolute(given.mountpoint, error).string();
+  }
+  options.verbose = globals.verbose;
+  options.log_to_stderr = given.foreground;
+  if (!given.foreground) return MountInBackground(globals, options);
+  return RunDaemon(options, [&globals](const json& live) { return PrintMounted(globals, live); });
+}
+
+// Returns once process `pid` no longer has the store.
+Status WaitForRelease(const std::string& store_directory, pid_t pid) {
+  constexpr std::chrono::seconds kPatience{60};
+  constexpr std::chrono::milliseconds kInterval{20};
+  const std::string lock_path = store::StorePaths(store_directory).Lock();
+  const auto deadline = steady_clock::now() + kPatience;
+  while (steady_clock::now() < deadline) {
+    pid_t holder = 0;
+    const auto lock = os::FileLock::Acquire(lock_path, &holder);
+    if (lock.ok() || lock.status().code() != Code::kLocked || holder != pid) return {};
+    std::this_thread::sleep_for(kInterval);
+  }
+  return Unreachable("store \"" + store_directory + "\" is unmounted, but process " +
+                     std::to_string(pid) + " has not ended");
+}
+
+Status RunUmount(const Globals& globals) {
+  const std::string directory = globals.StoreDirectory();
+  VELAFS_ASSIGN(const auto client, Client::Connect(directory));
+  if (!client->is_remote()) {
+    const std::string mountpoint = store::StorePaths(directory).DefaultMountpoint();
+    if (!IsDeadMountpoint(mountpoint)) {
+      return Unreachable("store \"" + directory + "\" is not mounted");
+    }
+    VELAFS_TRY(DetachMountpoint(mountpoint));
+    return PrintConfirmation(globals,
+                             {{"mountpoint", mountpoint}, {"pid", nullptr}, {"store", directory}},
+                             "detached \"" + mountpoint + "\", left by a daemon that died");
+  }
+  VELAFS_ASSIGN(const json gone, client->Call("umount", json::object()));
+  VELAFS_TRY(WaitForRelease(directory, gone.value("pid", pid_t{0})));
+  return PrintConfirmation(globals, gone, "unmounted store \"" + directory + "\"");
+}
+
+}  // namespace
+
+void AddMount(CommandLine& line) {
+  CLI::App* mount = line.Add("mount", "Mount the store and serve it",
+                             "velafs mount\n  velafs mount /mnt/branches --foreground");
+  const auto given = std::make_shared<MountArguments>();
+  mount->add_option("MOUNTPOINT", given->mountpoint, "Existing directory (default: STORE/mnt)")
+      ->type_name("");
+  mount->add_flag("--foreground", given->foreground,
+                  "Stay in the foreground and log to standard error");
+  line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });
+
+  CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon", "velafs umount");
+  line.OnRun(umount, RunUmount);
+}
+
+}  // namespace velafs::cli

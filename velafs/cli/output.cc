@@ -1,0 +1,55 @@
+#include "velafs/cli/output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "velafs/api/wire.h"
+#include "velafs/cli/render_json.h"
+#include "velafs/cli/style.h"
+
+namespace velafs::cli {
+namespace {
+
+std::string OnOneLine(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+bool wrote_out = false;
+
+}  // namespace
+
+Style StyleFor(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = terminal != nullptr && std::string(terminal) == "dumb";
+  return Style{isatty(fd) == 1 && !dumb && (no_color == nullptr || *no_color == '\0')};
+}
+
+Status WriteOut(const std::string& text) {
+  wrote_out = true;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (written && std::fflush(stdout) == 0) return {};
+  return SystemError(errno, "cannot write to standard output");
+}
+
+void WriteNotice(const std::string& text) {
+  std::fprintf(stderr, "velafs: %s\n", OnOneLine(text).c_str());
+}
+
+int ReportFailure(const Status& failure, bool json) {
+  const Style style = StyleFor(STDERR_FILENO);
+  WriteNotice(style.Red("error:") + " " + failure.message());
+  if (!failure.hint().empty()) WriteNotice(style.Bold("hint:") + " " + failure.hint());
+  if (json && !wrote_out) {
+    // Nothing is left to tell it to when this fails too.
+    static_cast<void>(WriteOut(RenderJson(api::FailureToJson(failure))));
+  }
+  return ExitStatus(failure.code());
+}
+
+}  // namespace velafs::cli

@@ -1,0 +1,18 @@
+// Results as text for people.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "velafs/cli/style.h"
+
+namespace velafs::cli {
+
+// Each takes a verb's JSON result; API.md gives the shapes.
+std::string RenderBranchList(const nlohmann::json& list, const Style& style);
+std::string RenderBranchTree(const nlohmann::json& list, const Style& style);
+std::string RenderBranch(const nlohmann::json& branch, const Style& style);
+std::string RenderBookmarkList(const nlohmann::json& list, const Style& style);
+std::string RenderStats(const nlohmann::json& stats, const Style& style);
+
+}  // namespace velafs::cli

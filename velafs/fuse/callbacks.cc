@@ -1,0 +1,162 @@
+// The functions libfuse calls, each one line around an operation, and the one wrapper they share.
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <exception>
+#include <new>
+
+#include "velafs/fuse/operations.h"
+
+namespace velafs::fuse {
+namespace {
+
+bool IsWorthLogging(const Status& status) {
+  return status.code() == Code::kCorrupt || status.error_number() == EIO;
+}
+
+// Runs an operation and answers the request, exactly once, whatever happens in it.
+template <typename Body>
+void Answer(fuse_req_t request, Body body) noexcept {
+  int error_number = EIO;
+  try {
+    Result<Reply> reply = body(*static_cast<Operations*>(fuse_req_userdata(request)));
+    if (reply.ok()) return Send(request, *reply);
+    const Status status = std::move(reply).status();
+    if (IsWorthLogging(status)) spdlog::error("{}", status.message());
+    error_number = status.error_number();
+  } catch (const std::bad_alloc&) {
+    error_number = ENOMEM;
+  } catch (const std::exception& failure) {
+    spdlog::error("unexpected failure of a request: {}", failure.what());
+  }
+  fuse_reply_err(request, error_number);
+}
+
+layer::NewNode NodeFor(fuse_req_t request, mode_t mode, dev_t rdev = 0, const char* target = "") {
+  const fuse_ctx* caller = fuse_req_ctx(request);
+  return {.mode = mode, .uid = caller->uid, .gid = caller->gid, .rdev = rdev, .target = target};
+}
+
+// Declines for good: the kernel stops asking. See Callbacks.
+void Decline(fuse_req_t request) { fuse_reply_err(request, ENOSYS); }
+
+void Init(void*, fuse_conn_info* connection) {
+  // All changes come through the kernel, so what it has cached stays true; see ARCHITECTURE.md.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
+                                             FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
+                                             FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                                             FUSE_CAP_HANDLE_KILLPRIV);
+  const unsigned wanted = FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT |
+                          FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
+                          FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS;
+  connection->want |= wanted & connection->capable;
+  connection->max_write = 1 << 20;
+  connection->max_background = 64;
+  connection->congestion_threshold = 48;
+  connection->time_gran = 1;
+}
+
+fuse_lowlevel_ops MakeCallbacks() {
+  fuse_lowlevel_ops ops{};
+  ops.init = Init;
+  // No handles: with these declined, opening a known file costs no request at all.
+  ops.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.opendir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.flush = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.release = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.releasedir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  // Else the kernel asks for security.capability before every write.
+  ops.getxattr = [](fuse_req_t request, fuse_ino_t, const char*, size_t) { Decline(request); };
+
+  ops.lookup = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
+    Answer(request, [&](Operations& on) { return on.Lookup(parent, name); });
+  };
+  ops.forget = [](fuse_req_t request, fuse_ino_t node, uint64_t count) {
+    Answer(request, [&](Operations& on) { return on.Forget(node, count); });
+  };
+  ops.forget_multi = [](fuse_req_t request, size_t count, fuse_forget_data* forgets) {
+    Answer(request, [&](Operations& on) -> Result<Reply> {
+      for (size_t i = 0; i < count; ++i)
+        VELAFS_TRY(on.Forget(forgets[i].ino, forgets[i].nlookup).status());
+      return Reply(NoAnswer{});
+    });
+  };
+  ops.getattr = [](fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.GetAttributes(node); });
+  };
+  ops.setattr = [](fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which,
+                   fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.SetAttributes(node, *wanted, which); });
+  };
+  ops.readlink = [](fuse_req_t request, fuse_ino_t node) {
+    Answer(request, [&](Operations& on) { return on.ReadLink(node); });
+  };
+  ops.mknod = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
+    Answer(request,
+           [&](Operations& on) { return on.Make(parent, name, NodeFor(request, mode, rdev)); });
+  };
+  ops.mkdir = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
+    Answer(request,
+           [&](Operations& on) { return on.Make(parent, name, NodeFor(request, mode | S_IFDIR)); });
+  };
+  ops.symlink = [](fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
+    Answer(request, [&](Operations& on) {
+      return on.Make(parent, name, NodeFor(request, S_IFLNK | 0777, 0, target));
+    });
+  };
+  ops.unlink = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
+    Answer(request, [&](Operations& on) { return on.Unlink(parent, name); });
+  };
+  ops.rmdir = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
+    Answer(request, [&](Operations& on) { return on.RemoveDirectory(parent, name); });
+  };
+  ops.rename = [](fuse_req_t request, fuse_ino_t from, const char* from_name, fuse_ino_t to,
+                  const char* to_name, unsigned flags) {
+    Answer(request, [&](Operations& on) { return on.Rename(from, from_name, to, to_name, flags); });
+  };
+  ops.link = [](fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
+    Answer(request, [&](Operations& on) { return on.Link(node, parent, name); });
+  };
+  ops.read = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.Read(node, size, offset); });
+  };
+  ops.write = [](fuse_req_t request, fuse_ino_t node, const char* data, size_t size, off_t offset,
+                 fuse_file_info*) {
+    Answer(request, [&](Operations& on) {
+      return on.Write(node, std::as_bytes(std::span(data, size)), offset);
+    });
+  };
+  ops.fsync = [](fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.Sync(node, data_only != 0); });
+  };
+  ops.fsyncdir = ops.fsync;
+  ops.fallocate = [](fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
+                     fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.Allocate(node, mode, offset, length); });
+  };
+  ops.lseek = [](fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.Seek(node, offset, whence); });
+  };
+  ops.readdir = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+                   fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.List(request, node, size, offset, false); });
+  };
+  ops.readdirplus = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+                       fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.List(request, node, size, offset, true); });
+  };
+  ops.statfs = [](fuse_req_t request, fuse_ino_t) {
+    Answer(request, [](Operations& on) { return on.StatFs(); });
+  };
+  return ops;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& Operations::Callbacks() {
+  static const fuse_lowlevel_ops kCallbacks = MakeCallbacks();
+  return kCallbacks;
+}
+
+}  // namespace velafs::fuse

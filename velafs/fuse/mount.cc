@@ -1,0 +1,205 @@
+#include "velafs/fuse/mount.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <spdlog/spdlog.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "velafs/fuse/lowlevel.h"
+#include "velafs/fuse/node_id.h"
+#include "velafs/fuse/operations.h"
+
+namespace velafs::fuse {
+namespace {
+
+constexpr unsigned kMaxThreads = 64;  // a commit keeps one busy for as long as the disk takes
+constexpr int kWakeSignal = SIGUSR1;
+
+// What libfuse last complained of: its calls say only that they failed.
+thread_local std::string last_complaint;
+
+void Complain(fuse_log_level, const char* format, va_list arguments) {
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  last_complaint = text;
+  while (last_complaint.ends_with('\n')) last_complaint.pop_back();
+  spdlog::warn("{}", last_complaint);
+}
+
+Status CheckDevice() {
+  if (access("/dev/fuse", F_OK) == 0) return {};
+  return Failed("there is no \"/dev/fuse\" on this machine",
+                "load the kernel module with `modprobe fuse`, or give the container the device");
+}
+
+Status CheckMountpoint(const std::string& mountpoint) {
+  struct stat at {};
+  struct stat above {};
+  if (stat(mountpoint.c_str(), &at) != 0) {
+    return SystemError(errno, "cannot use \"" + mountpoint + "\" as mountpoint")
+        .WithHint("`mkdir -p " + mountpoint + "` makes it");
+  }
+  if (!S_ISDIR(at.st_mode)) return UsageError("mountpoint \"" + mountpoint + "\" is no directory");
+  if (stat((mountpoint + "/..").c_str(), &above) == 0 && above.st_dev != at.st_dev) {
+    return Refused("something is mounted at \"" + mountpoint + "\" already",
+                   "name another mountpoint, or unmount it first");
+  }
+  boost::system::error_code error;
+  if (!boost::filesystem::is_empty(mountpoint, error) && !error) {
+    return Refused("mountpoint \"" + mountpoint + "\" is not empty",
+                   "a mount would hide what is in it; name an empty directory");
+  }
+  return {};
+}
+
+// Runs fusermount3, as those who are not root must. True when it succeeded.
+bool RunFusermount(std::vector<std::string> words) {
+  words.insert(words.begin(), "fusermount3");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t quiet;
+  posix_spawn_file_actions_init(&quiet);
+  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  const int spawned = posix_spawnp(&pid, argv[0], &quiet, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&quiet);
+  int status = 0;
+  return spawned == 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+class SessionMount : public Mount {
+ public:
+  SessionMount(store::Store& store, std::string mountpoint)
+      : store_(store), mountpoint_(std::move(mountpoint)), operations_(store) {}
+  ~SessionMount() override;
+
+  Status Begin();
+  Status Serve() override;
+  Status Unmount() override;
+  void Stop() override;
+
+  void BranchAdded(const std::string& name) override;
+  void BranchRemoved(const std::string& name) override;
+
+ private:
+  store::Store& store_;
+  const std::string mountpoint_;
+  Operations operations_;
+  fuse_session* session_ = nullptr;
+  bool is_mounted_ = false;
+  pthread_t server_{};
+  std::atomic<bool> is_serving_ = false;
+};
+
+SessionMount::~SessionMount() {
+  if (is_mounted_) {
+    store_.SetMount("", nullptr);
+    fuse_session_unmount(session_);
+  }
+  if (session_ != nullptr) fuse_session_destroy(session_);
+}
+
+Status SessionMount::Begin() {
+  std::string options = "default_permissions,subtype=velafs,fsname=velafs";
+  if (geteuid() == 0) options += ",allow_other";
+  fuse_args arguments = FUSE_ARGS_INIT(0, nullptr);
+  fuse_opt_add_arg(&arguments, "velafs");
+  fuse_opt_add_arg(&arguments, "-o");
+  fuse_opt_add_arg(&arguments, options.c_str());
+  last_complaint.clear();
+  session_ = fuse_session_new(&arguments, &Operations::Callbacks(), sizeof(fuse_lowlevel_ops),
+                              &operations_);
+  fuse_opt_free_args(&arguments);
+  if (session_ == nullptr || fuse_session_mount(session_, mountpoint_.c_str()) != 0) {
+    const std::string why = last_complaint.empty() ? "mounting failed" : last_complaint;
+    return Failed("cannot mount at \"" + mountpoint_ + "\": " + why,
+                  geteuid() == 0 ? "" : "mounting as a user needs fusermount3, of package fuse3");
+  }
+  is_mounted_ = true;
+  store_.SetMount(mountpoint_, this);
+  return {};
+}
+
+Status SessionMount::Serve() {
+  // Stop interrupts this thread's wait with a signal that does nothing else.
+  struct sigaction wake {};
+  wake.sa_handler = [](int) {};
+  sigaction(kWakeSignal, &wake, nullptr);
+
+  fuse_loop_config* config = fuse_loop_cfg_create();
+  fuse_loop_cfg_set_clone_fd(config, 1);
+  fuse_loop_cfg_set_max_threads(config, kMaxThreads);
+  fuse_loop_cfg_set_idle_threads(config, kMaxThreads);
+  server_ = pthread_self();
+  is_serving_ = true;
+  const int result = fuse_session_loop_mt(session_, config);
+  is_serving_ = false;
+  fuse_loop_cfg_destroy(config);
+  return result < 0 ? SystemError(-result, "cannot serve \"" + mountpoint_ + "\"") : Status();
+}
+
+Status SessionMount::Unmount() {
+  bool unmounted = false;
+  if (geteuid() == 0) {
+    unmounted = umount2(mountpoint_.c_str(), UMOUNT_NOFOLLOW) == 0;
+    if (!unmounted && errno != EBUSY) {
+      return SystemError(errno, "cannot unmount \"" + mountpoint_ + "\"");
+    }
+  } else {
+    unmounted = RunFusermount({"-u", "--", mountpoint_});
+  }
+  if (unmounted) return {};
+  return Refused("\"" + mountpoint_ + "\" is in use",
+                 "stop the servers on its branches with `velapg stop`, and leave its directories");
+}
+
+void SessionMount::Stop() {
+  if (geteuid() == 0) {
+    umount2(mountpoint_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  } else {
+    RunFusermount({"-u", "-z", "--", mountpoint_});
+  }
+  fuse_session_exit(session_);
+  while (is_serving_) {
+    pthread_kill(server_, kWakeSignal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+void SessionMount::BranchAdded(const std::string&) {
+  // A listing of the branches the kernel may have kept is out of date.
+  fuse_lowlevel_notify_inval_inode(session_, kRootNode, 0, 0);
+}
+
+void SessionMount::BranchRemoved(const std::string& name) {
+  fuse_lowlevel_notify_inval_entry(session_, kRootNode, name.c_str(), name.size());
+  fuse_lowlevel_notify_inval_inode(session_, kRootNode, 0, 0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Mount>> Mount::Start(store::Store& store, const std::string& mountpoint) {
+  VELAFS_TRY(CheckDevice());
+  VELAFS_TRY(CheckMountpoint(mountpoint));
+  fuse_set_log_func(Complain);
+  auto mount = std::make_unique<SessionMount>(store, mountpoint);
+  VELAFS_TRY(mount->Begin());
+  return std::unique_ptr<Mount>(std::move(mount));
+}
+
+}  // namespace velafs::fuse

@@ -1,0 +1,32 @@
+// A store's branches as a FUSE filesystem at one mountpoint.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/store/store.h"
+
+namespace velafs::fuse {
+
+class Mount : public store::MountListener {
+ public:
+  // Mounts at `mountpoint`, an existing directory, and tells the store. The mount is live on
+  // return, but requests wait until Serve runs. Through fusermount3 when not root. Failures say
+  // what to do: no /dev/fuse, no such directory, something mounted there already.
+  static Result<std::unique_ptr<Mount>> Start(store::Store& store, const std::string& mountpoint);
+  // Unmounts lazily if still mounted.
+  ~Mount() override = default;
+
+  // Answers requests, on several threads, until unmounted; from Unmount, umount(8), or Stop.
+  virtual Status Serve() = 0;
+
+  // Unmounts; Refused while files or working directories under the mountpoint are in use. Any
+  // thread.
+  virtual Status Unmount() = 0;
+  // Ends Serve, in use or not: what is open answers ENOTCONN from then on. Any thread; not
+  // async-signal-safe.
+  virtual void Stop() = 0;
+};
+
+}  // namespace velafs::fuse

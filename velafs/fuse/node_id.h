@@ -1,0 +1,31 @@
+// The kernel's node id of an inode: which life of a branch, and which inode. It needs no table, so
+// it means the same after a restart; an instance that is no more is ESTALE.
+#pragma once
+
+#include <cstdint>
+
+#include "velafs/base/ids.h"
+
+namespace velafs::fuse {
+
+inline constexpr uint64_t kRootNode = 1;  // the mount's root, which lists the branches
+inline constexpr int kInodeBits = 40;
+inline constexpr uint64_t kMaxInode = (uint64_t{1} << kInodeBits) - 1;
+inline constexpr uint64_t kMaxInstance = (uint64_t{1} << (64 - kInodeBits)) - 1;
+
+struct Node {
+  InstanceId instance;
+  InodeNumber ino;
+
+  bool IsRoot() const { return !instance; }
+};
+
+inline uint64_t ToNodeId(InstanceId instance, InodeNumber ino) {
+  return instance.value << kInodeBits | ino.value;
+}
+
+inline Node ToNode(uint64_t node_id) {
+  return {InstanceId(node_id >> kInodeBits), InodeNumber(node_id & kMaxInode)};
+}
+
+}  // namespace velafs::fuse

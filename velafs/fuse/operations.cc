@@ -1,0 +1,243 @@
+#include "velafs/fuse/operations.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "velafs/fuse/listing.h"
+#include "velafs/fuse/node_id.h"
+
+namespace velafs::fuse {
+namespace {
+
+constexpr TimeNs kSecond = 1'000'000'000;
+
+TimeNs ToTimeNs(const timespec& time) { return TimeNs{time.tv_sec} * kSecond + time.tv_nsec; }
+
+std::span<std::byte> ReadBuffer(size_t size_bytes) {
+  thread_local std::vector<std::byte> buffer;
+  if (buffer.size() < size_bytes) buffer.resize(size_bytes);
+  return std::span(buffer).first(size_bytes);
+}
+
+// The time a SETATTR asks for, if it does: `now_flag` stands for this moment.
+std::optional<TimeNs> WantedTime(int which, int flag, int now_flag, const timespec& wanted) {
+  if ((which & now_flag) != 0) return NowNs();
+  if ((which & flag) != 0) return ToTimeNs(wanted);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Operations::Place> Operations::Find(fuse_ino_t node) {
+  const Node at = ToNode(node);
+  if (at.IsRoot()) return Errno(EPERM);
+  VELAFS_ASSIGN(auto branch, store_.volume().Open(at.instance));
+  return Place{std::move(branch), at.ino};
+}
+
+Result<Reply> Operations::Entry(const Place& place, const layer::Attributes& attributes) {
+  const uint64_t node_id = ToNodeId(place.branch->instance(), attributes.ino);
+  EntryReply reply{.entry = {}, .branch = place.branch, .ino = attributes.ino};
+  reply.entry.ino = node_id;
+  reply.entry.attr = ToStat(node_id, attributes);
+  reply.entry.attr_timeout = kCacheSeconds;
+  reply.entry.entry_timeout = kCacheSeconds;
+  place.branch->Retain(attributes.ino);
+  return Reply(std::move(reply));
+}
+
+Result<Reply> Operations::Lookup(fuse_ino_t parent, const char* name) {
+  if (ToNode(parent).IsRoot()) {
+    // A branch that is not there now may be there in a moment: the kernel is to ask again.
+    VELAFS_ASSIGN(auto branch, store_.volume().Open(name));
+    VELAFS_ASSIGN(const auto attributes, branch->Get(branch->root()));
+    return Entry({branch, branch->root()}, attributes);
+  }
+  VELAFS_ASSIGN(const Place place, Find(parent));
+  auto attributes = place.branch->Lookup(place.ino, name);
+  if (attributes.ok()) return Entry(place, *attributes);
+  if (attributes.status().error_number() == ENOENT) return Reply(NoEntry{});
+  return std::move(attributes).status();
+}
+
+Result<Reply> Operations::Forget(fuse_ino_t node, uint64_t count) {
+  const Node at = ToNode(node);
+  if (at.IsRoot()) return Reply(NoAnswer{});
+  if (auto branch = store_.volume().Open(at.instance); branch.ok())
+    (*branch)->Forget(at.ino, count);
+  return Reply(NoAnswer{});
+}
+
+layer::Attributes Operations::RootAttributes() const {
+  return {.ino = InodeNumber(kRootNode),
+          .mode = S_IFDIR | 0755,
+          .nlink = 2,
+          .uid = geteuid(),
+          .gid = getegid(),
+          .size_bytes = kPageBytes,
+          .atime = mounted_at_,
+          .mtime = mounted_at_,
+          .ctime = mounted_at_};
+}
+
+Result<Reply> Operations::GetAttributes(fuse_ino_t node) {
+  if (ToNode(node).IsRoot()) return Reply(AttributesReply{ToStat(kRootNode, RootAttributes())});
+  VELAFS_ASSIGN(const Place place, Find(node));
+  VELAFS_ASSIGN(const auto attributes, place.branch->Get(place.ino));
+  return Reply(AttributesReply{ToStat(node, attributes)});
+}
+
+Result<Reply> Operations::SetAttributes(fuse_ino_t node, const struct stat& wanted, int which) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  layer::AttributeChange change;
+  if ((which & FUSE_SET_ATTR_MODE) != 0) change.mode = wanted.st_mode;
+  if ((which & FUSE_SET_ATTR_UID) != 0) change.uid = wanted.st_uid;
+  if ((which & FUSE_SET_ATTR_GID) != 0) change.gid = wanted.st_gid;
+  if ((which & FUSE_SET_ATTR_SIZE) != 0) change.size_bytes = static_cast<uint64_t>(wanted.st_size);
+  change.atime = WantedTime(which, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, wanted.st_atim);
+  change.mtime = WantedTime(which, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, wanted.st_mtim);
+  VELAFS_ASSIGN(const auto attributes, place.branch->Set(place.ino, change));
+  return Reply(AttributesReply{ToStat(node, attributes)});
+}
+
+Result<Reply> Operations::ReadLink(fuse_ino_t node) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  VELAFS_ASSIGN(std::string target, place.branch->ReadLink(place.ino));
+  return Reply(Text{std::move(target)});
+}
+
+Result<Reply> Operations::Make(fuse_ino_t parent, const char* name, const layer::NewNode& made) {
+  VELAFS_ASSIGN(const Place place, Find(parent));
+  VELAFS_ASSIGN(const auto attributes, place.branch->Make(place.ino, name, made));
+  return Entry(place, attributes);
+}
+
+Result<Reply> Operations::Unlink(fuse_ino_t parent, const char* name) {
+  VELAFS_ASSIGN(const Place place, Find(parent));
+  VELAFS_TRY(place.branch->Unlink(place.ino, name));
+  return Reply(Done{});
+}
+
+Result<Reply> Operations::RemoveDirectory(fuse_ino_t parent, const char* name) {
+  VELAFS_ASSIGN(const Place place, Find(parent));
+  VELAFS_TRY(place.branch->RemoveDirectory(place.ino, name));
+  return Reply(Done{});
+}
+
+Result<Reply> Operations::Rename(fuse_ino_t from, const char* from_name, fuse_ino_t to,
+                                 const char* to_name, unsigned flags) {
+  auto mode = layer::RenameMode::kReplace;
+  if (flags == RENAME_NOREPLACE)
+    mode = layer::RenameMode::kNoReplace;
+  else if (flags == RENAME_EXCHANGE)
+    mode = layer::RenameMode::kExchange;
+  else if (flags != 0)
+    return Errno(EINVAL);
+  VELAFS_ASSIGN(const Place source, Find(from));
+  VELAFS_ASSIGN(const Place target, Find(to));
+  if (source.branch != target.branch) return Errno(EXDEV);
+  VELAFS_TRY(source.branch->Rename(source.ino, from_name, target.ino, to_name, mode));
+  return Reply(Done{});
+}
+
+Result<Reply> Operations::Link(fuse_ino_t node, fuse_ino_t parent, const char* name) {
+  VELAFS_ASSIGN(const Place file, Find(node));
+  VELAFS_ASSIGN(const Place directory, Find(parent));
+  if (file.branch != directory.branch) return Errno(EXDEV);
+  VELAFS_ASSIGN(const auto attributes, file.branch->Link(file.ino, directory.ino, name));
+  return Entry(directory, attributes);
+}
+
+Result<Reply> Operations::Read(fuse_ino_t node, size_t size, off_t offset) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  const auto buffer = ReadBuffer(size);
+  VELAFS_ASSIGN(const size_t got,
+                place.branch->Read(place.ino, static_cast<uint64_t>(offset), buffer));
+  return Reply(Bytes{buffer.first(got)});
+}
+
+Result<Reply> Operations::Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  VELAFS_TRY(place.branch->Write(place.ino, static_cast<uint64_t>(offset), data));
+  return Reply(Written{data.size()});
+}
+
+Result<Reply> Operations::Sync(fuse_ino_t node, bool data_only) {
+  if (ToNode(node).IsRoot()) return Reply(Done{});  // a branch is durable before it shows
+  VELAFS_ASSIGN(const Place place, Find(node));
+  VELAFS_TRY(place.branch->Sync(place.ino, data_only ? os::SyncKind::kData : os::SyncKind::kFull));
+  return Reply(Done{});
+}
+
+Result<Reply> Operations::Allocate(fuse_ino_t node, int mode, off_t offset, off_t length) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  const auto from = static_cast<uint64_t>(offset);
+  const auto bytes = static_cast<uint64_t>(length);
+  const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+  switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+    case 0:
+      VELAFS_TRY(place.branch->Allocate(place.ino, from, bytes, keep_size));
+      return Reply(Done{});
+    case FALLOC_FL_PUNCH_HOLE:
+    case FALLOC_FL_ZERO_RANGE:
+      VELAFS_TRY(place.branch->Zero(place.ino, from, bytes, keep_size));
+      return Reply(Done{});
+    default:
+      return Errno(EOPNOTSUPP);
+  }
+}
+
+Result<Reply> Operations::Seek(fuse_ino_t node, off_t offset, int whence) {
+  VELAFS_ASSIGN(const Place place, Find(node));
+  VELAFS_ASSIGN(const uint64_t at,
+                place.branch->Seek(place.ino, static_cast<uint64_t>(offset), whence == SEEK_DATA));
+  return Reply(Position{at});
+}
+
+Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+                               bool plus) {
+  if (ToNode(node).IsRoot()) return ListBranches(request, size, offset, plus);
+  VELAFS_ASSIGN(const Place place, Find(node));
+  const auto after = static_cast<layer::DirectoryCookie>(offset);
+  Listing listing(request, size, plus);
+  listing.AddDots(node, after);
+  VELAFS_TRY(place.branch->List(
+      place.ino, after,
+      [&](layer::DirectoryCookie cookie, const std::string& name, const layer::Attributes& found) {
+        return listing.Add(cookie, name,
+                           ToStat(ToNodeId(place.branch->instance(), found.ino), found));
+      }));
+  const auto bytes = listing.Finish();
+  for (uint64_t referred : listing.referred()) place.branch->Retain(ToNode(referred).ino);
+  return Reply(Bytes{bytes});
+}
+
+Result<Reply> Operations::ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus) {
+  VELAFS_ASSIGN(const std::vector<std::string> names, store_.BranchNames());
+  layer::Directory branches{LayerId()};
+  for (const std::string& name : names) branches.Set(name, InodeNumber(kRootNode));
+  const auto after = static_cast<layer::DirectoryCookie>(offset);
+  Listing listing(request, size, plus);
+  listing.AddDots(kRootNode, after);
+  // Listing the branches opens none of them: the kernel looks up those it enters.
+  for (auto entry = branches.After(after); entry != branches.end(); ++entry) {
+    if (!listing.Add(entry->first, entry->second.name, ToStat(kRootNode, RootAttributes()),
+                     false)) {
+      break;
+    }
+  }
+  return Reply(Bytes{listing.Finish()});
+}
+
+Result<Reply> Operations::StatFs() {
+  struct statvfs space {};
+  if (statvfs(store_.paths().root.c_str(), &space) != 0) return Errno(errno);
+  space.f_namemax = 255;
+  return Reply(Space{space});
+}
+
+}  // namespace velafs::fuse

@@ -1,0 +1,62 @@
+// Requests turned into layer calls. Each operation returns what to answer, or the Status whose
+// errno to answer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "velafs/base/status.h"
+#include "velafs/base/units.h"
+#include "velafs/fuse/lowlevel.h"
+#include "velafs/fuse/reply.h"
+#include "velafs/layer/branch.h"
+#include "velafs/store/store.h"
+
+namespace velafs::fuse {
+
+// Thread-safe.
+class Operations {
+ public:
+  explicit Operations(store::Store& store) : store_(store), mounted_at_(NowNs()) {}
+
+  // For fuse_session_new, with an Operations as userdata.
+  static const fuse_lowlevel_ops& Callbacks();
+
+  Result<Reply> Lookup(fuse_ino_t parent, const char* name);
+  Result<Reply> Forget(fuse_ino_t node, uint64_t count);
+  Result<Reply> GetAttributes(fuse_ino_t node);
+  Result<Reply> SetAttributes(fuse_ino_t node, const struct stat& wanted, int which);
+  Result<Reply> ReadLink(fuse_ino_t node);
+  Result<Reply> Make(fuse_ino_t parent, const char* name, const layer::NewNode& made);
+  Result<Reply> Unlink(fuse_ino_t parent, const char* name);
+  Result<Reply> RemoveDirectory(fuse_ino_t parent, const char* name);
+  Result<Reply> Rename(fuse_ino_t from, const char* from_name, fuse_ino_t to, const char* to_name,
+                       unsigned flags);
+  Result<Reply> Link(fuse_ino_t node, fuse_ino_t parent, const char* name);
+  Result<Reply> Read(fuse_ino_t node, size_t size, off_t offset);
+  Result<Reply> Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset);
+  Result<Reply> Sync(fuse_ino_t node, bool data_only);
+  Result<Reply> Allocate(fuse_ino_t node, int mode, off_t offset, off_t length);
+  Result<Reply> Seek(fuse_ino_t node, off_t offset, int whence);
+  Result<Reply> List(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, bool plus);
+  Result<Reply> StatFs();
+
+ private:
+  struct Place {
+    std::shared_ptr<layer::Branch> branch;
+    InodeNumber ino;
+  };
+  // Where a node is; EPERM for the root, whose names are the branches.
+  Result<Place> Find(fuse_ino_t node);
+  Result<Reply> Entry(const Place& place, const layer::Attributes& attributes);
+  Result<Reply> ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus);
+  layer::Attributes RootAttributes() const;
+
+  store::Store& store_;
+  const TimeNs mounted_at_;
+};
+
+}  // namespace velafs::fuse

@@ -1,0 +1,60 @@
+#include "velafs/fuse/reply.h"
+
+namespace velafs::fuse {
+namespace {
+
+timespec ToTimespec(TimeNs time) {
+  constexpr TimeNs kSecond = 1'000'000'000;
+  const TimeNs seconds = (time - (time < 0 ? kSecond - 1 : 0)) / kSecond;
+  return {.tv_sec = seconds, .tv_nsec = time - seconds * kSecond};
+}
+
+struct Sender {
+  fuse_req_t request;
+
+  void operator()(Done) const { fuse_reply_err(request, 0); }
+  void operator()(NoAnswer) const { fuse_reply_none(request); }
+  void operator()(const AttributesReply& reply) const {
+    fuse_reply_attr(request, &reply.attributes, kCacheSeconds);
+  }
+  void operator()(const EntryReply& reply) const {
+    if (fuse_reply_entry(request, &reply.entry) != 0) reply.branch->Forget(reply.ino, 1);
+  }
+  void operator()(NoEntry) const {
+    fuse_entry_param nothing{};
+    nothing.entry_timeout = kCacheSeconds;
+    fuse_reply_entry(request, &nothing);
+  }
+  void operator()(const Bytes& reply) const {
+    fuse_reply_buf(request, reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size());
+  }
+  void operator()(const Text& reply) const { fuse_reply_readlink(request, reply.text.c_str()); }
+  void operator()(Written reply) const { fuse_reply_write(request, reply.bytes); }
+  void operator()(Position reply) const {
+    fuse_reply_lseek(request, static_cast<off_t>(reply.offset_bytes));
+  }
+  void operator()(const Space& reply) const { fuse_reply_statfs(request, &reply.space); }
+};
+
+}  // namespace
+
+void Send(fuse_req_t request, const Reply& reply) { std::visit(Sender{request}, reply); }
+
+struct stat ToStat(uint64_t node_id, const layer::Attributes& attributes) {
+  struct stat result {};
+  result.st_ino = node_id;
+  result.st_mode = attributes.mode;
+  result.st_nlink = attributes.nlink;
+  result.st_uid = attributes.uid;
+  result.st_gid = attributes.gid;
+  result.st_rdev = attributes.rdev;
+  result.st_size = static_cast<off_t>(attributes.size_bytes);
+  result.st_blocks = static_cast<blkcnt_t>((attributes.allocated_bytes + 511) / 512);
+  result.st_blksize = kPageBytes;
+  result.st_atim = ToTimespec(attributes.atime);
+  result.st_mtim = ToTimespec(attributes.mtime);
+  result.st_ctim = ToTimespec(attributes.ctime);
+  return result;
+}
+
+}  // namespace velafs::fuse

@@ -1,0 +1,320 @@
+#include "velafs/layer/branch.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <unordered_set>
+
+#include "velafs/layer/branch_inode.h"
+
+namespace velafs::layer {
+
+bool Branch::Inode::IsDirectory() const { return S_ISDIR(row.mode); }
+bool Branch::Inode::IsFile() const { return S_ISREG(row.mode); }
+
+Branch::Branch(BranchHost& host, const catalog::BranchRow& row)
+    : host_(host), instance_(row.instance), root_(row.root), name_(row.name) {}
+
+Result<std::shared_ptr<Branch>> Branch::Open(BranchHost& host, const catalog::BranchRow& row) {
+  std::shared_ptr<Branch> branch(new Branch(host, row));
+  VELAFS_TRY(branch->LoadChain(row.head));
+  return branch;
+}
+
+Status Branch::LoadChain(LayerId head) {
+  std::vector<catalog::LayerRow> rows;
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Chain(head));
+    return {};
+  }));
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id));
+    chain_.push_back({std::move(layer), rows[i].state == catalog::LayerState::kSealed});
+    height_of_[rows[i].id] = rows.size() - 1 - i;
+  }
+  head_ = chain_[0].layer;
+  if (rows[0].logical_bytes) {
+    logical_bytes_ = *rows[0].logical_bytes;
+    knows_logical_bytes_ = true;
+    return {};
+  }
+  is_change_noted_ = true;
+  return RecoverHead(*head_);
+}
+
+// The head was in use when its daemon died. Page files that no durable fsync had reached go; the
+// rest may be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
+Status Branch::RecoverHead(Layer& head) {
+  for (const Layer::PageFileName& name : head.PageFiles()) {
+    VELAFS_ASSIGN(const bool keep, IsWorthKeeping(head, name));
+    if (!keep) {
+      VELAFS_TRY(head.Discard(name.ino));
+      continue;
+    }
+    const auto file = head.Find(name.ino);
+    if (!file.ok()) continue;  // damaged: it says so to whoever opens it
+    (*file)->MarkDirty();
+    VELAFS_TRY((*file)->Sync(os::SyncKind::kFull));
+  }
+  return {};
+}
+
+Result<bool> Branch::IsWorthKeeping(Layer& head, const Layer::PageFileName& name) {
+  std::optional<catalog::InodeRow> row;
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(row, reader.Inode(head.id(), name.ino));
+    return {};
+  }));
+  if (!name.has_map) return row && row->born_here && row->nlink > 0;
+  if (row && row->nlink == 0) return false;
+  return head.HasWrittenMap(name.ino);
+}
+
+Status Branch::CheckAlive() const { return is_retired_ ? Errno(ESTALE) : Status(); }
+
+Status Branch::CheckChangeable() const {
+  VELAFS_TRY(CheckAlive());
+  return is_failed_ ? Errno(EIO) : Status();
+}
+
+Status Branch::Fail(Status status) {
+  is_failed_ = true;
+  return std::move(status).WithContext("branch \"" + name_ + "\" takes no more changes");
+}
+
+Status Branch::NoteChange() {
+  if (is_change_noted_) return {};
+  const LayerId head = head_->id();
+  VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write([&](catalog::Writer& writer) {
+    return writer.SetLayerLogicalBytes(head, std::nullopt);
+  }));
+  // Durable before the first page file: a power cut must not leave page files in a head that passes
+  // for cleanly closed.
+  VELAFS_TRY(host_.parts().catalog.MakeDurable(commit));
+  is_change_noted_ = true;
+  return {};
+}
+
+Branch::InodePtr Branch::FindKnown(InodeNumber ino) {
+  MutexLock lock(inodes_lock_);
+  const auto found = inodes_.find(ino);
+  return found == inodes_.end() ? nullptr : found->second;
+}
+
+Result<Branch::InodePtr> Branch::Find(InodeNumber ino) {
+  if (InodePtr known = FindKnown(ino)) return known;
+  VELAFS_ASSIGN(InodePtr loaded, Load(ino));
+  MutexLock lock(inodes_lock_);
+  return inodes_.try_emplace(ino, std::move(loaded)).first->second;
+}
+
+Result<Branch::InodePtr> Branch::FindFile(InodeNumber ino) {
+  VELAFS_TRY(CheckAlive());
+  InodePtr inode = FindKnown(ino);
+  if (!inode) {
+    ReaderLock names(namespace_);
+    VELAFS_ASSIGN(inode, Find(ino));
+  }
+  if (inode->IsFile()) return inode;
+  return Errno(inode->IsDirectory() ? EISDIR : EINVAL);
+}
+
+Result<Branch::InodePtr> Branch::FindDirectory(InodeNumber ino) {
+  VELAFS_TRY(CheckAlive());
+  VELAFS_ASSIGN(InodePtr inode, Find(ino));
+  if (!inode->IsDirectory()) return Errno(ENOTDIR);
+  return inode;
+}
+
+Result<Branch::RowsByHeight> Branch::RowsOf(InodeNumber ino) {
+  std::vector<catalog::Reader::InodeInLayer> said;
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(said, reader.Inodes(ino));
+    return {};
+  }));
+  RowsByHeight rows;
+  for (catalog::Reader::InodeInLayer& one : said) {
+    const auto height = height_of_.find(one.layer);
+    if (height != height_of_.end())
+      rows.emplace(height->second, std::move(one));  // not another branch's
+  }
+  return rows;
+}
+
+Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
+  VELAFS_ASSIGN(RowsByHeight rows, RowsOf(ino));
+  auto inode = std::make_shared<Inode>(ino);
+  for (auto& [height, said] : rows) {
+    if (said.row.born_here) inode->born_layer = said.layer;
+    inode->row_layer = said.layer;
+    inode->row = std::move(said.row);
+  }
+  if (!inode->row_layer || inode->row.nlink == 0) return Errno(ESTALE);
+  if (inode->IsFile()) {
+    WriterLock content(inode->content_lock);
+    VELAFS_ASSIGN(inode->content,
+                  FileContent::Load(chain_, inode->row, inode->row_layer, inode->born_layer));
+  }
+  return inode;
+}
+
+void Branch::Retain(InodeNumber ino, uint64_t count) {
+  if (InodePtr known = FindKnown(ino)) {
+    known->lookups += count;
+    return;
+  }
+  ReaderLock names(namespace_);
+  if (Result<InodePtr> inode = Find(ino); inode.ok()) (*inode)->lookups += count;
+}
+
+void Branch::Forget(InodeNumber ino, uint64_t count) {
+  InodePtr last_use;  // freed after the lock
+  MutexLock lock(inodes_lock_);
+  const auto found = inodes_.find(ino);
+  if (found == inodes_.end()) return;
+  Inode& inode = *found->second;
+  inode.lookups -= std::min(count, inode.lookups.load());
+  if (inode.lookups > 0) return;
+  if (inode.is_gone) {
+    DropIfGone(found->second);
+  } else if (found->second.use_count() == 1) {
+    last_use = std::move(found->second);
+    inodes_.erase(found);
+  }
+}
+
+void Branch::DropIfGone(const InodePtr& inode) {
+  if (!inode->is_gone || inode->lookups > 0) return;
+  const InodePtr dropped = inode;
+  inodes_.erase(dropped->ino);
+  ReaderLock content(dropped->content_lock);
+  if (!dropped->content) return;
+  for (const auto& file : dropped->content->FilesFrom(dropped->gone_layer)) {
+    host_.DiscardLater(file->layer().shared_from_this(), dropped->ino, dropped->gone_commit);
+  }
+}
+
+Status Branch::Sync(InodeNumber ino, os::SyncKind kind) {
+  VELAFS_TRY(CheckChangeable());
+  InodePtr inode = FindKnown(ino);
+  if (!inode) {
+    ReaderLock names(namespace_);
+    VELAFS_ASSIGN(inode, Find(ino));
+  }
+  std::vector<std::shared_ptr<PageFile>> files;
+  {
+    ReaderLock content(inode->content_lock);
+    if (inode->content) files = inode->content->DirtyFiles();
+  }
+  for (const auto& file : files) {
+    if (Status synced = file->Sync(kind); !synced.ok()) return Fail(std::move(synced));
+  }
+  const auto commit = std::max(inode->changed_at.load(), base_commit_.load());
+  if (Status durable = host_.parts().catalog.MakeDurable(commit); !durable.ok()) {
+    return Fail(std::move(durable));
+  }
+  return {};
+}
+
+Status Branch::ReplaceHead(
+    const std::function<Result<std::optional<NewHead>>(const HeadState&)>& commit) {
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  VELAFS_TRY(CheckChangeable());
+  HeadState state{.head = head_->id(), .parent = {}, .is_empty = false, .logical_bytes = {}};
+  if (chain_.size() > 1) state.parent = chain_[1].layer->id();
+  if (!head_->HasPageFiles()) {
+    VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(state.is_empty, reader.LayerIsEmpty(state.head));
+      return {};
+    }));
+  }
+  if (knows_logical_bytes_) state.logical_bytes = logical_bytes_;
+
+  VELAFS_ASSIGN(const std::optional<NewHead> new_head, commit(state));
+  if (!new_head) return {};
+  auto layer = host_.GetLayer(new_head->id);
+  if (!layer.ok()) return Fail(std::move(layer).status());
+  head_ = *std::move(layer);
+  chain_.insert(chain_.begin(), {head_, false});
+  height_of_[head_->id()] = chain_.size() - 1;
+  base_commit_ = new_head->commit;
+  is_change_noted_ = !knows_logical_bytes_;
+  return {};
+}
+
+Status Branch::SyncAll(bool closing) {
+  const TimeNs everything = std::numeric_limits<TimeNs>::max();
+  VELAFS_TRY(SyncOld(everything));
+  if (!closing) return {};
+  WriterLock gate(gate_);
+  if (is_retired_ || is_failed_ || !is_change_noted_ || !knows_logical_bytes_) return {};
+  const LayerId head = head_->id();
+  VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write([&](catalog::Writer& writer) {
+    return writer.SetLayerLogicalBytes(head, logical_bytes_.load());
+  }));
+  is_change_noted_ = false;
+  return host_.parts().catalog.MakeDurable(commit);
+}
+
+Status Branch::SyncOld(TimeNs older_than) {
+  if (is_retired_) return {};
+  for (const auto& layer : Layers()) {
+    if (Status synced = layer->SyncDirty(older_than); !synced.ok()) return Fail(std::move(synced));
+  }
+  return {};
+}
+
+Status Branch::Retire(const std::function<Status()>& commit) {
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  VELAFS_TRY(commit());
+  is_retired_ = true;
+  MutexLock lock(inodes_lock_);
+  inodes_.clear();
+  return {};
+}
+
+std::vector<std::shared_ptr<Layer>> Branch::Layers() {
+  ReaderLock names(namespace_);
+  std::vector<std::shared_ptr<Layer>> layers;
+  layers.reserve(chain_.size());
+  for (const ChainLink& link : chain_) layers.push_back(link.layer);
+  return layers;
+}
+
+Result<uint64_t> Branch::LogicalBytes() {
+  if (knows_logical_bytes_) return logical_bytes_.load();
+  WriterLock gate(gate_);
+  ReaderLock names(namespace_);
+  VELAFS_ASSIGN(const uint64_t sum, SumSizes());
+  logical_bytes_ = sum;
+  knows_logical_bytes_ = true;
+  return sum;
+}
+
+Result<uint64_t> Branch::SumSizes() {
+  uint64_t sum = 0;
+  std::unordered_set<InodeNumber> seen;
+  std::vector<InodeNumber> to_visit = {root_};
+  while (!to_visit.empty()) {
+    VELAFS_ASSIGN(const InodePtr inode, Find(to_visit.back()));
+    to_visit.pop_back();
+    if (!seen.insert(inode->ino).second) continue;
+    if (inode->IsDirectory()) {
+      VELAFS_ASSIGN(Directory * names, NamesOf(*inode));
+      for (auto entry = names->After(0); entry != names->end(); ++entry) {
+        if (entry->second.ino) to_visit.push_back(entry->second.ino);
+      }
+    }
+    ReaderLock content(inode->content_lock);
+    if (inode->content) sum += inode->content->size_bytes();
+  }
+  return sum;
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,223 @@
+// One branch as a live filesystem tree: every operation a mount needs, by inode number.
+//
+// Lock order: gate_, namespace_, inodes_lock_, an inode's content_lock, then those of layers and
+// files below. ARCHITECTURE.md has the whole order.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/layer/directory.h"
+#include "velafs/layer/file_content.h"
+#include "velafs/layer/layer.h"
+
+namespace velafs::layer {
+
+struct Attributes {
+  InodeNumber ino;
+  uint32_t mode = 0;
+  uint32_t nlink = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  uint64_t size_bytes = 0;
+  uint64_t allocated_bytes = 0;
+  TimeNs atime = 0;
+  TimeNs mtime = 0;
+  TimeNs ctime = 0;
+};
+
+// What SetAttributes changes; the rest stays.
+struct AttributeChange {
+  std::optional<uint32_t> mode = {};  // permission bits
+  std::optional<uint32_t> uid = {};
+  std::optional<uint32_t> gid = {};
+  std::optional<uint64_t> size_bytes = {};
+  std::optional<TimeNs> atime = {};
+  std::optional<TimeNs> mtime = {};
+};
+
+// A new inode: what it is, and whose.
+struct NewNode {
+  uint32_t mode = 0;  // type and permissions
+  uint32_t uid = 0;   // the caller's; a setgid directory gives its own group
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  std::string target = {};  // of a symbolic link
+};
+
+enum class RenameMode { kReplace, kNoReplace, kExchange };
+
+// What branches of one volume share, and give one another.
+class BranchHost {
+ public:
+  virtual ~BranchHost() = default;
+  virtual const VolumeParts& parts() const = 0;
+  virtual Result<std::shared_ptr<Layer>> GetLayer(LayerId id) = 0;
+  virtual Result<InodeNumber> NewInodeNumber() = 0;
+  // Removes the inode's page file from the layer once the transaction can no longer be lost.
+  virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
+                            catalog::CommitSequence after) = 0;
+};
+
+// Thread-safe. Failures carry the errno for the caller; ESTALE for an inode that is no more.
+class Branch {
+ public:
+  // Opens the branch as the catalog has it, with recovery of its head when that was not closed
+  // cleanly.
+  static Result<std::shared_ptr<Branch>> Open(BranchHost& host, const catalog::BranchRow& row);
+
+  InstanceId instance() const { return instance_; }
+  const std::string& name() const { return name_; }
+  InodeNumber root() const { return root_; }
+
+  // Names.
+  Result<Attributes> Lookup(InodeNumber directory, std::string_view name);
+  Result<Attributes> Make(InodeNumber directory, std::string_view name, const NewNode& node);
+  Result<Attributes> Link(InodeNumber ino, InodeNumber directory, std::string_view name);
+  Status Unlink(InodeNumber directory, std::string_view name);
+  Status RemoveDirectory(InodeNumber directory, std::string_view name);
+  Status Rename(InodeNumber from, std::string_view from_name, InodeNumber to,
+                std::string_view to_name, RenameMode mode);
+  Result<std::string> ReadLink(InodeNumber ino);
+  // Calls `visit` for each name after `after`, in order, until it returns false.
+  using DirectoryVisit =
+      std::function<bool(DirectoryCookie, const std::string& name, const Attributes&)>;
+  Status List(InodeNumber directory, DirectoryCookie after, const DirectoryVisit& visit);
+
+  // Attributes.
+  Result<Attributes> Get(InodeNumber ino);
+  Result<Attributes> Set(InodeNumber ino, const AttributeChange& change);
+
+  // Content of regular files; EISDIR or EINVAL for others.
+  // Reads until `into` is full or the file ends; returns the bytes read.
+  Result<size_t> Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into);
+  Status Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data);
+  Status Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Result<uint64_t> Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data);
+
+  // Durable on return: the file's content, its attributes and the names that lead to it; or of a
+  // directory, its names. After a failure the branch stays failed until it is opened anew.
+  Status Sync(InodeNumber ino, os::SyncKind kind);
+
+  // The kernel's references to an inode: while it has some, a file without a name lives on.
+  void Retain(InodeNumber ino, uint64_t count = 1);
+  void Forget(InodeNumber ino, uint64_t count);
+
+  // For the volume.
+  // Freezes: holds off every change, lets `commit` do the catalog's part, and goes on with the head
+  // it returns. An empty result leaves the head as it is.
+  struct HeadState {
+    LayerId head;
+    LayerId parent;  // none when there is no layer below
+    bool is_empty;
+    std::optional<uint64_t> logical_bytes;
+  };
+  struct NewHead {
+    LayerId id;
+    catalog::CommitSequence commit;
+  };
+  Status ReplaceHead(const std::function<Result<std::optional<NewHead>>(const HeadState&)>& commit);
+  // Makes all that was written durable. `closing`: the head is noted as cleanly closed.
+  Status SyncAll(bool closing);
+  Status SyncOld(TimeNs older_than);
+  // Runs `commit` with every change held off; when it succeeds, every operation answers ESTALE from
+  // then on, and no change is under way on return.
+  Status Retire(const std::function<Status()>& commit);
+  Result<uint64_t> LogicalBytes();
+  std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
+
+ private:
+  struct Inode;
+  using InodePtr = std::shared_ptr<Inode>;
+  // New rows for the inodes a change touches, and new names; applied to the catalog in one
+  // transaction, then to memory.
+  struct RowChange {
+    InodePtr inode;
+    catalog::InodeRow row;
+  };
+  struct NameChange {
+    InodePtr directory;
+    std::string name;
+    InodeNumber ino;  // none: the name goes
+  };
+
+  Branch(BranchHost& host, const catalog::BranchRow& row);
+  Status LoadChain(LayerId head);
+  Status RecoverHead(Layer& head);
+  Result<bool> IsWorthKeeping(Layer& head, const Layer::PageFileName& name);
+
+  Status CheckAlive() const;       // ESTALE once retired
+  Status CheckChangeable() const;  // and EIO once an fsync has failed
+  // Before the first change since the head was made or opened: it is no longer cleanly closed.
+  Status NoteChange() REQUIRES_SHARED(gate_);
+
+  // ESTALE when there is no such inode.
+  Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  // What the layers of the chain say of an inode, lowest first.
+  using RowsByHeight = std::map<size_t, catalog::Reader::InodeInLayer>;
+  Result<RowsByHeight> RowsOf(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  // A regular file; takes namespace_ when it is not known yet.
+  Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
+  InodePtr FindKnown(InodeNumber ino);
+  Result<InodePtr> FindDirectory(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  Result<Directory*> NamesOf(Inode& directory) REQUIRES_SHARED(namespace_);
+  Result<Directory*> NamesForChange(Inode& directory) REQUIRES(namespace_);
+  Result<Attributes> AttributesOf(Inode& inode) REQUIRES_SHARED(namespace_);
+  // The inode's row as it would be written now: with size and times as they are.
+  Result<catalog::InodeRow> CurrentRow(Inode& inode) REQUIRES_SHARED(namespace_);
+
+  Status Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names)
+      REQUIRES(namespace_) REQUIRES_SHARED(gate_);
+  Status RemoveName(InodeNumber directory, std::string_view name, bool is_directory);
+  Status CheckReplaceable(Inode& moved, Inode& replaced) REQUIRES_SHARED(namespace_);
+  // Of an inode without names: lets go of it, and of its page files, once the kernel has.
+  void DropIfGone(const InodePtr& inode) REQUIRES(inodes_lock_);
+  Result<uint64_t> SumSizes() REQUIRES_SHARED(namespace_);
+  // Runs a change of a file's content with the locks it needs.
+  Status ChangeContent(InodeNumber ino,
+                       const std::function<Status(FileContent&, Layer& head)>& change);
+  Status Fail(Status status);  // notes that the branch has failed for good
+
+  BranchHost& host_;
+  const InstanceId instance_;
+  const InodeNumber root_;
+  const std::string name_;
+
+  // Shared by every change, exclusive to a freeze. chain_ and head_ change only under both it and
+  // namespace_.
+  SharedMutex gate_;
+  SharedMutex namespace_;  // guards names, attributes and link counts of all inodes
+  Chain chain_ GUARDED_BY(namespace_);
+  std::unordered_map<LayerId, size_t> height_of_ GUARDED_BY(namespace_);  // in the chain; 0: lowest
+  std::shared_ptr<Layer> head_ GUARDED_BY(gate_);
+
+  Mutex inodes_lock_;
+  std::unordered_map<InodeNumber, InodePtr> inodes_ GUARDED_BY(inodes_lock_);
+
+  std::atomic<bool> is_failed_ = false;
+  std::atomic<bool> is_retired_ = false;
+  std::atomic<bool> is_change_noted_ = false;
+  // What any fsync needs durable besides its own inode: the head the branch stands on.
+  std::atomic<catalog::CommitSequence> base_commit_ = 0;
+  std::atomic<bool> knows_logical_bytes_ = false;
+  std::atomic<uint64_t> logical_bytes_ = 0;
+};
+
+}  // namespace velafs::layer

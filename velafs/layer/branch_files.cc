@@ -1,0 +1,156 @@
+// Branch: attributes, and the content of regular files.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "velafs/layer/branch.h"
+#include "velafs/layer/branch_inode.h"
+
+namespace velafs::layer {
+namespace {
+
+constexpr uint32_t kPermissionBits = 07777;
+constexpr uint64_t kMaxFileBytes = uint64_t{1} << 62;
+
+}  // namespace
+
+Result<Attributes> Branch::Get(InodeNumber ino) {
+  VELAFS_TRY(CheckAlive());
+  ReaderLock names(namespace_);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  return AttributesOf(*inode);
+}
+
+Result<Attributes> Branch::AttributesOf(Inode& inode) {
+  const catalog::InodeRow& row = inode.row;
+  Attributes attributes{.ino = inode.ino,
+                        .mode = row.mode,
+                        .nlink = row.nlink,
+                        .uid = row.uid,
+                        .gid = row.gid,
+                        .rdev = row.rdev,
+                        .size_bytes = row.size_bytes,
+                        .allocated_bytes = 0,
+                        .atime = row.atime,
+                        .mtime = row.mtime,
+                        .ctime = row.ctime};
+  if (S_ISLNK(row.mode)) attributes.size_bytes = row.target.size();
+  if (inode.IsDirectory()) attributes.size_bytes = kPageBytes;
+  if (!inode.IsFile()) return attributes;
+
+  ReaderLock content(inode.content_lock);
+  attributes.size_bytes = inode.content->size_bytes();
+  // Inherited pages occupy space in lower layers; a file is shown as if it were its own.
+  attributes.allocated_bytes = (attributes.size_bytes + 4095) / 4096 * 4096;
+  if (PageFile* file = inode.content->TimesFrom(inode.row_layer)) {
+    VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
+    if (file->inherited_bytes() == 0) attributes.allocated_bytes = info.allocated_bytes;
+    attributes.atime = info.atime;
+    attributes.mtime = info.mtime;
+    attributes.ctime = std::max(row.ctime, info.ctime);
+  }
+  return attributes;
+}
+
+Result<catalog::InodeRow> Branch::CurrentRow(Inode& inode) {
+  catalog::InodeRow row = inode.row;
+  if (!inode.IsFile()) return row;
+  VELAFS_ASSIGN(const Attributes now, AttributesOf(inode));
+  row.size_bytes = now.size_bytes;
+  row.atime = now.atime;
+  row.mtime = now.mtime;
+  row.ctime = now.ctime;
+  return row;
+}
+
+Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
+  if (change.size_bytes) {
+    if (*change.size_bytes > kMaxFileBytes) return Errno(EFBIG);
+    VELAFS_TRY(ChangeContent(ino, [&](FileContent& content, Layer& head) {
+      return content.Truncate(head, *change.size_bytes);
+    }));
+  }
+  if (!change.mode && !change.uid && !change.gid && !change.atime && !change.mtime) return Get(ino);
+
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(NoteChange());
+  WriterLock names(namespace_);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
+  row.mode = (row.mode & ~kPermissionBits) | (change.mode.value_or(row.mode) & kPermissionBits);
+  row.uid = change.uid.value_or(row.uid);
+  row.gid = change.gid.value_or(row.gid);
+  row.atime = change.atime.value_or(row.atime);
+  row.mtime = change.mtime.value_or(row.mtime);
+  row.ctime = NowNs();
+
+  // Times live with the page file where the head has one.
+  PageFile* own = nullptr;
+  {
+    ReaderLock content(inode->content_lock);
+    if (inode->content) own = inode->content->OwnFile(*head_);
+  }
+  if (own != nullptr && (change.atime || change.mtime)) {
+    VELAFS_TRY(own->SetTimes(row.atime, row.mtime));
+  }
+  if (own == nullptr || change.mode || change.uid || change.gid) {
+    VELAFS_TRY(Commit({{inode, row}}, {}));
+  }
+  return AttributesOf(*inode);
+}
+
+Status Branch::ChangeContent(InodeNumber ino,
+                             const std::function<Status(FileContent&, Layer& head)>& change) {
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(NoteChange());
+  VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
+  WriterLock content(inode->content_lock);
+  const uint64_t before = inode->content->size_bytes();
+  Status status = change(*inode->content, *head_);
+  if (!inode->is_gone)
+    logical_bytes_ += inode->content->size_bytes() - before;  // may wrap: a decrease
+  return status;
+}
+
+Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into) {
+  VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
+  ReaderLock content(inode->content_lock);
+  const uint64_t size = inode->content->size_bytes();
+  if (offset_bytes >= size) return size_t{0};
+  const size_t length = std::min<uint64_t>(into.size(), size - offset_bytes);
+  VELAFS_TRY(inode->content->Read(offset_bytes, into.first(length)));
+  return length;
+}
+
+Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {
+  if (offset_bytes > kMaxFileBytes) return Errno(EFBIG);
+  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
+    return content.Write(head, offset_bytes, data);
+  });
+}
+
+Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes,
+                        bool keep_size) {
+  if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
+  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
+    return content.Allocate(head, offset_bytes, length_bytes, keep_size);
+  });
+}
+
+Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
+  if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
+  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
+    return content.Zero(head, offset_bytes, length_bytes, keep_size);
+  });
+}
+
+Result<uint64_t> Branch::Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data) {
+  VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
+  ReaderLock content(inode->content_lock);
+  return inode->content->Seek(offset_bytes, for_data);
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,313 @@
+// Branch: names. Every change is one catalog transaction, and shows in memory once that has
+// committed.
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "velafs/layer/branch.h"
+#include "velafs/layer/branch_inode.h"
+
+namespace velafs::layer {
+namespace {
+
+constexpr size_t kMaxNameBytes = 255;
+constexpr uint32_t kMaxLinks = 65000;  // as ext4 has it
+
+Status CheckFileName(std::string_view name) {
+  return name.size() > kMaxNameBytes ? Errno(ENAMETOOLONG) : Status();
+}
+
+// The row of a directory whose names change now.
+catalog::InodeRow Touched(const catalog::InodeRow& directory, TimeNs now) {
+  catalog::InodeRow row = directory;
+  row.mtime = now;
+  row.ctime = now;
+  return row;
+}
+
+}  // namespace
+
+Result<Directory*> Branch::NamesOf(Inode& directory) {
+  {
+    ReaderLock lock(directory.content_lock);
+    if (directory.names) return directory.names.get();
+  }
+  WriterLock lock(directory.content_lock);
+  if (directory.names) return directory.names.get();
+  auto names = std::make_unique<Directory>(chain_[0].layer->id());
+  // A layer that holds names of a directory holds a row of it: only those are asked, lowest first.
+  VELAFS_ASSIGN(const auto said, RowsOf(directory.ino));
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    for (const auto& [height, row] : said) {
+      const LayerId layer = row.layer;
+      VELAFS_ASSIGN(const auto rows, reader.Names(layer, directory.ino));
+      names->Apply(layer, rows);
+    }
+    return {};
+  }));
+  directory.names = std::move(names);
+  return directory.names.get();
+}
+
+Result<Directory*> Branch::NamesForChange(Inode& directory) {
+  if (directory.row.nlink == 0)
+    return Errno(ENOENT);  // removed, and still somebody's working directory
+  VELAFS_ASSIGN(Directory * names, NamesOf(directory));
+  const LayerId head = chain_[0].layer->id();
+  if (names->head() != head) names->MoveTo(head);
+  return names;
+}
+
+Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names) {
+  const LayerId head = head_->id();
+  std::vector<Directory*> directories;
+  for (const NameChange& change : names) {
+    VELAFS_ASSIGN(Directory * directory, NamesForChange(*change.directory));
+    directories.push_back(directory);
+  }
+  const auto write = [&](catalog::Writer& writer) -> Status {
+    for (const RowChange& change : rows) {
+      catalog::InodeRow row = change.row;
+      row.born_here = change.inode->born_layer == head;
+      if (row.born_here && row.nlink == 0) {
+        VELAFS_TRY(writer.RemoveInode(head, row.ino));
+      } else {
+        VELAFS_TRY(writer.PutInode(head, row));
+      }
+    }
+    for (size_t i = 0; i < names.size(); ++i) {
+      const NameChange& change = names[i];
+      if (change.ino || directories[i]->IsBelow(change.name)) {
+        VELAFS_TRY(writer.PutName(head, {change.directory->ino, change.name, change.ino}));
+      } else {
+        VELAFS_TRY(writer.RemoveName(head, change.directory->ino, change.name));
+      }
+    }
+    return {};
+  };
+  VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write(write));
+
+  for (const RowChange& change : rows) {
+    Inode& inode = *change.inode;
+    const bool goes = change.row.nlink == 0 && !inode.is_gone;
+    inode.row = change.row;
+    inode.row_layer = head;
+    inode.changed_at = commit;
+    if (!goes) continue;
+    inode.gone_layer = head;
+    inode.gone_commit = commit;
+    WriterLock content(inode.content_lock);
+    if (inode.content) logical_bytes_ -= inode.content->size_bytes();
+    inode.is_gone = true;
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].ino) {
+      directories[i]->Set(names[i].name, names[i].ino);
+      if (InodePtr named = FindKnown(names[i].ino)) named->changed_at = commit;
+    } else {
+      directories[i]->Remove(names[i].name);
+    }
+    names[i].directory->changed_at = commit;
+  }
+  MutexLock lock(inodes_lock_);
+  for (const RowChange& change : rows) DropIfGone(change.inode);
+  return {};
+}
+
+Result<Attributes> Branch::Lookup(InodeNumber directory, std::string_view name) {
+  ReaderLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
+  VELAFS_TRY(CheckFileName(name));
+  VELAFS_ASSIGN(Directory * names, NamesOf(*parent));
+  const InodeNumber ino = names->Find(name);
+  if (!ino) return Errno(ENOENT);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  return AttributesOf(*inode);
+}
+
+Status Branch::List(InodeNumber directory, DirectoryCookie after, const DirectoryVisit& visit) {
+  ReaderLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
+  VELAFS_ASSIGN(Directory * names, NamesOf(*parent));
+  for (auto entry = names->After(after); entry != names->end(); ++entry) {
+    if (!entry->second.ino) continue;
+    VELAFS_ASSIGN(const InodePtr inode, Find(entry->second.ino));
+    VELAFS_ASSIGN(const Attributes attributes, AttributesOf(*inode));
+    if (!visit(entry->first, entry->second.name, attributes)) break;
+  }
+  return {};
+}
+
+Result<std::string> Branch::ReadLink(InodeNumber ino) {
+  VELAFS_TRY(CheckAlive());
+  ReaderLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  if (!S_ISLNK(inode->row.mode)) return Errno(EINVAL);
+  return inode->row.target;
+}
+
+Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, const NewNode& node) {
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(CheckFileName(name));
+  VELAFS_TRY(NoteChange());
+  WriterLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
+  VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
+  if (names->Find(name)) return Errno(EEXIST);
+  const bool is_directory = S_ISDIR(node.mode);
+  const bool gives_group = (parent->row.mode & S_ISGID) != 0;
+  const TimeNs now = NowNs();
+
+  VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
+  auto inode = std::make_shared<Inode>(ino);
+  inode->born_layer = inode->row_layer = head_->id();
+  inode->row = {.ino = ino,
+                .mode = node.mode | (is_directory && gives_group ? S_ISGID : 0u),
+                .uid = node.uid,
+                .gid = gives_group ? parent->row.gid : node.gid,
+                .nlink = is_directory ? 2u : 1u,
+                .rdev = node.rdev,
+                .atime = now,
+                .mtime = now,
+                .ctime = now,
+                .target = node.target,
+                .born_here = true};
+  if (inode->IsFile()) {
+    WriterLock content(inode->content_lock);
+    VELAFS_ASSIGN(inode->content,
+                  FileContent::Load(chain_, inode->row, inode->row_layer, inode->born_layer));
+    VELAFS_TRY(inode->content->Begin(*head_));
+  }
+  catalog::InodeRow parent_row = Touched(parent->row, now);
+  if (is_directory) ++parent_row.nlink;
+  if (Status made =
+          Commit({{inode, inode->row}, {parent, parent_row}}, {{parent, std::string(name), ino}});
+      !made.ok()) {
+    static_cast<void>(head_->Discard(ino));
+    return made;
+  }
+  {
+    MutexLock known(inodes_lock_);
+    inodes_.emplace(ino, inode);
+  }
+  return AttributesOf(*inode);
+}
+
+Result<Attributes> Branch::Link(InodeNumber ino, InodeNumber directory, std::string_view name) {
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(CheckFileName(name));
+  VELAFS_TRY(NoteChange());
+  WriterLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  if (inode->IsDirectory()) return Errno(EPERM);
+  if (inode->row.nlink == 0) return Errno(ENOENT);
+  if (inode->row.nlink >= kMaxLinks) return Errno(EMLINK);
+  VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
+  if (names->Find(name)) return Errno(EEXIST);
+  const TimeNs now = NowNs();
+  VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
+  row.ctime = now;
+  ++row.nlink;
+  VELAFS_TRY(Commit({{inode, row}, {parent, Touched(parent->row, now)}},
+                    {{parent, std::string(name), ino}}));
+  return AttributesOf(*inode);
+}
+
+Status Branch::Unlink(InodeNumber directory, std::string_view name) {
+  return RemoveName(directory, name, false);
+}
+
+Status Branch::RemoveDirectory(InodeNumber directory, std::string_view name) {
+  return RemoveName(directory, name, true);
+}
+
+Status Branch::RemoveName(InodeNumber directory, std::string_view name, bool is_directory) {
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(NoteChange());
+  WriterLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
+  VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
+  const InodeNumber ino = names->Find(name);
+  if (!ino) return Errno(ENOENT);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  const TimeNs now = NowNs();
+  catalog::InodeRow parent_row = Touched(parent->row, now);
+  VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
+  row.ctime = now;
+  if (is_directory) {
+    if (!inode->IsDirectory()) return Errno(ENOTDIR);
+    VELAFS_ASSIGN(const Directory* inside, NamesOf(*inode));
+    if (!inside->IsEmpty()) return Errno(ENOTEMPTY);
+    row.nlink = 0;
+    --parent_row.nlink;
+  } else {
+    if (inode->IsDirectory()) return Errno(EISDIR);
+    --row.nlink;
+  }
+  return Commit({{inode, row}, {parent, parent_row}}, {{parent, std::string(name), InodeNumber()}});
+}
+
+Status Branch::CheckReplaceable(Inode& moved, Inode& replaced) {
+  if (!moved.IsDirectory()) return replaced.IsDirectory() ? Errno(EISDIR) : Status();
+  if (!replaced.IsDirectory()) return Errno(ENOTDIR);
+  VELAFS_ASSIGN(const Directory* inside, NamesOf(replaced));
+  return inside->IsEmpty() ? Status() : Errno(ENOTEMPTY);
+}
+
+Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber to,
+                      std::string_view to_name, RenameMode mode) {
+  ReaderLock gate(gate_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_TRY(CheckFileName(to_name));
+  VELAFS_TRY(NoteChange());
+  WriterLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr source, FindDirectory(from));
+  VELAFS_ASSIGN(const InodePtr target, FindDirectory(to));
+  VELAFS_ASSIGN(Directory * source_names, NamesForChange(*source));
+  VELAFS_ASSIGN(Directory * target_names, NamesForChange(*target));
+  const InodeNumber moved_ino = source_names->Find(from_name);
+  const InodeNumber replaced_ino = target_names->Find(to_name);
+  if (!moved_ino) return Errno(ENOENT);
+  if (mode == RenameMode::kNoReplace && replaced_ino) return Errno(EEXIST);
+  if (mode == RenameMode::kExchange && !replaced_ino) return Errno(ENOENT);
+  if (moved_ino == replaced_ino) return {};  // two names of one file: POSIX leaves both
+
+  VELAFS_ASSIGN(const InodePtr moved, Find(moved_ino));
+  const TimeNs now = NowNs();
+  catalog::InodeRow source_row = Touched(source->row, now);
+  catalog::InodeRow target_row = Touched(target->row, now);
+  catalog::InodeRow& target_links = source == target ? source_row : target_row;
+  VELAFS_ASSIGN(catalog::InodeRow moved_row, CurrentRow(*moved));
+  moved_row.ctime = now;
+  std::vector<RowChange> rows;
+  std::vector<NameChange> names = {{target, std::string(to_name), moved_ino}};
+  if (moved->IsDirectory()) {
+    --source_row.nlink;
+    ++target_links.nlink;
+  }
+  if (replaced_ino) {
+    VELAFS_ASSIGN(const InodePtr replaced, Find(replaced_ino));
+    VELAFS_ASSIGN(catalog::InodeRow replaced_row, CurrentRow(*replaced));
+    replaced_row.ctime = now;
+    if (replaced->IsDirectory()) --target_links.nlink;
+    if (mode == RenameMode::kExchange) {
+      if (replaced->IsDirectory()) ++source_row.nlink;
+    } else {
+      VELAFS_TRY(CheckReplaceable(*moved, *replaced));
+      replaced_row.nlink = replaced->IsDirectory() ? 0 : replaced_row.nlink - 1;
+    }
+    rows.push_back({replaced, replaced_row});
+  }
+  const InodeNumber left_behind = mode == RenameMode::kExchange ? replaced_ino : InodeNumber();
+  names.push_back({source, std::string(from_name), left_behind});
+  rows.push_back({moved, moved_row});
+  rows.push_back({source, source_row});
+  if (source != target) rows.push_back({target, target_row});
+  return Commit(rows, names);
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,218 @@
+#include "velafs/layer/file_content.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+namespace velafs::layer {
+namespace {
+
+uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / kPageBytes; }
+
+}  // namespace
+
+Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRow& row,
+                                      LayerId row_layer, LayerId born_layer) {
+  FileContent content;
+  content.ino_ = row.ino;
+  content.born_layer_ = born_layer;
+  content.size_bytes_ = row.size_bytes;
+  for (const ChainLink& link : chain) {
+    VELAFS_ASSIGN(auto page_file, link.layer->Find(row.ino));
+    const bool is_last =
+        link.layer->id() == born_layer || (page_file && page_file->inherited_bytes() == 0);
+    if (page_file) {
+      content.page_files_.push_back(std::move(page_file));
+    } else if (is_last && link.is_sealed) {
+      content.sealed_ = link.layer->Sealed(row.ino);
+    }
+    if (is_last) break;
+  }
+  if (PageFile* nearest = content.TimesFrom(row_layer)) {
+    VELAFS_ASSIGN(const os::FileInfo info, nearest->Stat());
+    content.size_bytes_ = info.size_bytes;
+  }
+  return content;
+}
+
+PageFile* FileContent::TimesFrom(LayerId row_layer) const {
+  // A layer's id is larger than those of the layers below it.
+  if (page_files_.empty() || page_files_[0]->layer_id() < row_layer) return nullptr;
+  return page_files_[0].get();
+}
+
+Status FileContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
+  return ReadFrom(0, size_bytes_, offset_bytes, into);
+}
+
+Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offset_bytes,
+                             std::span<std::byte> into) const {
+  const uint64_t visible =
+      limit_bytes > offset_bytes ? std::min<uint64_t>(limit_bytes - offset_bytes, into.size()) : 0;
+  std::memset(into.data() + visible, 0, into.size() - visible);
+  into = into.first(visible);
+  if (into.empty()) return {};
+
+  if (source == page_files_.size()) {
+    if (sealed_) return sealed_->Read(offset_bytes, into);
+    std::memset(into.data(), 0, into.size());
+    return {};
+  }
+  PageFile& file = *page_files_[source];
+  while (!into.empty()) {
+    const PageNumber page = offset_bytes / kPageBytes;
+    const auto run = file.RunAt(page, PagesUpTo(offset_bytes + into.size()) - page);
+    const uint64_t run_end = (page + run.pages) * kPageBytes;
+    const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
+    if (run.held) {
+      VELAFS_TRY(file.Read(offset_bytes, piece));
+    } else {
+      VELAFS_TRY(ReadFrom(source + 1, file.inherited_bytes(), offset_bytes, piece));
+    }
+    offset_bytes += piece.size();
+    into = into.subspan(piece.size());
+  }
+  return {};
+}
+
+Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {
+  if (offset_bytes >= size_bytes_) return Errno(ENXIO);
+  while (offset_bytes < size_bytes_) {
+    VELAFS_ASSIGN(const PageFile::Extent extent, ExtentFrom(0, offset_bytes, size_bytes_));
+    if (extent.is_data == for_data) return offset_bytes;
+    offset_bytes += extent.length_bytes;
+  }
+  if (for_data) return Errno(ENXIO);
+  return size_bytes_;  // the hole that every file ends with
+}
+
+Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, uint64_t offset_bytes,
+                                                 uint64_t end_bytes) const {
+  const uint64_t length = end_bytes - offset_bytes;
+  if (source == page_files_.size()) {
+    if (sealed_) return sealed_->ExtentAt(offset_bytes, length);
+    return PageFile::Extent{false, length};
+  }
+  PageFile& file = *page_files_[source];
+  const PageNumber page = offset_bytes / kPageBytes;
+  const auto run = file.RunAt(page, PagesUpTo(end_bytes) - page);
+  const uint64_t run_end = std::min((page + run.pages) * kPageBytes, end_bytes);
+  if (run.held) return file.ExtentAt(offset_bytes, run_end - offset_bytes);
+  const uint64_t inherited = file.inherited_bytes();
+  if (offset_bytes >= inherited) return PageFile::Extent{false, run_end - offset_bytes};
+  return ExtentFrom(source + 1, offset_bytes, std::min(run_end, inherited));
+}
+
+PageFile* FileContent::OwnFile(const Layer& head) const {
+  const bool has_own = !page_files_.empty() && page_files_[0]->layer_id() == head.id();
+  return has_own ? page_files_[0].get() : nullptr;
+}
+
+Result<PageFile*> FileContent::MakeOwnFile(Layer& head) {
+  if (OwnFile(head) == nullptr) {
+    const auto inherited = born_layer_ == head.id() ? std::nullopt : std::optional(size_bytes_);
+    VELAFS_ASSIGN(auto file, head.Create(ino_, size_bytes_, inherited));
+    page_files_.insert(page_files_.begin(), std::move(file));
+  }
+  return page_files_[0].get();
+}
+
+Status FileContent::Begin(Layer& head) {
+  VELAFS_ASSIGN([[maybe_unused]] PageFile * own, MakeOwnFile(head));
+  return {};
+}
+
+Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data) {
+  if (data.empty()) return {};
+  VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
+  const uint64_t end = offset_bytes + data.size();
+  const PageNumber first = offset_bytes / kPageBytes;
+  const PageNumber last = (end - 1) / kPageBytes;
+
+  // A page that is only partly written, and not held yet, brings the rest of it along.
+  uint64_t begin_whole = offset_bytes;
+  uint64_t end_whole = end;
+  if (!own->RunAt(first, 1).held) begin_whole = first * kPageBytes;
+  if (!own->RunAt(last, 1).held) {
+    end_whole = std::max(end, std::min((last + 1) * kPageBytes, size_bytes_));
+  }
+  Status status;
+  if (begin_whole == offset_bytes && end_whole == end) {
+    status = own->Write(offset_bytes, data);
+  } else {
+    std::vector<std::byte> whole(end_whole - begin_whole);
+    const std::span<std::byte> view(whole);
+    const uint64_t before = offset_bytes - begin_whole;
+    VELAFS_TRY(Read(begin_whole, view.first(before)));
+    std::memcpy(whole.data() + before, data.data(), data.size());
+    VELAFS_TRY(Read(end, view.subspan(before + data.size())));
+    status = own->Write(begin_whole, whole);
+  }
+  if (!status.ok()) {
+    // The page file's size is the file's: take back what a short write may have added to it.
+    if (end > size_bytes_) static_cast<void>(own->Truncate(size_bytes_));
+    return status;
+  }
+  own->Hold(first, last - first + 1);
+  size_bytes_ = std::max(size_bytes_, end);
+  return {};
+}
+
+Status FileContent::Truncate(Layer& head, uint64_t size_bytes) {
+  VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
+  VELAFS_TRY(own->Truncate(size_bytes));
+  size_bytes_ = size_bytes;
+  return {};
+}
+
+Status FileContent::Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
+                             bool keep_size) {
+  VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
+  VELAFS_TRY(own->Allocate(offset_bytes, length_bytes, keep_size));
+  if (!keep_size) size_bytes_ = std::max(size_bytes_, offset_bytes + length_bytes);
+  return {};
+}
+
+Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
+                         bool keep_size) {
+  const uint64_t wanted_end = offset_bytes + length_bytes;
+  if (!keep_size && wanted_end > size_bytes_) VELAFS_TRY(Truncate(head, wanted_end));
+  const uint64_t end = std::min(wanted_end, size_bytes_);
+  if (offset_bytes >= end) return {};
+
+  VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
+  const PageNumber first_whole = PagesUpTo(offset_bytes);
+  const PageNumber end_whole = end == size_bytes_ ? PagesUpTo(end) : end / kPageBytes;
+  const std::vector<std::byte> zeros(kPageBytes);
+  const auto write_zeros = [&](uint64_t from, uint64_t to) -> Status {
+    while (from < to) {
+      const uint64_t length = std::min(to - from, kPageBytes);
+      VELAFS_TRY(Write(head, from, std::span(zeros).first(length)));
+      from += length;
+    }
+    return {};
+  };
+  if (first_whole >= end_whole) return write_zeros(offset_bytes, end);
+  VELAFS_TRY(write_zeros(offset_bytes, first_whole * kPageBytes));
+  VELAFS_TRY(own->PunchPages(first_whole, end_whole - first_whole));
+  return write_zeros(end_whole * kPageBytes, end);
+}
+
+std::vector<std::shared_ptr<PageFile>> FileContent::FilesFrom(LayerId layer) const {
+  std::vector<std::shared_ptr<PageFile>> files;
+  for (const auto& file : page_files_) {
+    if (file->layer_id() >= layer) files.push_back(file);
+  }
+  return files;
+}
+
+std::vector<std::shared_ptr<PageFile>> FileContent::DirtyFiles() const {
+  std::vector<std::shared_ptr<PageFile>> files;
+  for (auto file = page_files_.rbegin(); file != page_files_.rend(); ++file) {
+    if ((*file)->NeedsSync()) files.push_back(*file);
+  }
+  return files;
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,74 @@
+// The content of one regular file as one branch sees it: the branch's own page file, where there is
+// one, over those of lower layers, over chunks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/rows.h"
+#include "velafs/layer/layer.h"
+
+namespace velafs::layer {
+
+// A layer of a branch's chain.
+struct ChainLink {
+  std::shared_ptr<Layer> layer;
+  bool is_sealed;
+};
+using Chain = std::vector<ChainLink>;  // nearest first
+
+// Externally synchronised: changes alone, reads with other reads.
+class FileContent {
+ public:
+  // What is nearest for the file among a branch's chain. `row` and `row_layer`: what the nearest
+  // layer says of the inode; `born_layer`: where it came to be, below which there is nothing.
+  static Result<FileContent> Load(const Chain& chain, const catalog::InodeRow& row,
+                                  LayerId row_layer, LayerId born_layer);
+
+  uint64_t size_bytes() const { return size_bytes_; }
+  // The page file whose times are the file's; null when the inode's row has them.
+  PageFile* TimesFrom(LayerId row_layer) const;
+
+  // Fills `into`, which must end within the file.
+  Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
+  // The first byte of data, or of a hole, from `offset_bytes` on; ENXIO at or past the end.
+  Result<uint64_t> Seek(uint64_t offset_bytes, bool for_data) const;
+
+  // Changes go to the page file in `head`, which is made when there is none yet.
+  Status Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data);
+  Status Truncate(Layer& head, uint64_t size_bytes);
+  Status Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  // The range reads as zeros, as far as the file goes; with `keep_size` false the file grows to
+  // hold it.
+  Status Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  // The page file of a file that was just made in `head`.
+  Status Begin(Layer& head);
+
+  // The page files of `layer` and above, which is to say of this branch alone.
+  std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
+  // The page file in `head`; null when there is none.
+  PageFile* OwnFile(const Layer& head) const;
+  // The page files that may hold changes which are not durable, lowest layer first.
+  std::vector<std::shared_ptr<PageFile>> DirtyFiles() const;
+
+ private:
+  // `Source` i is page_files_[i]; the last, page_files_.size(), is what lies below them all.
+  Status ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offset_bytes,
+                  std::span<std::byte> into) const;
+  Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
+                                      uint64_t end_bytes) const;
+  Result<PageFile*> MakeOwnFile(Layer& head);
+
+  InodeNumber ino_;
+  LayerId born_layer_;
+  uint64_t size_bytes_ = 0;
+  std::vector<std::shared_ptr<PageFile>> page_files_;  // nearest first
+  std::shared_ptr<SealedFile> sealed_;                 // null when there is nothing below
+};
+
+}  // namespace velafs::layer

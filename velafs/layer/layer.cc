@@ -1,0 +1,235 @@
+#include "velafs/layer/layer.h"
+
+#include <cerrno>
+#include <charconv>
+#include <limits>
+#include <string_view>
+
+namespace velafs::layer {
+namespace {
+
+constexpr std::string_view kMapSuffix = ".map";
+
+// The inode number a page file's name spells; none when it is not one.
+InodeNumber InodeOf(std::string_view name) {
+  uint64_t ino = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), ino);
+  return error == std::errc() && end == name.data() + name.size() ? InodeNumber(ino)
+                                                                  : InodeNumber();
+}
+
+}  // namespace
+
+Layer::Layer(const VolumeParts& parts, LayerId id)
+    : parts_(parts), id_(id), directory_(parts.layers_directory + "/" + std::to_string(id.value)) {}
+
+std::shared_ptr<Layer> Layer::New(const VolumeParts& parts, LayerId id) {
+  return std::shared_ptr<Layer>(new Layer(parts, id));
+}
+
+Result<std::shared_ptr<Layer>> Layer::Load(const VolumeParts& parts, LayerId id) {
+  auto layer = New(parts, id);
+  VELAFS_TRY(layer->ReadDirectory());
+  return layer;
+}
+
+Status Layer::ReadDirectory() {
+  const auto listed = storage().List(directory_);
+  if (!listed.ok()) {
+    return listed.status().error_number() == ENOENT ? Status() : listed.status();
+  }
+  MutexLock lock(lock_);
+  has_directory_ = true;
+  std::vector<InodeNumber> maps;
+  for (const os::DirectoryEntry& file : *listed) {
+    std::string_view name = file.name;
+    const bool is_map = name.ends_with(kMapSuffix);
+    if (is_map) name.remove_suffix(kMapSuffix.size());
+    const InodeNumber ino = InodeOf(name);
+    if (!ino) continue;
+    if (is_map) {
+      maps.push_back(ino);
+    } else {
+      entries_[ino];
+    }
+  }
+  for (InodeNumber ino : maps) {
+    if (auto found = entries_.find(ino); found != entries_.end()) found->second.has_map = true;
+  }
+  return {};
+}
+
+std::string Layer::PagePath(InodeNumber ino) const {
+  return directory_ + "/" + std::to_string(ino.value);
+}
+
+std::string Layer::MapPath(InodeNumber ino) const { return PagePath(ino).append(kMapSuffix); }
+
+Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino) {
+  MutexLock lock(lock_);
+  const auto found = entries_.find(ino);
+  if (found == entries_.end()) return std::shared_ptr<PageFile>();
+  Entry& entry = found->second;
+  if (auto open = entry.open.lock()) return open;
+
+  std::optional<PageMap> map;
+  if (entry.has_map) {
+    const std::string path = MapPath(ino);
+    VELAFS_ASSIGN(const auto file, storage().Open(path, os::OpenMode::kRead));
+    VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
+    std::vector<std::byte> content(info.size_bytes);
+    VELAFS_ASSIGN(const size_t got, file->Read(0, content));
+    content.resize(got);
+    auto decoded = PageMap::Decode(id_, ino, content);
+    if (!decoded.ok()) return std::move(decoded).status().WithContext("\"" + path + "\"");
+    map = *std::move(decoded);
+  }
+  VELAFS_ASSIGN(auto file, storage().Open(PagePath(ino), os::OpenMode::kReadWrite));
+  if (map) {
+    // A crash may have kept a truncation of the page file and lost that of the map.
+    VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
+    map->HideFrom(info.size_bytes);
+  }
+  auto page_file = std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), false);
+  entry.open = page_file;
+  return page_file;
+}
+
+Result<std::shared_ptr<PageFile>> Layer::Create(InodeNumber ino, uint64_t size_bytes,
+                                                std::optional<uint64_t> inherited_bytes) {
+  std::shared_ptr<PageFile> page_file;
+  {
+    MutexLock lock(lock_);
+    VELAFS_TRY(MakeDirectory());
+    VELAFS_ASSIGN(auto file, storage().Open(PagePath(ino), os::OpenMode::kCreateNew));
+    if (size_bytes > 0) {
+      if (Status status = file->Truncate(size_bytes); !status.ok()) {
+        static_cast<void>(storage().RemoveFile(PagePath(ino)));
+        return status;
+      }
+    }
+    std::optional<PageMap> map;
+    if (inherited_bytes) map.emplace(id_, ino, *inherited_bytes);
+    page_file = std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), true);
+    entries_[ino] = {.has_map = inherited_bytes.has_value(), .open = page_file};
+  }
+  page_file->MarkDirty();
+  return page_file;
+}
+
+Status Layer::MakeDirectory() {
+  if (has_directory_) return {};
+  Status made = storage().MakeDirectory(directory_, 0700);
+  if (!made.ok() && made.error_number() != EEXIST) return made;
+  has_directory_ = true;
+  return {};
+}
+
+bool Layer::HasWrittenMap(InodeNumber ino) const {
+  const auto file = storage().Open(MapPath(ino), os::OpenMode::kRead);
+  if (!file.ok()) return file.status().error_number() != ENOENT;
+  PageMap::Block header{};
+  const auto got = (*file)->Read(0, header);
+  if (!got.ok()) return true;
+  return *got == header.size() && header != PageMap::Block{};
+}
+
+Status Layer::Discard(InodeNumber ino) {
+  std::shared_ptr<PageFile> last_use;  // freed after the lock
+  MutexLock lock(lock_);
+  if (auto dirty = dirty_.find(ino); dirty != dirty_.end()) {
+    last_use = std::move(dirty->second.file);
+    dirty_.erase(dirty);
+  }
+  const auto found = entries_.find(ino);
+  if (found == entries_.end()) return {};
+  const bool has_map = found->second.has_map;
+  entries_.erase(found);
+  Status removed = storage().RemoveFile(PagePath(ino));
+  if (!removed.ok() && removed.error_number() != ENOENT) return removed;
+  if (!has_map) return {};
+  removed = storage().RemoveFile(MapPath(ino));
+  return removed.ok() || removed.error_number() == ENOENT ? Status() : removed;
+}
+
+std::shared_ptr<SealedFile> Layer::Sealed(InodeNumber ino) {
+  MutexLock lock(lock_);
+  std::weak_ptr<SealedFile>& known = sealed_[ino];
+  if (auto file = known.lock()) return file;
+  auto file = std::make_shared<SealedFile>(parts_.catalog, parts_.packs, id_, ino);
+  known = file;
+  return file;
+}
+
+std::vector<Layer::PageFileName> Layer::PageFiles() const {
+  MutexLock lock(lock_);
+  std::vector<PageFileName> names;
+  names.reserve(entries_.size());
+  for (const auto& [ino, entry] : entries_) names.push_back({ino, entry.has_map});
+  return names;
+}
+
+bool Layer::HasPageFiles() const {
+  MutexLock lock(lock_);
+  return !entries_.empty();
+}
+
+Result<uint64_t> Layer::AllocatedBytes() const {
+  uint64_t bytes = 0;
+  for (const PageFileName& name : PageFiles()) {
+    for (const std::string& path : {PagePath(name.ino), MapPath(name.ino)}) {
+      const auto info = storage().Stat(path);
+      if (info.ok())
+        bytes += info->allocated_bytes;
+      else if (info.status().error_number() != ENOENT)
+        return info.status();
+    }
+  }
+  return bytes;
+}
+
+Status Layer::SyncDirty(TimeNs older_than) {
+  std::vector<std::shared_ptr<PageFile>> files;
+  {
+    MutexLock lock(lock_);
+    for (const auto& [ino, entry] : dirty_) {
+      if (entry.since <= older_than) files.push_back(entry.file);
+    }
+  }
+  Status first_failure;
+  for (const auto& file : files) {
+    Status status = file->Sync(os::SyncKind::kData);
+    if (!status.ok() && first_failure.ok()) first_failure = std::move(status);
+  }
+  return first_failure;
+}
+
+Status Layer::SyncNames() {
+  VELAFS_TRY(storage().SyncDirectory(directory_));
+  MutexLock lock(names_lock_);
+  if (own_name_durable_) return {};
+  VELAFS_TRY(storage().SyncDirectory(parts_.layers_directory));
+  own_name_durable_ = true;
+  return {};
+}
+
+void Layer::AddDirty(PageFile& file) {
+  MutexLock lock(lock_);
+  const auto entry = entries_.find(file.ino());
+  if (entry == entries_.end()) return;  // discarded while open
+  if (auto open = entry->second.open.lock(); open.get() == &file) {
+    dirty_.try_emplace(file.ino(), DirtyEntry{std::move(open), NowNs()});
+  }
+}
+
+void Layer::RemoveDirty(PageFile& file) {
+  std::shared_ptr<PageFile> last_use;  // freed after the lock
+  MutexLock lock(lock_);
+  if (file.is_dirty()) return;
+  if (auto found = dirty_.find(file.ino()); found != dirty_.end()) {
+    last_use = std::move(found->second.file);
+    dirty_.erase(found);
+  }
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,92 @@
+// One layer as a running process sees it: the page files in its directory, and its sealed files.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/layer/page_file.h"
+#include "velafs/layer/sealed_file.h"
+#include "velafs/layer/volume.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::layer {
+
+// Thread-safe. What is in the directory is the truth of which page files there are.
+class Layer : public std::enable_shared_from_this<Layer> {
+ public:
+  // A layer that was just made, with nothing on disk.
+  static std::shared_ptr<Layer> New(const VolumeParts& parts, LayerId id);
+  // A layer with what its directory holds.
+  static Result<std::shared_ptr<Layer>> Load(const VolumeParts& parts, LayerId id);
+
+  LayerId id() const { return id_; }
+  os::Storage& storage() const { return parts_.storage; }
+  std::string PagePath(InodeNumber ino) const;
+  std::string MapPath(InodeNumber ino) const;
+
+  // The layer's page file of an inode; null when it has none. Corrupt when its map is.
+  Result<std::shared_ptr<PageFile>> Find(InodeNumber ino);
+  // A new page file of `size_bytes`. With `inherited_bytes`, that much of the file below is seen
+  // through it; without, there is nothing below.
+  Result<std::shared_ptr<PageFile>> Create(InodeNumber ino, uint64_t size_bytes,
+                                           std::optional<uint64_t> inherited_bytes);
+  // False when the inode's map never reached the disk: it is missing, short, or begins with zeros.
+  bool HasWrittenMap(InodeNumber ino) const;
+  // Removes an inode's page file and map from disk, if there are any.
+  Status Discard(InodeNumber ino);
+  std::shared_ptr<SealedFile> Sealed(InodeNumber ino);
+
+  struct PageFileName {
+    InodeNumber ino;
+    bool has_map;
+  };
+  std::vector<PageFileName> PageFiles() const;
+  bool HasPageFiles() const;
+  Result<uint64_t> AllocatedBytes() const;  // of all page files and maps, on disk
+
+  // Syncs every page file with changes that are not durable; the first failure is returned, the
+  // rest is tried all the same. `older_than`: only files dirty since before that time.
+  Status SyncDirty(TimeNs older_than);
+  // Makes the directory's entries, and the directory's own, durable.
+  Status SyncNames();
+
+  // For PageFile: dirty page files are kept open, since their maps are only in memory.
+  void AddDirty(PageFile& file);
+  void RemoveDirty(PageFile& file);
+
+ private:
+  Layer(const VolumeParts& parts, LayerId id);
+  Status MakeDirectory() REQUIRES(lock_);
+  Status ReadDirectory();
+
+  const VolumeParts& parts_;
+  const LayerId id_;
+  const std::string directory_;
+
+  struct Entry {
+    bool has_map = false;
+    std::weak_ptr<PageFile> open;
+  };
+  struct DirtyEntry {
+    std::shared_ptr<PageFile> file;
+    TimeNs since;
+  };
+  mutable Mutex lock_;
+  bool has_directory_ GUARDED_BY(lock_) = false;
+  std::unordered_map<InodeNumber, Entry> entries_ GUARDED_BY(lock_);
+  std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);
+  std::map<InodeNumber, DirtyEntry> dirty_ GUARDED_BY(lock_);
+
+  Mutex names_lock_;
+  bool own_name_durable_ GUARDED_BY(names_lock_) = false;
+};
+
+}  // namespace velafs::layer

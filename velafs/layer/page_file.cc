@@ -1,0 +1,141 @@
+#include "velafs/layer/page_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "velafs/layer/layer.h"
+
+namespace velafs::layer {
+
+PageFile::PageFile(Layer& layer, InodeNumber ino, std::unique_ptr<os::File> file,
+                   std::optional<PageMap> map, bool is_new)
+    : layer_(layer),
+      ino_(ino),
+      file_(std::move(file)),
+      has_map_(map.has_value()),
+      map_(std::move(map)),
+      names_durable_(!is_new) {}
+
+LayerId PageFile::layer_id() const { return layer_.id(); }
+
+PageMap::Run PageFile::RunAt(PageNumber page, uint64_t limit) const {
+  if (!has_map_) return {true, limit};
+  MutexLock lock(map_lock_);
+  return map_->RunAt(page, limit);
+}
+
+uint64_t PageFile::inherited_bytes() const {
+  if (!has_map_) return 0;
+  MutexLock lock(map_lock_);
+  return map_->inherited_bytes();
+}
+
+Status PageFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
+  VELAFS_ASSIGN(const size_t got, file_->Read(offset_bytes, into));
+  std::memset(into.data() + got, 0, into.size() - got);
+  return {};
+}
+
+Status PageFile::Write(uint64_t offset_bytes, std::span<const std::byte> data) {
+  VELAFS_TRY(file_->Write(offset_bytes, data));
+  MarkDirty();
+  return {};
+}
+
+void PageFile::Hold(PageNumber first, uint64_t count) {
+  if (!has_map_) return;
+  {
+    MutexLock lock(map_lock_);
+    map_->Hold(first, count);
+  }
+  MarkDirty();
+}
+
+Status PageFile::Truncate(uint64_t size_bytes) {
+  VELAFS_TRY(file_->Truncate(size_bytes));
+  if (has_map_) {
+    MutexLock lock(map_lock_);
+    map_->HideFrom(size_bytes);
+  }
+  MarkDirty();
+  return {};
+}
+
+Status PageFile::Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
+  VELAFS_TRY(file_->Allocate(offset_bytes, length_bytes, keep_size));
+  MarkDirty();
+  return {};
+}
+
+Status PageFile::PunchPages(PageNumber first, uint64_t count) {
+  VELAFS_TRY(file_->PunchHole(first * kPageBytes, count * kPageBytes));
+  Hold(first, count);
+  MarkDirty();
+  return {};
+}
+
+Result<PageFile::Extent> PageFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
+  const Result<uint64_t> data = file_->SeekData(offset_bytes);
+  if (!data.ok()) {
+    if (data.status().error_number() != ENXIO) return data.status();
+    return Extent{false, limit_bytes};  // nothing but a hole up to the end
+  }
+  if (*data > offset_bytes) return Extent{false, std::min(*data - offset_bytes, limit_bytes)};
+  VELAFS_ASSIGN(const uint64_t hole, file_->SeekHole(offset_bytes));
+  return Extent{true, std::min(hole - offset_bytes, limit_bytes)};
+}
+
+Status PageFile::SetTimes(TimeNs atime, TimeNs mtime) {
+  VELAFS_TRY(file_->SetTimes(atime, mtime));
+  MarkDirty();
+  return {};
+}
+
+void PageFile::MarkDirty() {
+  if (!dirty_.exchange(true)) layer_.AddDirty(*this);
+}
+
+Status PageFile::Sync(os::SyncKind kind) {
+  MutexLock sync(sync_lock_);
+  VELAFS_TRY(failure_);
+  if (!dirty_) return {};
+  syncing_ = true;
+  dirty_ = false;  // what changes from here on marks it dirty again
+  failure_ = SyncChanges(kind);
+  if (!failure_.ok()) dirty_ = true;
+  syncing_ = false;
+  VELAFS_TRY(failure_);
+  layer_.RemoveDirty(*this);
+  return {};
+}
+
+Status PageFile::SyncChanges(os::SyncKind kind) {
+  // What the map says now is of pages written before now, and those the next line makes durable: a
+  // bit never reaches the disk before its page.
+  std::vector<PageMap::DirtyBlock> blocks;
+  if (has_map_) {
+    MutexLock lock(map_lock_);
+    blocks = map_->TakeDirty();
+  }
+  VELAFS_TRY(file_->Sync(kind));
+  if (!blocks.empty()) VELAFS_TRY(WriteMap(blocks));
+  if (!names_durable_) VELAFS_TRY(layer_.SyncNames());
+  names_durable_ = true;
+  return {};
+}
+
+Status PageFile::WriteMap(const std::vector<PageMap::DirtyBlock>& blocks) {
+  if (!map_file_) {
+    const std::string path = layer_.MapPath(ino_);
+    VELAFS_ASSIGN(map_file_, layer_.storage().Open(path, os::OpenMode::kCreate));
+    // A map that a crash has left without its page file says nothing of this one.
+    if (!names_durable_) VELAFS_TRY(map_file_->Truncate(0));
+  }
+  for (const PageMap::DirtyBlock& block : blocks) {
+    VELAFS_TRY(map_file_->Write(block.offset_bytes, block.content));
+  }
+  return map_file_->Sync(os::SyncKind::kData);
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,94 @@
+// A page file: one layer's own pages of one regular file, with its page map where the file has
+// content in lower layers too.
+//
+// The page file has the same offsets as the file, and its size and times are the file's as seen
+// from this layer. DURABILITY.md holds the write order.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/layer/page_map.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::layer {
+
+class Layer;
+
+// Thread-safe, except that changes (Write, Hold, Truncate, PunchHole, Allocate) of one file are the
+// caller's to serialise.
+class PageFile {
+ public:
+  PageFile(Layer& layer, InodeNumber ino, std::unique_ptr<os::File> file,
+           std::optional<PageMap> map, bool is_new);
+
+  Layer& layer() const { return layer_; }
+  LayerId layer_id() const;
+  InodeNumber ino() const { return ino_; }
+  // Changed since the last sync began.
+  bool is_dirty() const { return dirty_; }
+  // False only when all earlier changes are durable: not while a sync is under way.
+  bool NeedsSync() const { return syncing_ || dirty_; }
+
+  // See PageMap; a file without a map holds every page and inherits nothing.
+  PageMap::Run RunAt(PageNumber page, uint64_t limit) const;
+  uint64_t inherited_bytes() const;
+
+  // Fills `into`; zeros where the page file has none.
+  Status Read(uint64_t offset_bytes, std::span<std::byte> into);
+  // Writes bytes of pages that are held, or that Hold claims next.
+  Status Write(uint64_t offset_bytes, std::span<const std::byte> data);
+  void Hold(PageNumber first, uint64_t count);
+  // Sets the size; content below is hidden from `size_bytes` on.
+  Status Truncate(uint64_t size_bytes);
+  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  // Makes whole pages read as zeros, and holds them.
+  Status PunchPages(PageNumber first, uint64_t count);
+
+  // How many bytes from the offset, at most `limit`, are all data or all hole.
+  struct Extent {
+    bool is_data;
+    uint64_t length_bytes;
+  };
+  Result<Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
+
+  Result<os::FileInfo> Stat() { return file_->Stat(); }
+  Status SetTimes(TimeNs atime, TimeNs mtime);
+
+  // Makes all earlier changes durable: the pages, then the map, then the names of both files. No
+  // I/O when there were none. Once it has failed it fails for good: what the disk has is not known
+  // then.
+  Status Sync(os::SyncKind kind);
+
+  // Notes that there is something to sync.
+  void MarkDirty();
+
+ private:
+  Status SyncChanges(os::SyncKind kind) REQUIRES(sync_lock_);
+  Status WriteMap(const std::vector<PageMap::DirtyBlock>& blocks) REQUIRES(sync_lock_);
+
+  Layer& layer_;  // outlives its page files
+  const InodeNumber ino_;
+  const std::unique_ptr<os::File> file_;
+  const bool has_map_;
+
+  mutable Mutex map_lock_;
+  std::optional<PageMap> map_ GUARDED_BY(map_lock_);
+
+  std::atomic<bool> dirty_ = false;
+  std::atomic<bool> syncing_ = false;
+  Mutex sync_lock_;  // one sync at a time; taken before map_lock_
+  std::unique_ptr<os::File> map_file_ GUARDED_BY(sync_lock_);
+  bool names_durable_ GUARDED_BY(sync_lock_);
+  Status failure_ GUARDED_BY(sync_lock_);
+};
+
+}  // namespace velafs::layer

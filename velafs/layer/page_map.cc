@@ -1,0 +1,183 @@
+#include "velafs/layer/page_map.h"
+
+#include <algorithm>
+#include <bit>
+#include <boost/crc.hpp>
+#include <cstring>
+#include <string>
+
+#include "velafs/base/check.h"
+
+namespace velafs::layer {
+namespace {
+
+// Integers are little-endian, as on every machine this is built for.
+static_assert(std::endian::native == std::endian::little);
+
+constexpr char kMagic[8] = {'v', 'e', 'l', 'a', 'm', 'a', 'p', '\n'};
+constexpr uint32_t kVersion = 1;
+constexpr size_t kWordsPerBlock = 63;
+constexpr uint64_t kPagesPerBlock = kWordsPerBlock * 64;
+
+struct Header {
+  char magic[8];
+  uint32_t version;
+  uint32_t reserved;
+  uint64_t layer;
+  uint64_t ino;
+  uint64_t inherited_bytes;
+  std::byte padding[PageMap::kBlockBytes - 44];
+  uint32_t crc;
+};
+static_assert(sizeof(Header) == PageMap::kBlockBytes);
+
+struct Bits {
+  uint64_t words[kWordsPerBlock];
+  uint32_t block;
+  uint32_t crc;
+};
+static_assert(sizeof(Bits) == PageMap::kBlockBytes);
+
+uint32_t Crc(const PageMap::Block& block) {
+  boost::crc_32_type crc;
+  crc.process_bytes(block.data(), block.size() - sizeof(uint32_t));
+  return crc.checksum();
+}
+
+void StoreCrc(PageMap::Block& block) {
+  const uint32_t crc = Crc(block);
+  std::memcpy(block.data() + block.size() - sizeof crc, &crc, sizeof crc);
+}
+
+bool CrcMatches(const PageMap::Block& block) {
+  uint32_t stored;
+  std::memcpy(&stored, block.data() + block.size() - sizeof stored, sizeof stored);
+  return stored == Crc(block);
+}
+
+// Block `index` of the file; zeros where the file has ended.
+PageMap::Block BlockAt(std::span<const std::byte> content, size_t index) {
+  PageMap::Block block{};
+  const size_t offset = index * block.size();
+  std::memcpy(block.data(), content.data() + offset,
+              std::min(block.size(), content.size() - offset));
+  return block;
+}
+
+}  // namespace
+
+PageMap::PageMap(LayerId layer, InodeNumber ino, uint64_t inherited_bytes)
+    : layer_(layer), ino_(ino), inherited_bytes_(inherited_bytes) {}
+
+Result<PageMap> PageMap::Decode(LayerId layer, InodeNumber ino,
+                                std::span<const std::byte> content) {
+  if (content.size() < kBlockBytes) return Corrupt("the page map is shorter than its header");
+  const Block first = BlockAt(content, 0);
+  const auto header = std::bit_cast<Header>(first);
+  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || !CrcMatches(first)) {
+    return Corrupt("the page map's header is damaged");
+  }
+  if (header.version != kVersion) {
+    return Corrupt("the page map has format version " + std::to_string(header.version) +
+                   ", and this program knows only " + std::to_string(kVersion));
+  }
+  if (header.layer != layer.value || header.ino != ino.value) {
+    return Corrupt("the page map is another file's");
+  }
+  PageMap map(layer, ino, header.inherited_bytes);
+  const size_t blocks = (content.size() - 1) / kBlockBytes;
+  map.words_.resize(blocks * kWordsPerBlock);
+  for (size_t i = 0; i < blocks; ++i) {
+    const Block block = BlockAt(content, 1 + i);
+    if (block == Block{}) continue;  // never written
+    const auto bits = std::bit_cast<Bits>(block);
+    if (!CrcMatches(block) || bits.block != i) {
+      return Corrupt("block " + std::to_string(1 + i) + " of the page map is damaged");
+    }
+    std::copy_n(bits.words, kWordsPerBlock, &map.words_[i * kWordsPerBlock]);
+  }
+  map.header_dirty_ = false;
+  return map;
+}
+
+void PageMap::HideFrom(uint64_t size_bytes) {
+  if (size_bytes >= inherited_bytes_) return;
+  inherited_bytes_ = size_bytes;
+  header_dirty_ = true;
+}
+
+bool PageMap::BitOf(PageNumber page) const {
+  const size_t word = page / 64;
+  return word < words_.size() && ((words_[word] >> (page % 64)) & 1) != 0;
+}
+
+PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
+  const PageNumber inherited_end = InheritedEnd();
+  if (page >= inherited_end) return {true, limit};
+  const bool held = BitOf(page);
+  PageNumber next = page + 1;
+  while (next < inherited_end && next - page < limit) {
+    const size_t word = next / 64;
+    if (word >= words_.size()) {
+      if (!held) next = inherited_end;
+      break;
+    }
+    // The bits from `next` on that differ from `held`, moved down to bit 0.
+    const uint64_t differing = (held ? ~words_[word] : words_[word]) >> (next % 64);
+    if (differing != 0) {
+      next += static_cast<uint64_t>(std::countr_zero(differing));
+      break;
+    }
+    next += 64 - next % 64;
+  }
+  if (held && next >= inherited_end) return {true, limit};  // what follows is the layer's own too
+  return {held, std::min(std::min(next, inherited_end) - page, limit)};
+}
+
+void PageMap::Hold(PageNumber first, uint64_t count) {
+  const PageNumber end = std::min(first + count, InheritedEnd());
+  if (first >= end) return;
+  if ((end - 1) / 64 >= words_.size()) {
+    words_.resize(((end - 1) / kPagesPerBlock + 1) * kWordsPerBlock);
+  }
+  for (PageNumber page = first; page < end; ++page) {
+    uint64_t& word = words_[page / 64];
+    const uint64_t bit = uint64_t{1} << (page % 64);
+    if ((word & bit) != 0) continue;
+    word |= bit;
+    dirty_blocks_.insert(page / kPagesPerBlock);
+  }
+}
+
+std::vector<PageMap::DirtyBlock> PageMap::TakeDirty() {
+  std::vector<DirtyBlock> blocks;
+  if (std::exchange(header_dirty_, false)) blocks.push_back({0, EncodeHeader()});
+  for (uint64_t block : dirty_blocks_) {
+    blocks.push_back({(1 + block) * kBlockBytes, EncodeBits(block)});
+  }
+  dirty_blocks_.clear();
+  return blocks;
+}
+
+PageMap::Block PageMap::EncodeHeader() const {
+  Header header{};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  header.version = kVersion;
+  header.layer = layer_.value;
+  header.ino = ino_.value;
+  header.inherited_bytes = inherited_bytes_;
+  auto block = std::bit_cast<Block>(header);
+  StoreCrc(block);
+  return block;
+}
+
+PageMap::Block PageMap::EncodeBits(uint64_t index) const {
+  Bits bits{};
+  std::copy_n(&words_[index * kWordsPerBlock], kWordsPerBlock, bits.words);
+  bits.block = static_cast<uint32_t>(index);
+  auto block = std::bit_cast<Block>(bits);
+  StoreCrc(block);
+  return block;
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,48 @@
+// The content of one file in a sealed layer: chunks, found through its manifest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "velafs/base/chunk_location.h"
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/chunk/packs.h"
+#include "velafs/layer/page_file.h"
+
+namespace velafs::layer {
+
+// Thread-safe. Parts of the manifest are read from the catalog when first touched, and then kept.
+class SealedFile {
+ public:
+  SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino)
+      : catalog_(catalog), packs_(packs), layer_(layer), ino_(ino) {}
+
+  // Fills `into`; zeros where the manifest has no chunk. Corrupt when a chunk is not to be had.
+  Status Read(uint64_t offset_bytes, std::span<std::byte> into);
+  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
+
+ private:
+  // Where each chunk of a part is; nothing for a chunk of zeros.
+  using Part = std::vector<std::optional<ChunkLocation>>;
+
+  Result<std::shared_ptr<const Part>> PartAt(uint64_t part);
+  Result<std::shared_ptr<const Part>> LoadPart(uint64_t part);
+  Result<std::optional<ChunkLocation>> ChunkAt(uint64_t offset_bytes);
+
+  catalog::Catalog& catalog_;
+  chunk::PackReader& packs_;
+  const LayerId layer_;
+  const InodeNumber ino_;
+  SharedMutex lock_;
+  std::map<uint64_t, std::shared_ptr<const Part>> parts_ GUARDED_BY(lock_);
+};
+
+}  // namespace velafs::layer

@@ -1,0 +1,371 @@
+#include "velafs/layer/volume.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "velafs/base/mutex.h"
+#include "velafs/layer/branch.h"
+
+namespace velafs::layer {
+namespace {
+
+constexpr uint64_t kInodeBlock = 1024;  // inode numbers reserved at a time
+constexpr auto kUpkeepInterval = std::chrono::seconds(1);
+// Changes nobody has synced are made durable after this long, as the kernel does for other
+// filesystems.
+constexpr TimeNs kMaxUnsyncedNs = TimeNs{30} * 1'000'000'000;
+
+Status NoSuchBranch(const std::string& name) {
+  return NotFound("there is no branch \"" + name + "\"", "`velafs list` shows the branches");
+}
+
+}  // namespace
+
+class Volume::Impl : public BranchHost {
+ public:
+  explicit Impl(VolumeParts parts) : parts_(std::move(parts)) {}
+  ~Impl() override;
+
+  Result<std::shared_ptr<Branch>> Open(const std::string& name);
+  Result<std::shared_ptr<Branch>> Open(InstanceId instance);
+  Status Freeze(const std::string& name,
+                const std::function<Status(catalog::Writer&, LayerId)>& also);
+  Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
+  Result<BranchUsage> Usage(const std::string& name);
+  Status RemoveOrphans();
+  Status SyncAll();
+
+  // BranchHost.
+  const VolumeParts& parts() const override { return parts_; }
+  Result<std::shared_ptr<Layer>> GetLayer(LayerId id) override;
+  Result<InodeNumber> NewInodeNumber() override;
+  void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
+                    catalog::CommitSequence after) override;
+
+ private:
+  struct Discard {
+    std::shared_ptr<Layer> layer;
+    InodeNumber ino;
+    catalog::CommitSequence after;
+  };
+
+  Result<catalog::BranchRow> FindRow(const std::string& name);
+  std::shared_ptr<Branch> FindOpen(InstanceId instance);  // null when it is not
+  std::vector<std::shared_ptr<Branch>> OpenBranches();
+  std::string LayerDirectory(LayerId layer) const;
+  void StartUpkeep() REQUIRES(upkeep_lock_);
+  void Upkeep();
+  Status DiscardNow();
+
+  const VolumeParts parts_;
+
+  SharedMutex branches_lock_;
+  std::unordered_map<InstanceId, std::shared_ptr<Branch>> branches_ GUARDED_BY(branches_lock_);
+  Mutex opening_lock_;  // one branch is opened, or removed, at a time; taken before branches_lock_
+
+  Mutex layers_lock_;
+  std::unordered_map<LayerId, std::weak_ptr<Layer>> layers_ GUARDED_BY(layers_lock_);
+
+  Mutex inodes_lock_;
+  uint64_t next_inode_ GUARDED_BY(inodes_lock_) = 0;
+  uint64_t reserved_end_ GUARDED_BY(inodes_lock_) = 0;
+
+  Mutex upkeep_lock_;
+  std::vector<Discard> discards_ GUARDED_BY(upkeep_lock_);
+  bool is_upkeep_running_ GUARDED_BY(upkeep_lock_) = false;
+  std::mutex stop_lock_;
+  std::condition_variable stop_changed_;
+  bool stop_ = false;  // guarded by stop_lock_
+  std::thread upkeep_;
+};
+
+Volume::Impl::~Impl() {
+  {
+    std::lock_guard lock(stop_lock_);
+    stop_ = true;
+  }
+  stop_changed_.notify_all();
+  if (upkeep_.joinable()) upkeep_.join();
+}
+
+Result<std::shared_ptr<Layer>> Volume::Impl::GetLayer(LayerId id) {
+  MutexLock lock(layers_lock_);
+  std::weak_ptr<Layer>& known = layers_[id];
+  if (auto layer = known.lock()) return layer;
+  VELAFS_ASSIGN(auto layer, Layer::Load(parts_, id));
+  known = layer;
+  return layer;
+}
+
+Result<InodeNumber> Volume::Impl::NewInodeNumber() {
+  MutexLock lock(inodes_lock_);
+  if (next_inode_ == reserved_end_) {
+    InodeNumber first;
+    VELAFS_ASSIGN([[maybe_unused]] const auto commit,
+                  parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+                    VELAFS_ASSIGN(first, writer.ReserveInodes(kInodeBlock));
+                    return {};
+                  }));
+    next_inode_ = first.value;
+    reserved_end_ = first.value + kInodeBlock;
+  }
+  return InodeNumber(next_inode_++);
+}
+
+Result<catalog::BranchRow> Volume::Impl::FindRow(const std::string& name) {
+  std::optional<catalog::BranchRow> row;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(row, reader.Branch(name));
+    return {};
+  }));
+  if (!row) return NoSuchBranch(name);
+  return *std::move(row);
+}
+
+Result<std::shared_ptr<Branch>> Volume::Impl::Open(const std::string& name) {
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  return Open(row.instance);
+}
+
+Result<std::shared_ptr<Branch>> Volume::Impl::Open(InstanceId instance) {
+  if (auto open = FindOpen(instance)) return open;
+  MutexLock opening(opening_lock_);
+  if (auto open = FindOpen(instance)) return open;
+  std::optional<catalog::BranchRow> row;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(row, reader.BranchByInstance(instance));
+    return {};
+  }));
+  if (!row) return Errno(ESTALE);
+  VELAFS_ASSIGN(auto branch, Branch::Open(*this, *row));
+  {
+    MutexLock upkeep(upkeep_lock_);
+    StartUpkeep();
+  }
+  WriterLock lock(branches_lock_);
+  branches_.emplace(instance, branch);
+  return branch;
+}
+
+std::shared_ptr<Branch> Volume::Impl::FindOpen(InstanceId instance) {
+  ReaderLock lock(branches_lock_);
+  const auto found = branches_.find(instance);
+  return found == branches_.end() ? nullptr : found->second;
+}
+
+std::vector<std::shared_ptr<Branch>> Volume::Impl::OpenBranches() {
+  ReaderLock lock(branches_lock_);
+  std::vector<std::shared_ptr<Branch>> branches;
+  for (const auto& [instance, branch] : branches_) branches.push_back(branch);
+  return branches;
+}
+
+Status Volume::Impl::Freeze(const std::string& name,
+                            const std::function<Status(catalog::Writer&, LayerId)>& also) {
+  VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
+  // Most of what must reach the disk goes there before anybody is held off.
+  VELAFS_TRY(branch->SyncAll(false));
+  catalog::CommitSequence committed = 0;
+  VELAFS_TRY(branch->ReplaceHead(
+      [&](const Branch::HeadState& state) -> Result<std::optional<Branch::NewHead>> {
+        const bool reuse_parent = state.is_empty && state.parent;
+        LayerId new_head;
+        VELAFS_ASSIGN(committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+          if (reuse_parent) return also(writer, state.parent);
+          VELAFS_ASSIGN(auto row, writer.Branch(name));
+          if (!row) return NoSuchBranch(name);
+          VELAFS_TRY(writer.SetLayerState(state.head, catalog::LayerState::kFrozen));
+          VELAFS_TRY(writer.SetLayerLogicalBytes(state.head, state.logical_bytes));
+          VELAFS_ASSIGN(new_head, writer.AddLayer(state.head, catalog::LayerState::kHead));
+          VELAFS_TRY(writer.SetLayerLogicalBytes(new_head, state.logical_bytes));
+          row->head = new_head;
+          VELAFS_TRY(writer.UpdateBranch(*row));
+          return also(writer, state.head);
+        }));
+        if (reuse_parent) return std::optional<Branch::NewHead>();
+        return std::optional(Branch::NewHead{new_head, committed});
+      }));
+  // What was written between the first sync and the freeze is in the frozen layer; it is durable
+  // before anybody is told of the freeze.
+  VELAFS_TRY(branch->SyncAll(false));
+  return parts_.catalog.MakeDurable(committed);
+}
+
+Status Volume::Impl::Remove(const std::string& name,
+                            const std::function<Status(catalog::Writer&)>& also) {
+  std::vector<LayerId> removed;
+  const auto remove = [&]() -> Status {
+    VELAFS_ASSIGN(const auto committed,
+                  parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+                    removed.clear();
+                    VELAFS_ASSIGN(const auto row, writer.Branch(name));
+                    if (!row) return NoSuchBranch(name);
+                    VELAFS_TRY(also(writer));
+                    VELAFS_ASSIGN(const auto chain, writer.Chain(row->head));
+                    VELAFS_TRY(writer.RemoveBranch(row->id));
+                    for (const catalog::LayerRow& layer : chain) {
+                      VELAFS_ASSIGN(const uint64_t uses, writer.LayerUses(layer.id));
+                      if (uses > 0) break;
+                      VELAFS_TRY(writer.RemoveLayer(layer.id));
+                      removed.push_back(layer.id);
+                    }
+                    return {};
+                  }));
+    return parts_.catalog.MakeDurable(committed);
+  };
+  {
+    MutexLock opening(opening_lock_);
+    VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+    if (const auto open = FindOpen(row.instance)) {
+      VELAFS_TRY(open->Retire(remove));
+      WriterLock lock(branches_lock_);
+      branches_.erase(row.instance);
+    } else {
+      VELAFS_TRY(remove());
+    }
+  }
+  for (LayerId layer : removed) {
+    VELAFS_TRY(parts_.storage.RemoveTree(LayerDirectory(layer)));
+  }
+  return {};
+}
+
+std::string Volume::Impl::LayerDirectory(LayerId layer) const {
+  return parts_.layers_directory + "/" + std::to_string(layer.value);
+}
+
+Result<BranchUsage> Volume::Impl::Usage(const std::string& name) {
+  BranchUsage usage;
+  std::vector<catalog::LayerRow> own;  // layers only this branch needs
+  std::optional<uint64_t> logical_bytes;
+  InstanceId instance;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const auto row, reader.Branch(name));
+    if (!row) return NoSuchBranch(name);
+    instance = row->instance;
+    LayerId next = row->head;
+    while (next) {
+      VELAFS_ASSIGN(const catalog::LayerRow layer, reader.Layer(next));
+      if (own.empty()) logical_bytes = layer.logical_bytes;
+      VELAFS_ASSIGN(const uint64_t uses, reader.LayerUses(next));
+      if (uses > 1) break;
+      own.push_back(layer);
+      next = layer.parent;
+    }
+    return {};
+  }));
+  for (const catalog::LayerRow& row : own) {
+    usage.own_bytes += row.stored_bytes;
+    if (row.state == catalog::LayerState::kSealed) continue;
+    VELAFS_ASSIGN(const auto layer, GetLayer(row.id));
+    VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes());
+    usage.own_bytes += allocated;
+  }
+  if (!logical_bytes) {
+    VELAFS_ASSIGN(const auto branch, Open(instance));
+    VELAFS_ASSIGN(logical_bytes, branch->LogicalBytes());
+  }
+  usage.logical_bytes = *logical_bytes;
+  return usage;
+}
+
+Status Volume::Impl::RemoveOrphans() {
+  std::unordered_set<uint64_t> known;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const auto layers, reader.Layers());
+    for (const catalog::LayerRow& layer : layers) known.insert(layer.id.value);
+    return {};
+  }));
+  VELAFS_ASSIGN(const auto directories, parts_.storage.List(parts_.layers_directory));
+  for (const os::DirectoryEntry& directory : directories) {
+    uint64_t id = 0;
+    const char* end = directory.name.data() + directory.name.size();
+    const auto parsed = std::from_chars(directory.name.data(), end, id);
+    const bool is_layer = parsed.ec == std::errc() && parsed.ptr == end;
+    if (!is_layer || known.contains(id)) continue;
+    VELAFS_TRY(parts_.storage.RemoveTree(parts_.layers_directory + "/" + directory.name));
+  }
+  return {};
+}
+
+Status Volume::Impl::SyncAll() {
+  Status first_failure = DiscardNow();
+  for (const auto& branch : OpenBranches()) {
+    Status synced = branch->SyncAll(true);
+    if (!synced.ok() && first_failure.ok()) first_failure = std::move(synced);
+  }
+  return first_failure;
+}
+
+void Volume::Impl::DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
+                                catalog::CommitSequence after) {
+  MutexLock lock(upkeep_lock_);
+  discards_.push_back({std::move(layer), ino, after});
+}
+
+// A page file may go only when no crash can bring back a name that leads to it.
+Status Volume::Impl::DiscardNow() {
+  std::vector<Discard> discards;
+  {
+    MutexLock lock(upkeep_lock_);
+    discards.swap(discards_);
+  }
+  if (discards.empty()) return {};
+  catalog::CommitSequence last = 0;
+  for (const Discard& discard : discards) last = std::max(last, discard.after);
+  VELAFS_TRY(parts_.catalog.MakeDurable(last));
+  for (const Discard& discard : discards) VELAFS_TRY(discard.layer->Discard(discard.ino));
+  return {};
+}
+
+void Volume::Impl::StartUpkeep() {
+  if (is_upkeep_running_) return;
+  is_upkeep_running_ = true;
+  upkeep_ = std::thread([this] { Upkeep(); });
+}
+
+void Volume::Impl::Upkeep() {
+  std::unique_lock lock(stop_lock_);
+  while (!stop_changed_.wait_for(lock, kUpkeepInterval, [this] { return stop_; })) {
+    lock.unlock();
+    if (Status discarded = DiscardNow(); !discarded.ok()) {
+      spdlog::error("cannot remove the pages of deleted files: {}", discarded.message());
+    }
+    for (const auto& branch : OpenBranches()) {
+      if (Status synced = branch->SyncOld(NowNs() - kMaxUnsyncedNs); !synced.ok()) {
+        spdlog::error("cannot write changes to disk: {}", synced.message());
+      }
+    }
+    lock.lock();
+  }
+}
+
+Volume::Volume(VolumeParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}
+Volume::~Volume() = default;
+
+Result<std::shared_ptr<Branch>> Volume::Open(const std::string& name) { return impl_->Open(name); }
+Result<std::shared_ptr<Branch>> Volume::Open(InstanceId instance) { return impl_->Open(instance); }
+Status Volume::Freeze(const std::string& name,
+                      const std::function<Status(catalog::Writer&, LayerId)>& also) {
+  return impl_->Freeze(name, also);
+}
+Status Volume::Remove(const std::string& name,
+                      const std::function<Status(catalog::Writer&)>& also) {
+  return impl_->Remove(name, also);
+}
+Result<BranchUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
+Status Volume::RemoveOrphans() { return impl_->RemoveOrphans(); }
+Status Volume::SyncAll() { return impl_->SyncAll(); }
+
+}  // namespace velafs::layer

@@ -1,0 +1,302 @@
+#include "velafs/os/storage.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::os {
+namespace {
+
+constexpr TimeNs kNsPerSecond = 1'000'000'000;
+constexpr mode_t kFileMode = 0600;
+
+// The failure of the system call that has just returned, named by what it was for.
+Status LastError(const char* action, const std::string& path) {
+  const int error_number = errno;
+  return SystemError(error_number, std::string("cannot ") + action + " \"" + path + "\"");
+}
+
+// Calls `call` until a signal does not interrupt it.
+template <typename Call>
+auto Retried(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+TimeNs ToTimeNs(const timespec& time) { return TimeNs{time.tv_sec} * kNsPerSecond + time.tv_nsec; }
+
+timespec ToTimespec(TimeNs time) {
+  TimeNs seconds = time / kNsPerSecond;
+  TimeNs rest = time % kNsPerSecond;
+  if (rest < 0) {  // before 1970: tv_nsec counts forwards all the same
+    rest += kNsPerSecond;
+    --seconds;
+  }
+  return {.tv_sec = seconds, .tv_nsec = rest};
+}
+
+FileInfo ToFileInfo(const struct stat& st) {
+  FileInfo info;
+  info.is_directory = S_ISDIR(st.st_mode);
+  info.size_bytes = static_cast<uint64_t>(st.st_size);
+  info.allocated_bytes = static_cast<uint64_t>(st.st_blocks) * 512;  // st_blocks' unit, always
+  info.atime = ToTimeNs(st.st_atim);
+  info.mtime = ToTimeNs(st.st_mtim);
+  info.ctime = ToTimeNs(st.st_ctim);
+  return info;
+}
+
+class HostFile : public File {
+ public:
+  HostFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Result<size_t> Read(uint64_t offset_bytes, std::span<std::byte> into) override {
+    size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t got = Retried([&] {
+        return pread(fd_.get(), into.data() + done, into.size() - done,
+                     static_cast<off_t>(offset_bytes + done));
+      });
+      if (got < 0) return LastError("read", path_);
+      if (got == 0) break;
+      done += static_cast<size_t>(got);
+    }
+    return done;
+  }
+
+  Status Write(uint64_t offset_bytes, std::span<const std::byte> data) override {
+    size_t done = 0;
+    while (done < data.size()) {
+      const ssize_t put = Retried([&] {
+        return pwrite(fd_.get(), data.data() + done, data.size() - done,
+                      static_cast<off_t>(offset_bytes + done));
+      });
+      if (put < 0) return LastError("write", path_);
+      if (put == 0) return SystemError(EIO, "cannot write \"" + path_ + "\"");
+      done += static_cast<size_t>(put);
+    }
+    return {};
+  }
+
+  Status Truncate(uint64_t size_bytes) override {
+    const int result =
+        Retried([&] { return ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });
+    return result < 0 ? LastError("truncate", path_) : Status();
+  }
+
+  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
+    return Fallocate(keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset_bytes, length_bytes,
+                     "reserve space in");
+  }
+
+  Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) override {
+    return Fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_bytes, length_bytes,
+                     "free space in");
+  }
+
+  Result<uint64_t> SeekData(uint64_t offset_bytes) override {
+    return Seek(offset_bytes, SEEK_DATA);
+  }
+  Result<uint64_t> SeekHole(uint64_t offset_bytes) override {
+    return Seek(offset_bytes, SEEK_HOLE);
+  }
+
+  Status Sync(SyncKind kind) override {
+    // Never tried again, not even after EINTR: the kernel reports a lost write once only.
+    const int result = kind == SyncKind::kData ? fdatasync(fd_.get()) : fsync(fd_.get());
+    return result < 0 ? LastError("sync", path_) : Status();
+  }
+
+  Result<FileInfo> Stat() override {
+    struct stat st {};
+    if (fstat(fd_.get(), &st) < 0) return LastError("stat", path_);
+    return ToFileInfo(st);
+  }
+
+  Status SetTimes(TimeNs atime, TimeNs mtime) override {
+    const timespec times[2] = {ToTimespec(atime), ToTimespec(mtime)};
+    return futimens(fd_.get(), times) < 0 ? LastError("set times of", path_) : Status();
+  }
+
+ private:
+  Status Fallocate(int mode, uint64_t offset_bytes, uint64_t length_bytes, const char* action) {
+    const int result = Retried([&] {
+      return fallocate(fd_.get(), mode, static_cast<off_t>(offset_bytes),
+                       static_cast<off_t>(length_bytes));
+    });
+    return result < 0 ? LastError(action, path_) : Status();
+  }
+
+  // Moves the descriptor's own position too, which nothing here uses.
+  Result<uint64_t> Seek(uint64_t offset_bytes, int whence) {
+    const off_t found = lseek(fd_.get(), static_cast<off_t>(offset_bytes), whence);
+    if (found < 0) return LastError("seek in", path_);
+    return static_cast<uint64_t>(found);
+  }
+
+  const UniqueFd fd_;
+  const std::string path_;
+};
+
+class DirectoryStream {
+ public:
+  // Takes the descriptor over; `opened` is false, with errno set, when that fails.
+  explicit DirectoryStream(UniqueFd fd) : stream_(fd ? fdopendir(fd.get()) : nullptr) {
+    if (stream_ != nullptr) fd.Release();
+  }
+  DirectoryStream(const DirectoryStream&) = delete;
+  DirectoryStream& operator=(const DirectoryStream&) = delete;
+  ~DirectoryStream() {
+    if (stream_ != nullptr) closedir(stream_);
+  }
+  bool opened() const { return stream_ != nullptr; }
+  int fd() const { return dirfd(stream_); }
+
+  // All entries but "." and ".."; `path` is for the message.
+  Result<std::vector<DirectoryEntry>> ReadAll(const std::string& path) {
+    std::vector<DirectoryEntry> entries;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(stream_);
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      bool is_directory = entry->d_type == DT_DIR;
+      if (entry->d_type == DT_UNKNOWN) {
+        struct stat st {};
+        if (fstatat(fd(), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+          if (errno == ENOENT) continue;
+          return LastError("stat", path + "/" + entry->d_name);
+        }
+        is_directory = S_ISDIR(st.st_mode);
+      }
+      entries.push_back({std::string(name), is_directory});
+    }
+    if (errno != 0) return LastError("list", path);
+    return entries;
+  }
+
+ private:
+  DIR* stream_;
+};
+
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+// Removes what is in the directory `name` of `parent_fd`, then the directory. Symbolic links are
+// removed, never followed.
+Status RemoveTreeAt(int parent_fd, const char* name, const std::string& path) {
+  {
+    DirectoryStream directory(
+        UniqueFd(Retried([&] { return openat(parent_fd, name, kDirectoryFlags | O_NOFOLLOW); })));
+    if (!directory.opened()) return errno == ENOENT ? Status() : LastError("remove", path);
+    VELAFS_ASSIGN(const std::vector<DirectoryEntry> entries, directory.ReadAll(path));
+    for (const DirectoryEntry& entry : entries) {
+      const std::string entry_path = path + "/" + entry.name;
+      if (entry.is_directory) {
+        VELAFS_TRY(RemoveTreeAt(directory.fd(), entry.name.c_str(), entry_path));
+      } else if (unlinkat(directory.fd(), entry.name.c_str(), 0) < 0 && errno != ENOENT) {
+        return LastError("remove", entry_path);
+      }
+    }
+  }
+  if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    return LastError("remove", path);
+  }
+  return {};
+}
+
+int OpenFlags(OpenMode mode) {
+  switch (mode) {
+    case OpenMode::kRead:
+      return O_RDONLY;
+    case OpenMode::kReadWrite:
+      return O_RDWR;
+    case OpenMode::kCreate:
+      return O_RDWR | O_CREAT;
+    case OpenMode::kCreateNew:
+      return O_RDWR | O_CREAT | O_EXCL;
+  }
+  VELAFS_CHECK(false && "an open mode without flags");
+  return 0;
+}
+
+class Host : public Storage {
+ public:
+  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    UniqueFd fd(
+        Retried([&] { return open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, kFileMode); }));
+    if (!fd) return LastError("open", path);
+    return std::unique_ptr<File>(std::make_unique<HostFile>(std::move(fd), path));
+  }
+
+  Status MakeDirectory(const std::string& path, uint32_t mode) override {
+    if (mkdir(path.c_str(), mode) < 0) return LastError("make directory", path);
+    return chmod(path.c_str(), mode) < 0 ? LastError("set mode of", path) : Status();
+  }
+
+  Status RemoveFile(const std::string& path) override {
+    return unlink(path.c_str()) < 0 ? LastError("remove", path) : Status();
+  }
+
+  Status RemoveTree(const std::string& path) override {
+    return RemoveTreeAt(AT_FDCWD, path.c_str(), path);
+  }
+
+  Status Rename(const std::string& from, const std::string& to) override {
+    if (rename(from.c_str(), to.c_str()) == 0) return {};
+    const int error_number = errno;
+    return SystemError(error_number, "cannot rename \"" + from + "\" to \"" + to + "\"");
+  }
+
+  Result<std::vector<DirectoryEntry>> List(const std::string& path) override {
+    DirectoryStream directory(
+        UniqueFd(Retried([&] { return open(path.c_str(), kDirectoryFlags); })));
+    if (!directory.opened()) return LastError("list", path);
+    return directory.ReadAll(path);
+  }
+
+  Result<FileInfo> Stat(const std::string& path) override {
+    struct stat st {};
+    if (stat(path.c_str(), &st) < 0) return LastError("stat", path);
+    return ToFileInfo(st);
+  }
+
+  Status SyncDirectory(const std::string& path) override {
+    const UniqueFd fd(Retried([&] { return open(path.c_str(), kDirectoryFlags); }));
+    if (!fd) return LastError("open", path);
+    return fsync(fd.get()) < 0 ? LastError("sync", path) : Status();
+  }
+
+  Result<SpaceInfo> Space(const std::string& path) override {
+    struct statvfs st {};
+    if (Retried([&] { return statvfs(path.c_str(), &st); }) < 0) {
+      return LastError("measure the space at", path);
+    }
+    SpaceInfo info;
+    info.block_bytes = st.f_frsize;
+    info.total_blocks = st.f_blocks;
+    info.free_blocks = st.f_bfree;
+    info.available_blocks = st.f_bavail;
+    info.total_files = st.f_files;
+    info.free_files = st.f_ffree;
+    return info;
+  }
+};
+
+}  // namespace
+
+Storage& HostStorage() {
+  static Host host;
+  return host;
+}
+
+}  // namespace velafs::os

@@ -1,0 +1,170 @@
+#include "velafs/store/chunk_sink.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace velafs::store {
+namespace {
+
+// Rows are put into the catalog by this many, each time in about a millisecond: namespace
+// operations of all branches wait for that long.
+constexpr size_t kChunksPerFlush = 64;
+constexpr size_t kManifestsPerFlush = 64;
+constexpr size_t kManifestIdsPerFlush = 8 * catalog::kChunksPerPart;
+
+}  // namespace
+
+ChunkSink::ChunkSink(os::Storage& storage, catalog::Catalog& catalog, std::string packs_directory,
+                     LayerId layer, std::set<PackId> published)
+    : storage_(storage),
+      catalog_(catalog),
+      packs_directory_(std::move(packs_directory)),
+      layer_(layer),
+      usable_(std::move(published)) {}
+
+Status ChunkSink::Store(std::span<const std::byte> content, std::vector<ChunkId>* ids) {
+  std::vector<Claim> chunks;
+  for (size_t at = 0; at < content.size(); at += kChunkBytes) {
+    const auto chunk = content.subspan(at, std::min<size_t>(kChunkBytes, content.size() - at));
+    ChunkId id;
+    if (!chunk::IsZeros(chunk)) {
+      id = chunk::HashChunk(chunk);
+      chunks.push_back({id, chunk, {}, nullptr});
+    }
+    ids->push_back(id);
+  }
+  if (chunks.empty()) return {};
+  std::vector<Claim> claims;
+  VELAFS_TRY(ClaimNew(std::move(chunks), &claims));
+  return WriteClaims(claims);
+}
+
+Status ChunkSink::ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims) {
+  MutexLock lock(mutex_);
+  // Lookups and claims are one step for all threads: no two of them store the same chunk.
+  std::vector<bool> stored;
+  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) REQUIRES(mutex_) -> Status {
+    for (const Claim& chunk : chunks) {
+      VELAFS_ASSIGN(const bool is_stored, IsStored(reader, chunk.id));
+      stored.push_back(is_stored);
+    }
+    return {};
+  }));
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    Claim& chunk = chunks[i];
+    // Pending is asked again for chunks that this very call holds twice.
+    if (stored[i] || pending_chunks_.contains(chunk.id)) {
+      ++counts_.chunks_shared;
+      continue;
+    }
+    VELAFS_TRY(MakeRoom());
+    chunk.location = current_->writer->Reserve(static_cast<uint32_t>(chunk.content.size()));
+    chunk.pack = current_;
+    ++current_->users;
+    pending_chunks_.emplace(chunk.id, chunk.location);
+    ++counts_.chunks_new;
+    counts_.bytes_stored += chunk.location.stored_bytes;
+    claims->push_back(std::move(chunk));
+  }
+  return FlushIfDue();
+}
+
+Result<bool> ChunkSink::IsStored(catalog::Reader& reader, const ChunkId& id) {
+  if (pending_chunks_.contains(id)) return true;
+  VELAFS_ASSIGN(const std::optional<ChunkLocation> found, reader.Chunk(id));
+  return found && usable_.contains(found->pack);
+}
+
+Status ChunkSink::MakeRoom() {
+  if (current_ != nullptr) {
+    if (current_->writer->size_bytes() <= chunk::kPackTargetBytes) return {};
+    current_->is_full = true;
+    // Without users it would never be released; with some, the last one finishes it.
+    if (current_->users == 0) VELAFS_TRY(current_->writer->Finish());
+    current_.reset();
+  }
+  auto pack = std::make_shared<Pack>();
+  VELAFS_TRY(catalog_
+                 .Write([&](catalog::Writer& writer) -> Status {
+                   VELAFS_ASSIGN(pack->id, writer.AddPack());
+                   return {};
+                 })
+                 .status());
+  packs_.push_back(pack->id);
+  usable_.insert(pack->id);
+  VELAFS_ASSIGN(pack->writer, chunk::PackWriter::Create(storage_, packs_directory_, pack->id));
+  current_ = std::move(pack);
+  return {};
+}
+
+Status ChunkSink::WriteClaims(const std::vector<Claim>& claims) {
+  for (const Claim& claim : claims) {
+    VELAFS_TRY(claim.pack->writer->Write(claim.id, claim.location, claim.content));
+    VELAFS_TRY(Release(claim.pack));
+  }
+  return {};
+}
+
+Status ChunkSink::Release(const std::shared_ptr<Pack>& pack) {
+  {
+    MutexLock lock(mutex_);
+    if (--pack->users > 0 || !pack->is_full) return {};
+  }
+  VELAFS_TRY(pack->writer->Finish());
+  pack->writer.reset();
+  return {};
+}
+
+Status ChunkSink::PutManifest(InodeNumber ino, uint64_t part, std::vector<ChunkId> ids) {
+  MutexLock lock(mutex_);
+  pending_manifest_ids_ += ids.size();
+  pending_manifests_.push_back({ino, part, std::move(ids)});
+  return FlushIfDue();
+}
+
+Status ChunkSink::FlushIfDue() {
+  if (pending_chunks_.size() < kChunksPerFlush && pending_manifests_.size() < kManifestsPerFlush &&
+      pending_manifest_ids_ < kManifestIdsPerFlush) {
+    return {};
+  }
+  return Flush();
+}
+
+Status ChunkSink::Flush() {
+  VELAFS_TRY(catalog_
+                 .Write([this](catalog::Writer& writer) REQUIRES(mutex_) -> Status {
+                   for (const auto& [id, location] : pending_chunks_) {
+                     VELAFS_TRY(writer.PutChunk(id, location));
+                   }
+                   for (const Manifest& manifest : pending_manifests_) {
+                     VELAFS_TRY(
+                         writer.PutManifestPart(layer_, manifest.ino, manifest.part, manifest.ids));
+                   }
+                   return {};
+                 })
+                 .status());
+  pending_chunks_.clear();
+  pending_manifests_.clear();
+  pending_manifest_ids_ = 0;
+  return {};
+}
+
+Status ChunkSink::Finish() {
+  MutexLock lock(mutex_);
+  VELAFS_TRY(Flush());
+  if (current_ != nullptr) VELAFS_TRY(current_->writer->Finish());
+  current_.reset();
+  return {};
+}
+
+std::vector<PackId> ChunkSink::packs() const {
+  MutexLock lock(mutex_);
+  return packs_;
+}
+
+ChunkSink::Counts ChunkSink::counts() const {
+  MutexLock lock(mutex_);
+  return counts_;
+}
+
+}  // namespace velafs::store

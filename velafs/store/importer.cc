@@ -1,0 +1,235 @@
+#include "velafs/store/importer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <semaphore>
+#include <thread>
+
+#include "velafs/store/recovery.h"
+
+namespace velafs::store {
+namespace {
+
+using Kind = SourceEntry::Kind;
+
+constexpr uint64_t kReadBytes = 16 * kChunkBytes;
+constexpr uint32_t kRowsPerTransaction = 100;
+constexpr auto kReportInterval = std::chrono::milliseconds(100);
+
+// True when a sparse file has no data from `offset` to `offset + length`.
+bool IsHole(int fd, uint64_t offset, uint64_t length) {
+  const off_t data = lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) return errno == ENXIO;
+  return static_cast<uint64_t>(data) >= offset + length;
+}
+
+bool IsSparse(const struct stat& info) { return info.st_blocks * 512 < info.st_size; }
+
+// Fills `into`; false with errno, or with errno 0 when the file ends first.
+bool ReadAll(int fd, uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0) errno = 0;
+      return false;
+    }
+    offset += static_cast<uint64_t>(got);
+    into = into.subspan(static_cast<size_t>(got));
+  }
+  return true;
+}
+
+uint64_t SizeOf(const SourceEntry& entry) { return static_cast<uint64_t>(entry.info.st_size); }
+
+// Content workers at once: one for each processor, and two more for while others wait for the disk,
+// to read or to make a full pack durable.
+unsigned WorkerCount() { return std::max(1u, std::thread::hardware_concurrency()) + 2; }
+
+}  // namespace
+
+Importer::Importer(os::Storage& storage, catalog::Catalog& catalog, const StorePaths& paths,
+                   const Source& source, const ImportProgressFn& progress)
+    : storage_(storage), catalog_(catalog), paths_(paths), source_(source), progress_(progress) {}
+
+Importer::~Importer() = default;
+
+Status Importer::Run() {
+  VELAFS_TRY(Begin());
+  CutIntoParts();
+  std::counting_semaphore<> finished(0);
+  std::vector<std::thread> workers;
+  const unsigned count = WorkerCount();
+  for (unsigned i = 0; i < count; ++i) {
+    workers.emplace_back([this, &finished] {
+      Work();
+      finished.release();
+    });
+  }
+  if (Status rows = PutRows(); !rows.ok()) Stop(std::move(rows));
+  for (unsigned i = 0; i < count; ++i) {
+    while (!finished.try_acquire_for(kReportInterval)) Report(false);
+  }
+  for (std::thread& worker : workers) worker.join();
+  VELAFS_TRY(failure());
+  Report(true);
+  VELAFS_TRY(failure());
+  VELAFS_TRY(source_.CheckAllUnchanged());
+  return sink_->Finish();
+}
+
+Status Importer::Begin() {
+  std::set<PackId> published;
+  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const auto rows, reader.Packs());
+    for (const catalog::Reader::PackRow& row : rows) {
+      if (row.published) published.insert(row.id);
+    }
+    return {};
+  }));
+  VELAFS_TRY(catalog_
+                 .Write([&](catalog::Writer& writer) -> Status {
+                   VELAFS_ASSIGN(layer_,
+                                 writer.AddLayer(LayerId(), catalog::LayerState::kImporting));
+                   VELAFS_ASSIGN(first_ino_, writer.ReserveInodes(source_.entries.size()));
+                   return {};
+                 })
+                 .status());
+  sink_ =
+      std::make_unique<ChunkSink>(storage_, catalog_, paths_.Packs(), layer_, std::move(published));
+  return {};
+}
+
+void Importer::CutIntoParts() {
+  for (uint32_t i = 0; i < source_.entries.size(); ++i) {
+    const SourceEntry& entry = source_.entries[i];
+    if (entry.kind != Kind::kFile) continue;
+    const uint64_t size = SizeOf(entry);
+    ++totals_.files_total;
+    totals_.bytes_total += size;
+    if (size == 0) files_done_.fetch_add(1, std::memory_order_relaxed);
+    for (uint32_t number = 0; number * catalog::kPartBytes < size; ++number) {
+      parts_.push_back({i, number});
+    }
+  }
+}
+
+Status Importer::PutRows() {
+  const uint32_t count = static_cast<uint32_t>(source_.entries.size());
+  for (uint32_t begin = 0; begin < count && !stopped(); begin += kRowsPerTransaction) {
+    const uint32_t end = std::min(count, begin + kRowsPerTransaction);
+    VELAFS_TRY(catalog_
+                   .Write([&](catalog::Writer& writer) -> Status {
+                     for (uint32_t i = begin; i < end; ++i) VELAFS_TRY(PutRow(writer, i));
+                     return {};
+                   })
+                   .status());
+    Report(false);
+  }
+  return {};
+}
+
+Status Importer::PutRow(catalog::Writer& writer, uint32_t index) const {
+  const SourceEntry& entry = source_.entries[index];
+  const bool is_other_name = entry.kind == Kind::kOtherName;
+  const InodeNumber ino = InoOf(is_other_name ? entry.same_as : index);
+  if (index != 0) {
+    VELAFS_TRY(writer.PutName(layer_, {InoOf(entry.parent), entry.name, ino}));
+  }
+  if (is_other_name) return {};
+  catalog::InodeRow row;
+  row.ino = ino;
+  row.mode = entry.info.st_mode;
+  row.uid = entry.info.st_uid;
+  row.gid = entry.info.st_gid;
+  row.nlink = entry.nlink;
+  row.atime = ToTimeNs(entry.info.st_atim);
+  row.mtime = ToTimeNs(entry.info.st_mtim);
+  row.ctime = ToTimeNs(entry.info.st_ctim);
+  row.born_here = true;
+  if (entry.kind == Kind::kFile) row.size_bytes = SizeOf(entry);
+  if (entry.kind == Kind::kSymlink) {
+    row.target = entry.target;
+    row.size_bytes = entry.target.size();
+  }
+  return writer.PutInode(layer_, row);
+}
+
+void Importer::Work() {
+  std::vector<std::byte> buffer(kReadBytes);
+  while (!stopped()) {
+    const size_t next = next_part_.fetch_add(1, std::memory_order_relaxed);
+    if (next >= parts_.size()) return;
+    if (Status status = StorePart(parts_[next], buffer); !status.ok()) Stop(std::move(status));
+  }
+}
+
+Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
+  const SourceEntry& entry = source_.entries[part.entry];
+  VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(part.entry));
+  posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  const uint64_t size = SizeOf(entry);
+  const uint64_t begin = part.number * catalog::kPartBytes;
+  const uint64_t end = std::min(size, begin + catalog::kPartBytes);
+  std::vector<ChunkId> ids;
+  ids.reserve((end - begin + kChunkBytes - 1) / kChunkBytes);
+  for (uint64_t at = begin; at < end && !stopped(); at += buffer.size()) {
+    const auto content = buffer.first(std::min<uint64_t>(buffer.size(), end - at));
+    if (IsSparse(entry.info) && IsHole(fd.get(), at, content.size())) {
+      ids.resize(ids.size() + (content.size() + kChunkBytes - 1) / kChunkBytes);
+    } else {
+      if (!ReadAll(fd.get(), at, content)) {
+        if (errno == 0) return source_.Changed(part.entry);
+        return SystemError(errno, "cannot read \"" + source_.SourcePath(part.entry) + "\"");
+      }
+      VELAFS_TRY(sink_->Store(content, &ids));
+    }
+    bytes_done_.fetch_add(content.size(), std::memory_order_relaxed);
+  }
+  if (stopped()) return {};
+  VELAFS_TRY(source_.CheckUnchanged(part.entry, fd.get()));
+  if (end == size) files_done_.fetch_add(1, std::memory_order_relaxed);
+  return sink_->PutManifest(InoOf(part.entry), part.number, std::move(ids));
+}
+
+void Importer::Stop(Status status) {
+  MutexLock lock(mutex_);
+  if (failure_.ok()) failure_ = std::move(status);
+  stop_.store(true, std::memory_order_relaxed);
+}
+
+Status Importer::failure() const {
+  MutexLock lock(mutex_);
+  return failure_;
+}
+
+void Importer::Report(bool always) {
+  const TimeNs now = NowNs();
+  constexpr TimeNs kInterval = std::chrono::nanoseconds(kReportInterval).count();
+  if (progress_ == nullptr || (!always && now - reported_at_ < kInterval)) return;
+  reported_at_ = now;
+  ImportProgress progress = totals_;
+  progress.bytes_done = bytes_done_.load(std::memory_order_relaxed);
+  progress.files_done = files_done_.load(std::memory_order_relaxed);
+  if (!stopped() && !progress_(progress)) Stop(Failed("cancelled"));
+}
+
+Status Importer::Publish(catalog::Writer& writer) const {
+  for (const PackId pack : sink_->packs()) VELAFS_TRY(writer.PublishPack(pack));
+  VELAFS_TRY(writer.SetLayerLogicalBytes(layer_, logical_bytes()));
+  VELAFS_TRY(writer.SetLayerStoredBytes(layer_, counts().bytes_stored));
+  return writer.SetLayerState(layer_, catalog::LayerState::kSealed);
+}
+
+Status Importer::Abandon(chunk::PackReader& packs) {
+  if (sink_ == nullptr) return {};
+  const std::vector<PackId> pack_ids = sink_->packs();
+  sink_.reset();  // closes the packs: their space comes back with the removal of the files
+  return RemoveImport(storage_, catalog_, packs, paths_.Packs(), layer_, pack_ids);
+}
+
+}  // namespace velafs::store

@@ -1,0 +1,174 @@
+// Making a store, taking hold of it, and its ties to the mount.
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+#include "velafs/store/recovery.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+namespace {
+
+constexpr uint32_t kPublicDirectory = 0711;  // the way to run/ leads through it
+constexpr uint32_t kPrivateDirectory = 0700;
+
+Result<bool> IsThere(os::Storage& storage, const std::string& path) {
+  const Result<os::FileInfo> info = storage.Stat(path);
+  if (info.ok()) return true;
+  if (info.status().error_number() == ENOENT) return false;
+  return info.status();
+}
+
+// The directory above, "/" for what has none.
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+// Absolute and without a slash at the end.
+std::string Normalised(const std::string& directory) {
+  std::string path = boost::filesystem::absolute(directory).lexically_normal().string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+// The directory and its missing parents, each durable in the one above it.
+Status MakeDirectories(os::Storage& storage, const std::string& path, uint32_t mode) {
+  VELAFS_ASSIGN(const bool there, IsThere(storage, path));
+  if (there) return {};
+  const std::string parent = ParentOf(path);
+  VELAFS_TRY(MakeDirectories(storage, parent, 0755));
+  VELAFS_TRY(storage.MakeDirectory(path, mode));
+  return storage.SyncDirectory(parent);
+}
+
+// Refused unless the directory is empty or holds no more than an interrupted Init leaves.
+Status CheckIsEmpty(os::Storage& storage, const StorePaths& paths) {
+  VELAFS_ASSIGN(const std::vector<os::DirectoryEntry> entries, storage.List(paths.root));
+  for (const os::DirectoryEntry& entry : entries) {
+    const std::string path = paths.root + "/" + entry.name;
+    if (entry.name == "lost+found" || path.starts_with(paths.Catalog() + ".new")) continue;
+    const bool may_be_ours = path == paths.Packs() || path == paths.Layers() || path == paths.Run();
+    if (may_be_ours && entry.is_directory) {
+      VELAFS_ASSIGN(const std::vector<os::DirectoryEntry> inside, storage.List(path));
+      if (inside.empty()) continue;
+    }
+    return Refused("the directory is not empty", "name a directory that does not exist yet");
+  }
+  return {};
+}
+
+Status MakePart(os::Storage& storage, const std::string& path, uint32_t mode) {
+  Status made = storage.MakeDirectory(path, mode);
+  return made.error_number() == EEXIST ? Status() : made;
+}
+
+Status MakeStore(os::Storage& storage, const StorePaths& paths) {
+  VELAFS_TRY(MakeDirectories(storage, paths.root, kPublicDirectory));
+  VELAFS_ASSIGN(const bool exists, IsThere(storage, paths.Catalog()));
+  if (exists) return Exists("a store is there already");
+  VELAFS_TRY(CheckIsEmpty(storage, paths));
+  boost::system::error_code error;
+  boost::filesystem::permissions(paths.root, boost::filesystem::perms(kPublicDirectory), error);
+  if (error) return SystemError(error.value(), "cannot set the permissions of the directory");
+  VELAFS_TRY(MakePart(storage, paths.Packs(), kPrivateDirectory));
+  VELAFS_TRY(MakePart(storage, paths.Layers(), kPrivateDirectory));
+  VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
+  // The catalog comes last: a directory without one is no store yet, and Init may be run again.
+  VELAFS_TRY(catalog::Catalog::Create(paths.Catalog()));
+  return storage.SyncDirectory(paths.root);
+}
+
+// A path the kernel shows for what lies at `mountpoint`. The mountpoint itself is not looked at:
+// its filesystem may not answer yet.
+std::string RealMountpoint(const std::string& mountpoint) {
+  const std::string path = Normalised(mountpoint);
+  boost::system::error_code error;
+  const boost::filesystem::path parent = boost::filesystem::canonical(ParentOf(path), error);
+  if (error) return path;
+  return (parent / boost::filesystem::path(path).filename()).string();
+}
+
+}  // namespace
+
+Status Store::Init(const std::string& directory, os::Storage& storage) {
+  const StorePaths paths(Normalised(directory));
+  return MakeStore(storage, paths).WithContext("cannot make a store in \"" + paths.root + "\"");
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, os::Storage& storage) {
+  const StorePaths paths(Normalised(directory));
+  const std::string context = "cannot open store \"" + paths.root + "\"";
+  const Result<bool> there = IsThere(storage, paths.Catalog());
+  if (!there.ok()) return there.status().WithContext(context);
+  if (!*there) {
+    return NotFound("there is no store at \"" + paths.root + "\"",
+                    "`velafs --store " + paths.root + " init` makes one");
+  }
+  VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory).WithContext(context));
+  pid_t holder = 0;
+  Result<os::FileLock> lock = os::FileLock::Acquire(paths.Lock(), &holder);
+  if (!lock.ok()) {
+    if (lock.status().code() != Code::kLocked) return lock.status().WithContext(context);
+    const std::string by = holder == 0 ? "another process" : "process " + std::to_string(holder);
+    return Locked("store \"" + paths.root + "\" is in use by " + by);
+  }
+  std::unique_ptr<Store> store(new Store(paths, storage, *std::move(lock)));
+  VELAFS_TRY(store->OpenParts().WithContext(context));
+  return store;
+}
+
+Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
+    : paths_(std::move(paths)), storage_(storage), lock_(std::move(lock)) {}
+
+Store::~Store() = default;
+
+Status Store::OpenParts() {
+  VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(paths_.Catalog()));
+  packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
+  volume_ = std::make_unique<layer::Volume>(
+      layer::VolumeParts{storage_, *catalog_, *packs_, paths_.Layers()});
+  VELAFS_TRY(RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()));
+  return volume_->RemoveOrphans();
+}
+
+Status Store::Close() {
+  Status synced = volume_->SyncAll();
+  volume_.reset();
+  Status durable = catalog_->MakeDurable(catalog_->LastCommit());
+  catalog_.reset();
+  return synced.ok() ? durable : synced;
+}
+
+Status Store::WriteDurably(const std::function<Status(catalog::Writer&)>& body) {
+  VELAFS_ASSIGN(const catalog::CommitSequence sequence, catalog_->Write(body));
+  return catalog_->MakeDurable(sequence);
+}
+
+void Store::SetMount(std::string mountpoint, MountListener* listener) {
+  {
+    MutexLock lock(mount_mutex_);
+    mountpoint_.reset();
+    if (listener != nullptr) mountpoint_ = RealMountpoint(mountpoint);
+  }
+  WriterLock lock(listener_mutex_);
+  listener_ = listener;
+}
+
+std::optional<std::string> Store::mountpoint() const {
+  MutexLock lock(mount_mutex_);
+  return mountpoint_;
+}
+
+void Store::TellAdded(const std::string& name) {
+  ReaderLock lock(listener_mutex_);
+  if (listener_ != nullptr) listener_->BranchAdded(name);
+}
+
+void Store::TellRemoved(const std::string& name) {
+  ReaderLock lock(listener_mutex_);
+  if (listener_ != nullptr) listener_->BranchRemoved(name);
+}
+
+}  // namespace velafs::store

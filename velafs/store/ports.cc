@@ -1,0 +1,72 @@
+// The port a branch's server listens on.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "velafs/os/unique_fd.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+namespace {
+
+using catalog::BranchRow;
+
+constexpr uint16_t kFirstPort = 54320;
+constexpr uint16_t kLastPort = 60999;
+
+// True when a server could listen on the port of 127.0.0.1 now.
+bool IsFree(uint16_t port) {
+  const os::UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe) return false;
+  const int on = 1;  // as PostgreSQL does; else connections just closed would make it look taken
+  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+}  // namespace
+
+Result<uint16_t> Store::AssignPort(const std::string& name, std::optional<uint16_t> wanted) {
+  MutexLock lock(verbs_mutex_);
+  VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
+  if (branch.port && (!wanted || *wanted == *branch.port)) return *branch.port;
+  const std::string context = "cannot assign a port to \"" + name + "\"";
+  Result<uint16_t> port = PickPort(branch, wanted);
+  if (!port.ok()) return std::move(port).status().WithContext(context);
+  branch.port = *port;
+  VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) {
+               return writer.UpdateBranch(branch);
+             }).WithContext(context));
+  return *port;
+}
+
+Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t> wanted) {
+  std::vector<BranchRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Branches());
+    return {};
+  }));
+  std::map<uint16_t, std::string> taken;
+  for (const BranchRow& row : rows) {
+    if (row.port && row.id != branch.id) taken[*row.port] = row.name;
+  }
+  if (wanted) {
+    const std::string port = "port " + std::to_string(*wanted);
+    if (*wanted == 0) return UsageError(port + " is not a port");
+    if (const auto other = taken.find(*wanted); other != taken.end()) {
+      return Refused(port + " is kept for branch \"" + other->second + "\"");
+    }
+    if (!IsFree(*wanted)) return Refused(port + " is in use on this host");
+    return *wanted;
+  }
+  for (uint16_t port = kFirstPort; port <= kLastPort; ++port) {
+    if (!taken.contains(port) && IsFree(port)) return port;
+  }
+  return Failed("no port from " + std::to_string(kFirstPort) + " to " + std::to_string(kLastPort) +
+                " is free");
+}
+
+}  // namespace velafs::store

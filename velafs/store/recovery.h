@@ -1,0 +1,26 @@
+// Removes what an import has stored and not published.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/chunk/packs.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::store {
+
+// One import's layer (if any) and packs, in the catalog and on disk. Rows go before files: a crash
+// in between leaves files the catalog does not know, which RecoverImports removes.
+Status RemoveImport(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
+                    const std::string& packs_directory, LayerId layer,
+                    std::span<const PackId> pack_ids);
+
+// After a crash, before anything else uses the store: every layer still being imported, every pack
+// not published, and every pack file the catalog does not know.
+Status RecoverImports(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
+                      const std::string& packs_directory);
+
+}  // namespace velafs::store

@@ -1,0 +1,148 @@
+#include "velafs/store/source.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+
+#include "velafs/store/servers.h"
+#include "velafs/store/source_links.h"
+#include "velafs/store/source_tree.h"
+
+namespace velafs::store {
+namespace {
+
+constexpr size_t kMaxProblemsNamed = 10;
+
+bool IsUnder(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory == "/" ? "/" : directory + "/");
+}
+
+Result<std::string> RealDirectory(const std::string& directory) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(directory.c_str(), nullptr),
+                                                         std::free);
+  if (real == nullptr) {
+    if (errno == ENOENT) return NotFound("there is no directory \"" + directory + "\"");
+    return SystemError(errno, "\"" + directory + "\"");
+  }
+  return std::string(real.get());
+}
+
+Status CheckIsDataDirectory(const std::string& root) {
+  for (const char* file : {"PG_VERSION", "global/pg_control"}) {
+    struct stat info;
+    if (stat((root + "/" + file).c_str(), &info) == 0 && S_ISREG(info.st_mode)) continue;
+    return Refused("it is not a PostgreSQL data directory: it has no " + std::string(file),
+                   "name the directory that PGDATA or `show data_directory` names");
+  }
+  return {};
+}
+
+Status CheckIsStopped(const std::string& root) {
+  const std::optional<pid_t> pid = ServerRunningOn(root);
+  if (!pid) return {};
+  return Refused("a server runs on it, process " + std::to_string(*pid),
+                 "stop it first: pg_ctl -D " + root + " stop");
+}
+
+Status ProblemsStatus(const std::vector<std::string>& problems) {
+  if (problems.empty()) return {};
+  std::string message;
+  for (size_t i = 0; i < problems.size() && i < kMaxProblemsNamed; ++i) {
+    message += (i == 0 ? "" : ", ") + problems[i];
+  }
+  if (problems.size() > kMaxProblemsNamed) {
+    message += " and " + std::to_string(problems.size() - kMaxProblemsNamed) + " more";
+  }
+  const std::string count =
+      problems.size() == 1 ? "1 file" : std::to_string(problems.size()) + " files";
+  return Refused(count + " cannot be copied: " + message);
+}
+
+// False when the file was written or replaced in between.
+bool IsSame(const struct stat& then, const struct stat& now) {
+  return now.st_dev == then.st_dev && now.st_ino == then.st_ino && now.st_size == then.st_size &&
+         ToTimeNs(now.st_mtim) == ToTimeNs(then.st_mtim) && now.st_nlink != 0;
+}
+
+void CountLinks(std::vector<SourceEntry>& entries) {
+  for (uint32_t i = 0; i < entries.size(); ++i) {
+    SourceEntry& entry = entries[i];
+    if (entry.kind == SourceEntry::Kind::kDirectory) {
+      entry.nlink += 2;
+      if (i != 0) ++entries[entry.parent].nlink;
+    } else if (entry.kind == SourceEntry::Kind::kOtherName) {
+      ++entries[entry.same_as].nlink;
+    } else {
+      ++entry.nlink;
+    }
+  }
+}
+
+}  // namespace
+
+TimeNs ToTimeNs(const timespec& time) { return TimeNs{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+
+std::string Source::SourcePath(uint32_t entry) const {
+  const SourceEntry& it = entries[entry];
+  if (!it.source_path.empty()) return it.source_path;
+  return SourcePath(it.parent) + "/" + it.name;
+}
+
+std::string Source::BranchPath(uint32_t entry) const {
+  if (entry == 0) return "";
+  const SourceEntry& it = entries[entry];
+  return it.parent == 0 ? it.name : BranchPath(it.parent) + "/" + it.name;
+}
+
+Result<os::UniqueFd> Source::Open(uint32_t entry) const {
+  const std::string path = SourcePath(entry);
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  os::UniqueFd fd(open(path.c_str(), kFlags | O_NOATIME));
+  // Only a file's owner may read it without leaving a trace.
+  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), kFlags));
+  if (!fd) return SystemError(errno, "cannot open \"" + path + "\"");
+  VELAFS_TRY(CheckUnchanged(entry, fd.get()));
+  return fd;
+}
+
+Status Source::CheckUnchanged(uint32_t entry, int fd) const {
+  struct stat now;
+  if (fstat(fd, &now) < 0)
+    return SystemError(errno, "cannot look at \"" + SourcePath(entry) + "\"");
+  return IsSame(entries[entry].info, now) ? Status() : Changed(entry);
+}
+
+Status Source::Changed(uint32_t entry) const {
+  return Failed("\"" + SourcePath(entry) + "\" changed while it was read");
+}
+
+Status Source::CheckAllUnchanged() const {
+  VELAFS_TRY(CheckIsStopped(SourcePath(0)));
+  for (uint32_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].kind != SourceEntry::Kind::kFile) continue;
+    struct stat now;
+    if (lstat(SourcePath(i).c_str(), &now) < 0 || !IsSame(entries[i].info, now)) return Changed(i);
+  }
+  return {};
+}
+
+Result<Source> FindSource(const std::string& directory, const std::string& keep_out) {
+  VELAFS_ASSIGN(const std::string root, RealDirectory(directory));
+  VELAFS_TRY(CheckIsDataDirectory(root));
+  VELAFS_TRY(CheckIsStopped(root));
+  if (IsUnder(keep_out, root)) return Refused("the store lies in it");
+
+  Source source;
+  SourceTree tree(source);
+  VELAFS_TRY(tree.WalkRoot(root));
+  ResolveLinks(tree, keep_out);
+  VELAFS_TRY(ProblemsStatus(tree.problems));
+  CountLinks(source.entries);
+  return source;
+}
+
+}  // namespace velafs::store

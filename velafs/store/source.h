@@ -1,0 +1,65 @@
+// A PGDATA to be imported, as the branch made of it will look: every name, where its content is
+// read, and what becomes of symbolic links.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/base/units.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::store {
+
+struct SourceEntry {
+  enum class Kind : uint8_t {
+    kDirectory,
+    kFile,
+    kSymlink,
+    kOtherName,  // one more name of the entry `same_as`
+  };
+  Kind kind = Kind::kDirectory;
+  uint32_t parent = 0;   // entry of the directory it is in; the root is its own parent
+  uint32_t same_as = 0;  // an entry of another kind, when this is kOtherName
+  uint32_t nlink = 0;    // names in the branch; for a directory 2 + its subdirectories
+  std::string name;
+  struct stat info {};  // of what the content is read from
+  std::string target;   // of a symbolic link, as the branch will have it
+  // Where it is read; empty for what is simply `name` in its parent's.
+  std::string source_path;
+};
+
+// Externally synchronised; const calls from any thread.
+class Source {
+ public:
+  // Entry 0 is the root; a directory comes before what is in it.
+  std::vector<SourceEntry> entries;
+  // What the branch will have otherwise than the source, in words.
+  std::vector<std::string> warnings;
+
+  std::string SourcePath(uint32_t entry) const;
+  // Below the branch's root, without a slash in front; "" for the root.
+  std::string BranchPath(uint32_t entry) const;
+  // Opens a kFile to read it, if it still is the file that was found. Does not change its atime
+  // where that is permitted.
+  Result<os::UniqueFd> Open(uint32_t entry) const;
+  // Failed, naming the file, when it has changed since it was found.
+  Status CheckUnchanged(uint32_t entry, int fd) const;
+  Status Changed(uint32_t entry) const;  // that failure
+  // After all was read: Failed or Refused if in the meantime a file has changed, gone, or a server
+  // has been started.
+  Status CheckAllUnchanged() const;
+};
+
+// Looks through the PGDATA at `directory` and changes nothing. NotFound when there is no such
+// directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,
+// or it holds what cannot be copied: all of that is named.
+Result<Source> FindSource(const std::string& directory, const std::string& keep_out);
+
+TimeNs ToTimeNs(const timespec& time);
+
+}  // namespace velafs::store

@@ -1,0 +1,176 @@
+#include "velafs/store/source_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <memory>
+#include <string_view>
+
+namespace velafs::store {
+namespace {
+
+// A server makes what is in these anew when it starts.
+constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
+                                                      "pg_notify",   "pg_serial",   "pg_snapshots",
+                                                      "pg_subtrans"};
+constexpr std::string_view kTemporary = "pgsql_tmp";
+
+struct DirCloser {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+using DirHandle = std::unique_ptr<DIR, DirCloser>;
+
+DirHandle OpenDirectory(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  os::UniqueFd fd(open(path.c_str(), kFlags | O_NOATIME));
+  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), kFlags));
+  if (!fd) return nullptr;
+  return DirHandle(fdopendir(fd.Release()));
+}
+
+// In order of name, so that equal sources give equal branches. False with errno.
+bool ListNames(const std::string& path, std::vector<std::string>* names) {
+  const DirHandle directory = OpenDirectory(path);
+  if (directory == nullptr) return false;
+  errno = 0;
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names->emplace_back(name);
+    errno = 0;
+  }
+  std::sort(names->begin(), names->end());
+  return errno == 0;
+}
+
+const char* KindName(mode_t mode) {
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+bool IsNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+}  // namespace
+
+Status SourceTree::WalkRoot(const std::string& root) {
+  struct stat info;
+  if (lstat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at \"" + root + "\"");
+  Add(0, "", info);
+  source.entries[0].source_path = root;
+  roots.emplace_back(root, 0);
+  WalkBelow(0);
+  return {};
+}
+
+void SourceTree::WalkBelow(uint32_t directory) {
+  std::vector<uint32_t> ahead = {directory};
+  while (!ahead.empty()) {
+    const uint32_t next = ahead.back();
+    ahead.pop_back();
+    WalkOne(next, &ahead);
+  }
+}
+
+void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
+  const std::string path = source.SourcePath(directory);
+  std::vector<std::string> names;
+  if (!ListNames(path, &names)) {
+    AddProblem(directory, "cannot be read: " + Errno(errno).message());
+    return;
+  }
+  for (const std::string& name : names) {
+    if (IsLeftOut(directory, name)) continue;
+    struct stat info;
+    if (lstat((path + "/" + name).c_str(), &info) < 0) {
+      const int error_number = errno;
+      AddProblem(Add(directory, name, {}), "cannot be read: " + Errno(error_number).message());
+      continue;
+    }
+    const uint32_t entry = Add(directory, name, info);
+    if (S_ISDIR(info.st_mode)) {
+      ahead->push_back(entry);
+    } else {
+      AddFile(entry);
+    }
+  }
+}
+
+uint32_t SourceTree::Add(uint32_t parent, const std::string& name, const struct stat& info) {
+  SourceEntry entry;
+  entry.parent = parent;
+  entry.name = name;
+  entry.info = info;
+  source.entries.push_back(std::move(entry));
+  return static_cast<uint32_t>(source.entries.size() - 1);
+}
+
+void SourceTree::AddFile(uint32_t index) {
+  SourceEntry& entry = source.entries[index];
+  const mode_t mode = entry.info.st_mode;
+  const std::string path = source.SourcePath(index);
+  entry.kind = S_ISLNK(mode) ? SourceEntry::Kind::kSymlink : SourceEntry::Kind::kFile;
+  if (!S_ISLNK(mode) && !S_ISREG(mode)) {
+    AddProblem(index, std::string("is ") + KindName(mode));
+    return;
+  }
+  // A file reached through a link may be reached through another, too.
+  if (S_ISREG(mode) && (entry.info.st_nlink > 1 || !entry.source_path.empty())) {
+    const auto [first, is_new] =
+        files_.emplace(std::pair(entry.info.st_dev, entry.info.st_ino), index);
+    if (!is_new) {
+      entry.kind = SourceEntry::Kind::kOtherName;
+      entry.same_as = first->second;
+      return;
+    }
+  }
+  if (S_ISLNK(mode)) {
+    std::array<char, PATH_MAX> target;
+    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    if (length < 0) {
+      AddProblem(index, "cannot be read: " + Errno(errno).message());
+      return;
+    }
+    entry.target.assign(target.data(), static_cast<size_t>(length));
+    links.push_back(index);
+  } else if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) < 0) {
+    AddProblem(index, "cannot be read: " + Errno(errno).message());
+  }
+}
+
+void SourceTree::AddProblem(uint32_t entry, const std::string& what) {
+  problems.push_back("\"" + source.SourcePath(entry) + "\" " + what);
+}
+
+uint32_t SourceTree::Find(uint32_t parent, const std::string& name) const {
+  for (uint32_t i = 1; i < source.entries.size(); ++i) {
+    if (source.entries[i].parent == parent && source.entries[i].name == name) return i;
+  }
+  return 0;
+}
+
+bool SourceTree::IsTablespaceLink(uint32_t entry) const {
+  const SourceEntry& link = source.entries[entry];
+  const SourceEntry& directory = source.entries[link.parent];
+  return link.parent != 0 && directory.parent == 0 && directory.name == kTablespaceLinks &&
+         IsNumber(link.name);
+}
+
+bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {
+  if (std::string_view(name).starts_with(kTemporary)) return true;
+  if (directory == 0) return name == "postmaster.pid" || name == "postmaster.opts";
+  const SourceEntry& in = source.entries[directory];
+  if (in.parent == 0) return std::find(kEmptied.begin(), kEmptied.end(), in.name) != kEmptied.end();
+  // A tablespace's directory may hold those of other server versions, but nothing else of ours.
+  const SourceEntry& above = source.entries[in.parent];
+  const bool is_tablespace = above.parent == 0 && above.name == kTablespaces && IsNumber(in.name);
+  return is_tablespace && !name.starts_with("PG_");
+}
+
+}  // namespace velafs::store

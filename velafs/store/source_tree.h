@@ -1,0 +1,51 @@
+// Fills a Source by walking directories.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "velafs/store/source.h"
+
+namespace velafs::store {
+
+inline constexpr char kTablespaceLinks[] = "pg_tblspc";
+// Where the branch keeps its tablespaces: <this>/<oid>.
+inline constexpr char kTablespaces[] = "velafs_tablespaces";
+
+// One thread.
+class SourceTree {
+ public:
+  explicit SourceTree(Source& source) : source(source) {}
+
+  // Makes entry 0 of the directory `root` and walks it.
+  Status WalkRoot(const std::string& root);
+  // Adds what is in a directory entry, and below. What cannot be copied goes to `problems`.
+  void WalkBelow(uint32_t directory);
+
+  uint32_t Add(uint32_t parent, const std::string& name, const struct stat& info);
+  // Decides what a non-directory with this entry's info is: its kind, or a problem.
+  void AddFile(uint32_t entry);
+  void AddProblem(uint32_t entry, const std::string& what);
+  // The entry of that name in a directory; 0 when it has none.
+  uint32_t Find(uint32_t parent, const std::string& name) const;
+
+  bool IsTablespaceLink(uint32_t entry) const;
+
+  Source& source;
+  std::vector<uint32_t> links;  // symbolic links found, their target as in the source
+  // Real directories whose content the branch has, and the entry that has it.
+  std::vector<std::pair<std::string, uint32_t>> roots;
+  std::vector<std::string> problems;
+
+ private:
+  // A step of the walk: what is in one directory. Its subdirectories go onto `ahead`.
+  void WalkOne(uint32_t directory, std::vector<uint32_t>* ahead);
+  bool IsLeftOut(uint32_t directory, const std::string& name) const;
+
+  std::map<std::pair<dev_t, ino_t>, uint32_t> files_;  // of files that may have several names
+};
+
+}  // namespace velafs::store
