@@ -105,7 +105,7 @@ $rounds interleaved rounds of $seconds s each. A ratio is clone / copy on the ho
 END
 
 milliseconds() { # milliseconds NAME
-  echo "$(median "${samples[$1]}") ms (best $(lowest "${samples[$1]}"))"
+  printf '%.0f ms (best %.0f)' "$(median "${samples[$1]}")" "$(lowest "${samples[$1]}")"
 }
 bytes() { # bytes NAME
   median "${samples[$1]}" | numfmt --to=iec --format %.1f

@@ -60,11 +60,12 @@ for branch in "${branches[@]}"; do before[$branch]=$(pgbench_checksum "$branch")
 
 heading "Writes in pr-1"
 step "pgbench -c 8 -T 5" on pr-1 pgbench --no-vacuum --client 8 --jobs 2 --time 5
-step "delete from pgbench_accounts where aid % 10 = 0" \
-  sql pr-1 "delete from pgbench_accounts where aid % 10 = 0"
+step "delete from pgbench_accounts where aid <= 10000" \
+  sql pr-1 "delete from pgbench_accounts where aid <= 10000"
 step "create table new_feature" \
-  sql pr-1 "create table new_feature as select aid, abalance from pgbench_accounts limit 100000"
+  sql pr-1 "create table new_feature as select aid, abalance from pgbench_accounts limit 10000"
 for branch in "${branches[@]}"; do after[$branch]=$(pgbench_checksum "$branch"); done
+for branch in "${branches[@]}"; do sql "$branch" checkpoint; done
 
 heading "velafs tree"
 velafs tree | sed 's/^/  /'

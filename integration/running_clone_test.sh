@@ -7,6 +7,9 @@ clones=${VELAFS_CLONES:-15}
 
 make_store 10
 velapg -q start main
+# Checkpoints come and go while clones are taken, and no recovery is long.
+sql main "alter system set checkpoint_timeout = '30s'"
+sql main 'select pg_reload_conf()' >/dev/null
 on main pgbench --no-vacuum --client 8 --jobs 2 --time 100000 >"$VELAFS_SANDBOX/pgbench.log" 2>&1 &
 load=$!
 

@@ -61,7 +61,7 @@ init='
 die_with_parent=(setpriv --pdeathsig KILL)
 VELAFS_SANDBOX=$directory TMPDIR=$directory \
   "${die_with_parent[@]}" timeout --signal KILL "$timeout_s" \
-  "${die_with_parent[@]}" unshare --mount --pid --ipc --fork --kill-child --mount-proc \
+  "${die_with_parent[@]}" unshare --mount --propagation slave --pid --ipc --fork --kill-child --mount-proc \
   env --default-signal bash -c "$init" init "$@" </dev/null &
 sandbox=$!
 

@@ -44,7 +44,7 @@ struct RunningTarget {
 Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) {
   VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
-  if (server) return RunningTarget{std::move(target), *std::move(server)};
+  if (server && !server->lost) return RunningTarget{std::move(target), *std::move(server)};
   return Failed("no server runs on branch " + Quoted(arguments.branch),
                 "start one with velapg start " + arguments.branch);
 }
@@ -131,7 +131,7 @@ Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
   if (branch.data_dir.empty()) return SayStopped(branch.name, output);
   VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
-  if (!server) return SayStopped(branch.name, output);
+  if (!server || server->lost) return SayStopped(branch.name, output);
 
   const PostmasterFile file = server->file;
   const std::string state = file.IsUp()           ? "running"

@@ -51,7 +51,7 @@ std::vector<Override> SeparationOverrides(const ServerFacts& facts) {
   add("port", std::to_string(places.port), "the port kept for this branch");
   add("unix_socket_directories", places.socket_dir, "a private directory of this branch");
   add("unix_socket_group", "", "the directory is the owner's alone");
-  add("external_pid_file", "", "outside the branch");
+  add("external_pid_file", places.log_dir + "/external.pid", "outside the branch");
   add("cluster_name", facts.branch, "tells the branches' processes apart");
   add("logging_collector", "off", "velapg keeps the log");
   add("log_destination", "stderr", "velapg keeps the log");

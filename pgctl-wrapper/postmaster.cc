@@ -1,6 +1,8 @@
 #include "pgctl-wrapper/postmaster.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,16 +28,34 @@ Number ToNumber(std::string_view text) {
   return number;
 }
 
-// The target of /proc/PID/<link>; empty when the process is gone, a zombie or somebody else's.
-std::string ProcessLink(pid_t pid, const char* link) {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/" + link, error).string();
+std::string ProcessPath(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
 }
 
-std::string Canonical(const std::string& path) {
+bool IsPostgres(pid_t pid) {
   std::error_code error;
-  const std::filesystem::path canonical = std::filesystem::canonical(path, error);
-  return error ? path : canonical.string();
+  const auto program = std::filesystem::read_symlink(ProcessPath(pid, "exe"), error);
+  return program.filename().string().starts_with("postgres");
+}
+
+// Which directory a path leads to, asked of its filesystem and not of the kernel's cache, which
+// outlives a daemon. False, with errno, when that fails.
+bool IdentifyDir(const std::string& path, struct statx* info) {
+  return statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_INO, info) == 0;
+}
+
+enum class Workplace { kElsewhere, kHere, kLostMount };
+
+// Where a process works. The directories themselves are compared, not their names: a branch may
+// have been renamed since. A process that has ended, a zombie included, works nowhere.
+Workplace WorkplaceOf(pid_t pid, const struct statx& data_dir) {
+  struct statx cwd {};
+  if (!IdentifyDir(ProcessPath(pid, "cwd"), &cwd)) {
+    return errno == ENOTCONN ? Workplace::kLostMount : Workplace::kElsewhere;
+  }
+  const bool same = cwd.stx_dev_major == data_dir.stx_dev_major &&
+                    cwd.stx_dev_minor == data_dir.stx_dev_minor && cwd.stx_ino == data_dir.stx_ino;
+  return same ? Workplace::kHere : Workplace::kElsewhere;
 }
 
 int SignalFor(StopMode mode) {
@@ -72,24 +92,30 @@ Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data
 Result<std::optional<RunningServer>> FindServer(const std::string& data_dir) {
   VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(data_dir));
   std::optional<RunningServer> server;
-  if (!file) return server;
+  struct statx info {};
+  if (!file || !IdentifyDir(data_dir, &info)) return server;
   Result<UniqueFd> pidfd = OpenPidFd(file->pid);
+  if (!pidfd.ok()) return server;
   // The handle first, then the look at the process: its pid cannot pass to another in between.
-  if (!pidfd.ok() || ProcessLink(file->pid, "cwd") != Canonical(data_dir)) return server;
-  server = RunningServer{*file, *std::move(pidfd)};
+  const Workplace workplace = WorkplaceOf(file->pid, info);
+  const bool lost = workplace == Workplace::kLostMount && IsPostgres(file->pid);
+  if (lost || workplace == Workplace::kHere) {
+    server = RunningServer{*file, *std::move(pidfd), lost};
+  }
   return server;
 }
 
 std::vector<pid_t> ServerProcesses(const std::string& data_dir) {
-  const std::string canonical = Canonical(data_dir);
   std::vector<pid_t> pids;
+  struct statx info {};
+  if (!IdentifyDir(data_dir, &info)) return pids;
   std::error_code error;
   std::filesystem::directory_iterator entry("/proc", error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     const pid_t pid = ToNumber<pid_t>(entry->path().filename().string());
-    if (pid <= 0 || ProcessLink(pid, "cwd") != canonical) continue;
-    const std::filesystem::path program = ProcessLink(pid, "exe");
-    if (program.filename() == "postgres") pids.push_back(pid);
+    if (pid > 0 && IsPostgres(pid) && WorkplaceOf(pid, info) == Workplace::kHere) {
+      pids.push_back(pid);
+    }
   }
   return pids;
 }

@@ -36,9 +36,11 @@ Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data
 struct RunningServer {
   PostmasterFile file;
   UniqueFd pidfd;
+  bool lost = false;  // its mount is gone: it can neither read nor write, and is good for nothing
 };
 
-// The live server on this data directory: postmaster.pid's process, if it works there.
+// The live server on this data directory: postmaster.pid's process, if it works there, or did until
+// the daemon died.
 Result<std::optional<RunningServer>> FindServer(const std::string& data_dir);
 
 // Live processes named postgres that work in this directory: after a postmaster's sudden death, its

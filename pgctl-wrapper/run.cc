@@ -33,7 +33,7 @@ Status MakeClone(Session& session, const std::string& source, const std::string&
   }
   if (taken.status().code() != Code::kNotFound) return std::move(taken).status();
   supervisor.Cloning();
-  const Status cloned = session.Call("clone", {{"source", source}, {"name", name}}).status();
+  Status cloned = session.Call("clone", {{"source", source}, {"name", name}}).status();
   if (cloned.ok()) {
     supervisor.Cloned();
   } else if (cloned.code() != Code::kUnreachable) {  // the daemon has answered

@@ -87,9 +87,7 @@ Result<RunDir> PrepareRunDir(const std::string& store, uint64_t branch_id, const
   const Status made = MakePrivateDir(run_dir.path, owner);
   if (!made.ok() && !IsNoAccess(made)) return made;
   if (!made.ok() || !IsUsableBy(owner, run_dir.path)) run_dir = RunDirInTmp(store, branch_id);
-  if (run_dir.socket_dir.starts_with("/tmp/")) {
-    VELAFS_TRY(MakePrivateDir(run_dir.socket_dir, owner));
-  }
+  VELAFS_TRY(MakePrivateDir(run_dir.socket_dir, owner));
   return run_dir;
 }
 

@@ -27,7 +27,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kReadyPollInterval{10};
 // How long a dead postmaster's backends get to notice and end.
-constexpr milliseconds kOrphansTime{10'000};
+constexpr std::chrono::seconds kOrphansTime{10};
 
 // After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
 Status WaitForOrphans(const Branch& branch) {
@@ -50,11 +50,13 @@ Status RemoveIfThere(const std::string& path) {
   return SystemError(errno, "cannot remove \"" + path + "\"");
 }
 
-// Makes sure that no server uses the branch, and removes what an earlier one left by sudden death:
-// its lock files name a pid that may be another process by now.
+// Makes sure that no server uses the branch: ends one that has lost its mount, and removes what an
+// earlier one left by sudden death: its lock files name a pid that may be another process by now.
 Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServer(branch.data_dir));
-  if (server) {
+  if (server && server->lost) {
+    VELAFS_TRY(StopServer(*server, StopMode::kImmediate, kOrphansTime));
+  } else if (server) {
     return Refused("server of branch \"" + branch.name + "\" is already running (pid " +
                        std::to_string(server->file.pid) + ")",
                    "velapg url " + branch.name + " says how to reach it");

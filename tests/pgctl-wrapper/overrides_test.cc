@@ -59,7 +59,7 @@ TEST_CASE("a server's files, sockets and port are its branch's own") {
   CHECK(ValueOf(plan, "ident_file") == "/run/1/pg_ident.conf");
   CHECK(ValueOf(plan, "unix_socket_directories") == "/run/1");
   CHECK(ValueOf(plan, "port") == "54321");
-  CHECK(ValueOf(plan, "external_pid_file") == "");
+  CHECK(ValueOf(plan, "external_pid_file") == "/run/1/external.pid");
   CHECK(ValueOf(plan, "logging_collector") == "off");
   CHECK(ValueOf(plan, "log_directory") == "/run/1");
   CHECK(ValueOf(plan, "cluster_name") == "pr-1");

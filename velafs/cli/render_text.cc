@@ -56,6 +56,7 @@ Table::Cell State(const json& branch) {
 
 std::vector<Table::Cell> Header(const std::vector<std::string>& titles) {
   std::vector<Table::Cell> cells;
+  cells.reserve(titles.size());
   for (const std::string& title : titles) cells.push_back({title, &Style::Dim});
   return cells;
 }

@@ -41,7 +41,7 @@ void Complain(fuse_log_level, const char* format, va_list arguments) {
 }
 
 Status CheckDevice() {
-  if (access("/dev/fuse", F_OK) == 0) return {};
+  if (access("/dev/fuse", F_OK) == 0) return {};  // who may open it is for fusermount3 to say
   return Failed("there is no \"/dev/fuse\" on this machine",
                 "load the kernel module with `modprobe fuse`, or give the container the device");
 }
@@ -97,6 +97,8 @@ class SessionMount : public Mount {
   void BranchRemoved(const std::string& name) override;
 
  private:
+  void EndSession();  // Serve has returned when this does
+
   store::Store& store_;
   const std::string mountpoint_;
   Operations operations_;
@@ -163,8 +165,11 @@ Status SessionMount::Unmount() {
   } else {
     unmounted = RunFusermount({"-u", "--", mountpoint_});
   }
-  if (unmounted) return {};
-  return Refused("\"" + mountpoint_ + "\" is in use",
+  if (unmounted) {
+    EndSession();  // which another mount namespace may hold on to
+    return {};
+  }
+  return Refused("cannot unmount \"" + mountpoint_ + "\": it is in use",
                  "stop the servers on its branches with `velapg stop`, and leave its directories");
 }
 
@@ -174,6 +179,10 @@ void SessionMount::Stop() {
   } else {
     RunFusermount({"-u", "-z", "--", mountpoint_});
   }
+  EndSession();
+}
+
+void SessionMount::EndSession() {
   fuse_session_exit(session_);
   while (is_serving_) {
     pthread_kill(server_, kWakeSignal);

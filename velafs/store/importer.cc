@@ -79,7 +79,10 @@ Status Importer::Run() {
   Report(true);
   VELAFS_TRY(failure());
   VELAFS_TRY(source_.CheckAllUnchanged());
-  return sink_->Finish();
+  VELAFS_TRY(sink_->Finish());
+  packs_ = sink_->packs();
+  counts_ = sink_->counts();
+  return {};
 }
 
 Status Importer::Begin() {
@@ -219,9 +222,9 @@ void Importer::Report(bool always) {
 }
 
 Status Importer::Publish(catalog::Writer& writer) const {
-  for (const PackId pack : sink_->packs()) VELAFS_TRY(writer.PublishPack(pack));
+  for (const PackId pack : packs_) VELAFS_TRY(writer.PublishPack(pack));
   VELAFS_TRY(writer.SetLayerLogicalBytes(layer_, logical_bytes()));
-  VELAFS_TRY(writer.SetLayerStoredBytes(layer_, counts().bytes_stored));
+  VELAFS_TRY(writer.SetLayerStoredBytes(layer_, counts_.bytes_stored));
   return writer.SetLayerState(layer_, catalog::LayerState::kSealed);
 }
 

@@ -41,7 +41,7 @@ class Importer {
 
   LayerId layer() const { return layer_; }
   InodeNumber root() const { return first_ino_; }
-  ChunkSink::Counts counts() const { return sink_->counts(); }
+  const ChunkSink::Counts& counts() const { return counts_; }  // after Run
   uint64_t files() const { return totals_.files_total; }
   uint64_t logical_bytes() const { return totals_.bytes_total; }
 
@@ -75,6 +75,10 @@ class Importer {
   LayerId layer_;
   InodeNumber first_ino_;
   std::unique_ptr<ChunkSink> sink_;
+  // What Run has stored; kept because Publish, inside a transaction, must not ask the sink, whose own
+  // transactions begin under its lock.
+  std::vector<PackId> packs_;
+  ChunkSink::Counts counts_;
   std::vector<Part> parts_;
   ImportProgress totals_;
   TimeNs reported_at_ = 0;
