@@ -50,6 +50,8 @@ common_settings() { # common_settings BRANCH
 run_workloads() { # run_workloads WHERE COMMAND...: COMMAND leads to the server
   local where=$1 workload clients tps
   shift
+  # A copy that the host is still writing to its disk would slow its own server, not the clone's.
+  sync --file-system "$VELAFS_SANDBOX"
   for workload in "${workloads[@]}"; do
     for clients in "${client_counts[@]}"; do
       # Equal conditions: nothing dirty, and no checkpoint under way.
