@@ -97,7 +97,9 @@ connected() {
 connected_again() {
   connected
   trace_requests connected
-  at_most "$(requests)" 20 "requests of 20 connections"
+  # A backend opens some 80 files; the kernel may ask for the times of a few it has read anew.
+  at_most "$(requests)" 100 "requests of 20 connections"
+  equal "$(requests OPEN)" 0 "number of OPEN"
 }
 check "a new connection asks next to nothing" connected_again
 
