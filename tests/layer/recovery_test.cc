@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "tests/layer/volume_fixture.h"
+#include "tests/os/volatile_storage.h"
+#include "tests/sql/storage_vfs.h"
 
 namespace velafs::layer {
 namespace {
@@ -112,6 +114,67 @@ TEST_CASE("a damaged map is reported, not read") {
   CHECK(found.status().code() == Code::kCorrupt);
   CHECK(found.status().error_number() == EIO);
   CHECK(found.status().message().find("block 1 of the page map is damaged") != std::string::npos);
+}
+
+// A volume on a disk that loses whatever was not synced.
+struct VolatileFixture {
+  static constexpr const char* kDirectory = "/disk/store";
+
+  VolatileFixture() { volume.MakeSource("main", {{"file", kOld}}); }
+  test::VolatileStorage& Prepared() {
+    disk.MakeDurableDirectories(kDirectory);
+    return disk;
+  }
+  // The daemon dies, and is started again on the same host.
+  void Kill() {
+    disk.CutOff();
+    volume.CloseAll();
+    disk.Restart();
+    volume.OpenAll();
+  }
+  void CutPower() {
+    disk.CutOff();
+    volume.CloseAll();
+    disk.PowerOn(100);
+    volume.OpenAll();
+  }
+
+  test::VolatileStorage disk{1};
+  test::StorageForSqlite sqlite{kDirectory, Prepared()};
+  VolumeFixture volume{disk, kDirectory};
+};
+
+// 9.
+TEST_CASE("what was there after the daemon died is there after a power cut that follows") {
+  VolatileFixture fixture;
+  const InodeNumber ino = MakeFile(*fixture.volume.Open("main"), "new");
+  REQUIRE(fixture.volume.Open("main")->Write(ino, 0, BytesOf("seen")).ok());
+  fixture.Kill();
+  REQUIRE(ContentOf(*fixture.volume.Open("main"), "new") == "seen");
+  fixture.CutPower();
+  CHECK(ContentOf(*fixture.volume.Open("main"), "new") == "seen");
+}
+
+// 10.
+TEST_CASE("what recovery has thrown away does not come back under a number given again") {
+  VolatileFixture fixture;
+  const auto branch = fixture.volume.Open("main");
+  const InodeNumber lost = MakeFile(*branch, "lost");
+  REQUIRE(branch->Write(lost, 0, BytesOf("nobody's")).ok());
+  // Its page file and that one's name reach the disk, but not the transaction.
+  const LayerId head = fixture.volume.HeadOf("main");
+  const auto file = fixture.disk.Open(
+      fixture.volume.LayerDirectory(head) + "/" + std::to_string(lost.value), os::OpenMode::kRead);
+  REQUIRE((*file)->Sync(os::SyncKind::kFull).ok());
+  REQUIRE(fixture.disk.SyncDirectory(fixture.volume.LayerDirectory(head)).ok());
+  REQUIRE(fixture.disk.SyncDirectory(fixture.volume.directory() + "/layers").ok());
+  fixture.CutPower();
+
+  const InodeNumber given_again = MakeFile(*fixture.volume.Open("main"), "mine");
+  REQUIRE(given_again == lost);
+  REQUIRE(fixture.volume.catalog().MakeDurable(fixture.volume.catalog().LastCommit()).ok());
+  fixture.CutPower();
+  CHECK(ContentOf(*fixture.volume.Open("main"), "mine").empty());
 }
 
 }  // namespace

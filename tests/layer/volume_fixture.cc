@@ -8,28 +8,44 @@
 
 namespace velafs::layer {
 
-VolumeFixture::VolumeFixture(os::Storage& storage) : storage_(storage) {
+VolumeFixture::VolumeFixture(os::Storage& storage) : storage_(storage), is_scratch_(true) {
   char pattern[] = "/tmp/velafs-volume-XXXXXX";
   REQUIRE(mkdtemp(pattern) != nullptr);
   directory_ = pattern;
-  REQUIRE(storage_.MakeDirectory(directory_ + "/packs", 0700).ok());
-  REQUIRE(storage_.MakeDirectory(directory_ + "/layers", 0700).ok());
-  REQUIRE(catalog::Catalog::Create(directory_ + "/catalog.db").ok());
-  OpenAll();
+  MakeParts();
+}
+
+VolumeFixture::VolumeFixture(os::Storage& storage, std::string directory)
+    : storage_(storage), directory_(std::move(directory)) {
+  MakeParts();
 }
 
 VolumeFixture::~VolumeFixture() {
   CloseAll();
-  static_cast<void>(os::HostStorage().RemoveTree(directory_));
+  if (is_scratch_) static_cast<void>(os::HostStorage().RemoveTree(directory_));
 }
 
+void VolumeFixture::MakeParts() {
+  REQUIRE(storage_.MakeDirectory(directory_ + "/packs", 0700).ok());
+  REQUIRE(storage_.MakeDirectory(directory_ + "/layers", 0700).ok());
+  REQUIRE(catalog::Catalog::Create(CatalogPath(), CatalogStorage()).ok());
+  OpenAll();
+}
+
+// A scratch directory's catalog is the host's, whatever happens to the rest.
+os::Storage& VolumeFixture::CatalogStorage() { return is_scratch_ ? os::HostStorage() : storage_; }
+
 void VolumeFixture::OpenAll() {
-  auto catalog = catalog::Catalog::Open(directory_ + "/catalog.db");
-  REQUIRE(catalog.ok());
-  catalog_ = *std::move(catalog);
+  const Status opened = TryOpenAll();
+  REQUIRE_MESSAGE(opened.ok(), opened.message());
+}
+
+Status VolumeFixture::TryOpenAll() {
+  VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(CatalogPath(), CatalogStorage()));
   packs_ = std::make_unique<chunk::PackReader>(storage_, directory_ + "/packs");
   volume_ =
       std::make_unique<Volume>(VolumeParts{storage_, *catalog_, *packs_, directory_ + "/layers"});
+  return volume_->RemoveOrphans();
 }
 
 void VolumeFixture::CloseAll() {

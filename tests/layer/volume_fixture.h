@@ -1,4 +1,4 @@
-// A volume on a temporary directory, with sources made of plain strings.
+// A volume with sources made of plain strings, on a temporary directory or a storage of the test's.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,8 @@ namespace velafs::layer {
 class VolumeFixture {
  public:
   explicit VolumeFixture(os::Storage& storage = os::HostStorage());
+  // On a storage where `directory` is there and empty, and belongs to the caller.
+  VolumeFixture(os::Storage& storage, std::string directory);
   ~VolumeFixture();
 
   // Makes a branch whose files lie in a sealed layer, as an import does.
@@ -30,6 +32,10 @@ class VolumeFixture {
   // Opens the volume anew: after a clean end, or as if its process had been killed.
   void Reopen();
   void Crash();
+  // The halves of Crash: what happens in between happens to the disk.
+  void CloseAll();
+  void OpenAll();
+  Status TryOpenAll();
 
   Volume& volume() { return *volume_; }
   catalog::Catalog& catalog() { return *catalog_; }
@@ -38,11 +44,13 @@ class VolumeFixture {
   const std::string& directory() const { return directory_; }
 
  private:
-  void OpenAll();
-  void CloseAll();
+  void MakeParts();
+  std::string CatalogPath() const { return directory_ + "/catalog.db"; }
+  os::Storage& CatalogStorage();
 
   os::Storage& storage_;
   std::string directory_;
+  bool is_scratch_ = false;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<Volume> volume_;

@@ -41,8 +41,8 @@ Status UseLog(sql::Database& database) {
 }
 
 // Empty when there is no such file.
-Result<std::optional<os::FileInfo>> StatIfAny(const std::string& path) {
-  Result<os::FileInfo> info = os::HostStorage().Stat(path);
+Result<std::optional<os::FileInfo>> StatIfAny(os::Storage& storage, const std::string& path) {
+  Result<os::FileInfo> info = storage.Stat(path);
   if (info.ok()) return std::optional<os::FileInfo>(*info);
   if (info.status().error_number() == ENOENT) return std::optional<os::FileInfo>();
   return std::move(info).status();
@@ -60,8 +60,10 @@ Status Fill(const std::string& path) {
 }  // namespace
 
 struct Catalog::State {
-  explicit State(std::string catalog_path)
-      : path(std::move(catalog_path)), group([this] { return SyncLog(); }) {}
+  State(std::string catalog_path, os::Storage& catalog_storage)
+      : path(std::move(catalog_path)),
+        storage(catalog_storage),
+        group([this] { return SyncLog(); }) {}
   ~State() {
     MutexLock lock(mutex);
     if (statements == nullptr) return;
@@ -77,6 +79,7 @@ struct Catalog::State {
   Status SyncLogAndName();
 
   const std::string path;
+  os::Storage& storage;
 
   // One transaction at a time; `log` is synced without it.
   Mutex mutex;
@@ -95,13 +98,13 @@ struct Catalog::State {
 
 Status Catalog::State::Open() {
   MutexLock lock(mutex);
-  VELAFS_ASSIGN(const std::optional<os::FileInfo> old_log, StatIfAny(LogPath(path)));
+  VELAFS_ASSIGN(const std::optional<os::FileInfo> old_log, StatIfAny(storage, LogPath(path)));
   VELAFS_ASSIGN(database, sql::Database::Open(path, kBusyTimeoutMs));
   VELAFS_TRY(CheckSchema(*database));  // before anything is written to what may be another's file
   VELAFS_TRY(UseLog(*database));
   VELAFS_TRY(Configure(*database));
   VELAFS_ASSIGN(statements, Statements::Prepare(*database));
-  VELAFS_ASSIGN(log, os::HostStorage().Open(LogPath(path), os::OpenMode::kReadWrite));
+  VELAFS_ASSIGN(log, storage.Open(LogPath(path), os::OpenMode::kReadWrite));
   return old_log && old_log->size_bytes > 0 ? RecoverLog() : Status();
 }
 
@@ -118,7 +121,7 @@ Status Catalog::State::RecoverLog() {
 Status Catalog::State::SyncLogAndName() {
   VELAFS_TRY(log->Sync(os::SyncKind::kData));
   if (!log_name_is_durable) {
-    VELAFS_TRY(os::HostStorage().SyncDirectory(DirectoryOf(path)));
+    VELAFS_TRY(storage.SyncDirectory(DirectoryOf(path)));
     log_name_is_durable = true;
   }
   return {};
@@ -133,10 +136,9 @@ Status Catalog::State::SyncLog() {
 Catalog::Catalog(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Catalog::~Catalog() = default;
 
-Status Catalog::Create(const std::string& path) {
-  os::Storage& storage = os::HostStorage();
+Status Catalog::Create(const std::string& path, os::Storage& storage) {
   const std::string context = "cannot make catalog \"" + path + "\"";
-  VELAFS_ASSIGN(const std::optional<os::FileInfo> existing, StatIfAny(path));
+  VELAFS_ASSIGN(const std::optional<os::FileInfo> existing, StatIfAny(storage, path));
   if (existing) return Exists("catalog \"" + path + "\" exists");
 
   // Made whole under another name: a crash leaves no catalog, or all of it. First goes what is left
@@ -158,10 +160,10 @@ Status Catalog::Create(const std::string& path) {
   return storage.SyncDirectory(DirectoryOf(path)).WithContext(context);
 }
 
-Result<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path) {
-  VELAFS_ASSIGN(const std::optional<os::FileInfo> info, StatIfAny(path));
+Result<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path, os::Storage& storage) {
+  VELAFS_ASSIGN(const std::optional<os::FileInfo> info, StatIfAny(storage, path));
   if (!info) return NotFound("catalog \"" + path + "\" does not exist");
-  auto state = std::make_unique<State>(path);
+  auto state = std::make_unique<State>(path, storage);
   VELAFS_TRY(state->Open().WithContext("cannot open catalog \"" + path + "\""));
   return std::unique_ptr<Catalog>(new Catalog(std::move(state)));
 }

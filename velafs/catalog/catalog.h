@@ -17,6 +17,7 @@
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
+#include "velafs/os/storage.h"
 
 namespace velafs::catalog {
 
@@ -107,14 +108,16 @@ class Writer : public Reader {
   Status RemoveBookmark(BranchId branch, const std::string& name);
 };
 
-// Thread-safe.
+// Thread-safe. `storage`, borrowed, is where SQLite keeps the file; what SQLite itself does goes
+// past it.
 class Catalog {
  public:
   // Makes a new, empty catalog at `path`, durable on return. Exists when there is one.
-  static Status Create(const std::string& path);
+  static Status Create(const std::string& path, os::Storage& storage = os::HostStorage());
   // Opens it. NotFound when missing, Corrupt when it is no catalog, Failed in words when it is of a
   // later schema version. Recovery from a crash is SQLite's own.
-  static Result<std::unique_ptr<Catalog>> Open(const std::string& path);
+  static Result<std::unique_ptr<Catalog>> Open(const std::string& path,
+                                               os::Storage& storage = os::HostStorage());
   ~Catalog();
 
   // Runs `body` with the connection to itself. A failed body or commit leaves no trace. An SQLite

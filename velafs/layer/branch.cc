@@ -46,9 +46,11 @@ Status Branch::LoadChain(LayerId head) {
   return RecoverHead(*head_);
 }
 
-// The head was in use when its daemon died. Page files that no durable fsync had reached go; the
-// rest may be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
+// The head was in use when its daemon died. Page files that no durable fsync had reached go, for
+// good: the inode numbers of transactions that were lost are given again. The rest, names too, may
+// be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
 Status Branch::RecoverHead(Layer& head) {
+  VELAFS_TRY(head.RemoveStrayMaps());
   for (const Layer::PageFileName& name : head.PageFiles()) {
     VELAFS_ASSIGN(const bool keep, IsWorthKeeping(head, name));
     if (!keep) {
@@ -60,7 +62,7 @@ Status Branch::RecoverHead(Layer& head) {
     (*file)->MarkDirty();
     VELAFS_TRY((*file)->Sync(os::SyncKind::kFull));
   }
-  return {};
+  return head.IsOnDisk() ? head.SyncNames() : Status();
 }
 
 Result<bool> Branch::IsWorthKeeping(Layer& head, const Layer::PageFileName& name) {

@@ -54,7 +54,11 @@ Status Layer::ReadDirectory() {
     }
   }
   for (InodeNumber ino : maps) {
-    if (auto found = entries_.find(ino); found != entries_.end()) found->second.has_map = true;
+    if (auto found = entries_.find(ino); found != entries_.end()) {
+      found->second.has_map = true;
+    } else {
+      stray_maps_.push_back(ino);
+    }
   }
   return {};
 }
@@ -145,11 +149,20 @@ Status Layer::Discard(InodeNumber ino) {
   if (found == entries_.end()) return {};
   const bool has_map = found->second.has_map;
   entries_.erase(found);
-  Status removed = storage().RemoveFile(PagePath(ino));
-  if (!removed.ok() && removed.error_number() != ENOENT) return removed;
-  if (!has_map) return {};
-  removed = storage().RemoveFile(MapPath(ino));
-  return removed.ok() || removed.error_number() == ENOENT ? Status() : removed;
+  VELAFS_TRY(RemoveIfAny(PagePath(ino)));
+  return has_map ? RemoveIfAny(MapPath(ino)) : Status();
+}
+
+Status Layer::RemoveIfAny(const std::string& path) const {
+  Status removed = storage().RemoveFile(path);
+  return removed.error_number() == ENOENT ? Status() : removed;
+}
+
+Status Layer::RemoveStrayMaps() {
+  MutexLock lock(lock_);
+  for (InodeNumber ino : stray_maps_) VELAFS_TRY(RemoveIfAny(MapPath(ino)));
+  stray_maps_.clear();
+  return {};
 }
 
 std::shared_ptr<SealedFile> Layer::Sealed(InodeNumber ino) {
@@ -172,6 +185,11 @@ std::vector<Layer::PageFileName> Layer::PageFiles() const {
 bool Layer::HasPageFiles() const {
   MutexLock lock(lock_);
   return !entries_.empty();
+}
+
+bool Layer::IsOnDisk() const {
+  MutexLock lock(lock_);
+  return has_directory_;
 }
 
 Result<uint64_t> Layer::AllocatedBytes() const {

@@ -42,6 +42,9 @@ class Layer : public std::enable_shared_from_this<Layer> {
   bool HasWrittenMap(InodeNumber ino) const;
   // Removes an inode's page file and map from disk, if there are any.
   Status Discard(InodeNumber ino);
+  // Removes from disk the maps that a crash has left without their page files: they would pass for
+  // the maps of later ones. Before any change.
+  Status RemoveStrayMaps();
   std::shared_ptr<SealedFile> Sealed(InodeNumber ino);
 
   struct PageFileName {
@@ -50,6 +53,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   };
   std::vector<PageFileName> PageFiles() const;
   bool HasPageFiles() const;
+  bool IsOnDisk() const;  // has a directory
   Result<uint64_t> AllocatedBytes() const;  // of all page files and maps, on disk
 
   // Syncs every page file with changes that are not durable; the first failure is returned, the
@@ -66,6 +70,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   Layer(const VolumeParts& parts, LayerId id);
   Status MakeDirectory() REQUIRES(lock_);
   Status ReadDirectory();
+  Status RemoveIfAny(const std::string& path) const;
 
   const VolumeParts& parts_;
   const LayerId id_;
@@ -82,6 +87,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   mutable Mutex lock_;
   bool has_directory_ GUARDED_BY(lock_) = false;
   std::unordered_map<InodeNumber, Entry> entries_ GUARDED_BY(lock_);
+  std::vector<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
   std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);
   std::map<InodeNumber, DirtyEntry> dirty_ GUARDED_BY(lock_);
 

@@ -288,6 +288,7 @@ Status Volume::Impl::RemoveOrphans() {
     return {};
   }));
   VELAFS_ASSIGN(const auto directories, parts_.storage.List(parts_.layers_directory));
+  bool has_removed = false;
   for (const os::DirectoryEntry& directory : directories) {
     uint64_t id = 0;
     const char* end = directory.name.data() + directory.name.size();
@@ -295,8 +296,10 @@ Status Volume::Impl::RemoveOrphans() {
     const bool is_layer = parsed.ec == std::errc() && parsed.ptr == end;
     if (!is_layer || known.contains(id)) continue;
     VELAFS_TRY(parts_.storage.RemoveTree(parts_.layers_directory + "/" + directory.name));
+    has_removed = true;
   }
-  return {};
+  // Ids of layers whose transaction was lost are given again: what lay there must not come back.
+  return has_removed ? parts_.storage.SyncDirectory(parts_.layers_directory) : Status();
 }
 
 Status Volume::Impl::SyncAll() {

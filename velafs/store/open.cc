@@ -76,7 +76,7 @@ Status MakeStore(os::Storage& storage, const StorePaths& paths) {
   VELAFS_TRY(MakePart(storage, paths.Layers(), kPrivateDirectory));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
   // The catalog comes last: a directory without one is no store yet, and Init may be run again.
-  VELAFS_TRY(catalog::Catalog::Create(paths.Catalog()));
+  VELAFS_TRY(catalog::Catalog::Create(paths.Catalog(), storage));
   return storage.SyncDirectory(paths.root);
 }
 
@@ -125,7 +125,7 @@ Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
 Store::~Store() = default;
 
 Status Store::OpenParts() {
-  VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(paths_.Catalog()));
+  VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(paths_.Catalog(), storage_));
   packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
   volume_ = std::make_unique<layer::Volume>(
       layer::VolumeParts{storage_, *catalog_, *packs_, paths_.Layers()});
