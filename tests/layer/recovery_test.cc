@@ -76,6 +76,38 @@ TEST_CASE("a map left without its page file is not taken for a later one's") {
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
 }
 
+// What a freeze leaves when a power cut comes between its transaction and its last sync: a page
+// file in a frozen layer, and of its map nothing, or no more than the file's name or size.
+TEST_CASE("a page file in a frozen layer counts only with its map") {
+  std::string map_content;
+  bool is_missing = false;
+  bool is_further_below = false;
+  SUBCASE("missing") { is_missing = true; }
+  SUBCASE("empty") {}
+  SUBCASE("of zeros") { map_content.assign(1024, '\0'); }
+  SUBCASE("empty, in a layer further below") { is_further_below = true; }
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("lost")).ok());
+  const std::string map_path = PagePath(fixture, ino) + ".map";
+  REQUIRE(fixture.Clone("main", "clone").ok());
+  std::string expected = kOld;
+  if (is_further_below) {
+    REQUIRE(fixture.Open("main")->Write(ino, kPageBytes, BytesOf("kept")).ok());
+    REQUIRE(fixture.Clone("main", "another").ok());
+    expected.replace(kPageBytes, 4, "kept");
+  }
+  if (is_missing) {
+    REQUIRE(os::HostStorage().RemoveFile(map_path).ok());
+  } else {
+    std::ofstream(map_path, std::ios::trunc) << map_content;
+  }
+  fixture.Crash();
+  CHECK(ContentOf(*fixture.Open("clone"), "file") == kOld);
+  CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
+}
+
 // 6.
 TEST_CASE("a head in use does not pass for clean, and one that was closed does") {
   VolumeFixture fixture;

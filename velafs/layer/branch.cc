@@ -37,43 +37,51 @@ Status Branch::LoadChain(LayerId head) {
     height_of_[rows[i].id] = rows.size() - 1 - i;
   }
   head_ = chain_[0].layer;
+  // A freeze that was cut off leaves what was the head as a crash leaves a head.
+  if (rows.size() > 1 && rows[1].state == catalog::LayerState::kFrozen) {
+    VELAFS_TRY(RecoverLayer(*chain_[1].layer));
+  }
   if (rows[0].logical_bytes) {
+    head_->SetRecovered();
     logical_bytes_ = *rows[0].logical_bytes;
     knows_logical_bytes_ = true;
     return {};
   }
   is_change_noted_ = true;
-  return RecoverHead(*head_);
+  return RecoverLayer(*head_);
 }
 
-// The head was in use when its daemon died. Page files that no durable fsync had reached go, for
-// good: the inode numbers of transactions that were lost are given again. The rest, names too, may
-// be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
-Status Branch::RecoverHead(Layer& head) {
-  VELAFS_TRY(head.RemoveStrayMaps());
-  for (const Layer::PageFileName& name : head.PageFiles()) {
-    VELAFS_ASSIGN(const bool keep, IsWorthKeeping(head, name));
+// The layer was a head in use when its daemon died. Page files that no durable fsync had reached go,
+// for good: the inode numbers of transactions that were lost are given again. The rest, names too,
+// may be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
+Status Branch::RecoverLayer(Layer& layer) {
+  if (!layer.needs_recovery()) return {};
+  VELAFS_TRY(layer.RemoveStrayMaps());
+  for (const Layer::PageFileName& name : layer.PageFiles()) {
+    VELAFS_ASSIGN(const bool keep, IsWorthKeeping(layer, name));
     if (!keep) {
-      VELAFS_TRY(head.Discard(name.ino));
+      VELAFS_TRY(layer.Discard(name.ino));
       continue;
     }
-    const auto file = head.Find(name.ino);
+    const auto file = layer.Find(name.ino, name.has_map);
     if (!file.ok()) continue;  // damaged: it says so to whoever opens it
     (*file)->MarkDirty();
     VELAFS_TRY((*file)->Sync(os::SyncKind::kFull));
   }
-  return head.IsOnDisk() ? head.SyncNames() : Status();
+  if (layer.IsOnDisk()) VELAFS_TRY(layer.SyncNames());
+  layer.SetRecovered();
+  return {};
 }
 
-Result<bool> Branch::IsWorthKeeping(Layer& head, const Layer::PageFileName& name) {
+Result<bool> Branch::IsWorthKeeping(Layer& layer, const Layer::PageFileName& name) {
   std::optional<catalog::InodeRow> row;
   VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(row, reader.Inode(head.id(), name.ino));
+    VELAFS_ASSIGN(row, reader.Inode(layer.id(), name.ino));
     return {};
   }));
   if (!name.has_map) return row && row->born_here && row->nlink > 0;
   if (row && row->nlink == 0) return false;
-  return head.HasWrittenMap(name.ino);
+  return layer.HasWrittenMap(name.ino);
 }
 
 Status Branch::CheckAlive() const { return is_retired_ ? Errno(ESTALE) : Status(); }
@@ -242,6 +250,7 @@ Status Branch::ReplaceHead(
   auto layer = host_.GetLayer(new_head->id);
   if (!layer.ok()) return Fail(std::move(layer).status());
   head_ = *std::move(layer);
+  head_->SetRecovered();  // it is new
   chain_.insert(chain_.begin(), {head_, false});
   height_of_[head_->id()] = chain_.size() - 1;
   base_commit_ = new_head->commit;

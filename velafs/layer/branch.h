@@ -159,8 +159,8 @@ class Branch {
 
   Branch(BranchHost& host, const catalog::BranchRow& row);
   Status LoadChain(LayerId head);
-  Status RecoverHead(Layer& head);
-  Result<bool> IsWorthKeeping(Layer& head, const Layer::PageFileName& name);
+  Status RecoverLayer(Layer& layer);
+  Result<bool> IsWorthKeeping(Layer& layer, const Layer::PageFileName& name);
 
   Status CheckAlive() const;       // ESTALE once retired
   Status CheckChangeable() const;  // and EIO once an fsync has failed

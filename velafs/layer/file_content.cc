@@ -19,9 +19,9 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
   content.born_layer_ = born_layer;
   content.size_bytes_ = row.size_bytes;
   for (const ChainLink& link : chain) {
-    VELAFS_ASSIGN(auto page_file, link.layer->Find(row.ino));
-    const bool is_last =
-        link.layer->id() == born_layer || (page_file && page_file->inherited_bytes() == 0);
+    const bool is_born_here = link.layer->id() == born_layer;
+    VELAFS_ASSIGN(auto page_file, link.layer->Find(row.ino, !is_born_here));
+    const bool is_last = is_born_here || (page_file && page_file->inherited_bytes() == 0);
     if (page_file) {
       content.page_files_.push_back(std::move(page_file));
     } else if (is_last && link.is_sealed) {

@@ -69,12 +69,13 @@ std::string Layer::PagePath(InodeNumber ino) const {
 
 std::string Layer::MapPath(InodeNumber ino) const { return PagePath(ino).append(kMapSuffix); }
 
-Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino) {
+Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino, bool inherits) {
   MutexLock lock(lock_);
   const auto found = entries_.find(ino);
   if (found == entries_.end()) return std::shared_ptr<PageFile>();
   Entry& entry = found->second;
   if (auto open = entry.open.lock()) return open;
+  if (inherits && !HasWrittenMap(ino)) return std::shared_ptr<PageFile>();
 
   std::optional<PageMap> map;
   if (entry.has_map) {

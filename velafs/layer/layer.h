@@ -1,6 +1,7 @@
 // One layer as a running process sees it: the page files in its directory, and its sealed files.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -32,8 +33,10 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::string PagePath(InodeNumber ino) const;
   std::string MapPath(InodeNumber ino) const;
 
-  // The layer's page file of an inode; null when it has none. Corrupt when its map is.
-  Result<std::shared_ptr<PageFile>> Find(InodeNumber ino);
+  // The layer's page file of an inode; null when it has none. One that `inherits`, as all do but
+  // those of inodes born in the layer, is not there unless its map has been written. Corrupt when
+  // that is.
+  Result<std::shared_ptr<PageFile>> Find(InodeNumber ino, bool inherits);
   // A new page file of `size_bytes`. With `inherited_bytes`, that much of the file below is seen
   // through it; without, there is nothing below.
   Result<std::shared_ptr<PageFile>> Create(InodeNumber ino, uint64_t size_bytes,
@@ -62,6 +65,11 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // Makes the directory's entries, and the directory's own, durable.
   Status SyncNames();
 
+  // Whether a crash may have left page files here that no sync had reached: not in a layer that
+  // this process has recovered, or made.
+  bool needs_recovery() const { return needs_recovery_; }
+  void SetRecovered() { needs_recovery_ = false; }
+
   // For PageFile: dirty page files are kept open, since their maps are only in memory.
   void AddDirty(PageFile& file);
   void RemoveDirty(PageFile& file);
@@ -75,6 +83,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   const VolumeParts& parts_;
   const LayerId id_;
   const std::string directory_;
+  std::atomic<bool> needs_recovery_ = true;
 
   struct Entry {
     bool has_map = false;
