@@ -11,7 +11,7 @@ readonly skip_status=77
 packages=(
   g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsqlite3-dev libssl-dev
   libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev doctest-dev
-  postgresql jq
+  postgresql jq e2fsprogs xfsprogs
 )
 
 die() {
@@ -304,13 +304,14 @@ host_stop() { # host_stop DATA [MODE]
   as_postgres pg_ctl stop --silent --wait --pgdata "$1" --mode "${2:-fast}"
 }
 
-# make_cluster DATA SCALE: a stopped cluster with checksums and, at a scale above 0, pgbench's tables.
-# Autovacuum is off, so that what tests measure is what they caused.
+# make_cluster DATA SCALE [OPTION...]: a stopped cluster with checksums and, at a scale above 0, pgbench's
+# tables; the options are initdb's. Autovacuum is off, so that what tests measure is what they caused.
 make_cluster() {
   local data=$1 scale=$2
+  shift 2
   install -d -o postgres -m 700 "$data"
   as_postgres initdb --pgdata "$data" --data-checksums --auth trust --username postgres --encoding UTF8 \
-    --locale C --no-instructions --no-sync >/dev/null
+    --locale C --no-instructions --no-sync "$@" >/dev/null
   echo 'autovacuum = off' >>"$data/postgresql.conf"
   ((scale > 0)) || return 0
   host_start "$data" -c fsync=off -c max_wal_size=8GB

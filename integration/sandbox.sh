@@ -6,7 +6,8 @@
 # The command gets namespaces of its own for processes, mounts and shared memory, and a directory for
 # its files: VELAFS_SANDBOX, also its TMPDIR. When the command ends, when a signal ends this script, and
 # even when this script is killed, the kernel ends every process of the sandbox and drops
-# its mounts, and the directory is removed. A command that succeeds but leaves processes or mounts
+# its mounts, and the directory is removed. Loop devices are no namespace's: those on files whose name
+# has the directory's in it are given back. A command that succeeds but leaves processes or mounts
 # behind has failed. Exit status: the command's, 124 when the time ran out.
 set -euo pipefail
 
@@ -25,6 +26,8 @@ chmod 755 "$directory"
 janitor='
   trap "" INT TERM HUP
   cat >/dev/null
+  losetup --list --noheadings --output NAME,BACK-FILE |
+    while read -r loop file; do [[ $file != *"${1##*/}"* ]] || losetup --detach "$loop"; done
   for _ in {1..100}; do
     rm -rf --one-file-system "$1" && break
     sleep 0.1

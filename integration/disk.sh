@@ -1,0 +1,62 @@
+# Filesystems in an image file, on a disk whose power can be cut (programs/volatile_disk.cc). Sourced after
+# lib.sh, by scripts that call `begin`.
+# shellcheck shell=bash
+
+disk_dir=$VELAFS_SANDBOX/disk # where the disk shows its one file
+host_dir=$VELAFS_SANDBOX/host # where the filesystem on the disk is mounted
+# Named after the sandbox, which so finds loop devices that were left.
+disk_image=$VELAFS_SANDBOX/${VELAFS_SANDBOX##*/}.img
+disk_log=$VELAFS_SANDBOX/disk.log
+mkdir -p "$disk_dir" "$host_dir"
+
+# needs_loop_devices FILESYSTEM: whether the machine has them, and the filesystem; in words when not.
+needs_loop_devices() {
+  [[ -e /dev/loop-control ]] || { echo "there is no /dev/loop-control" && return 1; }
+  command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
+  grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
+}
+
+# make_disk FILESYSTEM SIZE: a new, empty image.
+make_disk() {
+  rm -f "$disk_image"
+  truncate --size "$2" "$disk_image"
+  case $1 in
+    ext4) mkfs.ext4 -q -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$disk_image" ;;
+    xfs) mkfs.xfs -q -K "$disk_image" ;;
+  esac
+}
+
+# plug_in SECTOR_BYTES SEED: the disk's power comes on.
+plug_in() {
+  "$VELAFS_SANDBOX/bin/volatile_disk" "$disk_image" "$disk_dir" --sector "$1" --seed "$2" >"$disk_log" &
+  echo "$!" >"$VELAFS_SANDBOX/disk.pid"
+  wait_until 10 test -e "$disk_dir/${disk_image##*/}"
+}
+
+# What the disk's file is as a block device. It must be given back, or mounted: then `losetup --detach`
+# makes it go with the mount.
+loop_device() {
+  losetup --find --show --direct-io=on "$disk_dir/${disk_image##*/}"
+}
+
+mount_host() {
+  local loop
+  loop=$(loop_device)
+  mount "$loop" "$host_dir"
+  losetup --detach "$loop"
+}
+
+# From here on the disk answers nothing, and the image is what the cut has left.
+cut_power() {
+  local disk
+  disk=$(<"$VELAFS_SANDBOX/disk.pid")
+  kill -USR1 "$disk"
+  wait_until 20 has_ended "$disk"
+  cat "$disk_log"
+}
+
+# Also after a cut. Who used the filesystem on the disk may have ended only just now.
+unplug() {
+  wait_until 20 umount "$host_dir" 2>/dev/null || fail "the filesystem on the disk is still in use"
+  wait_until 20 umount "$disk_dir" 2>/dev/null || fail "the disk is still in use"
+}
