@@ -5,8 +5,8 @@ namespace {
 
 timespec ToTimespec(TimeNs time) {
   constexpr TimeNs kSecond = 1'000'000'000;
-  const TimeNs seconds = (time - (time < 0 ? kSecond - 1 : 0)) / kSecond;
-  return {.tv_sec = seconds, .tv_nsec = time - seconds * kSecond};
+  const TimeNs rest = (time % kSecond + kSecond) % kSecond;  // counts forwards, also before 1970
+  return {.tv_sec = time / kSecond - (time % kSecond < 0 ? 1 : 0), .tv_nsec = rest};
 }
 
 struct Sender {

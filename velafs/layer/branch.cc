@@ -164,6 +164,10 @@ Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
     inode->row = std::move(said.row);
   }
   if (!inode->row_layer || inode->row.nlink == 0) return Errno(ESTALE);
+  // It may have been changed, forgotten by the kernel, and never synced: nobody remembers when.
+  if (inode->row_layer == chain_[0].layer->id()) {
+    inode->changed_at = host_.parts().catalog.LastCommit();
+  }
   if (inode->IsFile()) {
     WriterLock content(inode->content_lock);
     VELAFS_ASSIGN(inode->content,

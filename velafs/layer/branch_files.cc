@@ -46,7 +46,6 @@ Result<Attributes> Branch::AttributesOf(Inode& inode) {
   if (PageFile* file = inode.content->TimesFrom(inode.row_layer)) {
     VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
     if (file->inherited_bytes() == 0) attributes.allocated_bytes = info.allocated_bytes;
-    attributes.atime = info.atime;
     attributes.mtime = info.mtime;
     attributes.ctime = std::max(row.ctime, info.ctime);
   }
@@ -86,16 +85,14 @@ Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
   row.mtime = change.mtime.value_or(row.mtime);
   row.ctime = NowNs();
 
-  // Times live with the page file where the head has one.
+  // Where the head has a page file, the time of modification lives with it.
   PageFile* own = nullptr;
   {
     ReaderLock content(inode->content_lock);
     if (inode->content) own = inode->content->OwnFile(*head_);
   }
-  if (own != nullptr && (change.atime || change.mtime)) {
-    VELAFS_TRY(own->SetTimes(row.atime, row.mtime));
-  }
-  if (own == nullptr || change.mode || change.uid || change.gid) {
+  if (own != nullptr && change.mtime) VELAFS_TRY(own->SetTimes(row.atime, row.mtime));
+  if (own == nullptr || change.mode || change.uid || change.gid || change.atime) {
     VELAFS_TRY(Commit({{inode, row}}, {}));
   }
   return AttributesOf(*inode);
