@@ -28,7 +28,7 @@ TEST_CASE("branches behave as plain files do, through freezes, clones, crashes a
 // The same operations again and again, with the power cut after one change of the disk, after two,
 // and so on.
 TEST_CASE("a power cut after any change of the disk loses nothing that was made durable") {
-  constexpr int kSteps = 40;
+  constexpr int kSteps = 80;
   const unsigned seed = Seed();
   MESSAGE("replay with VELAFS_SEED=", seed);
   bool was_cut = true;
