@@ -7,11 +7,15 @@
 #include <vector>
 
 #include "tests/os/scratch_directory.h"
+#include "tests/os/volatile_storage.h"
+#include "tests/sql/storage_vfs.h"
 
 namespace velafs::sql {
 namespace {
 
 using test::ScratchDirectory;
+using test::StorageForSqlite;
+using test::VolatileStorage;
 
 struct Fixture {
   ScratchDirectory directory;
@@ -160,6 +164,32 @@ TEST_CASE("a file that is no database is Corrupt when first read") {
   auto database = Database::Open(directory / "text", 0);
   REQUIRE(database.ok());
   CHECK((*database)->Integer("PRAGMA user_version").status().code() == Code::kCorrupt);
+}
+
+// SQLite gives the pragma's answer before it ends the transaction that makes it true.
+TEST_CASE("a database that says it keeps a log keeps one") {
+  bool was_struck = true;
+  for (uint64_t failure = 0; was_struck; ++failure) {
+    INFO("failure after ", failure, " changes");
+    VolatileStorage disk(1);
+    const StorageForSqlite sqlite("/sql", disk);
+    disk.MakeDurableDirectories("/sql");
+    REQUIRE(disk.Open("/sql/test.db", os::OpenMode::kCreateNew).ok());
+    bool says_so = false;
+    {
+      auto database = Database::Open("/sql/test.db", 0);
+      REQUIRE(database.ok());
+      REQUIRE((*database)->Execute("PRAGMA synchronous = NORMAL").ok());
+      disk.FailAfter(failure, ENOSPC);
+      const auto mode = (*database)->Text("PRAGMA journal_mode = WAL");
+      was_struck = !disk.CancelFailure();
+      says_so = mode.ok() && *mode == "wal";
+      CHECK((says_so || was_struck));
+    }
+    auto database = Database::Open("/sql/test.db", 0);
+    REQUIRE(database.ok());
+    if (says_so) CHECK(*(*database)->Text("PRAGMA journal_mode") == "wal");
+  }
 }
 
 TEST_CASE("a missing file is not made") {

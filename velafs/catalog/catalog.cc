@@ -145,7 +145,7 @@ Status Catalog::Create(const std::string& path, os::Storage& storage) {
   // of an earlier attempt, or of a catalog that is no more: SQLite would take its log for ours.
   const std::string draft = path + ".new";
   for (const std::string& leftover :
-       {draft, LogPath(draft), draft + "-shm", LogPath(path), path + "-shm"}) {
+       {draft, draft + "-journal", LogPath(draft), draft + "-shm", LogPath(path), path + "-shm"}) {
     const Status removed = storage.RemoveFile(leftover);
     if (!removed.ok() && removed.error_number() != ENOENT) {
       return Status(removed).WithContext(context);

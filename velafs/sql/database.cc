@@ -213,6 +213,7 @@ Result<int64_t> Database::Integer(std::string_view text) {
   if (!has_row) return Corrupt("\"" + std::string(text) + "\" has no answer");
   const int64_t value = query.Signed(0);
   VELAFS_TRY(query.CheckRow(text));
+  VELAFS_TRY(query.Run());  // what the statement does is done, or fails, at its end
   return value;
 }
 
@@ -223,6 +224,7 @@ Result<std::string> Database::Text(std::string_view text) {
   if (!has_row) return Corrupt("\"" + std::string(text) + "\" has no answer");
   std::string value(query.Text(0));
   VELAFS_TRY(query.CheckRow(text));
+  VELAFS_TRY(query.Run());
   return value;
 }
 

@@ -75,9 +75,10 @@ Status MakeStore(os::Storage& storage, const StorePaths& paths) {
   VELAFS_TRY(MakePart(storage, paths.Packs(), kPrivateDirectory));
   VELAFS_TRY(MakePart(storage, paths.Layers(), kPrivateDirectory));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
-  // The catalog comes last: a directory without one is no store yet, and Init may be run again.
-  VELAFS_TRY(catalog::Catalog::Create(paths.Catalog(), storage));
-  return storage.SyncDirectory(paths.root);
+  // The catalog comes last, and when all else is durable: a directory without one is no store yet,
+  // and Init may be run again; one with it has its parts.
+  VELAFS_TRY(storage.SyncDirectory(paths.root));
+  return catalog::Catalog::Create(paths.Catalog(), storage);
 }
 
 // A path the kernel shows for what lies at `mountpoint`. The mountpoint itself is not looked at:
