@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -79,8 +80,18 @@ class Velafs {
                                      0600);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, process.err_path.c_str(), kFlags,
                                      0600);
+    // A shell that runs the tests in the background has them ignore it, and with them all they
+    // start.
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGINT);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     const int error =
-        posix_spawn(&process.pid, words[0].c_str(), &actions, nullptr, argv.data(), environ);
+        posix_spawn(&process.pid, words[0].c_str(), &actions, &attributes, argv.data(), environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     REQUIRE_MESSAGE(error == 0, "cannot run " << words[0]);
     return process;

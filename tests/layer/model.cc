@@ -467,9 +467,4 @@ void Model::CheckBranch(const std::string& name) {
   CHECK(usage->logical_bytes == logical_bytes);
 }
 
-unsigned long FromEnvironment(const char* name, unsigned long otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? std::strtoul(value, nullptr, 10) : otherwise;
-}
-
 }  // namespace velafs::layer

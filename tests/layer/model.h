@@ -92,7 +92,4 @@ class Model {
   int next_name_ = 0;
 };
 
-// A number from the environment.
-unsigned long FromEnvironment(const char* name, unsigned long otherwise);
-
 }  // namespace velafs::layer

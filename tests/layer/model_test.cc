@@ -6,12 +6,13 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/random.h"
+
 namespace velafs::layer {
 namespace {
 
-unsigned Seed() {
-  return static_cast<unsigned>(FromEnvironment("VELAFS_SEED", std::random_device{}()));
-}
+using test::FromEnvironment;
+using test::Seed;
 
 TEST_CASE("branches behave as plain files do, through freezes, clones, crashes and power cuts") {
   const unsigned seed = Seed();

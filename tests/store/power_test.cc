@@ -1,0 +1,254 @@
+// The user's verbs on a disk that loses power, or fails, at any of its changes.
+#include <cerrno>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "tests/os/volatile_storage.h"
+#include "tests/random.h"
+#include "tests/sql/storage_vfs.h"
+#include "tests/store/store_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+// All that a user sees of a store: branches with their trees, and bookmarks. Empty: no store.
+using Sight = std::map<std::string, Tree>;
+
+// A store on a disk in memory; only its run/ directory is the host's.
+class Scene {
+ public:
+  explicit Scene(unsigned seed) : disk_(seed), sqlite_(root_, disk_) {
+    disk_.MakeDurableDirectories(scratch_.path());
+    fs::create_directories(root_ + "/run");
+    WriteHostFile(data_ + "/PG_VERSION", "15\n");
+    WriteHostFile(data_ + "/global/pg_control", Noise(8192, 1));
+    WriteHostFile(data_ + "/base/5/1259", Noise(200'000, 2));
+    // So that two scenes can be compared.
+    for (const auto& entry : fs::recursive_directory_iterator(data_)) {
+      fs::last_write_time(entry.path(), 1'000'000'000);
+    }
+  }
+
+  using Verb = std::function<Status()>;
+  std::vector<Verb> Verbs() {
+    const auto clone = [this](const char* source, const char* name) {
+      return [=, this] { return store_->Clone(caller_, source, name, {}).status(); };
+    };
+    const auto import = [this](const char* name) {
+      return [=, this] { return store_->Import(caller_, name, data_, nullptr).status(); };
+    };
+    const auto remove = [this](const char* name) {
+      return [=, this] { return store_->Delete(caller_, name, true); };
+    };
+    const auto bookmark = [this](const char* name) {
+      return [=, this] { return store_->CreateBookmark(caller_, name, "").status(); };
+    };
+    return {[this] { return MakeStore(); },
+            import("main"),
+            clone("main", "dev"),
+            [this] { return WriteDurably("dev", "PG_VERSION", "16\n"); },
+            bookmark("dev@before"),
+            [this] { return WriteDurably("dev", "PG_VERSION", "17\n"); },
+            clone("dev@before", "fork"),
+            [this] { return WriteDurably("fork", "new", "fresh"); },
+            [this] { return store_->DeleteBookmark(caller_, "dev@before"); },
+            remove("dev"),
+            import("again"),
+            remove("main")};
+  }
+
+  Status OpenIfAny() {
+    auto opened = Store::Open(root_, disk_);
+    if (opened.status().code() == Code::kNotFound) return {};
+    VELAFS_ASSIGN(store_, std::move(opened));
+    return {};
+  }
+  void CutPower() {
+    disk_.CutOff();
+    store_.reset();
+    disk_.PowerOn();
+    const Status opened = OpenIfAny();
+    REQUIRE_MESSAGE(opened.ok(), opened.message());
+  }
+
+  Sight See() {
+    Sight sight;
+    if (store_ == nullptr) return sight;
+    sight["(a store)"];
+    const auto names = store_->BranchNames();
+    REQUIRE(names.ok());
+    for (const std::string& name : *names) {
+      sight[name] = TreeOfBranch(store_->volume(), name);
+      // Written in the test: their times are of the run.
+      sight[name].erase("");
+      for (const char* file : {"PG_VERSION", "new"}) {
+        if (sight[name].contains(file)) sight[name][file] = TextOf(name, file);
+      }
+    }
+    const auto bookmarks = store_->ListBookmarks({});
+    REQUIRE(bookmarks.ok());
+    for (const BookmarkInfo& bookmark : *bookmarks) sight[bookmark.name];
+    return sight;
+  }
+
+  // Nothing is on disk that no branch or bookmark needs.
+  void CheckHasNoGarbage() {
+    if (store_ == nullptr) return;
+    const auto packs = disk_.List(root_ + "/packs");
+    REQUIRE(packs.ok());
+    const auto stats = store_->Stats();
+    REQUIRE(stats.ok());
+    if (stats->chunk_count == 0) CHECK(packs->empty());
+    const auto layers = disk_.List(root_ + "/layers");
+    REQUIRE(layers.ok());
+    CHECK(layers->size() <= 2 * (stats->branches + stats->bookmarks));
+  }
+
+  VolatileStorage& disk() { return disk_; }
+
+ private:
+  Status MakeStore() {
+    VELAFS_TRY(Store::Init(root_, disk_));
+    return OpenIfAny();
+  }
+
+  Status WriteDurably(const std::string& branch, const std::string& name, const std::string& text) {
+    VELAFS_ASSIGN(const auto open, store_->volume().Open(branch));
+    auto file = open->Lookup(open->root(), name);
+    if (!file.ok()) file = open->Make(open->root(), name, {.mode = S_IFREG | 0600});
+    VELAFS_TRY(file.status());
+    VELAFS_TRY(open->Write(file->ino, 0, std::as_bytes(std::span(text))));
+    return open->Sync(file->ino, os::SyncKind::kData);
+  }
+
+  std::string TextOf(const std::string& branch, const std::string& name) {
+    const auto open = store_->volume().Open(branch);
+    REQUIRE(open.ok());
+    const auto file = (*open)->Lookup((*open)->root(), name);
+    REQUIRE(file.ok());
+    std::string text(file->size_bytes, '?');
+    REQUIRE((*open)->Read(file->ino, 0, std::as_writable_bytes(std::span(text))).ok());
+    return text;
+  }
+
+  ScratchDirectory scratch_;
+  const std::string root_ = scratch_ / "store";
+  const std::string data_ = scratch_ / "pgdata";
+  const Caller caller_{getuid(), "tester"};
+  VolatileStorage disk_;
+  StorageForSqlite sqlite_;
+  std::unique_ptr<Store> store_;
+};
+
+// What is to be seen before any verb, after the first, and so on.
+std::vector<Sight> Expected() {
+  Scene scene(0);
+  std::vector<Sight> sights = {scene.See()};
+  for (const Scene::Verb& verb : scene.Verbs()) {
+    const Status done = verb();
+    REQUIRE_MESSAGE(done.ok(), done.message());
+    sights.push_back(scene.See());
+  }
+  return sights;
+}
+
+// Runs the verbs until the disk fails one of them; its number.
+size_t RunUntilFailure(const std::vector<Scene::Verb>& verbs, Status* failure) {
+  for (size_t i = 0; i < verbs.size(); ++i) {
+    *failure = verbs[i]();
+    if (!failure->ok()) return i;
+  }
+  return verbs.size();
+}
+
+// A write that was cut off may have left any part of itself.
+bool IsInBetween(const Sight& seen, const Sight& before, const Sight& after) {
+  if (seen == before || seen == after) return true;
+  Sight rest = seen;
+  for (auto& [branch, tree] : rest) {
+    const auto known = before.find(branch);
+    if (known == before.end() || !after.contains(branch)) continue;
+    for (const char* file : {"PG_VERSION", "new"}) {
+      if (!known->second.contains(file) && tree.contains(file) && tree[file].empty())
+        tree.erase(file);  // made, not yet written
+    }
+  }
+  return rest == before;
+}
+
+TEST_CASE("a power cut at any change of the disk leaves a verb done or not begun") {
+  const std::vector<Sight> expected = Expected();
+  const unsigned seed = Seed();
+  MESSAGE("replay with VELAFS_SEED=", seed);
+  uint64_t cuts = 0;
+  for (bool was_cut = true; was_cut; ++cuts) {
+    INFO("cut after ", cuts, " changes");
+    Scene scene(seed);
+    const auto verbs = scene.Verbs();
+    scene.disk().CutAfter(cuts);
+    Status failure;
+    const size_t done = RunUntilFailure(verbs, &failure);
+    was_cut = scene.disk().is_off();
+    REQUIRE_MESSAGE((failure.ok() || was_cut), failure.message());
+    scene.CutPower();
+    const Sight seen = scene.See();
+    if (done == verbs.size()) {
+      CHECK(seen == expected[done]);
+      continue;
+    }
+    REQUIRE(IsInBetween(seen, expected[done], expected[done + 1]));
+    scene.CheckHasNoGarbage();
+    // And all that was still to come can be done.
+    for (size_t i = seen == expected[done + 1] ? done + 1 : done; i < verbs.size(); ++i) {
+      const Status later = verbs[i]();
+      REQUIRE_MESSAGE(later.ok(), later.message());
+    }
+    CHECK(scene.See() == expected.back());
+  }
+  MESSAGE("power cuts: ", cuts);
+}
+
+void CheckFailuresWith(int error_number) {
+  const std::vector<Sight> expected = Expected();
+  const unsigned seed = Seed();
+  MESSAGE("replay with VELAFS_SEED=", seed);
+  bool was_struck = true;
+  uint64_t failures = 0;
+  for (; was_struck; ++failures) {
+    INFO("errno ", error_number, " after ", failures, " changes");
+    Scene scene(seed);
+    const auto verbs = scene.Verbs();
+    scene.disk().FailAfter(failures, error_number);
+    Status failure;
+    const size_t done = RunUntilFailure(verbs, &failure);
+    was_struck = !scene.disk().CancelFailure();
+    if (!was_struck) REQUIRE_MESSAGE(failure.ok(), failure.message());
+    // What nobody was told of may have failed: the removal of what is in no one's way.
+    const size_t next = std::min(done + 1, verbs.size());
+    CHECK(IsInBetween(scene.See(), expected[done], expected[next]));
+    scene.CutPower();
+    const Sight seen = scene.See();
+    REQUIRE(IsInBetween(seen, expected[done], expected[next]));
+    scene.CheckHasNoGarbage();
+    for (size_t i = seen == expected[next] ? next : done; i < verbs.size(); ++i) {
+      const Status later = verbs[i]();
+      REQUIRE_MESSAGE(later.ok(), later.message());
+    }
+    CHECK(scene.See() == expected.back());
+  }
+  MESSAGE("failures: ", failures);
+}
+
+TEST_CASE("a full disk at any change leaves a verb done or not begun") {
+  CheckFailuresWith(ENOSPC);
+}
+
+TEST_CASE("a failing disk at any change leaves a verb done or not begun") {
+  CheckFailuresWith(EIO);
+}
+
+}  // namespace
+}  // namespace velafs::store
