@@ -1,5 +1,7 @@
 // The commands as they are typed, without a mount.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -188,14 +190,15 @@ TEST_CASE("the store may come from the environment") {
 TEST_CASE("an interrupted import leaves nothing and says it was interrupted") {
   const Velafs velafs;
   velafs.Done({"init"});
-  constexpr size_t kBytes = 96 << 20;
+  constexpr size_t kBytes = 192 << 20;
   const std::string data = MakeDataDirectory(velafs.scratch / "data", kBytes);
   const Process import =
       velafs.Start({"--store", velafs.store(), "import", "main", "--from-dir", data});
+  // Whatever else the machine does, the import must not be done before this process sees it begin.
+  REQUIRE(setpriority(PRIO_PROCESS, static_cast<id_t>(import.pid), 19) == 0);
   // The first pack appears once the import is under way.
   const std::string packs = velafs.store() + "/packs";
-  while (std::filesystem::is_empty(packs)) {
-  }
+  while (std::filesystem::is_empty(packs)) usleep(100);
   REQUIRE(kill(import.pid, SIGINT) == 0);
   const Outcome outcome = velafs.Wait(import);
   CHECK(outcome.exit_status == 1);
