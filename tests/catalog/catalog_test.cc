@@ -191,12 +191,13 @@ TEST_CASE("a file that is not a database is Corrupt, and so is one that is not a
 
 TEST_CASE_FIXTURE(CatalogFixture, "a later schema version is refused in words") {
   catalog.reset();
-  Damage(path, "PRAGMA user_version = 2");
+  const std::string known = std::to_string(kSchemaVersion);
+  const std::string next = std::to_string(kSchemaVersion + 1);
+  Damage(path, "PRAGMA user_version = " + next);
   const Status later = Catalog::Open(path).status();
   CHECK(later.code() == Code::kFailed);
-  CHECK(later.message() ==
-        "cannot open catalog \"" + path +
-            "\": its schema version is 2, and this velafs knows versions up to 1");
+  CHECK(later.message() == "cannot open catalog \"" + path + "\": its schema version is " + next +
+                               ", and this velafs knows versions up to " + known);
   CHECK(later.hint() == "use the velafs that wrote it, or a later one");
 }
 

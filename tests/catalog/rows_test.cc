@@ -248,11 +248,14 @@ TEST_CASE_FIXTURE(CatalogFixture,
 
 TEST_CASE_FIXTURE(CatalogFixture, "a branch comes back whole, by name and by instance") {
   BranchRow branch = SomeBranch("pr-1", AddLayer(), 8);
-  branch.parent = "main";
-  branch.parent_bookmark = "main@nightly";
+  branch.parent = BranchId(77);
+  branch.parent_name = "gone";
+  branch.parent_bookmark = BookmarkId(78);
+  branch.parent_bookmark_name = "nightly";
   branch.created_at = 11;
   branch.expires_at = 22;
   branch.is_protected = true;
+  branch.protected_until = 33;
   branch.note = "for \"review\"";
   branch.quota_bytes = 1 << 30;
   branch.port = 5433;
@@ -267,11 +270,14 @@ TEST_CASE_FIXTURE(CatalogFixture, "a branch comes back whole, by name and by ins
     CHECK(row.head == expected.head);
     CHECK(row.root == expected.root);
     CHECK(row.parent == expected.parent);
+    CHECK(row.parent_name == expected.parent_name);
     CHECK(row.parent_bookmark == expected.parent_bookmark);
+    CHECK(row.parent_bookmark_name == expected.parent_bookmark_name);
     CHECK(row.owner == expected.owner);
     CHECK(row.created_at == expected.created_at);
     CHECK(row.expires_at == expected.expires_at);
     CHECK(row.is_protected == expected.is_protected);
+    CHECK(row.protected_until == expected.protected_until);
     CHECK(row.note == expected.note);
     CHECK(row.quota_bytes == expected.quota_bytes);
     CHECK(row.port == expected.port);

@@ -3,37 +3,12 @@
 
 #include <thread>
 
-#include "tests/store/store_fixture.h"
+#include "tests/store/branches_fixture.h"
 
 namespace velafs::store {
 namespace {
 
 using namespace test;
-
-struct Listener : MountListener {
-  void BranchAdded(const std::string& name) override { told.push_back("+" + name); }
-  void BranchRemoved(const std::string& name) override { told.push_back("-" + name); }
-  std::vector<std::string> told;
-};
-
-struct BranchesFixture : StoreFixture {
-  BranchesFixture() { Import("main"); }
-
-  std::vector<std::string> Names() {
-    const auto names = store->BranchNames();
-    REQUIRE(names.ok());
-    return *names;
-  }
-  // Replaces the first bytes of a file of a branch.
-  void WriteInto(const std::string& name, const std::string& text) {
-    const auto branch = store->volume().Open(name);
-    REQUIRE(branch.ok());
-    const auto file = (*branch)->Lookup((*branch)->root(), "PG_VERSION");
-    REQUIRE(file.ok());
-    const Status written = (*branch)->Write(file->ino, 0, std::as_bytes(std::span(text)));
-    REQUIRE_MESSAGE(written.ok(), written.message());
-  }
-};
 
 TEST_CASE_FIXTURE(BranchesFixture, "a clone is what its parent was, and costs nothing") {
   const auto clone = store->Clone(caller, "main", "dev", {});
@@ -120,13 +95,13 @@ TEST_CASE_FIXTURE(BranchesFixture, "a deleted branch is gone, and its clones sta
   Clone("main", "dev");
   const Tree before = BranchTree("dev");
   fs::create_directories(root + "/run/" + std::to_string(store->Show("main")->id) + "/log");
-  CHECK(store->Delete(caller, "main", false).ok());
+  CHECK(store->Delete(caller, "main", {}).ok());
   CHECK(Names() == std::vector<std::string>{"dev"});
   CHECK(BranchTree("dev") == before);
   CHECK_FALSE(fs::exists(root + "/run/1"));
   Reopen();
   CHECK(BranchTree("dev") == before);
-  const Status again = store->Delete(caller, "main", false);
+  const Status again = store->Delete(caller, "main", {}).status();
   CHECK(again.code() == Code::kNotFound);
   CHECK(again.message() == "cannot delete \"main\": there is no branch \"main\"");
 }
@@ -137,11 +112,11 @@ TEST_CASE_FIXTURE(BranchesFixture,
   alices.owner = "alice";
   REQUIRE(store->Clone(caller, "main", "dev", alices).ok());
   const Caller bob{geteuid() + 4242, "bob"};
-  const Status refused = store->Delete(bob, "dev", true);
+  const Status refused = store->Delete(bob, "dev", {.force = true}).status();
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "branch \"dev\" belongs to \"alice\"");
-  CHECK(store->Delete({geteuid() + 4242, "alice"}, "dev", false).ok());
-  CHECK(store->Delete({geteuid(), "whoever"}, "main", false).ok());
+  CHECK(store->Delete({geteuid() + 4242, "alice"}, "dev", {}).ok());
+  CHECK(store->Delete({geteuid(), "whoever"}, "main", {}).ok());
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or not") {
@@ -158,7 +133,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or
   }
   Reopen();
   for (const bool force : {false, true}) {
-    const Status refused = store->Delete(caller, "main", force);
+    const Status refused = store->Delete(caller, "main", {.force = force}).status();
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint().find("velafs unprotect main") != std::string::npos);
   }
@@ -184,13 +159,13 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch on which a server runs says so and 
     CHECK((*list)[0].state == "running");
     CHECK((*list)[0].path == mountpoint + "/dev");
     CHECK((*list)[1].state == "ready");
-    const Status refused = store->Delete(caller, "dev", false);
+    const Status refused = store->Delete(caller, "dev", {}).status();
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint() == "stop it first: velapg stop dev");
     CHECK(Names().size() == 2);
   }
   CHECK(store->Show("dev")->state == "ready");
-  CHECK(store->Delete(caller, "dev", false).ok());
+  CHECK(store->Delete(caller, "dev", {}).ok());
   CHECK(listener.told == std::vector<std::string>{"-dev"});
   Clone("main", "new");
   CHECK(listener.told.back() == "+new");
@@ -207,7 +182,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones and deletions from several threads al
       for (int i = 0; i < 5; ++i) {
         const std::string name = "c" + std::to_string(t) + "-" + std::to_string(i);
         const auto made = store->Clone(caller, "main", name, {});
-        if (made.ok() && i % 2 == 1) (void)store->Delete(caller, name, false);
+        if (made.ok() && i % 2 == 1) (void)store->Delete(caller, name, {});
         (void)store->List();
       }
     });
@@ -252,7 +227,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
   const auto port = store->AssignPort("main", {});
   REQUIRE(port.ok());
   Clone("main", "dev");
-  REQUIRE(store->Delete(caller, "main", false).ok());
+  REQUIRE(store->Delete(caller, "main", {}).ok());
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;

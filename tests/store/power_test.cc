@@ -40,12 +40,19 @@ class Scene {
     const auto import = [this](const char* name) {
       return [=, this] { return store_->Import(caller_, name, data_, nullptr).status(); };
     };
-    const auto remove = [this](const char* name) {
-      return [=, this] { return store_->Delete(caller_, name, true); };
+    const auto purge = [this](const char* name) {
+      return [=, this] {
+        return store_->Delete(caller_, name, {.force = false, .purge = true, .dry_run = false})
+            .status();
+      };
+    };
+    const auto trash = [this](const char* name) {
+      return [=, this] { return store_->Delete(caller_, name, {}).status(); };
     };
     const auto bookmark = [this](const char* name) {
       return [=, this] { return store_->CreateBookmark(caller_, name, "").status(); };
     };
+    const auto empty_trash = [this] { return store_->PurgeTrash(caller_, {}, false).status(); };
     return {[this] { return MakeStore(); },
             import("main"),
             clone("main", "dev"),
@@ -54,10 +61,22 @@ class Scene {
             [this] { return WriteDurably("dev", "PG_VERSION", "17\n"); },
             clone("dev@before", "fork"),
             [this] { return WriteDurably("fork", "new", "fresh"); },
+            [this] { return store_->Promote(caller_, "fork", "dev", false).status(); },
+            [this] { return store_->Reset(caller_, "fork", {}, false).status(); },
+            [this] { return store_->Rename(caller_, "fork", "spoon").status(); },
+            [this] { return WriteDurably("spoon", "new", "again"); },
+            bookmark("spoon@full"),
+            [this] { return store_->Reset(caller_, "spoon", "main", false).status(); },
+            trash("spoon"),
+            [this] { return store_->Undelete(caller_, "spoon", "knife").status(); },
+            [this] { return store_->DeleteBookmark(caller_, "knife@full"); },
             [this] { return store_->DeleteBookmark(caller_, "dev@before"); },
-            remove("dev"),
+            trash("knife"),
+            empty_trash,
+            trash("dev"),
+            empty_trash,
             import("again"),
-            remove("main")};
+            purge("main")};
   }
 
   Status OpenIfAny() {
@@ -91,6 +110,9 @@ class Scene {
     const auto bookmarks = store_->ListBookmarks({});
     REQUIRE(bookmarks.ok());
     for (const BookmarkInfo& bookmark : *bookmarks) sight[bookmark.name];
+    const auto trash = store_->ListTrash();
+    REQUIRE(trash.ok());
+    for (const BranchInfo& branch : *trash) sight["(trash) " + branch.name];
     return sight;
   }
 
@@ -104,7 +126,8 @@ class Scene {
     if (stats->chunk_count == 0) CHECK(packs->empty());
     const auto layers = disk_.List(root_ + "/layers");
     REQUIRE(layers.ok());
-    CHECK(layers->size() <= 2 * (stats->branches + stats->bookmarks));
+    // A deleted branch may have two bookmarks.
+    CHECK(layers->size() <= 2 * (stats->branches + stats->bookmarks) + 4 * stats->trashed);
   }
 
   VolatileStorage& disk() { return disk_; }

@@ -1,6 +1,6 @@
 #include "velafs/api/arguments.h"
 
-#include "velafs/base/units.h"
+#include <algorithm>
 
 namespace velafs::api {
 
@@ -62,6 +62,22 @@ std::optional<std::chrono::seconds> Arguments::Duration(const std::string& name)
   return *duration;
 }
 
+std::optional<std::chrono::seconds> Arguments::DurationOrNone(const std::string& name) {
+  if (Required(name) == "none") return std::nullopt;
+  return Duration(name);
+}
+
+std::optional<TimeNs> Arguments::Time(const std::string& name) {
+  const std::optional<std::string> text = Text(name);
+  if (!text) return std::nullopt;
+  Result<TimeNs> time = ParseTime(*text);
+  if (!time.ok()) {
+    Fail(std::move(time).status().WithContext("argument \"" + name + "\""));
+    return std::nullopt;
+  }
+  return *time;
+}
+
 std::optional<uint16_t> Arguments::Port(const std::string& name) {
   constexpr int64_t kMaxPort = 65535;
   const json* value = Find(name);
@@ -90,6 +106,21 @@ std::map<std::string, std::string> Arguments::TextMap(const std::string& name) {
     }
   }
   return map;
+}
+
+std::vector<std::string> Arguments::Texts(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return {};
+  std::vector<std::string> texts;
+  const bool is_list = value->is_array() && std::ranges::all_of(*value, [](const json& text) {
+                         return text.is_string();
+                       });
+  if (!is_list) {
+    FailType(name, "an array of strings");
+    return texts;
+  }
+  for (const json& text : *value) texts.push_back(text.get<std::string>());
+  return texts;
 }
 
 Status Arguments::Finish() {

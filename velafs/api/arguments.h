@@ -8,8 +8,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "velafs/base/status.h"
+#include "velafs/base/units.h"
 
 namespace velafs::api {
 
@@ -25,8 +27,12 @@ class Arguments {
   std::optional<std::string> Text(const std::string& name);
   bool Flag(const std::string& name);  // false when missing
   std::optional<std::chrono::seconds> Duration(const std::string& name);
+  // Required; empty for "none".
+  std::optional<std::chrono::seconds> DurationOrNone(const std::string& name);
+  std::optional<TimeNs> Time(const std::string& name);  // RFC 3339
   std::optional<uint16_t> Port(const std::string& name);
   std::map<std::string, std::string> TextMap(const std::string& name);
+  std::vector<std::string> Texts(const std::string& name);
 
   Status Finish();
 

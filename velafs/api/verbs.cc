@@ -10,54 +10,14 @@
 #include <string_view>
 #include <vector>
 
-#include "velafs/api/arguments.h"
+#include "velafs/api/call.h"
+#include "velafs/api/documents.h"
 #include "velafs/api/version.h"
-#include "velafs/base/units.h"
 
 namespace velafs::api {
 namespace {
 
 using nlohmann::json;
-
-// One call of a verb.
-struct Call {
-  store::Store& store;
-  const store::Caller& caller;
-  Arguments arguments;
-  const ProgressFn& progress;
-};
-
-template <typename T>
-json OrNull(const std::optional<T>& value) {
-  return value ? json(*value) : json();
-}
-
-json BranchToJson(const store::BranchInfo& branch) {
-  return {
-      {"id", branch.id},
-      {"name", branch.name},
-      {"path", OrNull(branch.path)},
-      {"parent", OrNull(branch.parent)},
-      {"parent_bookmark", OrNull(branch.parent_bookmark)},
-      {"owner", branch.owner},
-      {"state", branch.state},
-      {"created_at", FormatTime(branch.created_at)},
-      {"expires_at", branch.expires_at ? json(FormatTime(*branch.expires_at)) : json()},
-      {"protected", branch.is_protected},
-      {"labels", branch.labels},
-      {"note", branch.note},
-      {"own_bytes", branch.own_bytes},
-      {"logical_bytes", branch.logical_bytes},
-      {"port", OrNull(branch.port)},
-  };
-}
-
-json BookmarkToJson(const store::BookmarkInfo& bookmark) {
-  return {{"name", bookmark.name},
-          {"branch", bookmark.branch},
-          {"created_at", FormatTime(bookmark.created_at)},
-          {"note", bookmark.note}};
-}
 
 // Passes on one event per interval, and remembers that the caller asked to stop.
 class ProgressGate {
@@ -106,96 +66,12 @@ Result<json> Import(Call& call) {
   return result;
 }
 
-Result<json> Clone(Call& call) {
-  const std::string source = call.arguments.Required("source");
-  const std::string name = call.arguments.Required("name");
-  store::CloneOptions options;
-  options.ttl = call.arguments.Duration("ttl");
-  options.owner = call.arguments.Text("owner");
-  options.labels = call.arguments.TextMap("labels");
-  options.note = call.arguments.Text("note").value_or("");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BranchInfo branch,
-                call.store.Clone(call.caller, source, name, options));
-  return BranchToJson(branch);
-}
-
-Result<json> List(Call& call) {
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.List());
-  json list = json::array();
-  for (const store::BranchInfo& branch : branches) list.push_back(BranchToJson(branch));
-  return json{{"branches", std::move(list)}};
-}
-
-Result<json> Show(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Show(name));
-  return BranchToJson(branch);
-}
-
-// What a real deletion would be refused for. Who may call may delete anybody's branch.
-Status CheckMayDelete(const store::BranchInfo& branch, bool force) {
-  const std::string cannot = "cannot delete \"" + branch.name + "\": ";
-  if (branch.is_protected) return Refused(cannot + "the branch is protected");
-  if (branch.state == "running" && !force) {
-    return Refused(cannot + "a server runs on it", "stop it first, or use --force");
-  }
-  return {};
-}
-
-Result<json> Delete(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  const bool force = call.arguments.Flag("force");
-  const bool dry_run = call.arguments.Flag("dry_run");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Show(name));
-  VELAFS_TRY(dry_run ? CheckMayDelete(branch, force) : call.store.Delete(call.caller, name, force));
-  return json{{"name", name}, {"own_bytes", branch.own_bytes}};
-}
-
-Result<json> BookmarkCreate(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  const std::string note = call.arguments.Text("note").value_or("");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BookmarkInfo bookmark,
-                call.store.CreateBookmark(call.caller, name, note));
-  return BookmarkToJson(bookmark);
-}
-
-Result<json> BookmarkList(Call& call) {
-  const std::optional<std::string> branch = call.arguments.Text("branch");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::vector<store::BookmarkInfo> bookmarks, call.store.ListBookmarks(branch));
-  json list = json::array();
-  for (const store::BookmarkInfo& bookmark : bookmarks) list.push_back(BookmarkToJson(bookmark));
-  return json{{"bookmarks", std::move(list)}};
-}
-
-Result<json> BookmarkDelete(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_TRY(call.store.DeleteBookmark(call.caller, name));
-  return json{{"name", name}};
-}
-
 Result<json> Stats(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::StoreStats stats, call.store.Stats());
-  return json{{"branches", stats.branches},
-              {"bookmarks", stats.bookmarks},
-              {"logical_bytes", stats.logical_bytes},
-              {"stored_bytes", stats.stored_bytes},
-              {"chunk_count", stats.chunk_count}};
-}
-
-Result<json> AssignPort(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  const std::optional<uint16_t> wanted = call.arguments.Port("port");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const uint16_t port, call.store.AssignPort(name, wanted));
-  return json{{"name", name}, {"port", port}};
+  return json{{"branches", stats.branches},         {"bookmarks", stats.bookmarks},
+              {"trashed", stats.trashed},           {"logical_bytes", stats.logical_bytes},
+              {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
 }
 
 Result<json> StoreStatus(Call& call) {
@@ -216,7 +92,20 @@ constexpr std::array kVerbs = {
     Verb{"clone", Clone},
     Verb{"list", List},
     Verb{"show", Show},
+    Verb{"reset", Reset},
+    Verb{"promote", Promote},
+    Verb{"rename", Rename},
     Verb{"delete", Delete},
+    Verb{"undelete", Undelete},
+    Verb{"trash-list", TrashList},
+    Verb{"trash-purge", TrashPurge},
+    Verb{"protect", Protect},
+    Verb{"unprotect", Unprotect},
+    Verb{"label", Label},
+    Verb{"note", Note},
+    Verb{"chown", Chown},
+    Verb{"ttl", Ttl},
+    Verb{"expire", Expire},
     Verb{"bookmark-create", BookmarkCreate},
     Verb{"bookmark-list", BookmarkList},
     Verb{"bookmark-delete", BookmarkDelete},

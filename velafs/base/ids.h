@@ -29,6 +29,7 @@ struct Id {
 };
 
 using BranchId = Id<struct BranchTag>;      // catalog row of a branch; never reused
+using BookmarkId = Id<struct BookmarkTag>;  // catalog row of a bookmark; never reused
 using InstanceId = Id<struct InstanceTag>;  // one life of a branch under the mount; never reused
 using LayerId = Id<struct LayerTag>;        // never reused
 using InodeNumber = Id<struct InodeTag>;    // unique in the store; never reused

@@ -82,6 +82,39 @@ std::string FormatSize(uint64_t bytes) {
   return text;
 }
 
+Result<TimeNs> ParseTime(std::string_view text) {
+  const std::string copy(text);
+  const Status wrong = UsageError("\"" + copy + "\" is not a time",
+                                  "write it as 2026-11-22T10:00:00Z, or in local time as"
+                                  " '2026-11-22 10:00'");
+  tm parts{};
+  parts.tm_isdst = -1;  // local time: find out
+  const char* rest = strptime(copy.c_str(), "%Y-%m-%d", &parts);
+  if (rest == nullptr || (*rest != 'T' && *rest != ' ')) return wrong;
+  rest = strptime(rest + 1, "%H:%M", &parts);
+  if (rest != nullptr && *rest == ':') rest = strptime(rest, ":%S", &parts);
+  if (rest == nullptr) return wrong;
+  if (*rest == '.') {
+    do ++rest;
+    while (*rest >= '0' && *rest <= '9');
+  }
+  const std::string_view zone(rest);
+  tm offset{};
+  TimeNs seconds = 0;
+  if (zone.empty()) {
+    seconds = mktime(&parts);
+  } else if (zone == "Z" || zone == "z") {
+    seconds = timegm(&parts);
+  } else if (zone.size() == 6 && (zone[0] == '+' || zone[0] == '-') &&
+             strptime(rest + 1, "%H:%M", &offset) == rest + zone.size()) {
+    const TimeNs east = offset.tm_hour * 3600 + offset.tm_min * 60;
+    seconds = timegm(&parts) - (zone[0] == '+' ? east : -east);
+  } else {
+    return wrong;
+  }
+  return seconds * 1'000'000'000;
+}
+
 std::string FormatTime(TimeNs time) {
   const time_t seconds = static_cast<time_t>(time / 1'000'000'000);
   tm parts{};

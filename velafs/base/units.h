@@ -26,5 +26,8 @@ std::string FormatSize(uint64_t bytes);
 
 // RFC 3339 in UTC, whole seconds: `2026-11-22T10:00:00Z`.
 std::string FormatTime(TimeNs time);
+// That, also with an offset (`+02:00`) and a fraction; or the local time `2026-11-22 10:00[:00]`, of
+// the time zone of this process. Fails with kUsage.
+Result<TimeNs> ParseTime(std::string_view text);
 
 }  // namespace velafs

@@ -102,10 +102,16 @@ Status Catalog::State::Open() {
   VELAFS_ASSIGN(database, sql::Database::Open(path, kBusyTimeoutMs));
   VELAFS_TRY(CheckSchema(*database));  // before anything is written to what may be another's file
   VELAFS_TRY(UseLog(*database));
+  Result<bool> migrated = MigrateSchema(*database);
+  if (!migrated.ok()) {
+    const std::string to = std::to_string(kSchemaVersion);
+    return std::move(migrated).status().WithContext("cannot bring it to schema version " + to);
+  }
   VELAFS_TRY(Configure(*database));
   VELAFS_ASSIGN(statements, Statements::Prepare(*database));
   VELAFS_ASSIGN(log, storage.Open(LogPath(path), os::OpenMode::kReadWrite));
-  return old_log && old_log->size_bytes > 0 ? RecoverLog() : Status();
+  const bool has_old_log = old_log && old_log->size_bytes > 0;
+  return has_old_log || *migrated ? RecoverLog() : Status();
 }
 
 Status Catalog::State::RecoverLog() {

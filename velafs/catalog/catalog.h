@@ -21,7 +21,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -34,11 +34,15 @@ class Reader {
   explicit Reader(Statements& statements) : statements_(statements) {}
 
   Result<LayerRow> Layer(LayerId id);  // Corrupt when there is none: ids come from the catalog
+  Result<std::optional<LayerRow>> FindLayer(LayerId id);
   // The layer and all below it, nearest first.
   Result<std::vector<LayerRow>> Chain(LayerId top);
   Result<std::vector<LayerRow>> Layers();
   // Layers, branches and bookmarks that stand directly on `layer`.
   Result<uint64_t> LayerUses(LayerId layer);
+  // What stands on layers from outside: the heads of all branches, deleted ones too, and the layers
+  // of bookmarks; one entry for each.
+  Result<std::vector<LayerId>> LayerHolders();
   // True when the layer holds no name, inode or manifest.
   Result<bool> LayerIsEmpty(LayerId layer);
 
@@ -56,11 +60,17 @@ class Reader {
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
 
+  // Branches that are not deleted.
   Result<std::vector<BranchRow>> Branches();  // by name
   Result<std::optional<BranchRow>> Branch(const std::string& name);
   Result<std::optional<BranchRow>> BranchByInstance(InstanceId instance);
+  Result<std::vector<BranchRow>> DeletedBranches();  // the latest first
+  // Deleted or not.
+  Result<std::optional<BranchRow>> BranchById(BranchId id);
+
   Result<std::vector<BookmarkRow>> Bookmarks(BranchId branch);  // oldest first
   Result<std::optional<BookmarkRow>> Bookmark(BranchId branch, const std::string& name);
+  Result<std::optional<BookmarkRow>> BookmarkById(BookmarkId id);
 
   struct PackRow {
     PackId id;
@@ -79,10 +89,16 @@ class Writer : public Reader {
 
   Result<LayerId> AddLayer(LayerId parent, LayerState state);
   Status SetLayerState(LayerId layer, LayerState state);
+  // A head becomes frozen.
+  Status FreezeLayer(LayerId layer, std::optional<uint64_t> logical_bytes);
   Status SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes);
   Status SetLayerStoredBytes(LayerId layer, uint64_t bytes);
+  Status SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes);
   // Removes the layer with its names, inodes and manifests. Nothing may stand on it.
   Status RemoveLayer(LayerId layer);
+  // Removes `top` and the layers below it, down to the first that something stands on; returns
+  // which those were. A layer that is there no more is none.
+  Result<std::vector<LayerId>> RemoveUnusedLayers(LayerId top);
 
   // A layer that holds names of a directory holds that directory's inode too: callers keep that.
   Status PutName(LayerId layer, const NameRow& name);
@@ -101,10 +117,11 @@ class Writer : public Reader {
   Result<InodeNumber> ReserveInodes(uint64_t count);
   Result<InstanceId> ReserveInstance();
 
-  Result<BranchId> AddBranch(const BranchRow& branch);  // id ignored; Exists when the name is taken
+  // Both: Exists when another branch that is not deleted has the name or the port.
+  Result<BranchId> AddBranch(const BranchRow& branch);  // id ignored
   Status UpdateBranch(const BranchRow& branch);         // by id
   Status RemoveBranch(BranchId branch);                 // and its bookmarks and labels
-  Status AddBookmark(const BookmarkRow& bookmark);
+  Status AddBookmark(const BookmarkRow& bookmark);      // id ignored
   Status RemoveBookmark(BranchId branch, const std::string& name);
 };
 
@@ -115,7 +132,8 @@ class Catalog {
   // Makes a new, empty catalog at `path`, durable on return. Exists when there is one.
   static Status Create(const std::string& path, os::Storage& storage = os::HostStorage());
   // Opens it. NotFound when missing, Corrupt when it is no catalog, Failed in words when it is of a
-  // later schema version. Recovery from a crash is SQLite's own.
+  // later schema version. One of an earlier version is brought up to this one, durably. Recovery
+  // from a crash is SQLite's own.
   static Result<std::unique_ptr<Catalog>> Open(const std::string& path,
                                                os::Storage& storage = os::HostStorage());
   ~Catalog();

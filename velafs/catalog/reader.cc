@@ -27,6 +27,7 @@ LayerRow ReadLayer(Query& query) {
   row.created_at = query.Signed(3);
   if (!query.IsNull(4)) row.logical_bytes = query.Unsigned(4);
   row.stored_bytes = query.Unsigned(5);
+  if (!query.IsNull(6)) row.allocated_bytes = query.Unsigned(6);
   return row;
 }
 
@@ -47,6 +48,11 @@ InodeRow ReadInode(Query& query) {
   return row;
 }
 
+std::optional<TimeNs> ReadTime(Query& query, int column) {
+  if (query.IsNull(column)) return {};
+  return query.Signed(column);
+}
+
 BranchRow ReadBranch(Query& query) {
   BranchRow row;
   row.id = query.IdAt<BranchId>(0);
@@ -54,26 +60,32 @@ BranchRow ReadBranch(Query& query) {
   row.name = query.Text(2);
   row.head = query.IdAt<LayerId>(3);
   row.root = query.IdAt<InodeNumber>(4);
-  row.parent = query.Text(5);
-  row.parent_bookmark = query.Text(6);
-  row.owner = query.Text(7);
-  row.created_at = query.Signed(8);
-  if (!query.IsNull(9)) row.expires_at = query.Signed(9);
-  row.is_protected = query.Bool(10);
-  row.note = query.Text(11);
-  if (!query.IsNull(12)) row.quota_bytes = query.Unsigned(12);
-  if (!query.IsNull(13)) row.port = static_cast<uint16_t>(query.Unsigned(13, UINT16_MAX));
+  if (!query.IsNull(5)) row.parent = query.IdAt<BranchId>(5);
+  row.parent_name = query.Text(6);
+  if (!query.IsNull(7)) row.parent_bookmark = query.IdAt<BookmarkId>(7);
+  row.parent_bookmark_name = query.Text(8);
+  row.owner = query.Text(9);
+  row.created_at = query.Signed(10);
+  row.expires_at = ReadTime(query, 11);
+  row.is_protected = query.Bool(12);
+  row.protected_until = ReadTime(query, 13);
+  row.note = query.Text(14);
+  if (!query.IsNull(15)) row.quota_bytes = query.Unsigned(15);
+  if (!query.IsNull(16)) row.port = static_cast<uint16_t>(query.Unsigned(16, UINT16_MAX));
+  row.deleted_at = ReadTime(query, 17);
   if (row.name.empty() || !row.instance || !row.head || !row.root) query.MarkMalformed();
   return row;
 }
 
 BookmarkRow ReadBookmark(Query& query) {
   BookmarkRow row;
-  row.branch = query.IdAt<BranchId>(0);
-  row.name = query.Text(1);
-  row.layer = query.IdAt<LayerId>(2);
-  row.created_at = query.Signed(3);
-  row.note = query.Text(4);
+  row.id = query.IdAt<BookmarkId>(0);
+  row.branch = query.IdAt<BranchId>(1);
+  row.name = query.Text(2);
+  row.layer = query.IdAt<LayerId>(3);
+  row.created_at = query.Signed(4);
+  row.note = query.Text(5);
+  row.expires_at = ReadTime(query, 6);
   if (row.name.empty() || !row.layer) query.MarkMalformed();
   return row;
 }
@@ -130,6 +142,13 @@ Status AddLabels(Statements& statements, BranchRow& branch) {
   });
 }
 
+Result<std::vector<BranchRow>> ReadBranches(Statements& statements, Sql sql) {
+  Query query(statements[sql]);
+  VELAFS_ASSIGN(std::vector<BranchRow> branches, ReadAll(query, "branches", ReadBranch));
+  for (BranchRow& branch : branches) VELAFS_TRY(AddLabels(statements, branch));
+  return branches;
+}
+
 Result<std::optional<BranchRow>> ReadOneBranch(Statements& statements, Query& query) {
   VELAFS_ASSIGN(std::optional<BranchRow> branch, ReadOne(query, "branches", ReadBranch));
   if (branch) VELAFS_TRY(AddLabels(statements, *branch));
@@ -138,9 +157,13 @@ Result<std::optional<BranchRow>> ReadOneBranch(Statements& statements, Query& qu
 
 }  // namespace
 
-Result<LayerRow> Reader::Layer(LayerId id) {
+Result<std::optional<LayerRow>> Reader::FindLayer(LayerId id) {
   Query query(statements_[Sql::kLayer], id);
-  VELAFS_ASSIGN(const std::optional<LayerRow> row, ReadOne(query, "layers", ReadLayer));
+  return ReadOne(query, "layers", ReadLayer);
+}
+
+Result<LayerRow> Reader::Layer(LayerId id) {
+  VELAFS_ASSIGN(const std::optional<LayerRow> row, FindLayer(id));
   if (!row) return Corrupt("layer " + std::to_string(id.value) + " is not in the catalog");
   return *row;
 }
@@ -164,6 +187,14 @@ Result<uint64_t> Reader::LayerUses(LayerId layer) {
   uint64_t uses = 0;
   VELAFS_TRY(query.ForEach("layers", [&](Query& row) { uses = row.Unsigned(0); }));
   return uses;
+}
+
+Result<std::vector<LayerId>> Reader::LayerHolders() {
+  std::vector<LayerId> holders;
+  Query query(statements_[Sql::kLayerHolders]);
+  VELAFS_TRY(
+      query.ForEach("branches", [&](Query& row) { holders.push_back(row.IdAt<LayerId>(0)); }));
+  return holders;
 }
 
 Result<bool> Reader::LayerIsEmpty(LayerId layer) {
@@ -217,10 +248,11 @@ Result<uint64_t> Reader::ChunkCount() {
 }
 
 Result<std::vector<BranchRow>> Reader::Branches() {
-  Query query(statements_[Sql::kBranches]);
-  VELAFS_ASSIGN(std::vector<BranchRow> branches, ReadAll(query, "branches", ReadBranch));
-  for (BranchRow& branch : branches) VELAFS_TRY(AddLabels(statements_, branch));
-  return branches;
+  return ReadBranches(statements_, Sql::kBranches);
+}
+
+Result<std::vector<BranchRow>> Reader::DeletedBranches() {
+  return ReadBranches(statements_, Sql::kDeletedBranches);
 }
 
 Result<std::optional<BranchRow>> Reader::Branch(const std::string& name) {
@@ -233,6 +265,11 @@ Result<std::optional<BranchRow>> Reader::BranchByInstance(InstanceId instance) {
   return ReadOneBranch(statements_, query);
 }
 
+Result<std::optional<BranchRow>> Reader::BranchById(BranchId id) {
+  Query query(statements_[Sql::kBranchById], id);
+  return ReadOneBranch(statements_, query);
+}
+
 Result<std::vector<BookmarkRow>> Reader::Bookmarks(BranchId branch) {
   Query query(statements_[Sql::kBookmarks], branch);
   return ReadAll(query, "bookmarks", ReadBookmark);
@@ -240,6 +277,11 @@ Result<std::vector<BookmarkRow>> Reader::Bookmarks(BranchId branch) {
 
 Result<std::optional<BookmarkRow>> Reader::Bookmark(BranchId branch, const std::string& name) {
   Query query(statements_[Sql::kBookmark], branch, name);
+  return ReadOne(query, "bookmarks", ReadBookmark);
+}
+
+Result<std::optional<BookmarkRow>> Reader::BookmarkById(BookmarkId id) {
+  Query query(statements_[Sql::kBookmarkById], id);
   return ReadOne(query, "bookmarks", ReadBookmark);
 }
 

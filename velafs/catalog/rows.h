@@ -27,6 +27,9 @@ struct LayerRow {
   // the head was made or last closed cleanly; empty while it may have changed since.
   std::optional<uint64_t> logical_bytes;
   uint64_t stored_bytes = 0;  // bytes of chunks an import added for this layer
+  // Bytes on disk of its page files and maps, as last counted; empty when they have not been. Of a
+  // head it counts only while logical_bytes is there.
+  std::optional<uint64_t> allocated_bytes;
 };
 
 // What one layer says of one inode. For a regular file that has a page file in the same layer, size
@@ -63,15 +66,21 @@ struct BranchRow {
   std::string name;
   LayerId head;
   InodeNumber root;
-  std::string parent;           // branch it was cloned from; empty for a source
-  std::string parent_bookmark;  // full name BRANCH@NAME; empty when cloned from a branch's present
-  std::string owner;            // user name
+  // What it was cloned from. A source has neither name nor id. The name is the one the parent has
+  // now, or had when it went for good; a store of version 1 may not have known the id.
+  BranchId parent;
+  std::string parent_name;
+  BookmarkId parent_bookmark;        // none when cloned from a branch's present
+  std::string parent_bookmark_name;  // without BRANCH@
+  std::string owner;                 // user name
   TimeNs created_at = 0;
   std::optional<TimeNs> expires_at;
   bool is_protected = false;
+  std::optional<TimeNs> protected_until;  // protection ends by itself then; empty: it does not
   std::string note;
   std::optional<uint64_t> quota_bytes;
-  std::optional<uint16_t> port;  // kept for the branch's server; unique in the store
+  std::optional<uint16_t> port;      // kept for the branch's server; unique among those not deleted
+  std::optional<TimeNs> deleted_at;  // in the trash since then
   std::map<std::string, std::string> labels;
 };
 
@@ -81,6 +90,8 @@ struct BookmarkRow {
   LayerId layer;
   TimeNs created_at = 0;
   std::string note;
+  std::optional<TimeNs> expires_at = {};
+  BookmarkId id = {};
 };
 
 }  // namespace velafs::catalog

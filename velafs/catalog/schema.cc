@@ -1,5 +1,6 @@
 #include "velafs/catalog/schema.h"
 
+#include <array>
 #include <string>
 
 #include "velafs/catalog/catalog.h"
@@ -15,7 +16,8 @@ CREATE TABLE layers(
   state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3),
   created_at INTEGER NOT NULL,
   logical_bytes INTEGER CHECK(logical_bytes >= 0),
-  stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0)
+  stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0),
+  allocated_bytes INTEGER CHECK(allocated_bytes >= 0)
 ) STRICT;
 CREATE INDEX layers_by_parent ON layers(parent);
 
@@ -70,20 +72,27 @@ CREATE TABLE chunks(
 CREATE TABLE branches(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   instance INTEGER NOT NULL UNIQUE CHECK(instance > 0),
-  name TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
   head INTEGER NOT NULL REFERENCES layers(id),
   root INTEGER NOT NULL CHECK(root > 0),
-  parent TEXT NOT NULL,
-  parent_bookmark TEXT NOT NULL,
+  parent INTEGER CHECK(parent > 0),
+  parent_name TEXT NOT NULL,
+  parent_bookmark INTEGER CHECK(parent_bookmark > 0),
+  parent_bookmark_name TEXT NOT NULL,
   owner TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   expires_at INTEGER,
   protected INTEGER NOT NULL CHECK(protected IN (0, 1)),
+  protected_until INTEGER,
   note TEXT NOT NULL,
   quota_bytes INTEGER CHECK(quota_bytes >= 0),
-  port INTEGER UNIQUE CHECK(port BETWEEN 1 AND 65535)
+  port INTEGER CHECK(port BETWEEN 1 AND 65535),
+  deleted_at INTEGER
 ) STRICT;
+CREATE UNIQUE INDEX branches_by_name ON branches(name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX branches_by_port ON branches(port) WHERE deleted_at IS NULL;
 CREATE INDEX branches_by_head ON branches(head);
+CREATE INDEX branches_by_parent ON branches(parent);
 
 CREATE TABLE labels(
   branch INTEGER NOT NULL REFERENCES branches(id) ON DELETE CASCADE,
@@ -99,6 +108,7 @@ CREATE TABLE bookmarks(
   layer INTEGER NOT NULL REFERENCES layers(id),
   created_at INTEGER NOT NULL,
   note TEXT NOT NULL,
+  expires_at INTEGER,
   UNIQUE(branch, name)
 ) STRICT;
 CREATE INDEX bookmarks_by_layer ON bookmarks(layer);
@@ -110,6 +120,58 @@ CREATE TABLE sequences(
 INSERT INTO sequences VALUES ('inode', 1), ('instance', 1);
 )sql";
 
+// From version 1: branches may be deleted, and their parents are known by id. SQLite cannot take a
+// constraint from a table, so that of branches is made anew; ids given before are still not given
+// again. A parent by name alone is the one that is older than the clone.
+constexpr char kFromVersion1[] = R"sql(
+ALTER TABLE layers ADD COLUMN allocated_bytes INTEGER CHECK(allocated_bytes >= 0);
+ALTER TABLE bookmarks ADD COLUMN expires_at INTEGER;
+
+CREATE TABLE new_branches(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance INTEGER NOT NULL UNIQUE CHECK(instance > 0),
+  name TEXT NOT NULL,
+  head INTEGER NOT NULL REFERENCES layers(id),
+  root INTEGER NOT NULL CHECK(root > 0),
+  parent INTEGER CHECK(parent > 0),
+  parent_name TEXT NOT NULL,
+  parent_bookmark INTEGER CHECK(parent_bookmark > 0),
+  parent_bookmark_name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  protected INTEGER NOT NULL CHECK(protected IN (0, 1)),
+  protected_until INTEGER,
+  note TEXT NOT NULL,
+  quota_bytes INTEGER CHECK(quota_bytes >= 0),
+  port INTEGER CHECK(port BETWEEN 1 AND 65535),
+  deleted_at INTEGER
+) STRICT;
+
+INSERT INTO new_branches
+  SELECT b.id, b.instance, b.name, b.head, b.root, p.id, b.parent, k.id,
+    substr(b.parent_bookmark, instr(b.parent_bookmark, '@') + 1), b.owner, b.created_at,
+    b.expires_at, b.protected, NULL, b.note, b.quota_bytes, b.port, NULL
+  FROM branches b
+  LEFT JOIN branches p ON p.name = b.parent AND p.id < b.id
+  LEFT JOIN bookmarks k ON k.branch = p.id AND p.name || '@' || k.name = b.parent_bookmark
+    AND k.created_at <= b.created_at;
+DELETE FROM sqlite_sequence WHERE name = 'new_branches';
+INSERT INTO sqlite_sequence SELECT 'new_branches', seq FROM sqlite_sequence WHERE name = 'branches';
+DROP TABLE branches;
+ALTER TABLE new_branches RENAME TO branches;
+CREATE UNIQUE INDEX branches_by_name ON branches(name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX branches_by_port ON branches(port) WHERE deleted_at IS NULL;
+CREATE INDEX branches_by_head ON branches(head);
+CREATE INDEX branches_by_parent ON branches(parent);
+)sql";
+
+// What leads from version i + 1 to the next.
+constexpr std::array kMigrations = {kFromVersion1};
+static_assert(kMigrations.size() == kSchemaVersion - 1);
+
+std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }
+
 }  // namespace
 
 Status CreateSchema(sql::Database& database) {
@@ -117,7 +179,7 @@ Status CreateSchema(sql::Database& database) {
   VELAFS_ASSIGN(sql::Transaction transaction,
                 sql::Transaction::Begin(database, sql::Transaction::Kind::kWrite));
   VELAFS_TRY(database.Execute(kTables));
-  VELAFS_TRY(database.Execute("PRAGMA user_version = " + std::to_string(kSchemaVersion) +
+  VELAFS_TRY(database.Execute(SetVersion() +
                               "; PRAGMA application_id = " + std::to_string(kApplicationId)));
   return transaction.Commit();
 }
@@ -134,6 +196,21 @@ Status CheckSchema(sql::Database& database) {
   if (version < 1) return Corrupt("its schema version is " + std::to_string(version));
   // Has SQLite read the table definitions now: what goes wrong with them later is not I/O.
   return database.Integer("SELECT count(*) FROM sqlite_schema").status();
+}
+
+Result<bool> MigrateSchema(sql::Database& database) {
+  VELAFS_ASSIGN(const int64_t version, database.Integer("PRAGMA user_version"));
+  if (version == kSchemaVersion) return false;
+  // Else dropping a table would take along what refers to it.
+  VELAFS_TRY(database.Execute("PRAGMA foreign_keys = OFF"));
+  VELAFS_ASSIGN(sql::Transaction transaction,
+                sql::Transaction::Begin(database, sql::Transaction::Kind::kWrite));
+  for (auto step = static_cast<size_t>(version - 1); step < kMigrations.size(); ++step) {
+    VELAFS_TRY(database.Execute(kMigrations[step]));
+  }
+  VELAFS_TRY(database.Execute(SetVersion()));
+  VELAFS_TRY(transaction.Commit());
+  return true;
 }
 
 }  // namespace velafs::catalog

@@ -19,4 +19,8 @@ Status CreateSchema(sql::Database& database);
 // version.
 Status CheckSchema(sql::Database& database);
 
+// Brings a database that CheckSchema let pass to this schema version, in one transaction, and tells
+// whether there was anything to do. Leaves foreign keys off if so.
+Result<bool> MigrateSchema(sql::Database& database);
+
 }  // namespace velafs::catalog

@@ -10,13 +10,16 @@ struct Row {
   std::string_view text;
 };
 
-#define LAYER_COLUMNS "id, parent, state, created_at, logical_bytes, stored_bytes"
+#define LAYER_COLUMNS "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes"
 #define INODE_COLUMNS \
   "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here"
-#define BRANCH_COLUMNS                                                                       \
-  "id, instance, name, head, root, parent, parent_bookmark, owner, created_at, expires_at, " \
-  "protected, note, quota_bytes, port"
-#define BOOKMARK_COLUMNS "branch, name, layer, created_at, note"
+// A parent that is still there is shown by the name it has now.
+#define SELECT_BRANCHES                                                                         \
+  "SELECT b.id, b.instance, b.name, b.head, b.root, b.parent, coalesce(p.name, b.parent_name)," \
+  " b.parent_bookmark, b.parent_bookmark_name, b.owner, b.created_at, b.expires_at,"            \
+  " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at"                \
+  " FROM branches b LEFT JOIN branches p ON p.id = b.parent "
+#define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at"
 
 // Replacing is an UPDATE, not INSERT OR REPLACE: it leaves the secondary indexes alone.
 constexpr std::array<Row, kSqlCount> kRows = {{
@@ -26,6 +29,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT (SELECT count(*) FROM layers WHERE parent = ?1)"
      " + (SELECT count(*) FROM branches WHERE head = ?1)"
      " + (SELECT count(*) FROM bookmarks WHERE layer = ?1)"},
+    {Sql::kLayerHolders, "SELECT head FROM branches UNION ALL SELECT layer FROM bookmarks"},
     {Sql::kLayerHolds,
      "SELECT EXISTS(SELECT 1 FROM names WHERE layer = ?1)"
      " OR EXISTS(SELECT 1 FROM inodes WHERE layer = ?1)"
@@ -38,21 +42,29 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kChunk,
      "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec FROM chunks WHERE sha256 = ?1"},
     {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
-    {Sql::kBranches, "SELECT " BRANCH_COLUMNS " FROM branches ORDER BY name"},
-    {Sql::kBranchByName, "SELECT " BRANCH_COLUMNS " FROM branches WHERE name = ?1"},
-    {Sql::kBranchByInstance, "SELECT " BRANCH_COLUMNS " FROM branches WHERE instance = ?1"},
-    {Sql::kBranchByPort, "SELECT " BRANCH_COLUMNS " FROM branches WHERE port = ?1"},
+    {Sql::kBranches, SELECT_BRANCHES "WHERE b.deleted_at IS NULL ORDER BY b.name"},
+    {Sql::kBranchByName, SELECT_BRANCHES "WHERE b.name = ?1 AND b.deleted_at IS NULL"},
+    {Sql::kBranchByInstance, SELECT_BRANCHES "WHERE b.instance = ?1 AND b.deleted_at IS NULL"},
+    {Sql::kBranchByPort, SELECT_BRANCHES "WHERE b.port = ?1 AND b.deleted_at IS NULL"},
+    {Sql::kBranchById, SELECT_BRANCHES "WHERE b.id = ?1"},
+    {Sql::kDeletedBranches,
+     SELECT_BRANCHES "WHERE b.deleted_at IS NOT NULL ORDER BY b.deleted_at DESC, b.id DESC"},
     {Sql::kLabels, "SELECT key, value FROM labels WHERE branch = ?1"},
     {Sql::kBookmarks,
      "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 ORDER BY created_at, id"},
     {Sql::kBookmark, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 AND name = ?2"},
+    {Sql::kBookmarkById, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE id = ?1"},
     {Sql::kPacks, "SELECT id, published FROM packs ORDER BY id"},
 
     {Sql::kAddLayer,
-     "INSERT INTO layers(parent, state, created_at, stored_bytes) VALUES (?1, ?2, ?3, 0)"},
+     "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes)"
+     " VALUES (?1, ?2, ?3, 0, 0)"},
     {Sql::kSetLayerState, "UPDATE layers SET state = ?2 WHERE id = ?1"},
+    {Sql::kFreezeLayer,
+     "UPDATE layers SET state = ?2, logical_bytes = ?3, allocated_bytes = NULL WHERE id = ?1"},
     {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerStoredBytes, "UPDATE layers SET stored_bytes = ?2 WHERE id = ?1"},
+    {Sql::kSetLayerAllocatedBytes, "UPDATE layers SET allocated_bytes = ?2 WHERE id = ?1"},
     {Sql::kRemoveLayerNames, "DELETE FROM names WHERE layer = ?1"},
     {Sql::kRemoveLayerInodes, "DELETE FROM inodes WHERE layer = ?1"},
     {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},
@@ -84,18 +96,24 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " raw_bytes = excluded.raw_bytes, codec = excluded.codec"},
     {Sql::kReserve, "UPDATE sequences SET next = next + ?2 WHERE name = ?1 RETURNING next - ?2"},
     {Sql::kAddBranch,
-     "INSERT INTO branches(instance, name, head, root, parent, parent_bookmark, owner, created_at,"
-     " expires_at, protected, note, quota_bytes, port)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"},
+     "INSERT INTO branches(instance, name, head, root, parent, parent_name, parent_bookmark,"
+     " parent_bookmark_name, owner, created_at, expires_at, protected, protected_until, note,"
+     " quota_bytes, port, deleted_at)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"},
     {Sql::kUpdateBranch,
      "UPDATE branches SET instance = ?1, name = ?2, head = ?3, root = ?4, parent = ?5,"
-     " parent_bookmark = ?6, owner = ?7, created_at = ?8, expires_at = ?9, protected = ?10,"
-     " note = ?11, quota_bytes = ?12, port = ?13 WHERE id = ?14"},
+     " parent_name = ?6, parent_bookmark = ?7, parent_bookmark_name = ?8, owner = ?9,"
+     " created_at = ?10, expires_at = ?11, protected = ?12, protected_until = ?13, note = ?14,"
+     " quota_bytes = ?15, port = ?16, deleted_at = ?17 WHERE id = ?18"},
+    {Sql::kKeepNameOfParent,
+     "UPDATE branches SET parent_name = (SELECT name FROM branches WHERE id = ?1) WHERE parent = "
+     "?1"},
     {Sql::kRemoveBranch, "DELETE FROM branches WHERE id = ?1"},
     {Sql::kAddLabel, "INSERT INTO labels(branch, key, value) VALUES (?1, ?2, ?3)"},
     {Sql::kRemoveLabels, "DELETE FROM labels WHERE branch = ?1"},
     {Sql::kAddBookmark,
-     "INSERT INTO bookmarks(branch, name, layer, created_at, note) VALUES (?1, ?2, ?3, ?4, ?5)"},
+     "INSERT INTO bookmarks(branch, name, layer, created_at, note, expires_at)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
     {Sql::kRemoveBookmark, "DELETE FROM bookmarks WHERE branch = ?1 AND name = ?2"},
 }};
 

@@ -44,6 +44,7 @@ std::optional<uint64_t> IfAny(uint64_t id) {
 
 // Exists, in words, when another branch has the name or the port.
 Status CheckUnique(Reader& reader, Statements& statements, const BranchRow& branch, BranchId self) {
+  if (branch.deleted_at) return {};
   VELAFS_ASSIGN(const std::optional<BranchRow> same_name, reader.Branch(branch.name));
   if (same_name && same_name->id != self) return Exists("branch \"" + branch.name + "\" exists");
   if (!branch.port) return {};
@@ -67,9 +68,11 @@ Status AddLabels(Statements& statements, BranchId branch,
 template <typename... Last>
 Status RunWithBranch(Statements& statements, Sql sql, const BranchRow& branch,
                      const Last&... last) {
-  return Run(statements, sql, branch.instance, branch.name, branch.head, branch.root, branch.parent,
-             branch.parent_bookmark, branch.owner, branch.created_at, branch.expires_at,
-             branch.is_protected, branch.note, branch.quota_bytes, branch.port, last...);
+  return Run(statements, sql, branch.instance, branch.name, branch.head, branch.root,
+             IfAny(branch.parent.value), branch.parent_name, IfAny(branch.parent_bookmark.value),
+             branch.parent_bookmark_name, branch.owner, branch.created_at, branch.expires_at,
+             branch.is_protected, branch.protected_until, branch.note, branch.quota_bytes,
+             branch.port, branch.deleted_at, last...);
 }
 
 }  // namespace
@@ -84,12 +87,21 @@ Status Writer::SetLayerState(LayerId layer, LayerState state) {
   return RunOnRow(statements_, Sql::kSetLayerState, "layer", layer.value, static_cast<int>(state));
 }
 
+Status Writer::FreezeLayer(LayerId layer, std::optional<uint64_t> logical_bytes) {
+  return RunOnRow(statements_, Sql::kFreezeLayer, "layer", layer.value,
+                  static_cast<int>(LayerState::kFrozen), logical_bytes);
+}
+
 Status Writer::SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes) {
   return RunOnRow(statements_, Sql::kSetLayerLogicalBytes, "layer", layer.value, bytes);
 }
 
 Status Writer::SetLayerStoredBytes(LayerId layer, uint64_t bytes) {
   return RunOnRow(statements_, Sql::kSetLayerStoredBytes, "layer", layer.value, bytes);
+}
+
+Status Writer::SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes) {
+  return RunOnRow(statements_, Sql::kSetLayerAllocatedBytes, "layer", layer.value, bytes);
 }
 
 Status Writer::RemoveLayer(LayerId layer) {
@@ -99,6 +111,20 @@ Status Writer::RemoveLayer(LayerId layer) {
   VELAFS_TRY(Run(statements_, Sql::kRemoveLayerInodes, layer));
   VELAFS_TRY(Run(statements_, Sql::kRemoveLayerManifests, layer));
   return Run(statements_, Sql::kRemoveLayer, layer);
+}
+
+Result<std::vector<LayerId>> Writer::RemoveUnusedLayers(LayerId top) {
+  std::vector<LayerId> removed;
+  for (LayerId id = top; id;) {
+    VELAFS_ASSIGN(const std::optional<LayerRow> layer, FindLayer(id));
+    if (!layer) break;
+    VELAFS_ASSIGN(const uint64_t uses, LayerUses(id));
+    if (uses > 0) break;
+    VELAFS_TRY(RemoveLayer(id));
+    removed.push_back(id);
+    id = layer->parent;
+  }
+  return removed;
 }
 
 Status Writer::PutName(LayerId layer, const NameRow& name) {
@@ -176,12 +202,13 @@ Status Writer::UpdateBranch(const BranchRow& branch) {
 }
 
 Status Writer::RemoveBranch(BranchId branch) {
+  VELAFS_TRY(Run(statements_, Sql::kKeepNameOfParent, branch));
   return Run(statements_, Sql::kRemoveBranch, branch);  // the rest by ON DELETE CASCADE
 }
 
 Status Writer::AddBookmark(const BookmarkRow& bookmark) {
   Status added = Run(statements_, Sql::kAddBookmark, bookmark.branch, bookmark.name, bookmark.layer,
-                     bookmark.created_at, bookmark.note);
+                     bookmark.created_at, bookmark.note, bookmark.expires_at);
   if (added.code() == Code::kExists) return Exists("bookmark \"" + bookmark.name + "\" exists");
   return added;
 }

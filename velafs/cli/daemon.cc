@@ -20,6 +20,7 @@
 #include "velafs/cli/output.h"
 #include "velafs/fuse/mount.h"
 #include "velafs/store/store.h"
+#include "velafs/store/upkeep.h"
 
 namespace velafs::cli {
 namespace {
@@ -143,6 +144,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const OnLive& o
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint));
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
+  const store::Upkeep upkeep(store);
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
                mountpoint);

@@ -51,9 +51,9 @@ Status Branch::LoadChain(LayerId head) {
   return RecoverLayer(*head_);
 }
 
-// The layer was a head in use when its daemon died. Page files that no durable fsync had reached go,
-// for good: the inode numbers of transactions that were lost are given again. The rest, names too,
-// may be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
+// The layer was a head in use when its daemon died. Page files that no durable fsync had reached
+// go, for good: the inode numbers of transactions that were lost are given again. The rest, names
+// too, may be newer in the host's cache than on its disk, and a freeze relies on it being on disk.
 Status Branch::RecoverLayer(Layer& layer) {
   if (!layer.needs_recovery()) return {};
   VELAFS_TRY(layer.RemoveStrayMaps());
@@ -93,6 +93,7 @@ Status Branch::CheckChangeable() const {
 
 Status Branch::Fail(Status status) {
   is_failed_ = true;
+  MutexLock lock(name_lock_);
   return std::move(status).WithContext("branch \"" + name_ + "\" takes no more changes");
 }
 
@@ -234,11 +235,7 @@ Status Branch::Sync(InodeNumber ino, os::SyncKind kind) {
   return {};
 }
 
-Status Branch::ReplaceHead(
-    const std::function<Result<std::optional<NewHead>>(const HeadState&)>& commit) {
-  WriterLock gate(gate_);
-  WriterLock names(namespace_);
-  VELAFS_TRY(CheckChangeable());
+Result<Branch::HeadState> Branch::DescribeHead() {
   HeadState state{.head = head_->id(), .parent = {}, .is_empty = false, .logical_bytes = {}};
   if (chain_.size() > 1) state.parent = chain_[1].layer->id();
   if (!head_->HasPageFiles()) {
@@ -248,7 +245,15 @@ Status Branch::ReplaceHead(
     }));
   }
   if (knows_logical_bytes_) state.logical_bytes = logical_bytes_;
+  return state;
+}
 
+Status Branch::ReplaceHead(
+    const std::function<Result<std::optional<NewHead>>(const HeadState&)>& commit) {
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  VELAFS_TRY(CheckChangeable());
+  VELAFS_ASSIGN(const HeadState state, DescribeHead());
   VELAFS_ASSIGN(const std::optional<NewHead> new_head, commit(state));
   if (!new_head) return {};
   auto layer = host_.GetLayer(new_head->id);
@@ -269,9 +274,12 @@ Status Branch::SyncAll(bool closing) {
   WriterLock gate(gate_);
   if (is_retired_ || is_failed_ || !is_change_noted_ || !knows_logical_bytes_) return {};
   const LayerId head = head_->id();
-  VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write([&](catalog::Writer& writer) {
-    return writer.SetLayerLogicalBytes(head, logical_bytes_.load());
-  }));
+  VELAFS_ASSIGN(const uint64_t allocated_bytes, head_->AllocatedBytes({}));
+  VELAFS_ASSIGN(const auto commit,
+                host_.parts().catalog.Write([&](catalog::Writer& writer) -> Status {
+                  VELAFS_TRY(writer.SetLayerAllocatedBytes(head, allocated_bytes));
+                  return writer.SetLayerLogicalBytes(head, logical_bytes_.load());
+                }));
   is_change_noted_ = false;
   return host_.parts().catalog.MakeDurable(commit);
 }
@@ -284,14 +292,35 @@ Status Branch::SyncOld(TimeNs older_than) {
   return {};
 }
 
-Status Branch::Retire(const std::function<Status()>& commit) {
+Status Branch::Retire(bool durable, const std::function<Status(const HeadState&)>& commit) {
   WriterLock gate(gate_);
   WriterLock names(namespace_);
-  VELAFS_TRY(commit());
+  if (durable) {
+    VELAFS_TRY(CheckChangeable());
+    for (const ChainLink& link : chain_) {
+      Status synced = link.layer->SyncDirty(std::numeric_limits<TimeNs>::max());
+      if (!synced.ok()) return Fail(std::move(synced));
+    }
+  }
+  VELAFS_ASSIGN(const HeadState head, DescribeHead());
+  VELAFS_TRY(commit(head));
   is_retired_ = true;
   MutexLock lock(inodes_lock_);
+  std::vector<InodePtr> gone;
+  for (const auto& [ino, inode] : inodes_) {
+    if (inode->is_gone) gone.push_back(inode);
+  }
+  for (const InodePtr& inode : gone) {
+    inode->lookups = 0;
+    DropIfGone(inode);
+  }
   inodes_.clear();
   return {};
+}
+
+void Branch::SetName(const std::string& name) {
+  MutexLock lock(name_lock_);
+  name_ = name;
 }
 
 std::vector<std::shared_ptr<Layer>> Branch::Layers() {

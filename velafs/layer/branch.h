@@ -82,7 +82,6 @@ class Branch {
   static Result<std::shared_ptr<Branch>> Open(BranchHost& host, const catalog::BranchRow& row);
 
   InstanceId instance() const { return instance_; }
-  const std::string& name() const { return name_; }
   InodeNumber root() const { return root_; }
 
   // Names.
@@ -136,9 +135,11 @@ class Branch {
   // Makes all that was written durable. `closing`: the head is noted as cleanly closed.
   Status SyncAll(bool closing);
   Status SyncOld(TimeNs older_than);
-  // Runs `commit` with every change held off; when it succeeds, every operation answers ESTALE from
-  // then on, and no change is under way on return.
-  Status Retire(const std::function<Status()>& commit);
+  // Runs `commit` with every change held off and, when `durable`, all that was written on disk;
+  // when it succeeds, every operation answers ESTALE from then on, and no change is under way on
+  // return.
+  Status Retire(bool durable, const std::function<Status(const HeadState&)>& commit);
+  void SetName(const std::string& name);
   Result<uint64_t> LogicalBytes();
   std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
 
@@ -193,12 +194,15 @@ class Branch {
   // Runs a change of a file's content with the locks it needs.
   Status ChangeContent(InodeNumber ino,
                        const std::function<Status(FileContent&, Layer& head)>& change);
+  Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
   Status Fail(Status status);  // notes that the branch has failed for good
 
   BranchHost& host_;
   const InstanceId instance_;
   const InodeNumber root_;
-  const std::string name_;
+
+  Mutex name_lock_;
+  std::string name_ GUARDED_BY(name_lock_);  // as messages have it
 
   // Shared by every change, exclusive to a freeze. chain_ and head_ change only under both it and
   // namespace_.

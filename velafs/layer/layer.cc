@@ -117,6 +117,7 @@ Result<std::shared_ptr<PageFile>> Layer::Create(InodeNumber ino, uint64_t size_b
     if (inherited_bytes) map.emplace(id_, ino, *inherited_bytes);
     page_file = std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), true);
     entries_[ino] = {.has_map = inherited_bytes.has_value(), .open = page_file};
+    has_changed_ = true;
   }
   page_file->MarkDirty();
   return page_file;
@@ -150,6 +151,7 @@ Status Layer::Discard(InodeNumber ino) {
   if (found == entries_.end()) return {};
   const bool has_map = found->second.has_map;
   entries_.erase(found);
+  has_changed_ = true;
   VELAFS_TRY(RemoveIfAny(PagePath(ino)));
   return has_map ? RemoveIfAny(MapPath(ino)) : Status();
 }
@@ -193,7 +195,14 @@ bool Layer::IsOnDisk() const {
   return has_directory_;
 }
 
-Result<uint64_t> Layer::AllocatedBytes() const {
+Result<uint64_t> Layer::AllocatedBytes(std::chrono::nanoseconds max_age) {
+  const auto now = std::chrono::steady_clock::now();
+  {
+    MutexLock lock(lock_);
+    const bool is_current = !has_changed_ && dirty_.empty();
+    if (count_ && (is_current || now - count_->at < max_age)) return count_->bytes;
+    has_changed_ = false;  // what changes while it is counted counts for the next time
+  }
   uint64_t bytes = 0;
   for (const PageFileName& name : PageFiles()) {
     for (const std::string& path : {PagePath(name.ino), MapPath(name.ino)}) {
@@ -204,6 +213,8 @@ Result<uint64_t> Layer::AllocatedBytes() const {
         return info.status();
     }
   }
+  MutexLock lock(lock_);
+  count_ = {bytes, now};
   return bytes;
 }
 
@@ -248,6 +259,7 @@ void Layer::RemoveDirty(PageFile& file) {
   if (auto found = dirty_.find(file.ino()); found != dirty_.end()) {
     last_use = std::move(found->second.file);
     dirty_.erase(found);
+    has_changed_ = true;
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -57,7 +58,9 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::vector<PageFileName> PageFiles() const;
   bool HasPageFiles() const;
   bool IsOnDisk() const;  // has a directory
-  Result<uint64_t> AllocatedBytes() const;  // of all page files and maps, on disk
+  // Of all page files and maps, on disk. Where there have been changes since they were last counted
+  // they are counted anew, but not within `max_age` of that.
+  Result<uint64_t> AllocatedBytes(std::chrono::nanoseconds max_age);
 
   // Syncs every page file with changes that are not durable; the first failure is returned, the
   // rest is tried all the same. `older_than`: only files dirty since before that time.
@@ -99,6 +102,12 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::vector<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
   std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);
   std::map<InodeNumber, DirtyEntry> dirty_ GUARDED_BY(lock_);
+  struct Count {
+    uint64_t bytes;
+    std::chrono::steady_clock::time_point at;
+  };
+  std::optional<Count> count_ GUARDED_BY(lock_);
+  bool has_changed_ GUARDED_BY(lock_) = false;  // since count_
 
   Mutex names_lock_;
   bool own_name_durable_ GUARDED_BY(names_lock_) = false;

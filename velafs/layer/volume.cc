@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 
 #include "velafs/base/mutex.h"
 #include "velafs/layer/branch.h"
+#include "velafs/layer/layer_tree.h"
 
 namespace velafs::layer {
 namespace {
@@ -25,6 +27,8 @@ constexpr auto kUpkeepInterval = std::chrono::seconds(1);
 // Changes nobody has synced are made durable after this long, as the kernel does for other
 // filesystems.
 constexpr TimeNs kMaxUnsyncedNs = TimeNs{30} * 1'000'000'000;
+// A count of what a branch in use occupies is this old at most.
+constexpr auto kMaxUsageAge = std::chrono::seconds(5);
 
 Status NoSuchBranch(const std::string& name) {
   return NotFound("there is no branch \"" + name + "\"", "`velafs list` shows the branches");
@@ -41,8 +45,12 @@ class Volume::Impl : public BranchHost {
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
   Status Freeze(const std::string& name,
                 const std::function<Status(catalog::Writer&, LayerId)>& also);
+  Result<uint64_t> RemoveLayers(const Removal& removal);
+  Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
-  Result<BranchUsage> Usage(const std::string& name);
+  Status Rename(const std::string& name, const std::string& new_name);
+  Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
+  Result<SpaceUsage> Usage(const std::string& name);
   Status RemoveOrphans();
   Status SyncAll();
 
@@ -64,6 +72,8 @@ class Volume::Impl : public BranchHost {
   std::shared_ptr<Branch> FindOpen(InstanceId instance);  // null when it is not
   std::vector<std::shared_ptr<Branch>> OpenBranches();
   std::string LayerDirectory(LayerId layer) const;
+  Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
+  void KeepCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
   Status DiscardNow();
@@ -185,8 +195,7 @@ Status Volume::Impl::Freeze(const std::string& name,
           if (reuse_parent) return also(writer, state.parent);
           VELAFS_ASSIGN(auto row, writer.Branch(name));
           if (!row) return NoSuchBranch(name);
-          VELAFS_TRY(writer.SetLayerState(state.head, catalog::LayerState::kFrozen));
-          VELAFS_TRY(writer.SetLayerLogicalBytes(state.head, state.logical_bytes));
+          VELAFS_TRY(writer.FreezeLayer(state.head, state.logical_bytes));
           VELAFS_ASSIGN(new_head, writer.AddLayer(state.head, catalog::LayerState::kHead));
           VELAFS_TRY(writer.SetLayerLogicalBytes(new_head, state.logical_bytes));
           row->head = new_head;
@@ -202,82 +211,160 @@ Status Volume::Impl::Freeze(const std::string& name,
   return parts_.catalog.MakeDurable(committed);
 }
 
-Status Volume::Impl::Remove(const std::string& name,
-                            const std::function<Status(catalog::Writer&)>& also) {
+Result<uint64_t> Volume::Impl::RemoveLayers(const Removal& removal) {
   std::vector<LayerId> removed;
-  const auto remove = [&]() -> Status {
-    VELAFS_ASSIGN(const auto committed,
-                  parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-                    removed.clear();
-                    VELAFS_ASSIGN(const auto row, writer.Branch(name));
-                    if (!row) return NoSuchBranch(name);
-                    VELAFS_TRY(also(writer));
-                    VELAFS_ASSIGN(const auto chain, writer.Chain(row->head));
-                    VELAFS_TRY(writer.RemoveBranch(row->id));
-                    for (const catalog::LayerRow& layer : chain) {
-                      VELAFS_ASSIGN(const uint64_t uses, writer.LayerUses(layer.id));
-                      if (uses > 0) break;
-                      VELAFS_TRY(writer.RemoveLayer(layer.id));
-                      removed.push_back(layer.id);
-                    }
-                    return {};
-                  }));
-    return parts_.catalog.MakeDurable(committed);
+  VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    VELAFS_ASSIGN(removed, removal(writer));
+    return {};
+  }));
+  VELAFS_TRY(parts_.catalog.MakeDurable(committed));
+  return RemoveDirectories(removed);
+}
+
+Result<uint64_t> Volume::Impl::EndInstance(const std::string& name, End end, const Ending& change) {
+  if (end == End::kKeep) {
+    // Most of what must reach the disk goes there before anybody is held off.
+    VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
+    VELAFS_TRY(branch->SyncAll(false));
+  }
+  std::vector<LayerId> removed;
+  catalog::CommitSequence committed = 0;
+  const auto commit = [&](const Branch::HeadState& head) -> Status {
+    uint64_t allocated_bytes = 0;
+    if (end == End::kKeep) {
+      VELAFS_ASSIGN(const auto layer, GetLayer(head.head));
+      VELAFS_ASSIGN(allocated_bytes, layer->AllocatedBytes({}));
+    }
+    VELAFS_ASSIGN(committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+      VELAFS_ASSIGN(auto row, writer.Branch(name));
+      if (!row) return NoSuchBranch(name);
+      if (end == End::kKeep) {
+        VELAFS_TRY(writer.SetLayerLogicalBytes(head.head, head.logical_bytes));
+        VELAFS_TRY(writer.SetLayerAllocatedBytes(head.head, allocated_bytes));
+      }
+      VELAFS_ASSIGN(removed, change(writer, *std::move(row),
+                                    {head.head, head.parent, head.is_empty, head.logical_bytes}));
+      return {};
+    }));
+    return {};
   };
   {
     MutexLock opening(opening_lock_);
     VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
     if (const auto open = FindOpen(row.instance)) {
-      VELAFS_TRY(open->Retire(remove));
+      VELAFS_TRY(open->Retire(end == End::kKeep, commit));
       WriterLock lock(branches_lock_);
       branches_.erase(row.instance);
     } else {
-      VELAFS_TRY(remove());
+      VELAFS_TRY(commit({.head = row.head, .parent = {}, .is_empty = false, .logical_bytes = {}}));
     }
   }
-  for (LayerId layer : removed) {
-    VELAFS_TRY(parts_.storage.RemoveTree(LayerDirectory(layer)));
+  VELAFS_TRY(parts_.catalog.MakeDurable(committed));
+  return RemoveDirectories(removed);
+}
+
+Status Volume::Impl::Remove(const std::string& name,
+                            const std::function<Status(catalog::Writer&)>& also) {
+  return EndInstance(name, End::kDiscard,
+                     [&also](catalog::Writer& writer, const catalog::BranchRow& row,
+                             const EndedHead& head) -> Result<std::vector<LayerId>> {
+                       VELAFS_TRY(also(writer));
+                       VELAFS_TRY(writer.RemoveBranch(row.id));
+                       return writer.RemoveUnusedLayers(head.id);
+                     })
+      .status();
+}
+
+Status Volume::Impl::Rename(const std::string& name, const std::string& new_name) {
+  MutexLock opening(opening_lock_);
+  InstanceId instance;
+  VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    VELAFS_ASSIGN(auto row, writer.Branch(name));
+    if (!row) return NoSuchBranch(name);
+    instance = row->instance;
+    row->name = new_name;
+    return writer.UpdateBranch(*row);
+  }));
+  if (const auto open = FindOpen(instance)) open->SetName(new_name);
+  return parts_.catalog.MakeDurable(committed);
+}
+
+// Returns their bytes on disk.
+Result<uint64_t> Volume::Impl::RemoveDirectories(const std::vector<LayerId>& layers) {
+  uint64_t bytes = 0;
+  for (const LayerId id : layers) {
+    if (const auto layer = GetLayer(id); layer.ok()) {
+      // Only told, so what cannot be counted is not.
+      if (const auto allocated = (*layer)->AllocatedBytes({}); allocated.ok()) bytes += *allocated;
+    }
+    VELAFS_TRY(parts_.storage.RemoveTree(LayerDirectory(id)));
+    MutexLock lock(layers_lock_);
+    layers_.erase(id);
   }
-  return {};
+  return bytes;
 }
 
 std::string Volume::Impl::LayerDirectory(LayerId layer) const {
   return parts_.layers_directory + "/" + std::to_string(layer.value);
 }
 
-Result<BranchUsage> Volume::Impl::Usage(const std::string& name) {
-  BranchUsage usage;
-  std::vector<catalog::LayerRow> own;  // layers only this branch needs
-  std::optional<uint64_t> logical_bytes;
-  InstanceId instance;
-  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const auto row, reader.Branch(name));
-    if (!row) return NoSuchBranch(name);
-    instance = row->instance;
-    LayerId next = row->head;
-    while (next) {
-      VELAFS_ASSIGN(const catalog::LayerRow layer, reader.Layer(next));
-      if (own.empty()) logical_bytes = layer.logical_bytes;
-      VELAFS_ASSIGN(const uint64_t uses, reader.LayerUses(next));
-      if (uses > 1) break;
-      own.push_back(layer);
-      next = layer.parent;
+Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<UsageOf>& tops) {
+  LayerTree tree;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) { return tree.Load(reader); }));
+  std::vector<SpaceUsage> usages;
+  usages.reserve(tops.size());
+  std::map<LayerId, uint64_t> counted;  // frozen ones whose count the catalog did not have
+  for (const UsageOf& of : tops) {
+    SpaceUsage usage;
+    const std::shared_ptr<Branch> open = of.instance ? FindOpen(of.instance) : nullptr;
+    for (const catalog::LayerRow* row : tree.OwnLayers(of.top)) {
+      usage.own_bytes += row->stored_bytes;
+      if (row->state == catalog::LayerState::kSealed) continue;
+      const bool is_head = row->state == catalog::LayerState::kHead;
+      if (row->allocated_bytes && !(is_head && (open || !row->logical_bytes))) {
+        usage.own_bytes += *row->allocated_bytes;
+        continue;
+      }
+      VELAFS_ASSIGN(const auto layer, GetLayer(row->id));
+      VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes(kMaxUsageAge));
+      usage.own_bytes += allocated;
+      if (!is_head) counted[row->id] = allocated;
+    }
+    usage.logical_bytes = tree.LogicalBytes(of.top, &usage.is_estimate);
+    if (open) {
+      const Result<uint64_t> exact = open->LogicalBytes();
+      const bool is_retired = exact.status().error_number() == ESTALE;
+      if (!exact.ok() && !is_retired) return exact.status();
+      if (exact.ok()) usage.logical_bytes = *exact;
+      usage.is_estimate = false;
+    }
+    usages.push_back(usage);
+  }
+  KeepCounts(counted);
+  return usages;
+}
+
+// Saves the next one to ask the counting. If it fails, it does not.
+void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
+  if (counted.empty()) return;
+  (void)parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    for (const auto& [id, bytes] : counted) {
+      VELAFS_ASSIGN(const auto row, writer.FindLayer(id));
+      if (row && row->state == catalog::LayerState::kFrozen) {
+        VELAFS_TRY(writer.SetLayerAllocatedBytes(id, bytes));
+      }
     }
     return {};
-  }));
-  for (const catalog::LayerRow& row : own) {
-    usage.own_bytes += row.stored_bytes;
-    if (row.state == catalog::LayerState::kSealed) continue;
-    VELAFS_ASSIGN(const auto layer, GetLayer(row.id));
-    VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes());
-    usage.own_bytes += allocated;
-  }
-  if (!logical_bytes) {
-    VELAFS_ASSIGN(const auto branch, Open(instance));
-    VELAFS_ASSIGN(logical_bytes, branch->LogicalBytes());
-  }
-  usage.logical_bytes = *logical_bytes;
-  return usage;
+  });
+}
+
+Result<SpaceUsage> Volume::Impl::Usage(const std::string& name) {
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  VELAFS_ASSIGN(const auto usages, UsageOfAll({{row.head, row.instance}}));
+  if (!usages[0].is_estimate) return usages[0];
+  VELAFS_TRY(Open(row.instance).status());
+  VELAFS_ASSIGN(const auto exact, UsageOfAll({{row.head, row.instance}}));
+  return exact[0];
 }
 
 Status Volume::Impl::RemoveOrphans() {
@@ -367,7 +454,19 @@ Status Volume::Remove(const std::string& name,
                       const std::function<Status(catalog::Writer&)>& also) {
   return impl_->Remove(name, also);
 }
-Result<BranchUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
+Result<uint64_t> Volume::RemoveLayers(const Removal& removal) {
+  return impl_->RemoveLayers(removal);
+}
+Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const Ending& change) {
+  return impl_->EndInstance(name, end, change);
+}
+Status Volume::Rename(const std::string& name, const std::string& new_name) {
+  return impl_->Rename(name, new_name);
+}
+Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& tops) {
+  return impl_->UsageOfAll(tops);
+}
+Result<SpaceUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
 Status Volume::RemoveOrphans() { return impl_->RemoveOrphans(); }
 Status Volume::SyncAll() { return impl_->SyncAll(); }
 

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
@@ -24,9 +26,25 @@ struct VolumeParts {
   std::string layers_directory;
 };
 
-struct BranchUsage {
-  uint64_t own_bytes = 0;      // on disk in layers that only this branch needs
+struct SpaceUsage {
+  uint64_t own_bytes = 0;      // on disk in layers that nothing else needs
   uint64_t logical_bytes = 0;  // sum of the sizes of its regular files
+  // The branch has not been opened since its daemon died: logical_bytes is of its last freeze.
+  bool is_estimate = false;
+};
+
+// What stands on `top`: a branch's head, or the layer of a bookmark, which has no instance.
+struct UsageOf {
+  LayerId top;
+  InstanceId instance;
+};
+
+// The head of a branch whose life under the mount ends.
+struct EndedHead {
+  LayerId id;
+  LayerId parent;         // none when there is no layer below
+  bool is_empty = false;  // its parent is the same state
+  std::optional<uint64_t> logical_bytes;
 };
 
 // Thread-safe.
@@ -47,12 +65,31 @@ class Volume {
   Status Freeze(const std::string& name,
                 const std::function<Status(catalog::Writer&, LayerId frozen)>& also);
 
-  // Removes the branch and every layer nothing else needs. Open inodes of it answer ESTALE from now
-  // on. `also` runs in the same transaction, before the removal. Durable on return; disk space is
-  // free.
+  // A catalog transaction that says which layers it has removed.
+  using Removal = std::function<Result<std::vector<LayerId>>(catalog::Writer&)>;
+  // Runs it. Durable on return; the disk space of those layers, returned in bytes, is free.
+  Result<uint64_t> RemoveLayers(const Removal& removal);
+
+  // Ends this life of branch `name` under the mount: `change` gives its row another instance, or
+  // removes it. Every change of the branch's files is held off meanwhile; from then on open inodes
+  // of it answer ESTALE. With kKeep, what it has been is made durable first, and its head is as
+  // after a clean end; it fails when the branch has. Durable on return, as RemoveLayers.
+  enum class End { kKeep, kDiscard };
+  using Ending = std::function<Result<std::vector<LayerId>>(catalog::Writer&, catalog::BranchRow,
+                                                            const EndedHead&)>;
+  Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
+
+  // Removes the branch and every layer nothing else needs; as EndInstance with kDiscard. `also`
+  // runs in the same transaction, before the removal.
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
 
-  Result<BranchUsage> Usage(const std::string& name);
+  // Durable on return. What is open stays open.
+  Status Rename(const std::string& name, const std::string& new_name);
+
+  // For each in its order. Opens no branch, and may be some seconds old.
+  Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
+  // Of a branch, never an estimate: it is opened when it must be.
+  Result<SpaceUsage> Usage(const std::string& name);
 
   // Removes layer directories the catalog does not know. Once, before anything is opened.
   Status RemoveOrphans();

@@ -1,4 +1,8 @@
 // The verbs on bookmarks.
+#include <algorithm>
+#include <iterator>
+
+#include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {
@@ -14,21 +18,59 @@ Result<SourceRef> ParseBookmark(const std::string& name) {
 }
 
 BookmarkInfo ToInfo(const BranchRow& branch, const BookmarkRow& row) {
-  return {branch.name + "@" + row.name, branch.name, row.note, row.created_at};
+  BookmarkInfo info;
+  info.name = branch.name + "@" + row.name;
+  info.branch = branch.name;
+  info.note = row.note;
+  info.created_at = row.created_at;
+  info.expires_at = row.expires_at;
+  return info;
 }
 
 }  // namespace
 
+Result<BookmarkRow> Store::FindBookmark(const BranchRow& branch, const std::string& name) {
+  std::optional<BookmarkRow> row;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(row, reader.Bookmark(branch.id, name));
+    return {};
+  }));
+  if (row) return *std::move(row);
+  return NotFound("there is no bookmark " + Quoted(branch.name + "@" + name),
+                  "`velafs bookmark list` shows the bookmarks");
+}
+
+Result<BookmarkRow> Store::FindBookmarkAt(const BranchRow& branch, TimeNs at) {
+  constexpr TimeNs kSecond = 1'000'000'000;
+  std::vector<BookmarkRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Bookmarks(branch.id));
+    return {};
+  }));
+  // People take the time from a list, where it has no fraction.
+  const TimeNs end = at / kSecond * kSecond + kSecond;
+  const auto after =
+      std::ranges::find_if(rows, [end](const BookmarkRow& row) { return row.created_at >= end; });
+  if (after != rows.begin()) return *std::prev(after);
+  const std::string none = "there is no bookmark of " + Quoted(branch.name);
+  if (rows.empty()) return NotFound(none, "`velafs bookmark create` makes one");
+  return NotFound(none + " from " + FormatTime(at) + " or before",
+                  "the oldest is " + branch.name + "@" + rows[0].name + ", of " +
+                      FormatTime(rows[0].created_at));
+}
+
 Result<BookmarkInfo> Store::CreateBookmark(const Caller& caller, const std::string& name,
-                                           const std::string& note) {
+                                           const std::string& note,
+                                           std::optional<std::chrono::seconds> keep) {
   VELAFS_ASSIGN(const SourceRef bookmark, ParseBookmark(name));
-  Result<BookmarkInfo> info = RunCreateBookmark(caller, bookmark, note);
+  Result<BookmarkInfo> info = RunCreateBookmark(caller, bookmark, note, keep);
   if (info.ok()) return info;
   return std::move(info).status().WithContext("cannot create bookmark \"" + name + "\"");
 }
 
 Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const SourceRef& bookmark,
-                                              const std::string& note) {
+                                              const std::string& note,
+                                              std::optional<std::chrono::seconds> keep) {
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(bookmark.branch));
   VELAFS_TRY(CheckMayChange(caller, branch));
@@ -37,6 +79,7 @@ Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const Source
   row.name = bookmark.bookmark;
   row.note = note;
   row.created_at = NowNs();
+  VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, keep));
   // Asked before the freeze, so that a refused bookmark leaves no layer behind.
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const std::optional<BookmarkRow> found, reader.Bookmark(row.branch, row.name));
@@ -57,16 +100,22 @@ Result<std::vector<BookmarkInfo>> Store::ListBookmarks(const std::optional<std::
     branches.push_back(std::move(row));
   }
   std::vector<BookmarkInfo> list;
+  std::vector<layer::UsageOf> tops;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     if (!branch) {
       VELAFS_ASSIGN(branches, reader.Branches());
     }
     for (const BranchRow& row : branches) {
       VELAFS_ASSIGN(const std::vector<BookmarkRow> bookmarks, reader.Bookmarks(row.id));
-      for (const BookmarkRow& bookmark : bookmarks) list.push_back(ToInfo(row, bookmark));
+      for (const BookmarkRow& bookmark : bookmarks) {
+        list.push_back(ToInfo(row, bookmark));
+        tops.push_back({bookmark.layer, InstanceId()});
+      }
     }
     return {};
   }));
+  VELAFS_ASSIGN(const std::vector<layer::SpaceUsage> usages, volume_->UsageOfAll(tops));
+  for (size_t i = 0; i < list.size(); ++i) list[i].own_bytes = usages[i].own_bytes;
   return list;
 }
 
@@ -79,14 +128,19 @@ Status Store::RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark)
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(bookmark.branch));
   VELAFS_TRY(CheckMayChange(caller, branch));
-  return WriteDurably([&](catalog::Writer& writer) -> Status {
-    VELAFS_ASSIGN(const std::optional<BookmarkRow> found,
-                  writer.Bookmark(branch.id, bookmark.bookmark));
+  return RemoveBookmark(branch.id, bookmark.bookmark);
+}
+
+Status Store::RemoveBookmark(BranchId branch, const std::string& name) {
+  const auto remove = [&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
+    VELAFS_ASSIGN(const std::optional<BookmarkRow> found, writer.Bookmark(branch, name));
     if (!found) {
       return NotFound("there is no such bookmark", "`velafs bookmark list` shows the bookmarks");
     }
-    return writer.RemoveBookmark(branch.id, bookmark.bookmark);
-  });
+    VELAFS_TRY(writer.RemoveBookmark(branch, name));
+    return writer.RemoveUnusedLayers(found->layer);
+  };
+  return volume_->RemoveLayers(remove).status();
 }
 
 }  // namespace velafs::store

@@ -12,19 +12,22 @@ namespace velafs::store {
 
 struct BranchInfo {
   std::string name;
-  std::optional<std::string> path;  // under the mount; empty when not mounted
-  std::optional<std::string> parent;
+  std::optional<std::string> path;    // under the mount; empty when not mounted
+  std::optional<std::string> parent;  // as it is called now, or was when it went
+  std::optional<uint64_t> parent_id;
   std::optional<std::string> parent_bookmark;  // full name, BRANCH@NAME
   std::string owner;
   std::string state;  // "ready", or "running" while a server runs on it
   TimeNs created_at = 0;
   std::optional<TimeNs> expires_at;
   bool is_protected = false;
+  std::optional<TimeNs> protected_until;  // of one that is protected; empty: until it is lifted
   std::map<std::string, std::string> labels;
   std::string note;
   uint64_t own_bytes = 0;      // on disk for this branch alone: what deleting it would free
   uint64_t logical_bytes = 0;  // sum of its files' sizes
   std::optional<uint16_t> port;
+  std::optional<TimeNs> deleted_at;  // in the trash since then
   uint64_t id = 0;  // BranchId: names run/<id>/, the branch's place for sockets and logs
 };
 

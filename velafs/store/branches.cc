@@ -1,8 +1,9 @@
 // The verbs on whole branches.
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 
+#include "velafs/store/rules.h"
 #include "velafs/store/running_servers.h"
 #include "velafs/store/store.h"
 
@@ -11,30 +12,9 @@ namespace {
 
 using catalog::BranchRow;
 
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
-
-Status NoBranch(const std::string& name) {
-  return NotFound("there is no branch " + Quoted(name), "`velafs list` shows the branches");
-}
-
-// True when a branch went away after its row was read.
-bool IsGone(const Status& status) {
-  return status.code() == Code::kNotFound || status.error_number() == ESTALE;
-}
-
 std::optional<std::string> IfAny(const std::string& text) {
   if (text.empty()) return {};
   return text;
-}
-
-Result<std::optional<TimeNs>> ExpiryOf(const CloneOptions& options, TimeNs now) {
-  if (!options.ttl) return std::optional<TimeNs>();
-  const auto seconds = options.ttl->count();
-  constexpr TimeNs kNsPerSecond = 1'000'000'000;
-  if (seconds <= 0 || seconds > (INT64_MAX - now) / kNsPerSecond) {
-    return UsageError("a time to live of " + std::to_string(seconds) + " seconds is out of range");
-  }
-  return std::optional<TimeNs>(now + seconds * kNsPerSecond);
 }
 
 Result<uint64_t> BytesOnDisk(os::Storage& storage, const std::string& directory) {
@@ -66,7 +46,15 @@ Result<BranchRow> Store::FindBranch(const std::string& name) {
 
 Status Store::CheckMayChange(const Caller& caller, const BranchRow& branch) const {
   if (caller.user == branch.owner || caller.uid == 0 || caller.uid == geteuid()) return {};
-  return Refused("branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner));
+  return Refused("branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
+                 Quoted(branch.owner) + ", root and the user the store runs as may change it");
+}
+
+Status Store::CheckNotRunning(const BranchRow& branch) const {
+  const std::optional<pid_t> pid = RunningServers(mountpoint()).On(branch.name);
+  if (!pid) return {};
+  return Refused("a server runs on " + Quoted(branch.name) + ", process " + std::to_string(*pid),
+                 "stop it first: velapg stop " + branch.name);
 }
 
 Status Store::CheckNameIsFree(const std::string& name) {
@@ -80,6 +68,10 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
                                 const std::string& name, const CloneOptions& options) {
   VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
   VELAFS_TRY(CheckName("branch", name));
+  if (options.at && !ref.bookmark.empty()) {
+    return UsageError("a bookmark is a point in time already", "name a branch, or leave out --at");
+  }
+  for (const auto& [key, value] : options.labels) VELAFS_TRY(CheckLabel(key));
   VELAFS_TRY(RunClone(caller, ref, name, options)
                  .WithContext("cannot clone " + Quoted(source) + " to " + Quoted(name)));
   TellAdded(name);
@@ -89,105 +81,131 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
 Status Store::RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                        const CloneOptions& options) {
   MutexLock lock(verbs_mutex_);
-  VELAFS_ASSIGN(const BranchRow from, FindBranch(source.branch));
+  VELAFS_ASSIGN(Origin from, FindOrigin(source));
+  if (options.at) {
+    VELAFS_ASSIGN(from.bookmark, FindBookmarkAt(from.branch, *options.at));
+  }
   VELAFS_TRY(CheckNameIsFree(name));
 
   BranchRow row;
   row.name = name;
-  row.root = from.root;
-  row.parent = from.name;
+  row.parent = from.branch.id;
+  row.parent_name = from.branch.name;
+  if (from.bookmark) {
+    row.parent_bookmark = from.bookmark->id;
+    row.parent_bookmark_name = from.bookmark->name;
+  }
   row.owner = options.owner.value_or(caller.user);
   row.created_at = NowNs();
-  VELAFS_ASSIGN(row.expires_at, ExpiryOf(options, row.created_at));
+  VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, options.ttl));
   row.note = options.note;
   row.labels = options.labels;
-  const auto add_branch = [&row](catalog::Writer& writer, LayerId frozen) -> Status {
-    VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(frozen));
-    VELAFS_ASSIGN(row.head, writer.AddLayer(frozen, catalog::LayerState::kHead));
-    VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, below.logical_bytes));
-    VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+  const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
+    VELAFS_TRY(StandOn(writer, state, from.branch.root, &row));
     return writer.AddBranch(row).status();
   };
-
-  if (source.bookmark.empty()) return volume_->Freeze(from.name, add_branch);
-  row.parent_bookmark = source.ToString();
-  return WriteDurably([&](catalog::Writer& writer) -> Status {
-    VELAFS_ASSIGN(const std::optional<catalog::BookmarkRow> bookmark,
-                  writer.Bookmark(from.id, source.bookmark));
-    if (!bookmark) {
-      return NotFound("there is no bookmark " + Quoted(source.ToString()),
-                      "`velafs bookmark list` shows the bookmarks");
-    }
-    return add_branch(writer, bookmark->layer);
-  });
+  if (!from.bookmark) return volume_->Freeze(from.branch.name, add_branch);
+  return WriteDurably(
+      [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); });
 }
 
-Status Store::Delete(const Caller& caller, const std::string& name, bool force) {
-  VELAFS_TRY(RunDelete(caller, name, force).WithContext("cannot delete " + Quoted(name)));
-  TellRemoved(name);
+Status Store::StandOn(catalog::Writer& writer, LayerId state, InodeNumber root, BranchRow* row) {
+  VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(state));
+  VELAFS_ASSIGN(row->head, writer.AddLayer(state, catalog::LayerState::kHead));
+  VELAFS_TRY(writer.SetLayerLogicalBytes(row->head, below.logical_bytes));
+  VELAFS_ASSIGN(row->instance, writer.ReserveInstance());
+  row->root = root;
   return {};
 }
 
-Status Store::RunDelete(const Caller& caller, const std::string& name, bool force) {
-  MutexLock lock(verbs_mutex_);
-  VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
-  VELAFS_TRY(CheckMayChange(caller, row));
-  if (row.is_protected) {
-    return Refused("the branch is protected", "lift that first: velafs unprotect " + name);
-  }
-  if (const std::optional<pid_t> pid = RunningServers(mountpoint()).On(name); pid && !force) {
-    return Refused("a server runs on it, process " + std::to_string(*pid),
-                   "stop it first: velapg stop " + name);
-  }
-  VELAFS_TRY(volume_->Remove(name, [](catalog::Writer&) { return Status(); }));
-  // The branch is gone for good; what is left in run/ can do no harm.
-  return storage_.RemoveTree(paths_.Run() + "/" + std::to_string(row.id.value));
+std::string Store::Origin::ToString() const {
+  return bookmark ? branch.name + "@" + bookmark->name : branch.name;
 }
 
-Result<BranchInfo> Store::Describe(const BranchRow& row, const RunningServers& servers) {
+Result<Store::Origin> Store::FindOrigin(const SourceRef& source) {
+  Origin origin;
+  VELAFS_ASSIGN(origin.branch, FindBranch(source.branch));
+  if (!source.bookmark.empty()) {
+    VELAFS_ASSIGN(origin.bookmark, FindBookmark(origin.branch, source.bookmark));
+  }
+  return origin;
+}
+
+BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
+                           const RunningServers& servers) const {
   BranchInfo info;
   info.name = row.name;
-  if (const std::optional<std::string> mounted = mountpoint())
+  if (const std::optional<std::string> mounted = mountpoint(); mounted && !row.deleted_at) {
     info.path = *mounted + "/" + row.name;
-  info.parent = IfAny(row.parent);
-  info.parent_bookmark = IfAny(row.parent_bookmark);
+  }
+  info.parent = IfAny(row.parent_name);
+  if (row.parent) info.parent_id = row.parent.value;
+  if (!row.parent_bookmark_name.empty()) {
+    info.parent_bookmark = row.parent_name + "@" + row.parent_bookmark_name;
+  }
   info.owner = row.owner;
-  info.state = servers.On(row.name) ? "running" : "ready";
+  info.state = row.deleted_at ? "deleted" : servers.On(row.name) ? "running" : "ready";
   info.created_at = row.created_at;
   info.expires_at = row.expires_at;
-  info.is_protected = row.is_protected;
+  info.is_protected = IsProtected(row, NowNs());
+  if (info.is_protected) info.protected_until = row.protected_until;
   info.labels = row.labels;
   info.note = row.note;
-  VELAFS_ASSIGN(const layer::BranchUsage usage, volume_->Usage(row.name));
   info.own_bytes = usage.own_bytes;
   info.logical_bytes = usage.logical_bytes;
   info.port = row.port;
+  info.deleted_at = row.deleted_at;
   info.id = row.id.value;
   return info;
 }
 
-Result<BranchInfo> Store::Show(const std::string& name) {
-  VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
-  return Describe(row, RunningServers(mountpoint()));
+Result<std::vector<BranchInfo>> Store::DescribeAll(const std::vector<BranchRow>& rows,
+                                                   const RunningServers& servers) {
+  std::vector<layer::UsageOf> tops;
+  tops.reserve(rows.size());
+  for (const BranchRow& row : rows) {
+    tops.push_back({row.head, row.deleted_at ? InstanceId() : row.instance});
+  }
+  VELAFS_ASSIGN(const std::vector<layer::SpaceUsage> usages, volume_->UsageOfAll(tops));
+  std::vector<BranchInfo> list;
+  list.reserve(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) list.push_back(Describe(rows[i], usages[i], servers));
+  return list;
 }
 
-Result<std::vector<BranchInfo>> Store::List() {
+Result<BranchInfo> Store::DescribeOne(const BranchRow& row) {
+  VELAFS_ASSIGN(std::vector<BranchInfo> infos, DescribeAll({row}, RunningServers(mountpoint())));
+  return std::move(infos[0]);
+}
+
+Result<BranchInfo> Store::Show(const std::string& name) {
+  VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
+  VELAFS_ASSIGN(const layer::SpaceUsage usage, volume_->Usage(name));
+  return Describe(row, usage, RunningServers(mountpoint()));
+}
+
+Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
+  if (filter.state && *filter.state != "ready" && *filter.state != "running") {
+    return UsageError(Quoted(*filter.state) + " is not a state of a branch",
+                      "a branch is ready or running");
+  }
   std::vector<BranchRow> rows;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
     return {};
   }));
   const RunningServers servers(mountpoint());
-  std::vector<BranchInfo> list;
-  for (const BranchRow& row : rows) {
-    Result<BranchInfo> info = Describe(row, servers);
-    if (info.ok()) {
-      list.push_back(*std::move(info));
-    } else if (!IsGone(info.status())) {
-      return std::move(info).status().WithContext("cannot describe branch " + Quoted(row.name));
+  std::erase_if(rows, [&](const BranchRow& row) {
+    if (filter.owner && row.owner != *filter.owner) return true;
+    if (filter.state && (*filter.state == "running") != servers.On(row.name).has_value()) {
+      return true;
     }
-  }
-  return list;
+    return !std::ranges::all_of(filter.labels, [&row](const auto& label) {
+      const auto found = row.labels.find(label.first);
+      return found != row.labels.end() && found->second == label.second;
+    });
+  });
+  return DescribeAll(rows, servers);
 }
 
 Result<std::vector<std::string>> Store::BranchNames() {
@@ -205,6 +223,8 @@ Result<StoreStats> Store::Stats() {
   std::vector<BranchRow> rows;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
+    VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
+    stats.trashed = deleted.size();
     for (const BranchRow& row : rows) {
       VELAFS_ASSIGN(const std::vector<catalog::BookmarkRow> bookmarks, reader.Bookmarks(row.id));
       stats.bookmarks += bookmarks.size();
@@ -213,14 +233,8 @@ Result<StoreStats> Store::Stats() {
     return {};
   }));
   stats.branches = rows.size();
-  for (const BranchRow& row : rows) {
-    const Result<layer::BranchUsage> usage = volume_->Usage(row.name);
-    if (usage.ok()) {
-      stats.logical_bytes += usage->logical_bytes;
-    } else if (!IsGone(usage.status())) {
-      return usage.status();
-    }
-  }
+  VELAFS_ASSIGN(const std::vector<BranchInfo> infos, DescribeAll(rows, RunningServers({})));
+  for (const BranchInfo& info : infos) stats.logical_bytes += info.logical_bytes;
   VELAFS_ASSIGN(const uint64_t packs_bytes, BytesOnDisk(storage_, paths_.Packs()));
   VELAFS_ASSIGN(const uint64_t layers_bytes, BytesOnDisk(storage_, paths_.Layers()));
   stats.stored_bytes = packs_bytes + layers_bytes;

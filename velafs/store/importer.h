@@ -75,8 +75,8 @@ class Importer {
   LayerId layer_;
   InodeNumber first_ino_;
   std::unique_ptr<ChunkSink> sink_;
-  // What Run has stored; kept because Publish, inside a transaction, must not ask the sink, whose own
-  // transactions begin under its lock.
+  // What Run has stored; kept because Publish, inside a transaction, must not ask the sink, whose
+  // own transactions begin under its lock.
   std::vector<PackId> packs_;
   ChunkSink::Counts counts_;
   std::vector<Part> parts_;

@@ -33,6 +33,47 @@ struct CloneOptions {
   std::optional<std::string> owner;
   std::map<std::string, std::string> labels;
   std::string note;
+  // From the newest bookmark of the source that was made by the end of this second.
+  std::optional<TimeNs> at;
+};
+
+// Which branches to list; all when empty.
+struct ListFilter {
+  std::optional<std::string> owner;
+  std::map<std::string, std::string> labels;  // each of them
+  std::optional<std::string> state;
+};
+
+struct DeleteOptions {
+  bool force = false;    // even while a server runs on it
+  bool purge = false;    // for good, past the trash
+  bool dry_run = false;  // only what it would be refused for
+};
+
+struct ResetResult {
+  BranchInfo branch;
+  std::string source;       // what it was reset to
+  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held
+};
+
+struct PromoteResult {
+  BranchInfo target;
+  std::string bookmark;  // full name of the target's old state
+};
+
+struct Purged {
+  std::vector<BranchInfo> branches;
+  uint64_t freed_bytes = 0;  // of a dry run: the sum of their own bytes
+};
+
+struct Expired {
+  struct Kept {
+    std::string name;
+    std::string why;
+  };
+  std::vector<BranchInfo> branches;  // into the trash
+  std::vector<std::string> bookmarks;
+  std::vector<Kept> kept;  // past their time too, but running, say
 };
 
 struct ImportProgress {
@@ -56,6 +97,7 @@ struct ImportResult {
 struct StoreStats {
   uint64_t branches = 0;
   uint64_t bookmarks = 0;
+  uint64_t trashed = 0;  // branches in the trash
   uint64_t logical_bytes = 0;
   uint64_t stored_bytes = 0;
   uint64_t chunk_count = 0;
@@ -66,6 +108,8 @@ struct BookmarkInfo {
   std::string branch;
   std::string note;
   TimeNs created_at = 0;
+  std::optional<TimeNs> expires_at;
+  uint64_t own_bytes = 0;  // on disk for this bookmark alone
 };
 
 // Told of branches that come and go under the mount, after the change is durable. Called without
@@ -76,6 +120,9 @@ class MountListener {
   virtual void BranchAdded(const std::string& name) = 0;
   virtual void BranchRemoved(const std::string& name) = 0;
 };
+
+// Deleted branches are kept this long.
+inline constexpr std::chrono::hours kTrashRetention{7 * 24};
 
 // The host paths of a store's parts.
 struct StorePaths {
@@ -121,10 +168,55 @@ class Store {
   // Makes branch `name` out of what `source`, a branch or a bookmark, is now.
   Result<BranchInfo> Clone(const Caller& caller, const std::string& source, const std::string& name,
                            const CloneOptions& options);
-  // Refused when the branch is protected or somebody else's (root and the owner of the process may
-  // delete any), and, unless `force`, while a server runs on it.
-  Status Delete(const Caller& caller, const std::string& name, bool force);
-  Result<std::vector<BranchInfo>> List();  // by name
+  // Each verb that changes a branch is refused to all but its owner, root and the owner of the
+  // process. "Running" is said of a branch on which a server runs.
+  //
+  // Into the trash, with its bookmarks; its name is free again. Refused when it is protected, or,
+  // unless forced, running. Returns what it was.
+  Result<BranchInfo> Delete(const Caller& caller, const std::string& name,
+                            const DeleteOptions& options);
+  // The branch deleted last under that name comes back, as `new_name` when given. It has its port
+  // unless that was given to another, and never expires if its time has passed.
+  Result<BranchInfo> Undelete(const Caller& caller, const std::string& name,
+                              const std::optional<std::string>& new_name);
+  Result<std::vector<BranchInfo>> ListTrash();  // the latest first
+  // For good, one after the other: what of the caller's has been in the trash for longer than
+  // `older_than`, if given.
+  Result<Purged> PurgeTrash(const Caller& caller, std::optional<std::chrono::seconds> older_than,
+                            bool dry_run);
+
+  // The branch becomes what `source` is now; by default what it was cloned from. It stays the same
+  // branch: name, port, owner and the rest; its bookmarks stay too. Refused when it is running or
+  // protected. What it was is gone, unless a bookmark or a clone holds it.
+  Result<ResetResult> Reset(const Caller& caller, const std::string& name,
+                            const std::optional<std::string>& source, bool dry_run);
+  // `target` becomes what `name` is now; what it was stays as a bookmark of it,
+  // before-promote-N. Refused when either is running or the target protected.
+  Result<PromoteResult> Promote(const Caller& caller, const std::string& name,
+                                const std::string& target, bool dry_run);
+  // Refused while it is running: its path changes.
+  Result<BranchInfo> Rename(const Caller& caller, const std::string& name,
+                            const std::string& new_name);
+
+  Result<BranchInfo> Protect(const Caller& caller, const std::string& name,
+                             std::optional<std::chrono::seconds> duration);
+  Result<BranchInfo> Unprotect(const Caller& caller, const std::string& name);
+  Result<BranchInfo> ChangeLabels(const Caller& caller, const std::string& name,
+                                  const std::map<std::string, std::string>& set,
+                                  const std::vector<std::string>& remove);
+  Result<BranchInfo> SetNote(const Caller& caller, const std::string& name,
+                             const std::string& note);
+  Result<BranchInfo> SetOwner(const Caller& caller, const std::string& name,
+                              const std::string& owner);
+  // From now on; never when empty.
+  Result<BranchInfo> SetTtl(const Caller& caller, const std::string& name,
+                            std::optional<std::chrono::seconds> ttl);
+
+  // Deletes what of the caller's is past its expiry and neither protected nor running: branches
+  // into the trash, bookmarks for good.
+  Result<Expired> Expire(const Caller& caller, bool dry_run);
+
+  Result<std::vector<BranchInfo>> List(const ListFilter& filter = {});  // by name
   Result<BranchInfo> Show(const std::string& name);
   Result<StoreStats> Stats();
   // The port kept for the branch's server: `wanted` when given, else the one kept before, else a
@@ -133,7 +225,8 @@ class Store {
 
   // `name` is BRANCH@NAME, here and below.
   Result<BookmarkInfo> CreateBookmark(const Caller& caller, const std::string& name,
-                                      const std::string& note);
+                                      const std::string& note,
+                                      std::optional<std::chrono::seconds> keep = {});
   // Of one branch, or of all: by branch, oldest first.
   Result<std::vector<BookmarkInfo>> ListBookmarks(const std::optional<std::string>& branch);
   Status DeleteBookmark(const Caller& caller, const std::string& name);
@@ -159,18 +252,60 @@ class Store {
                                  const std::string& directory, const ImportProgressFn& progress);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                   const CloneOptions& options);
-  Status RunDelete(const Caller& caller, const std::string& name, bool force);
+  Result<BranchInfo> RunDelete(const Caller& caller, const std::string& name,
+                               const DeleteOptions& options) REQUIRES(verbs_mutex_);
+  Status RunUndelete(const Caller& caller, const std::string& name, const std::string& new_name);
+  Result<Purged> RunPurgeTrash(const Caller& caller, std::optional<TimeNs> deleted_before,
+                               bool dry_run);
+  Result<ResetResult> RunReset(const Caller& caller, const std::string& name,
+                               const std::optional<std::string>& source, bool dry_run);
+  Result<PromoteResult> RunPromote(const Caller& caller, const std::string& name,
+                                   const std::string& target, bool dry_run);
+  Status RunRename(const Caller& caller, const std::string& name, const std::string& new_name);
   Result<BookmarkInfo> RunCreateBookmark(const Caller& caller, const SourceRef& bookmark,
-                                         const std::string& note);
+                                         const std::string& note,
+                                         std::optional<std::chrono::seconds> keep);
   Status RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark);
+  Status RemoveBookmark(BranchId branch, const std::string& name) REQUIRES(verbs_mutex_);
+  Status ExpireBranches(const Caller& caller, bool dry_run, Expired* expired);
+  Status ExpireBookmarks(const Caller& caller, bool dry_run, Expired* expired);
 
   Result<catalog::BranchRow> FindBranch(const std::string& name);
+  // NotFound when the branch has none of that name.
+  Result<catalog::BookmarkRow> FindBookmark(const catalog::BranchRow& branch,
+                                            const std::string& name);
+  // The newest that was made by the end of the second `at` is in.
+  Result<catalog::BookmarkRow> FindBookmarkAt(const catalog::BranchRow& branch, TimeNs at);
+  // A branch, and maybe a bookmark of it, to take a state from.
+  struct Origin {
+    catalog::BranchRow branch;
+    std::optional<catalog::BookmarkRow> bookmark;
+    std::string ToString() const;
+  };
+  Result<Origin> FindOrigin(const SourceRef& source);
+  // What the branch was cloned from, as far as it is still there.
+  Result<Origin> FindParent(const catalog::BranchRow& branch);
+  // The frozen layer that is the origin's state now. It lasts while no other verb runs.
+  Result<LayerId> FreezeOrigin(const Origin& origin) REQUIRES(verbs_mutex_);
+  // Gives the row a new head on `state`, of the tree with that root, and a new instance.
+  static Status StandOn(catalog::Writer& writer, LayerId state, InodeNumber root,
+                        catalog::BranchRow* row);
+  // Finds the branch, lets `change` change the row, and describes what came of it.
+  Result<BranchInfo> ChangeRow(const Caller& caller, const std::string& verb,
+                               const std::string& name,
+                               const std::function<Status(catalog::BranchRow&)>& change);
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
+  Status CheckNotRunning(const catalog::BranchRow& branch) const;
   // Exists when a branch has the name or an import is making it.
   Status CheckNameIsFree(const std::string& name) REQUIRES(verbs_mutex_);
   // Runs `body` in a transaction; durable on return.
   Status WriteDurably(const std::function<Status(catalog::Writer&)>& body);
-  Result<BranchInfo> Describe(const catalog::BranchRow& row, const RunningServers& servers);
+  BranchInfo Describe(const catalog::BranchRow& row, const layer::SpaceUsage& usage,
+                      const RunningServers& servers) const;
+  // Each as Describe has it.
+  Result<std::vector<BranchInfo>> DescribeAll(const std::vector<catalog::BranchRow>& rows,
+                                              const RunningServers& servers);
+  Result<BranchInfo> DescribeOne(const catalog::BranchRow& row);
   Result<uint16_t> PickPort(const catalog::BranchRow& branch, std::optional<uint16_t> wanted)
       REQUIRES(verbs_mutex_);
   void TellAdded(const std::string& name);

@@ -1,0 +1,147 @@
+// Stores of earlier formats open, and are what they were.
+#include "tests/store/golden_v1.h"
+#include "velafs/catalog/schema.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+struct GoldenV1 {
+  GoldenV1() { MakeGoldenV1(root); }
+
+  std::unique_ptr<Store> Open() {
+    auto opened = Store::Open(root);
+    REQUIRE_MESSAGE(opened.ok(), opened.status().message());
+    return *std::move(opened);
+  }
+  int64_t Integer(const std::string& query) {
+    auto database = sql::Database::Open(root + "/catalog.db", 0);
+    REQUIRE(database.ok());
+    const auto number = (*database)->Integer(query);
+    REQUIRE_MESSAGE(number.ok(), number.status().message());
+    return *number;
+  }
+
+  ScratchDirectory scratch;
+  const std::string root = scratch / "store";
+  const Caller caller{getuid(), "tester"};
+};
+
+std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
+  const Tree tree = TreeOfBranch(store.volume(), branch);
+  const auto found = tree.find(path);
+  return found == tree.end() ? "" : found->second;
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with its branches, labels and bookmarks") {
+  const auto store = Open();
+  const auto list = store->List();
+  REQUIRE(list.ok());
+  REQUIRE(list->size() == 5);
+  const auto find = [&](const std::string& name) {
+    const auto info = store->Show(name);
+    REQUIRE(info.ok());
+    return *info;
+  };
+  CHECK_FALSE(find("main").parent);
+  const BranchInfo dev = find("dev");
+  CHECK(dev.parent == "main");
+  CHECK(dev.parent_id == find("main").id);
+  CHECK(dev.owner == "alice");
+  CHECK(dev.note == "a note");
+  CHECK(dev.labels == std::map<std::string, std::string>{{"team", "db"}});
+  CHECK(dev.expires_at == dev.created_at + TimeNs{7} * 86400 * 1'000'000'000);
+  CHECK(dev.logical_bytes == 25);
+  CHECK(find("copy").parent == "dev");
+  CHECK(find("retry").parent_bookmark == "main@before");
+  CHECK(find("orphan").parent == "gone");
+  CHECK_FALSE(find("orphan").parent_id);
+
+  const auto bookmarks = store->ListBookmarks({});
+  REQUIRE(bookmarks.ok());
+  REQUIRE(bookmarks->size() == 2);
+  CHECK((*bookmarks)[0].name == "dev@point");
+  CHECK((*bookmarks)[1].name == "main@before");
+  CHECK((*bookmarks)[1].note == "kept");
+  CHECK_FALSE((*bookmarks)[1].expires_at);
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with every byte of its files") {
+  const auto store = Open();
+  CHECK(FileIn(*store, "main", "base/1259") == FileIn(*store, "retry", "base/1259"));
+  CHECK(FileIn(*store, "dev", "base/1259") == FileIn(*store, "copy", "base/1259"));
+  CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
+  CHECK(FileIn(*store, "main", "new").empty());
+  const auto branch = store->volume().Open("copy");
+  REQUIRE(branch.ok());
+  const auto base = (*branch)->Lookup((*branch)->root(), "base");
+  REQUIRE(base.ok());
+  const auto file = (*branch)->Lookup(base->ino, "1259");
+  REQUIRE(file.ok());
+  std::string text(file->size_bytes, '?');
+  REQUIRE((*branch)->Read(file->ino, 0, std::as_writable_bytes(std::span(text))).ok());
+  CHECK(text == "second row\n");
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a migrated store takes every verb, and gives no id twice") {
+  {
+    const auto store = Open();
+    CHECK(store->Reset(caller, "copy", {}, false).ok());
+    CHECK(store->Reset(caller, "retry", {}, false).ok());
+    const auto orphan = store->Reset(caller, "orphan", {}, false);
+    CHECK(orphan.status().code() == Code::kNotFound);
+    const auto clone = store->Clone(caller, "main", "later", {});
+    REQUIRE(clone.ok());
+    CHECK(clone->id == 8);  // 7 was given to a branch that is gone
+    REQUIRE(store->Delete(caller, "main", {}).ok());
+    CHECK(store->ListTrash()->size() == 1);
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM pragma_foreign_key_check") == 0);
+  CHECK(Integer("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") == 0);
+}
+
+// Each column and index, however the table came to be.
+std::vector<std::string> ShapeOf(const std::string& catalog) {
+  auto database = sql::Database::Open(catalog, 0);
+  REQUIRE(database.ok());
+  auto statement = (*database)->Prepare(
+      "SELECT m.name || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk"
+      " FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+      " UNION ALL SELECT m.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || i.partial"
+      " FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table' ORDER BY 1");
+  REQUIRE_MESSAGE(statement.ok(), statement.status().message());
+  std::vector<std::string> shape;
+  sql::Query query(*statement);
+  const Status read =
+      query.ForEach("shape", [&](sql::Query& row) { shape.emplace_back(row.Text(0)); });
+  REQUIRE(read.ok());
+  return shape;
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a migrated catalog has the tables of a new one") {
+  Open().reset();
+  const std::string fresh = scratch / "fresh";
+  REQUIRE(Store::Init(fresh).ok());
+  CHECK(ShapeOf(root + "/catalog.db") == ShapeOf(fresh + "/catalog.db"));
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a migration that fails leaves the store as it was") {
+  {
+    auto database = sql::Database::Open(root + "/catalog.db", 0);
+    REQUIRE(database.ok());
+    REQUIRE((*database)->Execute("CREATE TABLE new_branches(in_the_way)").ok());
+  }
+  const auto opened = Store::Open(root);
+  REQUIRE_FALSE(opened.ok());
+  CheckMessage(opened.status(), "cannot bring it to schema version");
+  CHECK(Integer("PRAGMA user_version") == 1);
+  CHECK(Integer("SELECT count(*) FROM branches WHERE parent = 'main'") == 2);
+  CHECK(Integer("SELECT count(*) FROM pragma_table_info('bookmarks') WHERE name = 'expires_at'") ==
+        0);
+}
+
+}  // namespace
+}  // namespace velafs::store

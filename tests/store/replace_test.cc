@@ -1,0 +1,265 @@
+// Reset, promote and rename.
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+TEST_CASE_FIXTURE(BranchesFixture, "a reset branch is what its parent is now, and stays itself") {
+  CloneOptions options;
+  options.owner = "alice";
+  options.labels = {{"pr", "42"}};
+  options.note = "mine";
+  options.ttl = std::chrono::hours(1);
+  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  const auto port = store->AssignPort("dev", {});
+  REQUIRE(port.ok());
+  const BranchInfo before = Info("dev");
+  WriteInto("dev", "99\n");
+  WriteInto("main", "16\n");
+
+  const auto reset = store->Reset(kAlice, "dev", {}, false);
+  REQUIRE_MESSAGE(reset.ok(), reset.status().message());
+  CHECK(reset->source == "main");
+  CHECK(BranchTree("dev") == BranchTree("main"));
+  const BranchInfo after = Info("dev");
+  CHECK(after.id == before.id);
+  CHECK(after.port == *port);
+  CHECK(after.owner == "alice");
+  CHECK(after.labels == before.labels);
+  CHECK(after.note == before.note);
+  CHECK(after.expires_at == before.expires_at);
+  CHECK(after.created_at == before.created_at);
+  CHECK(after.parent == "main");
+  CHECK(after.logical_bytes == Info("main").logical_bytes);
+  CHECK(after.own_bytes == 0);
+  Reopen();
+  CHECK(BranchTree("dev") == BranchTree("main"));
+}
+
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "a reset frees what only the old state held, and says how much") {
+  Clone("main", "dev");
+  WriteInto("dev", "99\n");
+  const auto dev = store->volume().Open("dev");
+  REQUIRE(dev.ok());
+  REQUIRE(store->volume().SyncAll().ok());
+  const uint64_t own_bytes = Info("dev").own_bytes;
+  CHECK(own_bytes >= kPageBytes);
+  const Tree before = BranchTree("dev");
+
+  const auto would = store->Reset(caller, "dev", {}, true);
+  REQUIRE(would.ok());
+  CHECK(would->lost_bytes == own_bytes);
+  CHECK(BranchTree("dev") == before);
+
+  const auto reset = store->Reset(caller, "dev", {}, false);
+  REQUIRE(reset.ok());
+  CHECK(reset->lost_bytes == own_bytes);
+  CHECK(LayersOnDisk() == 0);
+  CHECK((*dev)->Get((*dev)->root()).status().error_number() == ESTALE);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "a reset leaves bookmarks and clones of the branch what they are") {
+  Clone("main", "dev");
+  WriteInto("dev", "17\n");
+  const Tree marked = BranchTree("dev");
+  Bookmark("dev@seventeen");
+  WriteInto("dev", "18\n");
+  const Tree cloned = BranchTree("dev");
+  Clone("dev", "child");
+  WriteInto("dev", "19\n");
+  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  CHECK(BranchTree("child") == cloned);
+  Clone("dev@seventeen", "old");
+  CHECK(BranchTree("old") == marked);
+
+  REQUIRE(store->Reset(caller, "dev", "dev@seventeen", false).ok());
+  CHECK(BranchTree("dev") == marked);
+  CHECK(Info("dev").parent == "main");
+  REQUIRE(store->Reset(caller, "child", {}, false).ok());
+  CHECK(BranchTree("child") == marked);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a clone of a bookmark is reset to that bookmark") {
+  Bookmark("main@before");
+  const Tree before = BranchTree("main");
+  Clone("main@before", "dev");
+  WriteInto("main", "16\n");
+  WriteInto("dev", "17\n");
+  const auto reset = store->Reset(caller, "dev", {}, false);
+  REQUIRE(reset.ok());
+  CHECK(reset->source == "main@before");
+  CHECK(BranchTree("dev") == before);
+
+  // Another bookmark of that name is another bookmark.
+  REQUIRE(store->DeleteBookmark(caller, "main@before").ok());
+  Bookmark("main@before");
+  const Status gone = store->Reset(caller, "dev", {}, false).status();
+  CHECK(gone.code() == Code::kNotFound);
+  CheckMessage(gone, "bookmark \"main@before\", which it was cloned from, is gone");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a branch is reset to one of another source") {
+  WriteHostFile(data + "/other", "of another source");
+  Import("other");
+  Clone("main", "dev");
+  REQUIRE(store->Reset(caller, "dev", "other", false).ok());
+  CHECK(BranchTree("dev") == BranchTree("other"));
+  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  CHECK(BranchTree("dev") == BranchTree("main"));
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
+  Clone("main", "dev");
+  Clone("dev", "child");
+  const auto refusal = [this](const Caller& who, const char* name, const char* source = nullptr) {
+    const auto reset = store->Reset(
+        who, name, source == nullptr ? std::nullopt : std::optional<std::string>(source),
+        /*dry_run=*/true);
+    REQUIRE_FALSE(reset.ok());
+    return reset.status();
+  };
+  CHECK(refusal(caller, "main").code() == Code::kRefused);
+  CheckMessage(refusal(caller, "main"), "it was imported");
+  CHECK(refusal(caller, "dev", "dev").code() == Code::kUsage);
+  CHECK(refusal(caller, "dev", "none").code() == Code::kNotFound);
+  CHECK(refusal(caller, "dev", "main@none").code() == Code::kNotFound);
+  const Status others = refusal(kAlice, "dev");
+  CHECK(others.code() == Code::kRefused);
+  CHECK(others.hint() == "\"tester\", root and the user the store runs as may change it");
+  REQUIRE(store->Protect(caller, "dev", {}).ok());
+  CHECK(refusal(caller, "dev").code() == Code::kRefused);
+  CHECK(refusal(caller, "dev").hint() == "lift that first: velafs unprotect dev");
+  REQUIRE(store->Unprotect(caller, "dev").ok());
+  Delete("dev");
+  const Status gone = refusal(caller, "child");
+  CHECK(gone.code() == Code::kNotFound);
+  CHECK(gone.hint() ==
+        "`velafs undelete dev` brings it back, or say what to reset it to: --to SOURCE");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a promoted branch's state is the target's, whose own is kept") {
+  Clone("main", "dev");
+  WriteInto("dev", "16\n");
+  WriteInto("main", "14\n");
+  const Tree old = BranchTree("main");
+  const BranchInfo before = Info("main");
+
+  const auto would = store->Promote(caller, "dev", "main", true);
+  REQUIRE(would.ok());
+  CHECK(would->bookmark == "main@before-promote-1");
+  CHECK(BranchTree("main") == old);
+  CHECK(store->ListBookmarks({})->empty());
+
+  const auto promoted = store->Promote(caller, "dev", "main", false);
+  REQUIRE_MESSAGE(promoted.ok(), promoted.status().message());
+  CHECK(promoted->bookmark == "main@before-promote-1");
+  CHECK(BranchTree("main") == BranchTree("dev"));
+  CHECK(Info("main").id == before.id);
+  CHECK_FALSE(Info("main").parent);
+  Clone("main@before-promote-1", "old");
+  CHECK(BranchTree("old") == old);
+
+  WriteInto("main", "18\n");
+  CHECK(BranchTree("main") != BranchTree("dev"));
+  REQUIRE(store->Promote(caller, "dev", "main", false).ok());
+  CHECK(store->ListBookmarks("main")->size() == 2);
+  // The other way round, and with nothing changed since.
+  REQUIRE(store->Promote(caller, "main", "dev", false).ok());
+  Reopen();
+  CHECK(BranchTree("old") == old);
+  CHECK(BranchTree("main") == BranchTree("dev"));
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "the target's state is kept though nothing of it was synced") {
+  Clone("main", "dev");
+  WriteInto("main", "14\n");
+  const Tree old = BranchTree("main");
+  REQUIRE(store->Promote(caller, "dev", "main", false).ok());
+  Reopen();  // without a clean end
+  Clone("main@before-promote-1", "old");
+  CHECK(BranchTree("old") == old);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a promotion that cannot be done says why") {
+  CloneOptions alices;
+  alices.owner = "alice";
+  REQUIRE(store->Clone(caller, "main", "dev", alices).ok());
+  CHECK(store->Promote(caller, "dev", "dev", true).status().code() == Code::kUsage);
+  CHECK(store->Promote(caller, "dev", "none", true).status().code() == Code::kNotFound);
+  CHECK(store->Promote(caller, "none", "dev", true).status().code() == Code::kNotFound);
+  CHECK(store->Promote(kAlice, "dev", "main", true).status().code() == Code::kRefused);
+  CHECK(store->Promote(kAlice, "main", "dev", true).ok());
+  REQUIRE(store->Protect(caller, "main", {}).ok());
+  const Status refused = store->Promote(caller, "dev", "main", false).status();
+  CHECK(refused.code() == Code::kRefused);
+  CHECK(refused.message() == "cannot promote \"dev\" onto \"main\": branch \"main\" is protected");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a renamed branch is the same branch, and its clones know it") {
+  Clone("main", "dev");
+  Bookmark("dev@point");
+  Clone("dev", "child");
+  Clone("dev@point", "grandchild");
+  const Tree tree = BranchTree("dev");
+  const auto open = store->volume().Open("dev");
+  REQUIRE(open.ok());
+  Listener listener;
+  store->SetMount(scratch / "mnt", &listener);
+  const auto renamed = store->Rename(caller, "dev", "feature");
+  REQUIRE_MESSAGE(renamed.ok(), renamed.status().message());
+  CHECK(renamed->name == "feature");
+  CHECK(listener.told == std::vector<std::string>{"-dev", "+feature"});
+  store->SetMount("", nullptr);
+  CHECK((*open)->Get((*open)->root()).ok());  // what is open stays open
+  CHECK(BranchTree("feature") == tree);
+  CHECK(Info("child").parent == "feature");
+  CHECK(Info("grandchild").parent_bookmark == "feature@point");
+  CHECK((*store->ListBookmarks({}))[0].name == "feature@point");
+  CHECK(store->Reset(caller, "child", {}, false)->source == "feature");
+
+  // Another branch of the old name is not the parent.
+  Clone("main", "dev");
+  CHECK(Info("child").parent == "feature");
+  Delete("feature", /*purge=*/true);
+  CHECK(Info("child").parent == "feature");
+  CHECK(Info("grandchild").parent_bookmark == "feature@point");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a rename that cannot be done says why") {
+  Clone("main", "dev");
+  const Status taken = store->Rename(caller, "dev", "main").status();
+  CHECK(taken.code() == Code::kExists);
+  CHECK(taken.message() == "cannot rename \"dev\" to \"main\": branch \"main\" exists");
+  CHECK(store->Rename(caller, "dev", "No").status().code() == Code::kUsage);
+  CHECK(store->Rename(caller, "none", "x").status().code() == Code::kNotFound);
+  CHECK(store->Rename(kAlice, "dev", "x").status().code() == Code::kRefused);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a branch is not replaced or renamed under a running server") {
+  Clone("main", "dev");
+  const std::string mountpoint = scratch / "mnt";
+  fs::create_directories(mountpoint + "/dev");
+  Listener listener;
+  store->SetMount(mountpoint, &listener);
+  const WaitingProcess server(mountpoint + "/dev");
+  WriteHostFile(mountpoint + "/dev/postmaster.pid", std::to_string(server.pid()) + "\n");
+  for (const Status& refused : {store->Reset(caller, "dev", {}, true).status(),
+                                store->Promote(caller, "dev", "main", true).status(),
+                                store->Promote(caller, "main", "dev", true).status(),
+                                store->Rename(caller, "dev", "x").status()}) {
+    CHECK(refused.code() == Code::kRefused);
+    CHECK(refused.hint() == "stop it first: velapg stop dev");
+    CheckMessage(refused, "a server runs on \"dev\", process " + std::to_string(server.pid()));
+  }
+  CHECK(
+      store->Reset(caller, "main", "dev", false).ok());  // of a running branch is as a clone of it
+  CHECK(listener.told == std::vector<std::string>{"-main"});
+  store->SetMount("", nullptr);
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,311 @@
+// The trash, protection and expiry.
+#include <chrono>
+
+#include "tests/store/branches_fixture.h"
+#include "velafs/store/upkeep.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+struct TrashFixture : BranchesFixture {
+  // As if the branch's, or bookmark's, time had come an hour ago.
+  void SetInThePast(const std::string& table, const std::string& column, const std::string& name) {
+    const std::string then = std::to_string(NowNs() - TimeNs{3600} * 1'000'000'000);
+    Change("UPDATE " + table + " SET " + column + " = " + then + " WHERE name = '" + name + "'");
+  }
+  std::vector<std::string> ExpiredNames(bool dry_run = false) {
+    const auto expired = store->Expire(caller, dry_run);
+    REQUIRE_MESSAGE(expired.ok(), expired.status().message());
+    std::vector<std::string> names = expired->bookmarks;
+    for (const BranchInfo& branch : expired->branches) names.push_back(branch.name);
+    return names;
+  }
+};
+
+TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmarks too") {
+  Clone("main", "dev");
+  WriteInto("dev", "16\n");
+  Bookmark("dev@a");
+  WriteInto("dev", "17\n");
+  Clone("dev", "child");
+  WriteInto("dev", "18\n");
+  const auto port = store->AssignPort("dev", {});
+  REQUIRE(port.ok());
+  const Tree tree = BranchTree("dev");
+  const BranchInfo before = Info("dev");
+  Delete("dev");
+  CHECK(Names() == std::vector<std::string>{"child", "main"});
+  CHECK(Trash() == std::vector<std::string>{"dev"});
+  CHECK(Info("child").parent == "dev");
+  CHECK(store->ListBookmarks({})->empty());
+  CHECK(store->Stats()->trashed == 1);
+  CHECK((*store->ListTrash())[0].state == "deleted");
+  CHECK((*store->ListTrash())[0].own_bytes > 0);
+  CHECK_FALSE(store->volume().Open("dev").ok());
+  Reopen();  // without a clean end
+
+  const auto back = store->Undelete(caller, "dev", {});
+  REQUIRE_MESSAGE(back.ok(), back.status().message());
+  CHECK(back->id == before.id);
+  CHECK(back->port == *port);
+  CHECK(back->logical_bytes == before.logical_bytes);
+  CHECK_FALSE(back->deleted_at);
+  CHECK(BranchTree("dev") == tree);
+  CHECK(store->ListBookmarks("dev")->size() == 1);
+  CHECK(Trash().empty());
+  Reopen();
+  CHECK(BranchTree("dev") == tree);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "the name and port of a deleted branch are free for others") {
+  Clone("main", "dev");
+  const auto port = store->AssignPort("dev", {});
+  REQUIRE(port.ok());
+  Delete("dev");
+  Clone("main", "dev");
+  REQUIRE(store->AssignPort("dev", *port).ok());
+  const Status taken = store->Undelete(caller, "dev", {}).status();
+  CHECK(taken.code() == Code::kExists);
+  CHECK(taken.hint() == "bring it back under another name: --as NEW");
+  const auto back = store->Undelete(caller, "dev", "older");
+  REQUIRE_MESSAGE(back.ok(), back.status().message());
+  CHECK_FALSE(back->port);
+  CHECK(Info("dev").port == *port);
+  CHECK(store->Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "of several deleted under one name the latest comes back first") {
+  for (const char* text : {"16\n", "17\n"}) {
+    Clone("main", "dev");
+    WriteInto("dev", text);
+    Delete("dev");
+  }
+  REQUIRE(store->Undelete(caller, "dev", "second").ok());
+  REQUIRE(store->Undelete(caller, "dev", "first").ok());
+  CHECK(Info("first").id < Info("second").id);
+  CHECK(BranchTree("first") != BranchTree("second"));
+}
+
+TEST_CASE_FIXTURE(TrashFixture,
+                  "emptying the trash frees what nothing else needs, and says how much") {
+  Clone("main", "dev");
+  WriteInto("dev", "16\n");
+  Bookmark("dev@a");
+  WriteInto("dev", "17\n");
+  const Tree kept = BranchTree("dev");
+  Clone("dev", "child");
+  WriteInto("dev", "18\n");
+  REQUIRE(store->Reset(caller, "dev", "main", false).ok());
+  WriteInto("dev", "19\n");
+  Delete("dev");
+  const auto would = store->PurgeTrash(caller, {}, true);
+  REQUIRE(would.ok());
+  CHECK(would->branches.size() == 1);
+  CHECK(would->freed_bytes >= kPageBytes);
+  CHECK(Trash().size() == 1);
+  CHECK(store->PurgeTrash(caller, hours(1), false)->branches.empty());
+  CHECK(store->PurgeTrash(kAlice, {}, false)->branches.empty());
+  const size_t before = LayersOnDisk();
+
+  const auto purged = store->PurgeTrash(caller, {}, false);
+  REQUIRE(purged.ok());
+  CHECK(purged->freed_bytes >= kPageBytes);
+  CHECK(Trash().empty());
+  CHECK(LayersOnDisk() < before);
+  CHECK(BranchTree("child") == kept);
+  CHECK(Info("child").parent == "dev");
+  CHECK(store->Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
+  Delete("child", /*purge=*/true);
+  CHECK(LayersOnDisk() == 0);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a purged branch takes the layers of its bookmarks along") {
+  Clone("main", "dev");
+  WriteInto("dev", "16\n");
+  Bookmark("dev@a");
+  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  WriteInto("dev", "17\n");
+  CHECK((*store->ListBookmarks("dev"))[0].own_bytes > 0);
+  CHECK(LayersOnDisk() == 2);
+  Delete("dev", /*purge=*/true);
+  CHECK(Trash().empty());
+  CHECK(LayersOnDisk() == 0);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a deleted bookmark that nothing stands on gives its space back") {
+  Clone("main", "dev");
+  WriteInto("dev", "16\n");
+  Bookmark("dev@a");
+  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  CHECK(LayersOnDisk() == 1);
+  REQUIRE(store->DeleteBookmark(caller, "dev@a").ok());
+  CHECK(LayersOnDisk() == 0);
+}
+
+TEST_CASE_FIXTURE(TrashFixture,
+                  "a dry run of delete is refused as delete would be, and deletes nothing") {
+  Clone("main", "dev");
+  const DeleteOptions dry_run{.force = false, .purge = false, .dry_run = true};
+  CHECK(store->Delete(caller, "dev", dry_run).ok());
+  CHECK(Names().size() == 2);
+  CHECK(store->Delete(kAlice, "dev", dry_run).status().code() == Code::kRefused);
+  REQUIRE(store->Protect(caller, "dev", {}).ok());
+  CHECK(store->Delete(caller, "dev", dry_run).status().code() == Code::kRefused);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "protection lasts as long as it was asked for") {
+  Clone("main", "dev");
+  const auto until = store->Protect(caller, "dev", hours(7 * 24));
+  REQUIRE(until.ok());
+  CHECK(until->is_protected);
+  REQUIRE(until->protected_until);
+  CHECK(*until->protected_until > NowNs());
+  CHECK(store->Delete(caller, "dev", {}).status().code() == Code::kRefused);
+  SetInThePast("branches", "protected_until", "dev");
+  CHECK_FALSE(Info("dev").is_protected);
+  CHECK(store->Delete(caller, "dev", {}).ok());
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "what has expired goes, unless it is protected or another's") {
+  CloneOptions options;
+  options.ttl = hours(1);
+  for (const char* name : {"gone", "guarded"}) {
+    REQUIRE(store->Clone(caller, "main", name, options).ok());
+  }
+  Clone("main", "stays");
+  REQUIRE(store->Protect(caller, "guarded", {}).ok());
+  CHECK(ExpiredNames().empty());
+  SetInThePast("branches", "expires_at", "gone");
+  SetInThePast("branches", "expires_at", "guarded");
+  CHECK(store->Expire(kAlice, false)->branches.empty());
+  CHECK(ExpiredNames(/*dry_run=*/true) == std::vector<std::string>{"gone"});
+  CHECK(Names().size() == 4);
+
+  const auto expired = store->Expire(caller, false);
+  REQUIRE(expired.ok());
+  REQUIRE(expired->branches.size() == 1);
+  CHECK(expired->branches[0].name == "gone");
+  REQUIRE(expired->kept.size() == 1);
+  CHECK(expired->kept[0].name == "guarded");
+  CHECK(expired->kept[0].why == "branch \"guarded\" is protected");
+  CHECK(Trash() == std::vector<std::string>{"gone"});
+
+  // It would be gone again at once.
+  CHECK_FALSE(store->Undelete(caller, "gone", {})->expires_at);
+  CHECK(ExpiredNames().empty());
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a time to live is given and taken") {
+  Clone("main", "dev");
+  const TimeNs before = NowNs();
+  const auto later = store->SetTtl(caller, "dev", hours(2));
+  REQUIRE(later.ok());
+  CHECK(*later->expires_at >= before + TimeNs{7200} * 1'000'000'000);
+  CHECK_FALSE(store->SetTtl(caller, "dev", {})->expires_at);
+  CHECK(store->SetTtl(caller, "dev", seconds(0)).status().code() == Code::kUsage);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a bookmark that was to be kept for a while expires") {
+  REQUIRE(store->CreateBookmark(caller, "main@short", "", hours(1)).ok());
+  Bookmark("main@long");
+  CHECK((*store->ListBookmarks("main"))[0].expires_at);
+  CHECK(ExpiredNames().empty());
+  SetInThePast("bookmarks", "expires_at", "short");
+  CHECK(ExpiredNames(/*dry_run=*/true) == std::vector<std::string>{"main@short"});
+  CHECK(ExpiredNames() == std::vector<std::string>{"main@short"});
+  CHECK(store->ListBookmarks("main")->size() == 1);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "upkeep deletes what has expired, and empties the trash in time") {
+  CloneOptions options;
+  options.ttl = hours(1);
+  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  SetInThePast("branches", "expires_at", "dev");
+  Clone("main", "old");
+  Clone("main", "new");
+  Delete("old");
+  Delete("new");
+  Change("UPDATE branches SET deleted_at = 1 WHERE name = 'old'");
+  {
+    const Upkeep upkeep(*store);
+    const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+    while (Trash() != std::vector<std::string>{"dev", "new"}) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  CHECK(Names() == std::vector<std::string>{"main"});
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who may") {
+  Clone("main", "dev");
+  REQUIRE(store->ChangeLabels(caller, "dev", {{"a", "1"}, {"b", "2"}}, {}).ok());
+  const auto labels = store->ChangeLabels(caller, "dev", {{"b", "3"}}, {"a"});
+  REQUIRE(labels.ok());
+  CHECK(labels->labels == std::map<std::string, std::string>{{"b", "3"}});
+  CHECK(store->ChangeLabels(caller, "dev", {}, {"a"}).status().code() == Code::kNotFound);
+  CHECK(store->ChangeLabels(caller, "dev", {{"x-", ""}}, {}).status().code() == Code::kUsage);
+  CHECK(store->SetNote(caller, "dev", "a note")->note == "a note");
+  CHECK(store->SetNote(kAlice, "dev", "hers").status().code() == Code::kRefused);
+  CHECK(store->SetOwner(caller, "dev", "").status().code() == Code::kUsage);
+  CHECK(store->SetOwner(caller, "dev", "alice")->owner == "alice");
+  CHECK(store->SetNote(kAlice, "dev", "hers")->note == "hers");
+  Reopen();
+  CHECK(Info("dev").note == "hers");
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a list is of those asked for") {
+  CloneOptions options;
+  options.owner = "alice";
+  options.labels = {{"team", "db"}, {"pr", "1"}};
+  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  const auto names = [this](const ListFilter& filter) {
+    std::vector<std::string> found;
+    const auto list = store->List(filter);
+    REQUIRE(list.ok());
+    for (const BranchInfo& branch : *list) found.push_back(branch.name);
+    return found;
+  };
+  using Found = std::vector<std::string>;
+  CHECK(names({}) == Found{"dev", "main"});
+  CHECK(names({.owner = "alice", .labels = {}, .state = {}}) == Found{"dev"});
+  CHECK(names({.owner = {}, .labels = {{"team", "db"}}, .state = {}}) == Found{"dev"});
+  CHECK(names({.owner = {}, .labels = {{"team", "db"}, {"pr", "2"}}, .state = {}}).empty());
+  CHECK(names({.owner = {}, .labels = {}, .state = "running"}).empty());
+  CHECK(names({.owner = {}, .labels = {}, .state = "ready"}) == Found{"dev", "main"});
+  CHECK(store->List({.owner = {}, .labels = {}, .state = "asleep"}).status().code() ==
+        Code::kUsage);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a clone of a time is of the newest bookmark from then or before") {
+  Bookmark("main@a");
+  WriteInto("main", "16\n");
+  Bookmark("main@b");
+  const TimeNs second = 1'000'000'000;
+  Change("UPDATE bookmarks SET created_at = 100000000005 WHERE name = 'a'");
+  Change("UPDATE bookmarks SET created_at = 200000000007 WHERE name = 'b'");
+  const auto clone = [this](const std::string& name, TimeNs at) {
+    CloneOptions options;
+    options.at = at;
+    return store->Clone(caller, "main", name, options);
+  };
+  CHECK(clone("one", 150 * second)->parent_bookmark == "main@a");
+  CHECK(clone("two", 200 * second)->parent_bookmark == "main@b");  // of that second
+  CHECK(clone("three", 199 * second)->parent_bookmark == "main@a");
+  const Status none = clone("four", 99 * second).status();
+  CHECK(none.code() == Code::kNotFound);
+  CHECK(none.message() ==
+        "cannot clone \"main\" to \"four\": there is no bookmark of \"main\" from"
+        " 1970-01-01T00:01:39Z or before");
+  CHECK(none.hint() == "the oldest is main@a, of 1970-01-01T00:01:40Z");
+  CloneOptions options;
+  options.at = 1;
+  CHECK(store->Clone(caller, "main@a", "five", options).status().code() == Code::kUsage);
+}
+
+}  // namespace
+}  // namespace velafs::store

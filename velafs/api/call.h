@@ -1,0 +1,49 @@
+// One call of a verb, and the verbs by subject. verbs.cc has the table of them.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "velafs/api/arguments.h"
+#include "velafs/base/status.h"
+#include "velafs/client.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+struct Call {
+  store::Store& store;
+  const store::Caller& caller;
+  Arguments arguments;
+  const ProgressFn& progress;
+};
+
+using Answer = Result<nlohmann::json>;
+
+// verbs_branches.cc
+Answer Clone(Call& call);
+Answer List(Call& call);
+Answer Show(Call& call);
+Answer Reset(Call& call);
+Answer Promote(Call& call);
+Answer Rename(Call& call);
+Answer Protect(Call& call);
+Answer Unprotect(Call& call);
+Answer Label(Call& call);
+Answer Note(Call& call);
+Answer Chown(Call& call);
+Answer Ttl(Call& call);
+Answer AssignPort(Call& call);
+
+// verbs_trash.cc
+Answer Delete(Call& call);
+Answer Undelete(Call& call);
+Answer TrashList(Call& call);
+Answer TrashPurge(Call& call);
+Answer Expire(Call& call);
+
+// verbs_bookmarks.cc
+Answer BookmarkCreate(Call& call);
+Answer BookmarkList(Call& call);
+Answer BookmarkDelete(Call& call);
+
+}  // namespace velafs::api

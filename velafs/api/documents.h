@@ -1,0 +1,23 @@
+// What several verbs answer with, as API.md shapes it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "velafs/base/units.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+template <typename T>
+nlohmann::json OrNull(const std::optional<T>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+nlohmann::json TimeOrNull(const std::optional<TimeNs>& time);
+
+nlohmann::json BranchToJson(const store::BranchInfo& branch);
+nlohmann::json BranchesToJson(const std::vector<store::BranchInfo>& branches);  // an array
+nlohmann::json BookmarkToJson(const store::BookmarkInfo& bookmark);
+
+}  // namespace velafs::api

@@ -1,0 +1,134 @@
+// The verbs on branches, but for those of verbs_trash.cc.
+#include <optional>
+#include <string>
+
+#include "velafs/api/call.h"
+#include "velafs/api/documents.h"
+
+namespace velafs::api {
+namespace {
+
+using nlohmann::json;
+
+Answer BranchAnswer(const Result<store::BranchInfo>& branch) {
+  VELAFS_TRY(branch.status());
+  return BranchToJson(*branch);
+}
+
+}  // namespace
+
+Answer Clone(Call& call) {
+  const std::string source = call.arguments.Required("source");
+  const std::string name = call.arguments.Required("name");
+  store::CloneOptions options;
+  options.ttl = call.arguments.Duration("ttl");
+  options.owner = call.arguments.Text("owner");
+  options.labels = call.arguments.TextMap("labels");
+  options.note = call.arguments.Text("note").value_or("");
+  options.at = call.arguments.Time("at");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.Clone(call.caller, source, name, options));
+}
+
+Answer List(Call& call) {
+  store::ListFilter filter;
+  filter.owner = call.arguments.Text("owner");
+  filter.labels = call.arguments.TextMap("labels");
+  filter.state = call.arguments.Text("state");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.List(filter));
+  return json{{"branches", BranchesToJson(branches)}};
+}
+
+Answer Show(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.Show(name));
+}
+
+Answer Reset(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::optional<std::string> source = call.arguments.Text("to");
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::ResetResult reset,
+                call.store.Reset(call.caller, name, source, dry_run));
+  json document = BranchToJson(reset.branch);
+  document["source"] = reset.source;
+  document["lost_bytes"] = reset.lost_bytes;
+  document["dry_run"] = dry_run;
+  return document;
+}
+
+Answer Promote(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::string target = call.arguments.Required("onto");
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::PromoteResult promoted,
+                call.store.Promote(call.caller, name, target, dry_run));
+  json document = BranchToJson(promoted.target);
+  document["source"] = name;
+  document["bookmark"] = promoted.bookmark;
+  document["dry_run"] = dry_run;
+  return document;
+}
+
+Answer Rename(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::string new_name = call.arguments.Required("new_name");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.Rename(call.caller, name, new_name));
+}
+
+Answer Protect(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const auto duration = call.arguments.Duration("for");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.Protect(call.caller, name, duration));
+}
+
+Answer Unprotect(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.Unprotect(call.caller, name));
+}
+
+Answer Label(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const auto set = call.arguments.TextMap("set");
+  const auto remove = call.arguments.Texts("remove");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.ChangeLabels(call.caller, name, set, remove));
+}
+
+Answer Note(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::string note = call.arguments.Required("note");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.SetNote(call.caller, name, note));
+}
+
+Answer Chown(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::string owner = call.arguments.Required("owner");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.SetOwner(call.caller, name, owner));
+}
+
+Answer Ttl(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const auto ttl = call.arguments.DurationOrNone("ttl");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.SetTtl(call.caller, name, ttl));
+}
+
+Answer AssignPort(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::optional<uint16_t> wanted = call.arguments.Port("port");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const uint16_t port, call.store.AssignPort(name, wanted));
+  return json{{"name", name}, {"port", port}};
+}
+
+}  // namespace velafs::api

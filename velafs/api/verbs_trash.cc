@@ -1,0 +1,62 @@
+// The verbs that take branches away, and bring them back.
+#include <optional>
+#include <string>
+
+#include "velafs/api/call.h"
+#include "velafs/api/documents.h"
+
+namespace velafs::api {
+
+using nlohmann::json;
+
+Answer Delete(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  store::DeleteOptions options;
+  options.force = call.arguments.Flag("force");
+  options.purge = call.arguments.Flag("purge");
+  options.dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Delete(call.caller, name, options));
+  return json{{"name", name}, {"own_bytes", branch.own_bytes}, {"purged", options.purge}};
+}
+
+Answer Undelete(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const std::optional<std::string> new_name = call.arguments.Text("as");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Undelete(call.caller, name, new_name));
+  return BranchToJson(branch);
+}
+
+Answer TrashList(Call& call) {
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.ListTrash());
+  return json{{"branches", BranchesToJson(branches)}};
+}
+
+Answer TrashPurge(Call& call) {
+  const auto older_than = call.arguments.Duration("older_than");
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::Purged purged,
+                call.store.PurgeTrash(call.caller, older_than, dry_run));
+  return json{{"branches", BranchesToJson(purged.branches)},
+              {"freed_bytes", purged.freed_bytes},
+              {"dry_run", dry_run}};
+}
+
+Answer Expire(Call& call) {
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::Expired expired, call.store.Expire(call.caller, dry_run));
+  json kept = json::array();
+  for (const store::Expired::Kept& one : expired.kept) {
+    kept.push_back({{"name", one.name}, {"why", one.why}});
+  }
+  return json{{"branches", BranchesToJson(expired.branches)},
+              {"bookmarks", expired.bookmarks},
+              {"kept", std::move(kept)},
+              {"dry_run", dry_run}};
+}
+
+}  // namespace velafs::api

@@ -1,0 +1,174 @@
+// The verbs that take branches away, and bring them back.
+#include <algorithm>
+
+#include "velafs/store/rules.h"
+#include "velafs/store/running_servers.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+namespace {
+
+using catalog::BookmarkRow;
+using catalog::BranchRow;
+
+// Removes a branch with its bookmarks, and the layers nothing else needs.
+Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer, const BranchRow& branch) {
+  VELAFS_ASSIGN(const std::vector<BookmarkRow> bookmarks, writer.Bookmarks(branch.id));
+  std::vector<LayerId> tops = {branch.head};
+  for (const BookmarkRow& bookmark : bookmarks) tops.push_back(bookmark.layer);
+  // A layer's id is greater than those below it: those that stand on others go first.
+  std::sort(tops.begin(), tops.end(), std::greater<>());
+  VELAFS_TRY(writer.RemoveBranch(branch.id));
+  std::vector<LayerId> removed;
+  for (const LayerId top : tops) {
+    VELAFS_ASSIGN(const std::vector<LayerId> layers, writer.RemoveUnusedLayers(top));
+    removed.insert(removed.end(), layers.begin(), layers.end());
+  }
+  return removed;
+}
+
+}  // namespace
+
+Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
+                                 const DeleteOptions& options) {
+  BranchInfo info;
+  {
+    MutexLock lock(verbs_mutex_);
+    Result<BranchInfo> deleted = RunDelete(caller, name, options);
+    if (!deleted.ok()) {
+      return std::move(deleted).status().WithContext("cannot delete " + Quoted(name));
+    }
+    info = *std::move(deleted);
+  }
+  if (!options.dry_run) TellRemoved(name);
+  return info;
+}
+
+Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& name,
+                                    const DeleteOptions& options) {
+  VELAFS_ASSIGN(const BranchRow branch, FindBranch(name));
+  VELAFS_TRY(CheckMayChange(caller, branch));
+  VELAFS_TRY(CheckNotProtected(branch));
+  if (!options.force) VELAFS_TRY(CheckNotRunning(branch));
+  VELAFS_ASSIGN(const BranchInfo info, DescribeOne(branch));
+  if (options.dry_run) return info;
+
+  using Removed = Result<std::vector<LayerId>>;
+  if (options.purge) {
+    VELAFS_TRY(volume_
+                   ->EndInstance(name, layer::Volume::End::kDiscard,
+                                 [](catalog::Writer& writer, const BranchRow& row,
+                                    const layer::EndedHead&) -> Removed {
+                                   return RemoveForGood(writer, row);
+                                 })
+                   .status());
+  } else {
+    const auto ended = volume_->EndInstance(
+        name, layer::Volume::End::kKeep,
+        [](catalog::Writer& writer, BranchRow row, const layer::EndedHead&) -> Removed {
+          row.deleted_at = NowNs();
+          VELAFS_TRY(writer.UpdateBranch(row));
+          return std::vector<LayerId>();
+        });
+    if (!ended.ok()) {
+      return ended.status().WithHint("to delete it without keeping it: velafs delete --purge " +
+                                     name);
+    }
+  }
+  // The branch is not there any more; what is left in run/ can do no harm.
+  VELAFS_TRY(storage_.RemoveTree(paths_.Run() + "/" + std::to_string(branch.id.value)));
+  return info;
+}
+
+Result<BranchInfo> Store::Undelete(const Caller& caller, const std::string& name,
+                                   const std::optional<std::string>& new_name) {
+  const std::string back_as = new_name.value_or(name);
+  VELAFS_TRY(CheckName("branch", back_as));
+  VELAFS_TRY(RunUndelete(caller, name, back_as).WithContext("cannot undelete " + Quoted(name)));
+  TellAdded(back_as);
+  return Show(back_as);
+}
+
+Status Store::RunUndelete(const Caller& caller, const std::string& name,
+                          const std::string& new_name) {
+  MutexLock lock(verbs_mutex_);
+  std::vector<BranchRow> deleted;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(deleted, reader.DeletedBranches());
+    return {};
+  }));
+  const auto found =
+      std::ranges::find_if(deleted, [&name](const BranchRow& row) { return row.name == name; });
+  if (found == deleted.end()) {
+    return NotFound("there is no branch " + Quoted(name) + " in the trash",
+                    "`velafs list --trash` shows what is");
+  }
+  BranchRow row = *std::move(found);
+  VELAFS_TRY(CheckMayChange(caller, row));
+  if (Status free = CheckNameIsFree(new_name); !free.ok()) {
+    if (free.code() != Code::kExists) return free;
+    return std::move(free).WithHint("bring it back under another name: --as NEW");
+  }
+  row.name = new_name;
+  row.deleted_at.reset();
+  if (row.expires_at && *row.expires_at <= NowNs()) row.expires_at.reset();
+  return WriteDurably([&row](catalog::Writer& writer) -> Status {
+    VELAFS_ASSIGN(const std::vector<BranchRow> branches, writer.Branches());
+    if (std::ranges::any_of(branches, [&row](const BranchRow& b) { return b.port == row.port; })) {
+      row.port.reset();
+    }
+    VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+    return writer.UpdateBranch(row);
+  });
+}
+
+Result<std::vector<BranchInfo>> Store::ListTrash() {
+  std::vector<BranchRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.DeletedBranches());
+    return {};
+  }));
+  return DescribeAll(rows, RunningServers({}));
+}
+
+Result<Purged> Store::PurgeTrash(const Caller& caller,
+                                 std::optional<std::chrono::seconds> older_than, bool dry_run) {
+  std::optional<TimeNs> deleted_before;
+  if (older_than) {
+    const TimeNs now = NowNs();
+    VELAFS_ASSIGN(const auto later, TimeAfter(now, older_than));
+    deleted_before = now - (*later - now);
+  }
+  Result<Purged> purged = RunPurgeTrash(caller, deleted_before, dry_run);
+  if (purged.ok()) return purged;
+  return std::move(purged).status().WithContext("cannot empty the trash");
+}
+
+Result<Purged> Store::RunPurgeTrash(const Caller& caller, std::optional<TimeNs> deleted_before,
+                                    bool dry_run) {
+  MutexLock lock(verbs_mutex_);
+  std::vector<BranchRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.DeletedBranches());
+    return {};
+  }));
+  std::erase_if(rows, [&](const BranchRow& row) {
+    return !CheckMayChange(caller, row).ok() ||
+           (deleted_before && *row.deleted_at > *deleted_before);
+  });
+  Purged purged;
+  VELAFS_ASSIGN(purged.branches, DescribeAll(rows, RunningServers({})));
+  if (dry_run) {
+    for (const BranchInfo& branch : purged.branches) purged.freed_bytes += branch.own_bytes;
+    return purged;
+  }
+  for (const BranchRow& row : rows) {
+    VELAFS_ASSIGN(const uint64_t freed, volume_->RemoveLayers([&row](catalog::Writer& writer) {
+      return RemoveForGood(writer, row);
+    }));
+    purged.freed_bytes += freed;
+  }
+  return purged;
+}
+
+}  // namespace velafs::store
