@@ -61,7 +61,8 @@ Status CleanUp(const RunClone& clone, bool may_appear) {
     VELAFS_TRY(StopCloneServer(*branch, *owner, mode));
   }
   if (clone.keep) return {};
-  VELAFS_TRY(session.Call("delete", {{"name", clone.name}, {"force", true}}).status());
+  VELAFS_TRY(
+      session.Call("delete", {{"name", clone.name}, {"force", true}, {"purge", true}}).status());
   return owner.ok() ? RemoveRunDir(session.store(), branch->id, *owner) : Status();
 }
 

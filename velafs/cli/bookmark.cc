@@ -1,4 +1,6 @@
 // `velafs bookmark create`, `list` and `delete`: named points in a branch's time.
+#include <optional>
+
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_text.h"
 
@@ -11,12 +13,14 @@ struct BookmarkArguments {
   std::string name;    // BRANCH@NAME
   std::string branch;  // of the list
   std::string note;
+  std::optional<std::string> keep;
 };
 
 Status RunCreate(const Globals& globals, const BookmarkArguments& given) {
+  json arguments = {{"name", given.name}, {"note", given.note}};
+  if (given.keep) arguments["keep"] = *given.keep;
   VELAFS_ASSIGN(const auto client, globals.Connect());
-  VELAFS_ASSIGN(const json bookmark,
-                client->Call("bookmark-create", {{"name", given.name}, {"note", given.note}}));
+  VELAFS_ASSIGN(const json bookmark, client->Call("bookmark-create", arguments));
   return PrintConfirmation(globals, bookmark, "created bookmark \"" + given.name + "\"");
 }
 
@@ -42,14 +46,17 @@ void AddBookmark(CommandLine& line) {
   bookmark->require_subcommand(1);
   const auto given = std::make_shared<BookmarkArguments>();
 
-  CLI::App* create =
-      line.Add("create", "Name what a branch is now",
-               "velafs bookmark create main@before-migration --note \"release 7\"", bookmark);
+  CLI::App* create = line.Add(
+      "create", "Name what a branch is now",
+      "velafs bookmark create main@before-migration --note \"release 7\" --keep 30d", bookmark);
   create->add_option("BRANCH@NAME", given->name, "Bookmark")->required()->type_name("");
   create->add_option("--note", given->note, "Free text")->type_name("TEXT");
+  create->add_option("--keep", given->keep, "For so long only, as in 90s 30m 12h 7d")
+      ->type_name("D");
   line.OnRun(create, [given](const Globals& globals) { return RunCreate(globals, *given); });
 
-  CLI::App* list = line.Add("list", "List bookmarks", "velafs bookmark list main", bookmark);
+  CLI::App* list = line.Add("list", "List bookmarks in the order of time",
+                            "velafs bookmark list main", bookmark);
   list->add_option("BRANCH", given->branch, "Only those of this branch")->type_name("");
   line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
 

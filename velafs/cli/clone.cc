@@ -1,7 +1,9 @@
 // `velafs clone`: a branch from a branch or a bookmark.
 #include <optional>
 
+#include "velafs/base/units.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/labels.h"
 
 namespace velafs::cli {
 namespace {
@@ -15,25 +17,18 @@ struct CloneArguments {
   std::optional<std::string> owner;
   std::vector<std::string> labels;
   std::optional<std::string> note;
+  std::optional<std::string> at;
 };
-
-Result<json> LabelsToJson(const std::vector<std::string>& labels) {
-  json object = json::object();
-  for (const std::string& label : labels) {
-    const size_t equals = label.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return UsageError("label \"" + label + "\" is not KEY=VALUE");
-    }
-    object[label.substr(0, equals)] = label.substr(equals + 1);
-  }
-  return object;
-}
 
 Status RunClone(const Globals& globals, const CloneArguments& given) {
   json arguments = {{"source", given.source}, {"name", given.name}};
   if (given.ttl) arguments["ttl"] = *given.ttl;
   if (given.owner) arguments["owner"] = *given.owner;
   if (given.note) arguments["note"] = *given.note;
+  if (given.at) {
+    VELAFS_ASSIGN(const TimeNs at, ParseTime(*given.at));
+    arguments["at"] = FormatTime(at);  // the daemon may live in another time zone
+  }
   VELAFS_ASSIGN(arguments["labels"], LabelsToJson(given.labels));
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json branch, client->Call("clone", arguments));
@@ -49,7 +44,8 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
 void AddClone(CommandLine& line) {
   CLI::App* command = line.Add("clone", "Make a branch from a branch or a bookmark",
                                "velafs clone main pr-42 --ttl 2d --label ticket=42\n"
-                               "  velafs clone main@before-migration retry");
+                               "  velafs clone main@before-migration retry\n"
+                               "  velafs clone main yesterday --at '2026-11-22 10:00'");
   const auto given = std::make_shared<CloneArguments>();
   command->add_option("SOURCE", given->source, "Branch, or bookmark BRANCH@NAME")
       ->required()
@@ -61,6 +57,11 @@ void AddClone(CommandLine& line) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--note", given->note, "Free text")->type_name("TEXT");
+  command
+      ->add_option(
+          "--at", given->at,
+          "From the newest bookmark made by then, as in 2026-11-22T10:00:00Z, or local time")
+      ->type_name("TIME");
   line.OnRun(command, [given](const Globals& globals) { return RunClone(globals, *given); });
 }
 

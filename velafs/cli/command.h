@@ -61,8 +61,18 @@ void AddImport(CommandLine& line);
 void AddMount(CommandLine& line);
 void AddClone(CommandLine& line);
 void AddList(CommandLine& line);
+void AddReset(CommandLine& line);
+void AddPromote(CommandLine& line);
+void AddRename(CommandLine& line);
 void AddDelete(CommandLine& line);
+void AddUndelete(CommandLine& line);
+void AddProtect(CommandLine& line);
+void AddLabel(CommandLine& line);
+void AddNote(CommandLine& line);
+void AddChown(CommandLine& line);
+void AddExpire(CommandLine& line);
 void AddBookmark(CommandLine& line);
+void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);
 
 }  // namespace velafs::cli

@@ -12,15 +12,17 @@ using nlohmann::json;
 struct DeleteArguments {
   std::vector<std::string> names;
   bool force = false;
+  bool purge = false;
   bool dry_run = false;
 };
 
 Result<json> DeleteAll(Client& client, const DeleteArguments& given, bool dry_run) {
   json deleted = json::array();
   for (const std::string& name : given.names) {
-    VELAFS_ASSIGN(
-        json branch,
-        client.Call("delete", {{"name", name}, {"force", given.force}, {"dry_run", dry_run}}));
+    VELAFS_ASSIGN(json branch, client.Call("delete", {{"name", name},
+                                                      {"force", given.force},
+                                                      {"purge", given.purge},
+                                                      {"dry_run", dry_run}}));
     deleted.push_back(std::move(branch));
   }
   return json{{"deleted", std::move(deleted)}, {"dry_run", dry_run}};
@@ -52,10 +54,12 @@ Status RunDelete(const Globals& globals, DeleteArguments given) {
 }  // namespace
 
 void AddDelete(CommandLine& line) {
-  CLI::App* command = line.Add("delete", "Delete branches", "velafs delete pr-42 pr-43");
+  CLI::App* command = line.Add("delete", "Delete branches; `velafs undelete` brings them back",
+                               "velafs delete pr-42 pr-43");
   const auto given = std::make_shared<DeleteArguments>();
   command->add_option("NAME", given->names, "Branch")->required()->type_name("");
   command->add_flag("--force", given->force, "Even while a server runs on it");
+  command->add_flag("--purge", given->purge, "For good, past the trash");
   command->add_flag("--dry-run", given->dry_run, "Only say what would be deleted");
   line.OnRun(command, [given](const Globals& globals) { return RunDelete(globals, *given); });
 }

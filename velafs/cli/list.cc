@@ -1,27 +1,68 @@
 // `velafs list`, `velafs tree` and `velafs show`: what there is.
+#include <optional>
+
 #include "velafs/cli/command.h"
+#include "velafs/cli/labels.h"
 #include "velafs/cli/render_text.h"
+#include "velafs/cli/render_tree.h"
 
 namespace velafs::cli {
 namespace {
 
 using nlohmann::json;
 
-void AddBranches(CommandLine& line, const std::string& name, const std::string& description,
-                 const TextRenderer& render) {
-  CLI::App* command = line.Add(name, description, "velafs " + name);
-  line.OnRun(command, [render](const Globals& globals) -> Status {
-    VELAFS_ASSIGN(const auto client, globals.Connect());
-    VELAFS_ASSIGN(const json list, client->Call("list", json::object()));
-    return PrintResult(globals, list, render);
-  });
+struct ListArguments {
+  std::optional<std::string> owner;
+  std::vector<std::string> labels;
+  std::optional<std::string> state;
+  bool trash = false;
+};
+
+Status RunList(const Globals& globals, const ListArguments& given) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  if (given.trash) {
+    VELAFS_ASSIGN(const json trash, client->Call("trash-list", json::object()));
+    return PrintResult(globals, trash, RenderTrash);
+  }
+  json arguments = json::object();
+  if (given.owner) arguments["owner"] = *given.owner;
+  if (given.state) arguments["state"] = *given.state;
+  VELAFS_ASSIGN(arguments["labels"], LabelsToJson(given.labels));
+  VELAFS_ASSIGN(const json list, client->Call("list", arguments));
+  return PrintResult(globals, list, RenderBranchList);
+}
+
+Status RunTree(const Globals& globals) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(json tree, client->Call("list", json::object()));
+  VELAFS_ASSIGN(const json bookmarks, client->Call("bookmark-list", json::object()));
+  tree["bookmarks"] = bookmarks["bookmarks"];
+  return PrintResult(globals, tree, RenderBranchTree);
 }
 
 }  // namespace
 
 void AddList(CommandLine& line) {
-  AddBranches(line, "list", "List the branches", RenderBranchList);
-  AddBranches(line, "tree", "Draw the branches as a tree of clones", RenderBranchTree);
+  CLI::App* list = line.Add("list", "List the branches",
+                            "velafs list\n  velafs list --owner alice --label team=db\n"
+                            "  velafs list --trash");
+  const auto given = std::make_shared<ListArguments>();
+  auto* owner = list->add_option("--owner", given->owner, "Only those of this owner");
+  auto* label =
+      list->add_option("--label", given->labels, "Only those with it; may be given again");
+  auto* state = list->add_option("--state", given->state, "Only those that are ready, or running");
+  owner->type_name("USER");
+  label->type_name("KEY=VALUE")->allow_extra_args(false);
+  state->type_name("STATE");
+  list->add_flag("--trash", given->trash, "Deleted ones that can be brought back")
+      ->excludes(owner)
+      ->excludes(label)
+      ->excludes(state);
+  line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
+
+  CLI::App* tree =
+      line.Add("tree", "Draw the branches and bookmarks as a tree of clones", "velafs tree");
+  line.OnRun(tree, RunTree);
 
   CLI::App* show = line.Add("show", "Show one branch", "velafs show main");
   const auto name = std::make_shared<std::string>();

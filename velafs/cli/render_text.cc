@@ -1,13 +1,10 @@
 #include "velafs/cli/render_text.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <ctime>
-#include <map>
 #include <vector>
 
-#include "velafs/base/units.h"
+#include "velafs/cli/labels.h"
+#include "velafs/cli/render_cells.h"
 #include "velafs/cli/table.h"
 
 namespace velafs::cli {
@@ -15,43 +12,9 @@ namespace {
 
 using nlohmann::json;
 
-// The string, number or boolean of that name; `missing` for null or nothing.
-std::string Text(const json& object, const char* key, const std::string& missing = "-") {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return missing;
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
-std::string Size(const json& object, const char* key) {
-  return FormatSize(object.value(key, uint64_t{0}));
-}
-
-// Seconds from now to an RFC 3339 time in UTC; negative when it has passed.
-std::chrono::seconds Until(const std::string& time) {
-  tm parts{};
-  if (strptime(time.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return {};
-  return std::chrono::seconds(timegm(&parts) - std::time(nullptr));
-}
-
-std::string Age(const json& object) {
-  return FormatDuration(std::max(-Until(Text(object, "created_at")), std::chrono::seconds(0)));
-}
-
-std::string Expiry(const json& branch) {
-  const std::string time = Text(branch, "expires_at", "");
-  if (time.empty()) return "-";
-  const std::chrono::seconds left = Until(time);
-  return left.count() > 0 ? "in " + FormatDuration(left) : "expired";
-}
-
 // The bookmark it was cloned from, else the branch.
 std::string Origin(const json& branch) {
   return Text(branch, "parent_bookmark", Text(branch, "parent"));
-}
-
-Table::Cell State(const json& branch) {
-  const std::string state = Text(branch, "state");
-  return {state, state == "running" ? &Style::Green : &Style::Dim};
 }
 
 std::vector<Table::Cell> Header(const std::vector<std::string>& titles) {
@@ -59,65 +22,6 @@ std::vector<Table::Cell> Header(const std::vector<std::string>& titles) {
   cells.reserve(titles.size());
   for (const std::string& title : titles) cells.push_back({title, &Style::Dim});
   return cells;
-}
-
-// Branches by the branch they were cloned from; those whose parent is no more are roots, under "".
-std::map<std::string, std::vector<const json*>> ByParent(const json& branches) {
-  std::map<std::string, const json*> by_name;
-  for (const json& branch : branches) by_name[Text(branch, "name")] = &branch;
-  std::map<std::string, std::vector<const json*>> by_parent;
-  for (const json& branch : branches) {
-    const std::string parent = Text(branch, "parent", "");
-    by_parent[by_name.contains(parent) ? parent : ""].push_back(&branch);
-  }
-  return by_parent;
-}
-
-struct TreeRow {
-  std::string lines;  // drawn before the name
-  const json* branch;
-};
-
-// The rows below `parent`, in the order they are drawn. Without recursion: a chain of clones may be
-// thousands deep.
-std::vector<TreeRow> TreeRows(const json& branches) {
-  const auto by_parent = ByParent(branches);
-  struct Pending {
-    const json* branch;
-    std::string above;  // lines of the ancestors
-    bool is_root;
-    bool is_last;
-  };
-  std::vector<Pending> stack;
-  const auto push = [&](const std::string& parent, const std::string& above) {
-    const auto found = by_parent.find(parent);
-    if (found == by_parent.end()) return;
-    const auto& children = found->second;
-    for (size_t i = children.size(); i-- > 0;) {
-      stack.push_back({children[i], above, parent.empty(), i + 1 == children.size()});
-    }
-  };
-  std::vector<TreeRow> rows;
-  push("", "");
-  while (!stack.empty()) {
-    const Pending next = std::move(stack.back());
-    stack.pop_back();
-    const std::string branching = next.is_root ? "" : next.is_last ? "└─ " : "├─ ";
-    const std::string below = next.is_root ? "" : next.is_last ? "   " : "│  ";
-    rows.push_back({next.above + branching, next.branch});
-    push(Text(*next.branch, "name"), next.above + below);
-  }
-  return rows;
-}
-
-std::string Labels(const json& branch) {
-  std::string text;
-  const json of_branch = branch.value("labels", json::object());
-  for (const auto& [key, value] : of_branch.items()) {
-    if (!text.empty()) text += ", ";
-    text += key + "=" + value.get<std::string>();
-  }
-  return text.empty() ? "-" : text;
 }
 
 }  // namespace
@@ -141,19 +45,6 @@ std::string RenderBranchList(const json& list, const Style& style) {
   return table.Render(style);
 }
 
-std::string RenderBranchTree(const json& list, const Style& style) {
-  const json& branches = list.at("branches");
-  if (branches.empty()) return "no branches\n";
-  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kLeft});
-  for (const TreeRow& row : TreeRows(branches)) {
-    table.AddRow({{row.lines + Text(*row.branch, "name")},
-                  {Size(*row.branch, "own_bytes")},
-                  {Age(*row.branch)},
-                  State(*row.branch)});
-  }
-  return table.Render(style);
-}
-
 std::string RenderBranch(const json& branch, const Style& style) {
   Table table({Align::kLeft, Align::kLeft});
   const auto add = [&table](const std::string& title, const std::string& value) {
@@ -166,8 +57,11 @@ std::string RenderBranch(const json& branch, const Style& style) {
   add("owner", Text(branch, "owner"));
   add("created", Text(branch, "created_at") + " (" + Age(branch) + " ago)");
   add("expires", Text(branch, "expires_at", "never"));
-  add("protected", branch.value("protected", false) ? "yes" : "no");
-  add("labels", Labels(branch));
+  const std::string until = Text(branch, "protected_until", "");
+  add("protected", !branch.value("protected", false) ? "no"
+                   : until.empty()                   ? "yes"
+                                                     : "until " + until);
+  add("labels", LabelsOf(branch));
   add("note", Text(branch, "note", "").empty() ? "-" : Text(branch, "note"));
   add("port", Text(branch, "port"));
   add("own size", Size(branch, "own_bytes"));
@@ -178,11 +72,31 @@ std::string RenderBranch(const json& branch, const Style& style) {
 std::string RenderBookmarkList(const json& list, const Style& style) {
   const json& bookmarks = list.at("bookmarks");
   if (bookmarks.empty()) return "no bookmarks\n";
-  Table table({Align::kLeft, Align::kRight, Align::kLeft});
-  table.AddRow(Header({"NAME", "AGE", "NOTE"}));
+  Table table(
+      {Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft, Align::kRight, Align::kLeft});
+  table.AddRow(Header({"NAME", "CREATED", "AGE", "EXPIRES", "OWN", "NOTE"}));
   for (const json& bookmark : bookmarks) {
-    table.AddRow(
-        {{Text(bookmark, "name"), &Style::Bold}, {Age(bookmark)}, {Text(bookmark, "note")}});
+    table.AddRow({{Text(bookmark, "name"), &Style::Bold},
+                  {Text(bookmark, "created_at")},
+                  {Age(bookmark)},
+                  {Expiry(bookmark)},
+                  {Size(bookmark, "own_bytes")},
+                  {Text(bookmark, "note")}});
+  }
+  return table.Render(style);
+}
+
+std::string RenderTrash(const json& list, const Style& style) {
+  const json& branches = list.at("branches");
+  if (branches.empty()) return "the trash is empty\n";
+  Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight});
+  table.AddRow(Header({"NAME", "FROM", "OWNER", "DELETED", "OWN"}));
+  for (const json& branch : branches) {
+    table.AddRow({{Text(branch, "name"), &Style::Bold},
+                  {Origin(branch)},
+                  {Text(branch, "owner")},
+                  {Age(branch, "deleted_at") + " ago"},
+                  {Size(branch, "own_bytes")}});
   }
   return table.Render(style);
 }
@@ -199,6 +113,7 @@ std::string RenderStats(const json& stats, const Style& style) {
   Table table({Align::kLeft, Align::kLeft});
   table.AddRow({{"branches", &Style::Dim}, {Text(stats, "branches")}});
   table.AddRow({{"bookmarks", &Style::Dim}, {Text(stats, "bookmarks")}});
+  table.AddRow({{"in the trash", &Style::Dim}, {Text(stats, "trashed")}});
   table.AddRow({{"size of all branches", &Style::Dim}, {Size(stats, "logical_bytes")}});
   table.AddRow({{"stored", &Style::Dim}, {Size(stats, "stored_bytes") + ratio}});
   table.AddRow({{"chunks", &Style::Dim}, {Text(stats, "chunk_count")}});

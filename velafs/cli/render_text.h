@@ -10,8 +10,8 @@ namespace velafs::cli {
 
 // Each takes a verb's JSON result; API.md gives the shapes.
 std::string RenderBranchList(const nlohmann::json& list, const Style& style);
-std::string RenderBranchTree(const nlohmann::json& list, const Style& style);
 std::string RenderBranch(const nlohmann::json& branch, const Style& style);
+std::string RenderTrash(const nlohmann::json& list, const Style& style);
 std::string RenderBookmarkList(const nlohmann::json& list, const Style& style);
 std::string RenderStats(const nlohmann::json& stats, const Style& style);
 
