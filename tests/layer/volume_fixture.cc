@@ -43,8 +43,9 @@ void VolumeFixture::OpenAll() {
 Status VolumeFixture::TryOpenAll() {
   VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(CatalogPath(), CatalogStorage()));
   packs_ = std::make_unique<chunk::PackReader>(storage_, directory_ + "/packs");
-  volume_ =
-      std::make_unique<Volume>(VolumeParts{storage_, *catalog_, *packs_, directory_ + "/layers"});
+  reserve_ = std::make_unique<os::SpaceReserve>(storage_, directory_ + "/reserve");
+  volume_ = std::make_unique<Volume>(
+      VolumeParts{storage_, *catalog_, *packs_, *reserve_, directory_ + "/layers"});
   return volume_->RemoveOrphans();
 }
 

@@ -53,6 +53,7 @@ class VolumeFixture {
   bool is_scratch_ = false;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<chunk::PackReader> packs_;
+  std::unique_ptr<os::SpaceReserve> reserve_;
   std::unique_ptr<Volume> volume_;
 };
 

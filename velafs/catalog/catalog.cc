@@ -26,12 +26,12 @@ std::string LogPath(const std::string& path) { return path + "-wal"; }
 
 // The settings of every connection. SQLite itself then syncs at checkpoints only: MakeDurable syncs
 // the log. A checkpoint each 4096 pages (16 MiB) costs a transaction little on average, and keeps
-// recovery short.
+// recovery short. To overwrite what is deleted would take as much of the log as there was of it.
 Status Configure(sql::Database& database) {
   return database.Execute(
       "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4096;"
       "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768;"
-      "PRAGMA trusted_schema = OFF");
+      "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = OFF; PRAGMA temp_store = MEMORY");
 }
 
 Status UseLog(sql::Database& database) {

@@ -97,6 +97,10 @@ Status Branch::Fail(Status status) {
   return std::move(status).WithContext("branch \"" + name_ + "\" takes no more changes");
 }
 
+Status Branch::SyncFailed(const Layer& layer, Status status) {
+  return layer.has_failed() ? Fail(std::move(status)) : status;
+}
+
 Status Branch::NoteChange() {
   if (is_change_noted_) return {};
   const LayerId head = head_->id();
@@ -226,7 +230,9 @@ Status Branch::Sync(InodeNumber ino, os::SyncKind kind) {
     if (inode->content) files = inode->content->DirtyFiles();
   }
   for (const auto& file : files) {
-    if (Status synced = file->Sync(kind); !synced.ok()) return Fail(std::move(synced));
+    if (Status synced = file->Sync(kind); !synced.ok()) {
+      return SyncFailed(file->layer(), std::move(synced));
+    }
   }
   const auto commit = std::max(inode->changed_at.load(), base_commit_.load());
   if (Status durable = host_.parts().catalog.MakeDurable(commit); !durable.ok()) {
@@ -287,7 +293,9 @@ Status Branch::SyncAll(bool closing) {
 Status Branch::SyncOld(TimeNs older_than) {
   if (is_retired_) return {};
   for (const auto& layer : Layers()) {
-    if (Status synced = layer->SyncDirty(older_than); !synced.ok()) return Fail(std::move(synced));
+    if (Status synced = layer->SyncDirty(older_than); !synced.ok()) {
+      return SyncFailed(*layer, std::move(synced));
+    }
   }
   return {};
 }

@@ -196,6 +196,7 @@ class Branch {
                        const std::function<Status(FileContent&, Layer& head)>& change);
   Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
   Status Fail(Status status);  // notes that the branch has failed for good
+  Status SyncFailed(const Layer& layer, Status status);  // the same, unless it may be tried again
 
   BranchHost& host_;
   const InstanceId instance_;

@@ -66,9 +66,10 @@ Result<catalog::InodeRow> Branch::CurrentRow(Inode& inode) {
 Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
   if (change.size_bytes) {
     if (*change.size_bytes > kMaxFileBytes) return Errno(EFBIG);
-    VELAFS_TRY(ChangeContent(ino, [&](FileContent& content, Layer& head) {
+    const auto truncate = [&](FileContent& content, Layer& head) {
       return content.Truncate(head, *change.size_bytes);
-    }));
+    };
+    VELAFS_TRY(host_.parts().reserve.Run([&] { return ChangeContent(ino, truncate); }));
   }
   if (!change.mode && !change.uid && !change.gid && !change.atime && !change.mtime) return Get(ino);
 
@@ -139,9 +140,10 @@ Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_
 
 Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
   if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
-  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
+  const auto zero = [&](FileContent& content, Layer& head) {
     return content.Zero(head, offset_bytes, length_bytes, keep_size);
-  });
+  };
+  return host_.parts().reserve.Run([&] { return ChangeContent(ino, zero); });
 }
 
 Result<uint64_t> Branch::Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data) {

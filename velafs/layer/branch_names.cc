@@ -217,11 +217,11 @@ Result<Attributes> Branch::Link(InodeNumber ino, InodeNumber directory, std::str
 }
 
 Status Branch::Unlink(InodeNumber directory, std::string_view name) {
-  return RemoveName(directory, name, false);
+  return host_.parts().reserve.Run([&] { return RemoveName(directory, name, false); });
 }
 
 Status Branch::RemoveDirectory(InodeNumber directory, std::string_view name) {
-  return RemoveName(directory, name, true);
+  return host_.parts().reserve.Run([&] { return RemoveName(directory, name, true); });
 }
 
 Status Branch::RemoveName(InodeNumber directory, std::string_view name, bool is_directory) {

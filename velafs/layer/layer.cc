@@ -95,7 +95,8 @@ Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino, bool inherits) {
     VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
     map->HideFrom(info.size_bytes);
   }
-  auto page_file = std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), false);
+  auto page_file =
+      std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), nullptr, false);
   entry.open = page_file;
   return page_file;
 }
@@ -107,20 +108,44 @@ Result<std::shared_ptr<PageFile>> Layer::Create(InodeNumber ino, uint64_t size_b
     MutexLock lock(lock_);
     VELAFS_TRY(MakeDirectory());
     VELAFS_ASSIGN(auto file, storage().Open(PagePath(ino), os::OpenMode::kCreateNew));
-    if (size_bytes > 0) {
-      if (Status status = file->Truncate(size_bytes); !status.ok()) {
-        static_cast<void>(storage().RemoveFile(PagePath(ino)));
-        return status;
-      }
+    auto made = MakePageFile(ino, std::move(file), size_bytes, inherited_bytes);
+    if (!made.ok()) {
+      static_cast<void>(RemoveIfAny(PagePath(ino)));
+      if (inherited_bytes) static_cast<void>(RemoveIfAny(MapPath(ino)));
+      return made;
     }
-    std::optional<PageMap> map;
-    if (inherited_bytes) map.emplace(id_, ino, *inherited_bytes);
-    page_file = std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), true);
+    page_file = *std::move(made);
     entries_[ino] = {.has_map = inherited_bytes.has_value(), .open = page_file};
     has_changed_ = true;
   }
   page_file->MarkDirty();
   return page_file;
+}
+
+Result<std::shared_ptr<PageFile>> Layer::MakePageFile(InodeNumber ino,
+                                                      std::unique_ptr<os::File> file,
+                                                      uint64_t size_bytes,
+                                                      std::optional<uint64_t> inherited_bytes) {
+  if (size_bytes > 0) VELAFS_TRY(file->Truncate(size_bytes));
+  std::optional<PageMap> map;
+  std::unique_ptr<os::File> map_file;
+  if (inherited_bytes) {
+    map.emplace(id_, ino, *inherited_bytes);
+    VELAFS_ASSIGN(map_file, MakeMapFile(ino, *inherited_bytes));
+  }
+  return std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map),
+                                    std::move(map_file), true);
+}
+
+// Empty until the first sync, so that it passes for none until then.
+Result<std::unique_ptr<os::File>> Layer::MakeMapFile(InodeNumber ino, uint64_t inherited_bytes) {
+  VELAFS_ASSIGN(auto file, storage().Open(MapPath(ino), os::OpenMode::kCreate));
+  // A map that a crash has left without its page file says nothing of this one.
+  VELAFS_TRY(file->Truncate(0));
+  Status allocated = file->Allocate(0, PageMap::MaxFileBytes(inherited_bytes), true);
+  // Where the host cannot, a sync may be out of space.
+  if (!allocated.ok() && allocated.error_number() != EOPNOTSUPP) return allocated;
+  return file;
 }
 
 Status Layer::MakeDirectory() {

@@ -39,7 +39,8 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // that is.
   Result<std::shared_ptr<PageFile>> Find(InodeNumber ino, bool inherits);
   // A new page file of `size_bytes`. With `inherited_bytes`, that much of the file below is seen
-  // through it; without, there is nothing below.
+  // through it, and what its map will need is allocated: a sync does not fail for want of space.
+  // Without, there is nothing below.
   Result<std::shared_ptr<PageFile>> Create(InodeNumber ino, uint64_t size_bytes,
                                            std::optional<uint64_t> inherited_bytes);
   // False when the inode's map never reached the disk: it is missing, short, or begins with zeros.
@@ -73,6 +74,10 @@ class Layer : public std::enable_shared_from_this<Layer> {
   bool needs_recovery() const { return needs_recovery_; }
   void SetRecovered() { needs_recovery_ = false; }
 
+  // Whether a sync has failed for good: see PageFile::Sync.
+  bool has_failed() const { return has_failed_; }
+  void SetFailed() { has_failed_ = true; }
+
   // For PageFile: dirty page files are kept open, since their maps are only in memory.
   void AddDirty(PageFile& file);
   void RemoveDirty(PageFile& file);
@@ -80,6 +85,11 @@ class Layer : public std::enable_shared_from_this<Layer> {
  private:
   Layer(const VolumeParts& parts, LayerId id);
   Status MakeDirectory() REQUIRES(lock_);
+  Result<std::shared_ptr<PageFile>> MakePageFile(InodeNumber ino, std::unique_ptr<os::File> file,
+                                                 uint64_t size_bytes,
+                                                 std::optional<uint64_t> inherited_bytes)
+      REQUIRES(lock_);
+  Result<std::unique_ptr<os::File>> MakeMapFile(InodeNumber ino, uint64_t inherited_bytes);
   Status ReadDirectory();
   Status RemoveIfAny(const std::string& path) const;
 
@@ -87,6 +97,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   const LayerId id_;
   const std::string directory_;
   std::atomic<bool> needs_recovery_ = true;
+  std::atomic<bool> has_failed_ = false;
 
   struct Entry {
     bool has_map = false;

@@ -9,12 +9,13 @@
 namespace velafs::layer {
 
 PageFile::PageFile(Layer& layer, InodeNumber ino, std::unique_ptr<os::File> file,
-                   std::optional<PageMap> map, bool is_new)
+                   std::optional<PageMap> map, std::unique_ptr<os::File> map_file, bool is_new)
     : layer_(layer),
       ino_(ino),
       file_(std::move(file)),
       has_map_(map.has_value()),
       map_(std::move(map)),
+      map_file_(std::move(map_file)),
       names_durable_(!is_new) {}
 
 LayerId PageFile::layer_id() const { return layer_.id(); }
@@ -102,10 +103,10 @@ Status PageFile::Sync(os::SyncKind kind) {
   if (!dirty_) return {};
   syncing_ = true;
   dirty_ = false;  // what changes from here on marks it dirty again
-  failure_ = SyncChanges(kind);
-  if (!failure_.ok()) dirty_ = true;
+  Status synced = SyncChanges(kind);
+  if (!synced.ok()) dirty_ = true;
   syncing_ = false;
-  VELAFS_TRY(failure_);
+  VELAFS_TRY(std::move(synced));
   layer_.RemoveDirty(*this);
   return {};
 }
@@ -118,24 +119,39 @@ Status PageFile::SyncChanges(os::SyncKind kind) {
     MutexLock lock(map_lock_);
     blocks = map_->TakeDirty();
   }
-  VELAFS_TRY(file_->Sync(kind));
-  if (!blocks.empty()) VELAFS_TRY(WriteMap(blocks));
-  if (!names_durable_) VELAFS_TRY(layer_.SyncNames());
+  VELAFS_TRY(Keep(file_->Sync(kind)));
+  if (!blocks.empty()) {
+    if (Status written = WriteMap(blocks); os::IsOutOfSpace(written)) {
+      // The pages are durable, and the map in memory is whole: all can be done again.
+      MutexLock lock(map_lock_);
+      map_->PutBack(blocks);
+      return written;
+    } else {
+      VELAFS_TRY(Keep(std::move(written)));
+    }
+    VELAFS_TRY(Keep(map_file_->Sync(os::SyncKind::kData)));
+  }
+  if (!names_durable_) VELAFS_TRY(Keep(layer_.SyncNames()));
   names_durable_ = true;
   return {};
+}
+
+Status PageFile::Keep(Status status) {
+  if (status.ok()) return status;
+  failure_ = status;
+  layer_.SetFailed();
+  return status;
 }
 
 Status PageFile::WriteMap(const std::vector<PageMap::DirtyBlock>& blocks) {
   if (!map_file_) {
     const std::string path = layer_.MapPath(ino_);
-    VELAFS_ASSIGN(map_file_, layer_.storage().Open(path, os::OpenMode::kCreate));
-    // A map that a crash has left without its page file says nothing of this one.
-    if (!names_durable_) VELAFS_TRY(map_file_->Truncate(0));
+    VELAFS_ASSIGN(map_file_, layer_.storage().Open(path, os::OpenMode::kReadWrite));
   }
   for (const PageMap::DirtyBlock& block : blocks) {
     VELAFS_TRY(map_file_->Write(block.offset_bytes, block.content));
   }
-  return map_file_->Sync(os::SyncKind::kData);
+  return {};
 }
 
 }  // namespace velafs::layer

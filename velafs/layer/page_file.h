@@ -27,8 +27,9 @@ class Layer;
 // caller's to serialise.
 class PageFile {
  public:
+  // `map_file`: null when it need not be open yet.
   PageFile(Layer& layer, InodeNumber ino, std::unique_ptr<os::File> file,
-           std::optional<PageMap> map, bool is_new);
+           std::optional<PageMap> map, std::unique_ptr<os::File> map_file, bool is_new);
 
   Layer& layer() const { return layer_; }
   LayerId layer_id() const;
@@ -64,8 +65,9 @@ class PageFile {
   Status SetTimes(TimeNs atime, TimeNs mtime);
 
   // Makes all earlier changes durable: the pages, then the map, then the names of both files. No
-  // I/O when there were none. Once it has failed it fails for good: what the disk has is not known
-  // then.
+  // I/O when there were none. Once a sync of the host has failed, this fails for good, and the
+  // layer knows: what the disk has is not known then. Where only the map's blocks could not be had
+  // (ENOSPC, EDQUOT), nothing is lost, and the next call does all of it.
   Status Sync(os::SyncKind kind);
 
   // Notes that there is something to sync.
@@ -74,6 +76,8 @@ class PageFile {
  private:
   Status SyncChanges(os::SyncKind kind) REQUIRES(sync_lock_);
   Status WriteMap(const std::vector<PageMap::DirtyBlock>& blocks) REQUIRES(sync_lock_);
+  // Keeps a failure, if it is one, for good.
+  Status Keep(Status status) REQUIRES(sync_lock_);
 
   Layer& layer_;  // outlives its page files
   const InodeNumber ino_;

@@ -100,6 +100,11 @@ Result<PageMap> PageMap::Decode(LayerId layer, InodeNumber ino,
   return map;
 }
 
+uint64_t PageMap::MaxFileBytes(uint64_t inherited_bytes) {
+  const uint64_t pages = (inherited_bytes + kPageBytes - 1) / kPageBytes;
+  return (1 + (pages + kPagesPerBlock - 1) / kPagesPerBlock) * kBlockBytes;
+}
+
 void PageMap::HideFrom(uint64_t size_bytes) {
   if (size_bytes >= inherited_bytes_) return;
   inherited_bytes_ = size_bytes;
@@ -157,6 +162,16 @@ std::vector<PageMap::DirtyBlock> PageMap::TakeDirty() {
   }
   dirty_blocks_.clear();
   return blocks;
+}
+
+void PageMap::PutBack(const std::vector<DirtyBlock>& blocks) {
+  for (const DirtyBlock& block : blocks) {
+    if (block.offset_bytes == 0) {
+      header_dirty_ = true;
+    } else {
+      dirty_blocks_.insert(block.offset_bytes / kBlockBytes - 1);
+    }
+  }
 }
 
 PageMap::Block PageMap::EncodeHeader() const {

@@ -36,6 +36,9 @@ class PageMap {
   // map.
   static Result<PageMap> Decode(LayerId layer, InodeNumber ino, std::span<const std::byte> content);
 
+  // How large the map file of a file with so many inherited bytes can become.
+  static uint64_t MaxFileBytes(uint64_t inherited_bytes);
+
   // How much of the file below is visible: a page that begins here or later is always the layer's
   // own, one that begins before is when its bit says so, and else is inherited.
   uint64_t inherited_bytes() const { return inherited_bytes_; }
@@ -52,6 +55,8 @@ class PageMap {
 
   // Takes what has changed since the last call (at first: the header at least).
   std::vector<DirtyBlock> TakeDirty();
+  // What was taken did not get anywhere, and is to be taken again.
+  void PutBack(const std::vector<DirtyBlock>& blocks);
 
  private:
   // Pages below this one may be inherited.

@@ -76,6 +76,7 @@ class Volume::Impl : public BranchHost {
   void KeepCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
+  Status UpkeepRound();
   Status DiscardNow();
 
   const VolumeParts parts_;
@@ -213,10 +214,12 @@ Status Volume::Impl::Freeze(const std::string& name,
 
 Result<uint64_t> Volume::Impl::RemoveLayers(const Removal& removal) {
   std::vector<LayerId> removed;
-  VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+  const auto remove = [&](catalog::Writer& writer) -> Status {
     VELAFS_ASSIGN(removed, removal(writer));
     return {};
-  }));
+  };
+  VELAFS_ASSIGN(const auto committed,
+                parts_.reserve.Run([&] { return parts_.catalog.Write(remove); }));
   VELAFS_TRY(parts_.catalog.MakeDurable(committed));
   return RemoveDirectories(removed);
 }
@@ -235,7 +238,7 @@ Result<uint64_t> Volume::Impl::EndInstance(const std::string& name, End end, con
       VELAFS_ASSIGN(const auto layer, GetLayer(head.head));
       VELAFS_ASSIGN(allocated_bytes, layer->AllocatedBytes({}));
     }
-    VELAFS_ASSIGN(committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    const auto write = [&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(auto row, writer.Branch(name));
       if (!row) return NoSuchBranch(name);
       if (end == End::kKeep) {
@@ -245,7 +248,8 @@ Result<uint64_t> Volume::Impl::EndInstance(const std::string& name, End end, con
       VELAFS_ASSIGN(removed, change(writer, *std::move(row),
                                     {head.head, head.parent, head.is_empty, head.logical_bytes}));
       return {};
-    }));
+    };
+    VELAFS_ASSIGN(committed, parts_.reserve.Run([&] { return parts_.catalog.Write(write); }));
     return {};
   };
   {
@@ -301,6 +305,7 @@ Result<uint64_t> Volume::Impl::RemoveDirectories(const std::vector<LayerId>& lay
     MutexLock lock(layers_lock_);
     layers_.erase(id);
   }
+  parts_.reserve.Refill();
   return bytes;
 }
 
@@ -426,19 +431,28 @@ void Volume::Impl::StartUpkeep() {
 }
 
 void Volume::Impl::Upkeep() {
+  // A full disk stays full for many rounds: said once is enough.
+  std::string said;
   std::unique_lock lock(stop_lock_);
   while (!stop_changed_.wait_for(lock, kUpkeepInterval, [this] { return stop_; })) {
     lock.unlock();
-    if (Status discarded = DiscardNow(); !discarded.ok()) {
-      spdlog::error("cannot remove the pages of deleted files: {}", discarded.message());
-    }
-    for (const auto& branch : OpenBranches()) {
-      if (Status synced = branch->SyncOld(NowNs() - kMaxUnsyncedNs); !synced.ok()) {
-        spdlog::error("cannot write changes to disk: {}", synced.message());
-      }
-    }
+    const Status done = UpkeepRound();
+    if (!done.ok() && done.message() != said) spdlog::error("{}", done.message());
+    said = done.message();
     lock.lock();
   }
+}
+
+Status Volume::Impl::UpkeepRound() {
+  Status first_failure = DiscardNow().WithContext("cannot remove the pages of deleted files");
+  for (const auto& branch : OpenBranches()) {
+    Status synced = branch->SyncOld(NowNs() - kMaxUnsyncedNs);
+    if (!synced.ok() && first_failure.ok()) {
+      first_failure = std::move(synced).WithContext("cannot write changes to disk");
+    }
+  }
+  parts_.reserve.Refill();
+  return first_failure;
 }
 
 Volume::Volume(VolumeParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}

@@ -12,6 +12,7 @@
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
+#include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 
 namespace velafs::layer {
@@ -23,6 +24,7 @@ struct VolumeParts {
   os::Storage& storage;
   catalog::Catalog& catalog;
   chunk::PackReader& packs;
+  os::SpaceReserve& reserve;  // for what frees space
   std::string layers_directory;
 };
 
@@ -66,6 +68,7 @@ class Volume {
                 const std::function<Status(catalog::Writer&, LayerId frozen)>& also);
 
   // A catalog transaction that says which layers it has removed.
+  // It may run more than once: see SpaceReserve.
   using Removal = std::function<Result<std::vector<LayerId>>(catalog::Writer&)>;
   // Runs it. Durable on return; the disk space of those layers, returned in bytes, is free.
   Result<uint64_t> RemoveLayers(const Removal& removal);

@@ -121,17 +121,26 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, os::Sto
 }
 
 Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
-    : paths_(std::move(paths)), storage_(storage), lock_(std::move(lock)) {}
+    : paths_(std::move(paths)),
+      storage_(storage),
+      lock_(std::move(lock)),
+      reserve_(storage, paths_.Reserve()) {}
 
 Store::~Store() = default;
 
 Status Store::OpenParts() {
-  VELAFS_ASSIGN(catalog_, catalog::Catalog::Open(paths_.Catalog(), storage_));
+  // On a full disk too a store opens, or nobody could delete in it.
+  VELAFS_ASSIGN(catalog_, reserve_.Run([this] {
+    return catalog::Catalog::Open(paths_.Catalog(), storage_);
+  }));
   packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
   volume_ = std::make_unique<layer::Volume>(
-      layer::VolumeParts{storage_, *catalog_, *packs_, paths_.Layers()});
-  VELAFS_TRY(RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()));
-  return volume_->RemoveOrphans();
+      layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});
+  VELAFS_TRY(reserve_.Run(
+      [this] { return RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()); }));
+  VELAFS_TRY(volume_->RemoveOrphans());
+  reserve_.Refill();
+  return {};
 }
 
 Status Store::Close() {

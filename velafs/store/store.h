@@ -17,6 +17,7 @@
 #include "velafs/chunk/packs.h"
 #include "velafs/layer/volume.h"
 #include "velafs/os/file_lock.h"
+#include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 #include "velafs/store/branch_info.h"
 
@@ -131,6 +132,7 @@ struct StorePaths {
   std::string Catalog() const { return root + "/catalog.db"; }
   std::string Packs() const { return root + "/packs"; }
   std::string Layers() const { return root + "/layers"; }
+  std::string Reserve() const { return root + "/reserve"; }
   std::string Run() const { return root + "/run"; }
   std::string Lock() const { return root + "/run/lock"; }
   std::string Socket() const { return root + "/run/api.sock"; }
@@ -314,6 +316,7 @@ class Store {
   const StorePaths paths_;
   os::Storage& storage_;
   os::FileLock lock_;
+  os::SpaceReserve reserve_;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
