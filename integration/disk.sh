@@ -16,13 +16,15 @@ needs_loop_devices() {
   grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
 }
 
-# make_disk FILESYSTEM SIZE: a new, empty image.
+# make_disk FILESYSTEM SIZE [OPTION...]: a new, empty image; the options are mkfs's.
 make_disk() {
+  local filesystem=$1 size=$2
+  shift 2
   rm -f "$disk_image"
-  truncate --size "$2" "$disk_image"
-  case $1 in
-    ext4) mkfs.ext4 -q -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$disk_image" ;;
-    xfs) mkfs.xfs -q -K "$disk_image" ;;
+  truncate --size "$size" "$disk_image"
+  case $filesystem in
+    ext4) mkfs.ext4 -q -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$@" "$disk_image" ;;
+    xfs) mkfs.xfs -q -K "$@" "$disk_image" ;;
   esac
 }
 

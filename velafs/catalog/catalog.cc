@@ -7,6 +7,7 @@
 #include "velafs/catalog/group_sync.h"
 #include "velafs/catalog/schema.h"
 #include "velafs/catalog/statements.h"
+#include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 #include "velafs/sql/database.h"
 
@@ -72,6 +73,7 @@ struct Catalog::State {
   }
 
   Status Open() EXCLUDES(mutex);
+  Result<CommitSequence> Write(const std::function<Status(Writer&)>& body) REQUIRES(mutex);
   // Makes durable what an earlier process committed and left in the log.
   Status RecoverLog() REQUIRES(mutex);
   Status SyncLog();
@@ -85,6 +87,7 @@ struct Catalog::State {
   Mutex mutex;
   std::unique_ptr<sql::Database> database GUARDED_BY(mutex);
   std::unique_ptr<Statements> statements GUARDED_BY(mutex);
+  bool was_out_of_space GUARDED_BY(mutex) = false;  // the last transaction
 
   // Guarded by the turns of `group`. A second descriptor on the log is harmless, unlike one on the
   // database file: closing that would drop SQLite's POSIX locks. It stays the right file: SQLite
@@ -183,17 +186,26 @@ Status Catalog::Read(const std::function<Status(Reader&)>& body) {
   return transaction.Commit();
 }
 
-Result<CommitSequence> Catalog::Write(const std::function<Status(Writer&)>& body) {
-  MutexLock lock(state_->mutex);
+Result<CommitSequence> Catalog::State::Write(const std::function<Status(Writer&)>& body) {
   VELAFS_ASSIGN(sql::Transaction transaction,
-                sql::Transaction::Begin(*state_->database, sql::Transaction::Kind::kWrite));
-  const int64_t changes_before = state_->database->TotalChanges();
-  Writer writer(*state_->statements);
+                sql::Transaction::Begin(*database, sql::Transaction::Kind::kWrite));
+  const int64_t changes_before = database->TotalChanges();
+  Writer writer(*statements);
   VELAFS_TRY(body(writer));
   VELAFS_TRY(transaction.Commit());
   // Nothing to make durable beyond what was there.
-  if (state_->database->TotalChanges() == changes_before) return state_->group.last_committed();
-  return state_->group.Committed();
+  if (database->TotalChanges() == changes_before) return group.last_committed();
+  return group.Committed();
+}
+
+Result<CommitSequence> Catalog::Write(const std::function<Status(Writer&)>& body) {
+  MutexLock lock(state_->mutex);
+  // The log could not grow. The space it has is there to be used anew, and by now there may be some
+  // for what must leave it for the database file.
+  if (state_->was_out_of_space) (void)state_->database->ReuseLog();
+  Result<CommitSequence> written = state_->Write(body);
+  state_->was_out_of_space = os::IsOutOfSpace(written.status());
+  return written;
 }
 
 Status Catalog::MakeDurable(CommitSequence sequence) { return state_->group.MakeDurable(sequence); }

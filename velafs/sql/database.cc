@@ -45,8 +45,12 @@ Status ToStatus(int result, int system_errno, std::string message) {
     case SQLITE_LOCKED:
       return Locked(std::move(message));
     default:
-      return {Code::kFailed, ErrnoOf(result, system_errno), std::move(message)};
+      break;
   }
+  const int error_number = ErrnoOf(result, system_errno);
+  // SQLite words these in several ways, none of which is the system's.
+  if (error_number == ENOSPC || error_number == EDQUOT) return Errno(error_number);
+  return {Code::kFailed, error_number, std::move(message)};
 }
 
 }  // namespace
@@ -232,11 +236,13 @@ int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(handle
 int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
 int64_t Database::TotalChanges() const { return sqlite3_total_changes64(handle_); }
 
-Status Database::Checkpoint() {
-  const int result =
-      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+Status Database::RunCheckpoint(int mode) {
+  const int result = sqlite3_wal_checkpoint_v2(handle_, nullptr, mode, nullptr, nullptr);
   return result == SQLITE_OK ? Status() : Fail(result);
 }
+
+Status Database::Checkpoint() { return RunCheckpoint(SQLITE_CHECKPOINT_TRUNCATE); }
+Status Database::ReuseLog() { return RunCheckpoint(SQLITE_CHECKPOINT_PASSIVE); }
 
 Result<Transaction> Transaction::Begin(Database& database, Kind kind) {
   VELAFS_CHECK(!database.in_transaction_);

@@ -1,8 +1,8 @@
 // The only user of SQLite: connection, prepared statement, run of a statement, transaction.
 //
-// SQLite's errors become Status with SQLite's own message: no space is ENOSPC (or EDQUOT), a
-// damaged file or one that is no database is Corrupt, failed I/O is EIO, a row that would break
-// uniqueness is Exists, a lock another process holds is Locked.
+// SQLite's errors become Status with SQLite's own message: no space is ENOSPC or EDQUOT in the
+// system's words, a damaged file or one that is no database is Corrupt, failed I/O is EIO, a row
+// that would break uniqueness is Exists, a lock another process holds is Locked.
 #pragma once
 
 #include <concepts>
@@ -163,12 +163,16 @@ class Database {
   // WAL mode: copies all of the log into the database file, makes that durable and empties the log.
   // Locked when a reader of another process is in the way.
   Status Checkpoint();
+  // WAL mode: copies what it can of the log into the database file. If that is all of it, the next
+  // transaction begins the log anew, in the space it has.
+  Status ReuseLog();
 
  private:
   friend class Query;
   friend class Transaction;
   explicit Database(sqlite3* handle);
   Status PrepareTransactions();
+  Status RunCheckpoint(int mode);
   // The failure `result` of the last call. Notes when SQLite ended the transaction on its own.
   Status Fail(int result);
 
