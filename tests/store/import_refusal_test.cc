@@ -112,7 +112,7 @@ TEST_CASE_FIXTURE(StoreFixture, "files that cannot be read are refused by name")
   // Root may read everything, so it becomes somebody else for a while.
   const bool is_root = geteuid() == 0;
   if (is_root) REQUIRE(seteuid(65534) == 0);
-  const auto found = FindSource(data, root);
+  const auto found = FindSource(data, root, {geteuid(), getegid()});
   if (is_root) REQUIRE(seteuid(0) == 0);
   REQUIRE_FALSE(found.ok());
   CHECK(found.status().code() == Code::kRefused);

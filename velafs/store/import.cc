@@ -30,7 +30,8 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
 Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& name,
                                       const std::string& directory,
                                       const ImportProgressFn& progress) {
-  VELAFS_ASSIGN(const Source source, FindSource(directory, paths_.root));
+  VELAFS_ASSIGN(const Source source,
+                FindSource(directory, paths_.root, {caller.uid, caller.gid, caller.groups}));
   Importer importer(storage_, *catalog_, paths_, source, progress);
   const auto fill_and_publish = [&]() -> Result<catalog::CommitSequence> {
     VELAFS_TRY(importer.Run());

@@ -60,7 +60,7 @@ Importer::~Importer() = default;
 
 Status Importer::Run() {
   VELAFS_TRY(Begin());
-  CutIntoParts();
+  VELAFS_TRY(CutIntoParts());
   std::counting_semaphore<> finished(0);
   std::vector<std::thread> workers;
   const unsigned count = WorkerCount();
@@ -107,7 +107,7 @@ Status Importer::Begin() {
   return {};
 }
 
-void Importer::CutIntoParts() {
+Status Importer::CutIntoParts() {
   for (uint32_t i = 0; i < source_.entries.size(); ++i) {
     const SourceEntry& entry = source_.entries[i];
     if (entry.kind != Kind::kFile) continue;
@@ -115,10 +115,36 @@ void Importer::CutIntoParts() {
     ++totals_.files_total;
     totals_.bytes_total += size;
     if (size == 0) files_done_.fetch_add(1, std::memory_order_relaxed);
-    for (uint32_t number = 0; number * catalog::kPartBytes < size; ++number) {
+    if (IsSparse(entry.info)) {
+      VELAFS_TRY(CutSparseFile(i));
+      continue;
+    }
+    for (uint64_t number = 0; number * catalog::kPartBytes < size; ++number) {
       parts_.push_back({i, number});
     }
   }
+  return {};
+}
+
+Status Importer::CutSparseFile(uint32_t entry) {
+  VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(entry));
+  const uint64_t size = SizeOf(source_.entries[entry]);
+  uint64_t cut = 0;  // parts before this one are seen to
+  uint64_t bytes = 0;
+  uint64_t end = 0;
+  while (cut * catalog::kPartBytes < size) {
+    const off_t data = lseek(fd.get(), static_cast<off_t>(cut * catalog::kPartBytes), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;
+    // A filesystem that cannot tell has data everywhere.
+    if (data >= 0) cut = static_cast<uint64_t>(data) / catalog::kPartBytes;
+    if (cut * catalog::kPartBytes >= size) break;
+    parts_.push_back({entry, cut});
+    end = std::min(size, ++cut * catalog::kPartBytes);
+    bytes += end - (cut - 1) * catalog::kPartBytes;
+  }
+  if (end < size) files_done_.fetch_add(1, std::memory_order_relaxed);
+  bytes_done_.fetch_add(size - bytes, std::memory_order_relaxed);
+  return {};
 }
 
 Status Importer::PutRows() {
@@ -196,6 +222,8 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   if (stopped()) return {};
   VELAFS_TRY(source_.CheckUnchanged(part.entry, fd.get()));
   if (end == size) files_done_.fetch_add(1, std::memory_order_relaxed);
+  while (!ids.empty() && ids.back().IsZeros()) ids.pop_back();
+  if (ids.empty()) return {};
   return sink_->PutManifest(InoOf(part.entry), part.number, std::move(ids));
 }
 

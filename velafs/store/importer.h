@@ -49,11 +49,13 @@ class Importer {
   // A piece of work: up to kPartBytes of one file.
   struct Part {
     uint32_t entry;
-    uint32_t number;
+    uint64_t number;
   };
 
   Status Begin();
-  void CutIntoParts();
+  Status CutIntoParts();
+  // Only the parts that hold data: a hole may be as large as it likes.
+  Status CutSparseFile(uint32_t entry);
   Status PutRows();
   Status PutRow(catalog::Writer& writer, uint32_t entry) const;
   InodeNumber InoOf(uint32_t entry) const { return InodeNumber(first_ino_.value + entry); }

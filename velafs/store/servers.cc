@@ -1,6 +1,7 @@
 #include "velafs/store/servers.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,9 +11,11 @@
 #include <charconv>
 #include <climits>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <memory>
+#include <string_view>
+
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::store {
 namespace {
@@ -21,11 +24,17 @@ std::string ProcPath(pid_t pid, const char* file) {
   return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
+// Empty when it is no regular file or cannot be read. Never waits, as for a FIFO's other end: it is
+// another's file.
 std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+  const os::UniqueFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat info;
+  if (!fd || fstat(fd.get(), &info) < 0 || !S_ISREG(info.st_mode)) return {};
+  std::array<char, 1024> text;
+  const ssize_t got = pread(fd.get(), text.data(), text.size(), 0);
+  if (got <= 0) return {};
+  const std::string_view read(text.data(), static_cast<size_t>(got));
+  return std::string(read.substr(0, read.find('\n')));
 }
 
 void ForEachProcess(const std::function<void(pid_t)>& visit) {

@@ -10,6 +10,7 @@
 
 #include "velafs/store/servers.h"
 #include "velafs/store/source_links.h"
+#include "velafs/store/source_open.h"
 #include "velafs/store/source_tree.h"
 
 namespace velafs::store {
@@ -99,11 +100,10 @@ std::string Source::BranchPath(uint32_t entry) const {
 }
 
 Result<os::UniqueFd> Source::Open(uint32_t entry) const {
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   const std::string path = SourcePath(entry);
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  os::UniqueFd fd(open(path.c_str(), kFlags | O_NOATIME));
-  // Only a file's owner may read it without leaving a trace.
-  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), kFlags));
+  os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY);
+  if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return Changed(entry);
   if (!fd) return SystemError(errno, "cannot open \"" + path + "\"");
   VELAFS_TRY(CheckUnchanged(entry, fd.get()));
   return fd;
@@ -121,22 +121,27 @@ Status Source::Changed(uint32_t entry) const {
 }
 
 Status Source::CheckAllUnchanged() const {
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   VELAFS_TRY(CheckIsStopped(SourcePath(0)));
   for (uint32_t i = 0; i < entries.size(); ++i) {
     if (entries[i].kind != SourceEntry::Kind::kFile) continue;
+    const os::UniqueFd fd = OpenWithoutLinks(SourcePath(i), O_PATH);
     struct stat now;
-    if (lstat(SourcePath(i).c_str(), &now) < 0 || !IsSame(entries[i].info, now)) return Changed(i);
+    if (!fd || fstat(fd.get(), &now) < 0 || !IsSame(entries[i].info, now)) return Changed(i);
   }
   return {};
 }
 
-Result<Source> FindSource(const std::string& directory, const std::string& keep_out) {
+Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
+                          const os::Credentials& reader) {
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   VELAFS_ASSIGN(const std::string root, RealDirectory(directory));
   VELAFS_TRY(CheckIsDataDirectory(root));
   VELAFS_TRY(CheckIsStopped(root));
   if (IsUnder(keep_out, root)) return Refused("the store lies in it");
 
   Source source;
+  source.reader = reader;
   SourceTree tree(source);
   VELAFS_TRY(tree.WalkRoot(root));
   ResolveLinks(tree, keep_out);

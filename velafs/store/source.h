@@ -11,6 +11,7 @@
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
+#include "velafs/os/acting_as.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::store {
@@ -36,6 +37,8 @@ struct SourceEntry {
 // Externally synchronised; const calls from any thread.
 class Source {
  public:
+  // Whose rights decide what may be read.
+  os::Credentials reader;
   // Entry 0 is the root; a directory comes before what is in it.
   std::vector<SourceEntry> entries;
   // What the branch will have otherwise than the source, in words.
@@ -44,8 +47,8 @@ class Source {
   std::string SourcePath(uint32_t entry) const;
   // Below the branch's root, without a slash in front; "" for the root.
   std::string BranchPath(uint32_t entry) const;
-  // Opens a kFile to read it, if it still is the file that was found. Does not change its atime
-  // where that is permitted.
+  // Opens a kFile to read it, if it still is the file that was found, by a path without symbolic
+  // links. Does not change its atime where that is permitted.
   Result<os::UniqueFd> Open(uint32_t entry) const;
   // Failed, naming the file, when it has changed since it was found.
   Status CheckUnchanged(uint32_t entry, int fd) const;
@@ -57,8 +60,10 @@ class Source {
 
 // Looks through the PGDATA at `directory` and changes nothing. NotFound when there is no such
 // directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,
-// or it holds what cannot be copied: all of that is named.
-Result<Source> FindSource(const std::string& directory, const std::string& keep_out);
+// or it holds what cannot be copied: all of that is named. What `reader` may not read cannot be;
+// nor can anything by a process that is neither his nor root's (Refused).
+Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
+                          const os::Credentials& reader);
 
 TimeNs ToTimeNs(const timespec& time);
 

@@ -1,5 +1,6 @@
 #include "velafs/store/source_links.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -123,7 +124,7 @@ class Resolver {
   void TakeDirectory(uint32_t link) {
     const Resolved to = Resolve(source_.SourcePath(link));
     struct stat info;
-    if (to.error_number != 0 || stat(to.path.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) return;
+    if (to.error_number != 0 || lstat(to.path.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) return;
     if (RootOf(to.path) != nullptr) return;
     settled_.insert(link);
     if (IsUnder(DirectoryOf(link), to.path) || IsUnder(tree_.roots[0].first, to.path) ||
@@ -179,13 +180,14 @@ class Resolver {
       return;
     }
     SourceEntry& entry = At(link);
-    if (stat(to.path.c_str(), &entry.info) < 0) {
+    if (lstat(to.path.c_str(), &entry.info) < 0) {
       return tree_.AddProblem(link, "cannot be read: " + Errno(errno).message());
     }
+    if (S_ISLNK(entry.info.st_mode)) return tree_.AddProblem(link, "changed while it was read");
     Warn(link, "leads out of the directory, to \"" + to.path + "\": its content is imported here");
     entry.target.clear();
     entry.source_path = to.path;
-    tree_.AddFile(link);
+    tree_.AddFile(link, AT_FDCWD, to.path);
   }
 
   // Nothing is there now, but something may be one day: were the link kept as it is, a clone could

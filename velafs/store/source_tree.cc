@@ -11,6 +11,8 @@
 #include <memory>
 #include <string_view>
 
+#include "velafs/store/source_open.h"
+
 namespace velafs::store {
 namespace {
 
@@ -25,20 +27,22 @@ struct DirCloser {
 };
 using DirHandle = std::unique_ptr<DIR, DirCloser>;
 
-DirHandle OpenDirectory(const std::string& path) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  os::UniqueFd fd(open(path.c_str(), kFlags | O_NOATIME));
-  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), kFlags));
-  if (!fd) return nullptr;
+// The directory that was found there, and no other. Null with errno.
+DirHandle OpenDirectory(const std::string& path, const struct stat& found) {
+  os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY | O_DIRECTORY);
+  struct stat info;
+  if (!fd || fstat(fd.get(), &info) < 0) return nullptr;
+  if (info.st_dev != found.st_dev || info.st_ino != found.st_ino) {
+    errno = ESTALE;
+    return nullptr;
+  }
   return DirHandle(fdopendir(fd.Release()));
 }
 
 // In order of name, so that equal sources give equal branches. False with errno.
-bool ListNames(const std::string& path, std::vector<std::string>* names) {
-  const DirHandle directory = OpenDirectory(path);
-  if (directory == nullptr) return false;
+bool ListNames(DIR* directory, std::vector<std::string>* names) {
   errno = 0;
-  while (const dirent* entry = readdir(directory.get())) {
+  while (const dirent* entry = readdir(directory)) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names->emplace_back(name);
     errno = 0;
@@ -60,8 +64,11 @@ bool IsNumber(const std::string& text) {
 }  // namespace
 
 Status SourceTree::WalkRoot(const std::string& root) {
+  const os::UniqueFd fd = OpenWithoutLinks(root, O_PATH | O_DIRECTORY);
   struct stat info;
-  if (lstat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at \"" + root + "\"");
+  if (!fd || fstat(fd.get(), &info) < 0) {
+    return SystemError(errno, "cannot look at \"" + root + "\"");
+  }
   Add(0, "", info);
   source.entries[0].source_path = root;
   roots.emplace_back(root, 0);
@@ -79,16 +86,17 @@ void SourceTree::WalkBelow(uint32_t directory) {
 }
 
 void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
-  const std::string path = source.SourcePath(directory);
+  const DirHandle stream =
+      OpenDirectory(source.SourcePath(directory), source.entries[directory].info);
   std::vector<std::string> names;
-  if (!ListNames(path, &names)) {
+  if (stream == nullptr || !ListNames(stream.get(), &names)) {
     AddProblem(directory, "cannot be read: " + Errno(errno).message());
     return;
   }
   for (const std::string& name : names) {
     if (IsLeftOut(directory, name)) continue;
     struct stat info;
-    if (lstat((path + "/" + name).c_str(), &info) < 0) {
+    if (fstatat(dirfd(stream.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
       const int error_number = errno;
       AddProblem(Add(directory, name, {}), "cannot be read: " + Errno(error_number).message());
       continue;
@@ -97,7 +105,7 @@ void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
     if (S_ISDIR(info.st_mode)) {
       ahead->push_back(entry);
     } else {
-      AddFile(entry);
+      AddFile(entry, dirfd(stream.get()), name);
     }
   }
 }
@@ -111,10 +119,9 @@ uint32_t SourceTree::Add(uint32_t parent, const std::string& name, const struct 
   return static_cast<uint32_t>(source.entries.size() - 1);
 }
 
-void SourceTree::AddFile(uint32_t index) {
+void SourceTree::AddFile(uint32_t index, int directory, const std::string& name) {
   SourceEntry& entry = source.entries[index];
   const mode_t mode = entry.info.st_mode;
-  const std::string path = source.SourcePath(index);
   entry.kind = S_ISLNK(mode) ? SourceEntry::Kind::kSymlink : SourceEntry::Kind::kFile;
   if (!S_ISLNK(mode) && !S_ISREG(mode)) {
     AddProblem(index, std::string("is ") + KindName(mode));
@@ -132,14 +139,14 @@ void SourceTree::AddFile(uint32_t index) {
   }
   if (S_ISLNK(mode)) {
     std::array<char, PATH_MAX> target;
-    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    const ssize_t length = readlinkat(directory, name.c_str(), target.data(), target.size());
     if (length < 0) {
       AddProblem(index, "cannot be read: " + Errno(errno).message());
       return;
     }
     entry.target.assign(target.data(), static_cast<size_t>(length));
     links.push_back(index);
-  } else if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) < 0) {
+  } else if (faccessat(directory, name.c_str(), R_OK, AT_EACCESS) < 0) {
     AddProblem(index, "cannot be read: " + Errno(errno).message());
   }
 }

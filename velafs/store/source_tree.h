@@ -26,8 +26,9 @@ class SourceTree {
   void WalkBelow(uint32_t directory);
 
   uint32_t Add(uint32_t parent, const std::string& name, const struct stat& info);
-  // Decides what a non-directory with this entry's info is: its kind, or a problem.
-  void AddFile(uint32_t entry);
+  // Decides what a non-directory with this entry's info is: its kind, or a problem. It is `name` in
+  // the open `directory`, or a path when that is AT_FDCWD.
+  void AddFile(uint32_t entry, int directory, const std::string& name);
   void AddProblem(uint32_t entry, const std::string& what);
   // The entry of that name in a directory; 0 when it has none.
   uint32_t Find(uint32_t parent, const std::string& name) const;

@@ -27,6 +27,9 @@ namespace velafs::store {
 struct Caller {
   uint32_t uid = 0;
   std::string user;  // name of uid; the number when it has none
+  // What else decides which files it may read; means nothing when uid is this process's or root's.
+  uint32_t gid = 0;
+  std::vector<uint32_t> groups = {};
 };
 
 struct CloneOptions {
@@ -157,9 +160,10 @@ class Store {
   ~Store();
 
   // Makes source branch `name` out of the PGDATA at `directory`, which no server may run on and
-  // which is only read. Refused, before anything is stored, when it is no PGDATA, a server runs on
-  // it, or it holds what cannot be copied. A failed or cancelled import leaves nothing. One at a
-  // time: a second one waits for the first.
+  // which is only read, with the caller's rights. Refused, before anything is stored, when it is no
+  // PGDATA, a server runs on it, or it holds what cannot be copied, for one because the caller may
+  // not read it. A failed or cancelled import leaves nothing. One at a time: a second one waits for
+  // the first.
   //
   // Left out is what a server makes anew: postmaster.pid, postmaster.opts, what is in pg_stat_tmp,
   // pg_replslot, pg_dynshmem, pg_notify, pg_serial, pg_snapshots, pg_subtrans, and all pgsql_tmp*.
