@@ -3,9 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 namespace velafs::api {
 namespace {
@@ -22,32 +20,28 @@ short Wait(int fd, short events, int timeout_ms) {
 
 }  // namespace
 
-bool Connection::PeerUid(uint32_t* uid) const {
+std::optional<os::Credentials> Connection::Peer() const {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  *uid = peer.uid;
-  return true;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
+  os::Credentials user{peer.uid, peer.gid, {}};
+  size = 0;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, nullptr, &size) != 0 && errno != ERANGE) {
+    return {};
+  }
+  user.groups.resize(size / sizeof(gid_t));
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, user.groups.data(), &size) != 0) return {};
+  return user;
 }
 
-bool Connection::is_readable() const {
-  return begin_ < end_ || Wait(fd_.get(), POLLIN, timeout_ms_) != 0;
-}
+bool Connection::is_readable() const { return begin_ < received_.size(); }
 
 bool Connection::is_writable() const {
   return (Wait(fd_.get(), POLLRDHUP, 0) & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
 }
 
 ssize_t Connection::read(char* into, size_t size) {
-  if (begin_ == end_) {
-    if (!is_readable()) return -1;
-    const ssize_t received = recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
-    if (received <= 0) return received;
-    begin_ = 0;
-    end_ = static_cast<size_t>(received);
-  }
-  const size_t taken = std::min(size, end_ - begin_);
-  std::memcpy(into, buffer_.data() + begin_, taken);
+  const size_t taken = received_.copy(into, size, begin_);
   begin_ += taken;
   return static_cast<ssize_t>(taken);
 }

@@ -3,10 +3,10 @@
 
 #include <httplib.h>
 
-#include <array>
-#include <cstdint>
+#include <optional>
 #include <string>
 
+#include "velafs/os/acting_as.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::api {
@@ -14,11 +14,13 @@ namespace velafs::api {
 // One thread.
 class Connection : public httplib::Stream {
  public:
-  // A peer that neither sends nor takes anything for `timeout_ms` is given up.
-  Connection(os::UniqueFd fd, int timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
+  // Reads `received`, and then its end: nothing is waited for. A peer that takes nothing for
+  // `timeout_ms` is given up.
+  Connection(os::UniqueFd fd, std::string received, int timeout_ms)
+      : fd_(std::move(fd)), received_(std::move(received)), timeout_ms_(timeout_ms) {}
 
-  // The user at the other end when it connected, from the kernel. False when it does not say.
-  bool PeerUid(uint32_t* uid) const;
+  // The user at the other end when it connected, from the kernel. Empty when it does not say.
+  std::optional<os::Credentials> Peer() const;
 
   bool is_readable() const override;
   // False once the peer has gone or shut down its writing side, which is how it asks to stop. What
@@ -31,12 +33,10 @@ class Connection : public httplib::Stream {
   socket_t socket() const override { return fd_.get(); }
 
  private:
-  os::UniqueFd fd_;
-  int timeout_ms_;
-  // httplib reads header lines byte by byte.
-  std::array<char, 4096> buffer_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
+  const os::UniqueFd fd_;
+  const std::string received_;
+  const int timeout_ms_;
+  size_t begin_ = 0;  // of what is not read yet
 };
 
 }  // namespace velafs::api

@@ -8,13 +8,18 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <exception>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "velafs/api/connection.h"
+#include "velafs/api/receiver.h"
 #include "velafs/api/socket_address.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
+#include "velafs/api/workers.h"
 
 namespace velafs::api {
 namespace {
@@ -22,13 +27,21 @@ namespace {
 using nlohmann::json;
 
 constexpr char kContentType[] = "application/x-ndjson";
-// Set from the socket on every request, whatever the client sent by that name.
-constexpr char kUidHeader[] = "Velafs-Peer-Uid";
 constexpr size_t kMaxBodyBytes = 1024 * 1024;
+constexpr size_t kMaxPathBytes = 128;
 constexpr int kTimeoutMs = 5000;
+constexpr ReceiverLimits kReceiverLimits = {.header_bytes = 8 * 1024,
+                                            .body_bytes = kMaxBodyBytes,
+                                            .connections = 4096,
+                                            .total_bytes = 64 * 1024 * 1024,
+                                            .patience = std::chrono::milliseconds(kTimeoutMs)};
 // Each running verb has one; most wait.
-constexpr size_t kThreads = 32;
+constexpr size_t kMaxThreads = 256;
+constexpr size_t kMaxWaiting = 256;
 constexpr int kBacklog = 128;
+
+// Who is at the other end of the request this thread works on.
+thread_local os::Credentials peer_of_request;
 
 std::string Line(const json& value) { return ToText(value) + "\n"; }
 
@@ -37,8 +50,19 @@ void Answer(httplib::Response& response, int http_status, const Status& failure)
   response.set_content(Line(FailureToJson(failure)), kContentType);
 }
 
-// The requests httplib itself turns down.
+// What httplib would take, and must not: 0 for the rest.
+int StatusOfRequest(const httplib::Request& request) {
+  // A request's end is told by its length, before anybody looks at its coding.
+  if (request.has_header("Transfer-Encoding")) return 411;
+  // A small body could become a very large one.
+  if (request.has_header("Content-Encoding")) return 415;
+  // Its pattern for paths needs stack for each character.
+  return request.path.size() > kMaxPathBytes ? 404 : 0;
+}
+
+// The requests that are turned down before they get to a verb.
 Status FailureOfHttpStatus(int http_status) {
+  if (http_status == 411) return UsageError("the request does not say its Content-Length");
   if (http_status == 413) return UsageError("the request is larger than 1 MiB");
   if (http_status == 404) {
     return UsageError("no such resource", "verbs are called by POST /v1/VERB");
@@ -47,18 +71,43 @@ Status FailureOfHttpStatus(int http_status) {
                     std::to_string(http_status));
 }
 
-// httplib's server, taught who its peers are.
+// What httplib queues is only to hand a connection to the receiver.
+class Inline : public httplib::TaskQueue {
+ public:
+  void enqueue(std::function<void()> task) override { task(); }
+  void shutdown() override {}
+};
+
+// httplib's server, taught who its peers are, and to give a thread only to those who have sent all
+// they have to say.
 class UnixHttpServer : public httplib::Server {
  public:
-  UnixHttpServer() {
-    new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  UnixHttpServer()
+      : workers_(kMaxThreads, kMaxWaiting),
+        receiver_(kReceiverLimits, [this](os::UniqueFd socket, std::string received) {
+          Hand(std::move(socket), std::move(received));
+        }) {
+    new_task_queue = [] { return new Inline; };
     set_address_family(AF_UNIX);
     set_payload_max_length(kMaxBodyBytes);
+    set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+      const int refusal = StatusOfRequest(request);
+      if (refusal == 0) return HandlerResponse::Unhandled;
+      response.status = refusal;
+      return HandlerResponse::Handled;
+    });
     set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty()) {
         Answer(response, response.status, FailureOfHttpStatus(response.status));
       }
     });
+  }
+
+  Status StartReceiver() { return receiver_.Start(); }
+  // Once it does not listen any more: returns when every request that was received is answered.
+  void FinishRequests() {
+    receiver_.Stop();
+    workers_.Stop();
   }
 
   // Binds and listens; false with errno set.
@@ -70,16 +119,29 @@ class UnixHttpServer : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override {
-    Connection connection(os::UniqueFd(socket), kTimeoutMs);
-    uint32_t uid = 0;
-    if (!connection.PeerUid(&uid)) return false;
-    bool closed = false;
-    return process_request(connection, /*close_connection=*/true, closed,
-                           [uid](httplib::Request& request) {
-                             request.headers.erase(kUidHeader);
-                             request.set_header(kUidHeader, std::to_string(uid));
-                           });
+    receiver_.Add(os::UniqueFd(socket));
+    return true;
   }
+
+  void Hand(os::UniqueFd socket, std::string received) {
+    auto connection =
+        std::make_shared<Connection>(std::move(socket), std::move(received), kTimeoutMs);
+    // Those who are too many are closed.
+    workers_.Run([this, connection] { Serve(*connection); });
+  }
+
+  void Serve(Connection& connection) try {
+    const std::optional<os::Credentials> peer = connection.Peer();
+    if (!peer) return;
+    peer_of_request = *peer;
+    bool closed = false;
+    process_request(connection, /*close_connection=*/true, closed, nullptr);
+  } catch (const std::exception& error) {
+    spdlog::error("a request has failed: {}", error.what());
+  }
+
+  Workers workers_;
+  Receiver receiver_;  // uses workers_
 };
 
 class SocketServer : public Server {
@@ -96,6 +158,7 @@ class SocketServer : public Server {
     if (unlink(socket_path.c_str()) != 0 && errno != ENOENT) {
       return SystemError(errno, "cannot remove \"" + socket_path + "\"");
     }
+    VELAFS_TRY(http_.StartReceiver());
     VELAFS_ASSIGN(const SocketAddress address, SocketAddress::Of(socket_path));
     if (!http_.Bind(address.path)) {
       return SystemError(errno, "cannot listen at \"" + socket_path + "\"");
@@ -118,12 +181,13 @@ class SocketServer : public Server {
     unlink(store_.paths().Socket().c_str());
     http_.stop();
     thread_.join();
+    http_.FinishRequests();
   }
 
  private:
   void Handle(const httplib::Request& request, httplib::Response& response) {
-    const uint32_t uid = static_cast<uint32_t>(std::stoul(request.get_header_value(kUidHeader)));
-    if (uid != geteuid() && uid != 0) {
+    const os::Credentials peer = peer_of_request;
+    if (peer.uid != geteuid() && peer.uid != 0) {
       Answer(response, 403, Refused("store \"" + store_.paths().root + "\" is another user's"));
       return;
     }
@@ -133,16 +197,16 @@ class SocketServer : public Server {
       return;
     }
     response.set_chunked_content_provider(
-        kContentType, [this, uid, verb = std::string(request.matches[1]),
+        kContentType, [this, peer, verb = std::string(request.matches[1]),
                        arguments = *std::move(arguments)](size_t, httplib::DataSink& sink) {
-          const std::string outcome = Line(OutcomeToJson(Run(uid, verb, arguments, sink)));
+          const std::string outcome = Line(OutcomeToJson(Run(peer, verb, arguments, sink)));
           sink.write(outcome.data(), outcome.size());
           sink.done();
           return true;
         });
   }
 
-  Result<json> Run(uint32_t uid, const std::string& verb, const json& arguments,
+  Result<json> Run(const os::Credentials& peer, const std::string& verb, const json& arguments,
                    httplib::DataSink& sink) {
     const ProgressFn progress = [this, &sink](const json& event) {
       const std::string line = Line({{"progress", event}});
@@ -151,7 +215,10 @@ class SocketServer : public Server {
     if (const auto extra = extra_verbs_.find(verb); extra != extra_verbs_.end()) {
       return extra->second(arguments, progress);
     }
-    return RunVerb(store_, CallerOf(uid), verb, arguments, progress);
+    store::Caller caller = CallerOf(peer.uid);
+    caller.gid = peer.gid;
+    caller.groups = peer.groups;
+    return RunVerb(store_, caller, verb, arguments, progress);
   }
 
   store::Store& store_;

@@ -7,6 +7,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kMaxDepth = 64;
+
 std::string Text(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -26,7 +28,14 @@ std::string ToText(const json& value) {
 }
 
 Result<json> FromText(std::string_view text) {
-  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // Copies and texts of a value are made by recursion.
+  bool is_too_deep = false;
+  const auto watch_depth = [&is_too_deep](int depth, json::parse_event_t, json&) {
+    is_too_deep = is_too_deep || depth > kMaxDepth;
+    return !is_too_deep;
+  };
+  json value = json::parse(text, watch_depth, /*allow_exceptions=*/false);
+  if (is_too_deep) return UsageError("the JSON is nested too deep");
   if (value.is_discarded()) return UsageError("the text is not JSON");
   return value;
 }

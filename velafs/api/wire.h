@@ -11,7 +11,7 @@ namespace velafs::api {
 
 // On one line, without a line feed. Bytes that are not UTF-8 become U+FFFD.
 std::string ToText(const nlohmann::json& value);
-// Fails with kUsage on anything but one JSON document.
+// Fails with kUsage on anything but one JSON document, nested at most 64 deep.
 Result<nlohmann::json> FromText(std::string_view text);
 
 // {"error":{"code":...,"message":...,"hint":...}}; no "hint" when there is none.

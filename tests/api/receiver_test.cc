@@ -1,0 +1,143 @@
+#include "velafs/api/receiver.h"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace velafs::api {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kForever{3'600'000};
+
+struct ReceiverFixture {
+  explicit ReceiverFixture(ReceiverLimits limits = {.header_bytes = 100,
+                                                    .body_bytes = 50,
+                                                    .connections = 3,
+                                                    .total_bytes = 200,
+                                                    .patience = kForever})
+      : receiver(limits, [this](os::UniqueFd, std::string text) {
+          std::lock_guard lock(mutex);
+          requests.push_back(std::move(text));
+          changed.notify_all();
+        }) {
+    REQUIRE(receiver.Start().ok());
+  }
+
+  // The other end of a new connection.
+  os::UniqueFd Connect() {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    receiver.Add(os::UniqueFd(ends[0]));
+    return os::UniqueFd(ends[1]);
+  }
+  static void Send(const os::UniqueFd& end, const std::string& text) {
+    REQUIRE(send(end.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(text.size()));
+  }
+  // Returns when the receiver has closed its end.
+  static void WaitForEnd(const os::UniqueFd& end) {
+    char byte;
+    CHECK(recv(end.get(), &byte, 1, 0) <= 0);
+  }
+  std::string Next() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return taken < requests.size(); });
+    return requests[taken++];
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::string> requests;
+  size_t taken = 0;
+  Receiver receiver;
+};
+
+const std::string kRequest = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+
+TEST_CASE_FIXTURE(ReceiverFixture, "a request is handed on when it is whole, however it comes") {
+  const auto slow = Connect();
+  for (const char byte : kRequest.substr(0, kRequest.size() - 1)) Send(slow, {byte});
+  const auto quick = Connect();
+  Send(quick, kRequest);
+  CHECK(Next() == kRequest);
+  Send(slow, "!");
+  CHECK(Next() == kRequest.substr(0, kRequest.size() - 1) + "!");
+  const auto empty = Connect();
+  Send(empty, "GET / HTTP/1.1\r\n\r\n");
+  CHECK(Next() == "GET / HTTP/1.1\r\n\r\n");
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "a peer that has done sending is handed on with what it sent") {
+  const auto end = Connect();
+  Send(end, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo");
+  REQUIRE(shutdown(end.get(), SHUT_WR) == 0);
+  CHECK(Next().ends_with("bo"));
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "of a body past its limit only the beginning is kept") {
+  const auto end = Connect();
+  const std::string header = "POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n";
+  Send(end, header);
+  for (int i = 0; i < 3000; ++i) Send(end, std::string(1000, 'x'));
+  CHECK(Next() == header + std::string(150 - header.size(), 'x'));
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "a header without an end is handed on at its limit") {
+  const auto end = Connect();
+  Send(end, std::string(1000, 'x'));
+  CHECK(Next() == std::string(150, 'x'));
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when there are too many") {
+  std::vector<os::UniqueFd> ends;
+  for (int i = 0; i < 4; ++i) ends.push_back(Connect());
+  WaitForEnd(ends[0]);
+  Send(ends[1], kRequest);
+  CHECK(Next() == kRequest);
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when together they have sent too much") {
+  const auto first = Connect();
+  Send(first, std::string(90, 'a'));
+  const auto second = Connect();
+  Send(second, std::string(90, 'b'));
+  const auto third = Connect();
+  Send(third, "POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\n");
+  WaitForEnd(first);
+  Send(third, std::string(40, 'c'));
+  CHECK(Next().ends_with("ccc"));
+}
+
+TEST_CASE("a peer that takes too long is closed, or answered when it has sent a header") {
+  ReceiverFixture fixture({.header_bytes = 100,
+                           .body_bytes = 50,
+                           .connections = 3,
+                           .total_bytes = 200,
+                           .patience = milliseconds(50)});
+  const auto silent = fixture.Connect();
+  fixture.WaitForEnd(silent);
+  const auto half = fixture.Connect();
+  fixture.Send(half, "POST / HTTP/1.1\r\n");
+  fixture.WaitForEnd(half);
+  const auto without_body = fixture.Connect();
+  fixture.Send(without_body, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo");
+  CHECK(fixture.Next().ends_with("bo"));
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "a receiver that stops closes what is not whole") {
+  const auto end = Connect();
+  Send(end, "POST");
+  receiver.Stop();
+  WaitForEnd(end);
+  WaitForEnd(Connect());
+}
+
+}  // namespace
+}  // namespace velafs::api

@@ -1,0 +1,190 @@
+#include "velafs/api/receiver.h"
+
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+namespace velafs::api {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr uint64_t kWakeNumber = 0;
+constexpr size_t kReceiveBytes = 64 * 1024;
+constexpr std::string_view kHeaderEnd = "\r\n\r\n";
+
+Status Watch(int poll, int fd, uint64_t number) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  event.data.u64 = number;
+  if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return SystemError(errno, "cannot watch a connection");
+}
+
+// The value of Content-Length; 0 without one that makes sense, which whoever parses it will say.
+size_t ContentLength(std::string_view header) {
+  constexpr std::string_view kName = "content-length:";
+  for (size_t at = header.find("\r\n"); at != std::string_view::npos;
+       at = header.find("\r\n", at + 2)) {
+    std::string_view line = header.substr(at + 2);
+    if (line.size() < kName.size() || strncasecmp(line.data(), kName.data(), kName.size()) != 0) {
+      continue;
+    }
+    line.remove_prefix(kName.size());
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    size_t length = 0;
+    const auto parsed = std::from_chars(line.data(), line.data() + line.size(), length);
+    return parsed.ec == std::errc() ? length : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Receiver::Receiver(ReceiverLimits limits, OnRequest on_request)
+    : limits_(limits), on_request_(std::move(on_request)) {}
+
+Receiver::~Receiver() { Stop(); }
+
+Status Receiver::Start() {
+  poll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!poll_) return SystemError(errno, "cannot wait for requests");
+  wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_) return SystemError(errno, "cannot wait for requests");
+  VELAFS_TRY(Watch(poll_.get(), wake_.get(), kWakeNumber));
+  thread_ = std::thread([this] { Run(); });
+  return {};
+}
+
+void Receiver::Add(os::UniqueFd connection) {
+  {
+    MutexLock lock(mutex_);
+    if (stop_) return;
+    new_.push_back(std::move(connection));
+  }
+  eventfd_write(wake_.get(), 1);
+}
+
+void Receiver::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+  }
+  if (!thread_.joinable()) return;
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+  connections_.clear();
+  MutexLock lock(mutex_);
+  new_.clear();
+}
+
+void Receiver::Run() {
+  std::array<epoll_event, 64> events;
+  while (true) {
+    const int count =
+        epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), TimeLeftMs());
+    for (int i = 0; i < count; ++i) {
+      const uint64_t number = events[static_cast<size_t>(i)].data.u64;
+      if (number == kWakeNumber) {
+        eventfd_t ignored = 0;
+        eventfd_read(wake_.get(), &ignored);
+      } else if (const auto found = connections_.find(number); found != connections_.end()) {
+        Receive(found);
+      }
+    }
+    {
+      MutexLock lock(mutex_);
+      if (stop_) return;
+    }
+    TakeNew();
+    const auto now = steady_clock::now();
+    while (!connections_.empty() && connections_.begin()->second.deadline <= now) {
+      const auto oldest = connections_.begin();
+      oldest->second.header_bytes > 0 ? Hand(oldest) : Drop(oldest);
+    }
+  }
+}
+
+int Receiver::TimeLeftMs() const {
+  if (connections_.empty()) return -1;
+  const auto left =
+      std::chrono::ceil<milliseconds>(connections_.begin()->second.deadline - steady_clock::now());
+  return static_cast<int>(std::max<milliseconds::rep>(left.count(), 0));
+}
+
+void Receiver::TakeNew() {
+  std::vector<os::UniqueFd> taken;
+  {
+    MutexLock lock(mutex_);
+    taken.swap(new_);
+  }
+  for (os::UniqueFd& connection : taken) {
+    if (connections_.size() >= limits_.connections) DropOldest();
+    const uint64_t number = next_number_++;
+    if (!Watch(poll_.get(), connection.get(), number).ok()) continue;
+    Incoming& incoming = connections_[number];
+    incoming.connection = std::move(connection);
+    incoming.deadline = steady_clock::now() + limits_.patience;
+  }
+}
+
+void Receiver::Receive(Connections::iterator at) {
+  Incoming& incoming = at->second;
+  std::array<char, kReceiveBytes> buffer;
+  const ssize_t got = recv(incoming.connection.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got < 0 || (got == 0 && incoming.received.empty())) return Drop(at);
+  if (got == 0) return Hand(at);
+  const size_t size = static_cast<size_t>(got);
+  const size_t limit = limits_.header_bytes + limits_.body_bytes;
+  const size_t kept = std::min(size, limit - incoming.received.size());
+  incoming.received.append(buffer.data(), kept);
+  incoming.thrown_away += size - kept;
+  total_bytes_ += kept;
+  if (incoming.header_bytes == 0) NoteHeader(incoming);
+  if (IsWhole(incoming)) return Hand(at);
+  while (total_bytes_ > limits_.total_bytes) DropOldest();
+}
+
+void Receiver::NoteHeader(Incoming& incoming) const {
+  const size_t end = incoming.received.find(kHeaderEnd);
+  if (end == std::string::npos) return;
+  incoming.header_bytes = end + kHeaderEnd.size();
+  incoming.body_bytes =
+      ContentLength(std::string_view(incoming.received).substr(0, incoming.header_bytes));
+}
+
+bool Receiver::IsWhole(const Incoming& incoming) const {
+  if (incoming.header_bytes == 0) return incoming.received.size() > limits_.header_bytes;
+  const size_t sent = incoming.received.size() + incoming.thrown_away - incoming.header_bytes;
+  return sent >= incoming.body_bytes;
+}
+
+void Receiver::Hand(Connections::iterator at) {
+  os::UniqueFd connection = std::move(at->second.connection);
+  std::string received = std::move(at->second.received);
+  total_bytes_ -= received.size();
+  connections_.erase(at);
+  epoll_ctl(poll_.get(), EPOLL_CTL_DEL, connection.get(), nullptr);
+  on_request_(std::move(connection), std::move(received));
+}
+
+// Closing a descriptor, of which there is one, ends the watch.
+void Receiver::Drop(Connections::iterator at) {
+  total_bytes_ -= at->second.received.size();
+  connections_.erase(at);
+}
+
+void Receiver::DropOldest() { Drop(connections_.begin()); }
+
+}  // namespace velafs::api
