@@ -1,6 +1,10 @@
 #include "pgctl-wrapper/output.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
+
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -16,7 +20,17 @@ void WriteJson(const json& document) {
   WriteOut(document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-void WriteNotice(const std::string& text) { std::fprintf(stderr, "velapg: %s\n", text.c_str()); }
+// A hint may quote lines of a log.
+void WriteNotice(const std::string& text) {
+  std::string shown;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    shown +=
+        (begin == 0 ? "" : "\n") + Printable(std::string_view(text).substr(begin, end - begin));
+    begin = end + 1;
+  }
+  std::fprintf(stderr, "velapg: %s\n", shown.c_str());
+}
 
 }  // namespace
 

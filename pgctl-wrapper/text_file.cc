@@ -1,6 +1,7 @@
 #include "pgctl-wrapper/text_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,8 +34,11 @@ Result<std::string> ReadAll(int fd, uint64_t offset_bytes) {
 }
 
 Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes) {
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return FileError("cannot open", path);
+  // A branch's files are its owner's, who may make them anything: nothing is waited for.
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat info {};
+  if (!file || fstat(file.get(), &info) != 0) return FileError("cannot open", path);
+  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
   Result<std::string> text = ReadAll(file.get(), offset_bytes);
   if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
   return text;

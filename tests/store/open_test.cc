@@ -116,6 +116,28 @@ TEST_CASE_FIXTURE(StoreFixture,
   CHECK(BranchTree("main") == before);
 }
 
+TEST_CASE_FIXTURE(StoreFixture, "a store that others may write to is refused, with what to do") {
+  store.reset();
+  for (const int mode : {0713, 0731}) {
+    REQUIRE(chmod(root.c_str(), static_cast<mode_t>(mode)) == 0);
+    const auto opened = Store::Open(root);
+    REQUIRE_FALSE(opened.ok());
+    CHECK(opened.status().code() == Code::kRefused);
+    CHECK(opened.status().hint().ends_with("chmod go-w '" + root + "'"));
+  }
+  REQUIRE(chmod(root.c_str(), 0711) == 0);
+  Reopen();
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a store of another user's is refused") {
+  if (geteuid() != 0) return;
+  store.reset();
+  REQUIRE(chown(root.c_str(), 4242, 4242) == 0);
+  CHECK(Store::Open(root).status().code() == Code::kRefused);
+  REQUIRE(chown(root.c_str(), 0, 0) == 0);
+  Reopen();
+}
+
 TEST_CASE_FIXTURE(StoreFixture, "a store closed cleanly opens again with all it held") {
   Import("main");
   Clone("main", "dev");

@@ -38,7 +38,13 @@ std::optional<std::string> Arguments::Text(const std::string& name) {
     FailType(name, "a string");
     return std::nullopt;
   }
-  return value->get<std::string>();
+  std::string text = value->get<std::string>();
+  // The bytes after it would count here, and not there.
+  if (text.find('\0') != std::string::npos) {
+    FailType(name, "a text without NUL");
+    return std::nullopt;
+  }
+  return text;
 }
 
 bool Arguments::Flag(const std::string& name) {

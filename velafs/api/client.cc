@@ -14,6 +14,7 @@
 #include "velafs/api/socket_address.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
+#include "velafs/base/text.h"
 
 namespace velafs {
 namespace api {
@@ -65,6 +66,16 @@ class AnswerReader {
   bool stop_ = false;
 };
 
+// JSON holds no other text: a word would become another one on its way.
+Status CheckIsUtf8(const json& arguments) {
+  for (const auto& [name, value] : arguments.items()) {
+    if (value.is_object()) VELAFS_TRY(CheckIsUtf8(value));
+    const bool is_utf8 = !value.is_string() || IsUtf8(value.get_ref<const std::string&>());
+    if (!is_utf8 || !IsUtf8(name)) return UsageError("argument \"" + name + "\" is not UTF-8");
+  }
+  return {};
+}
+
 class RemoteClient : public Client {
  public:
   explicit RemoteClient(std::string store_directory)
@@ -73,6 +84,7 @@ class RemoteClient : public Client {
 
   Result<json> Call(const std::string& verb, const json& arguments,
                     const ProgressFn& progress) override {
+    VELAFS_TRY(CheckIsUtf8(arguments));
     return Post(verb, arguments, progress, kCallTimeoutSeconds);
   }
   bool is_remote() const override { return true; }
@@ -130,6 +142,7 @@ class LocalClient : public Client {
 
   Result<json> Call(const std::string& verb, const json& arguments,
                     const ProgressFn& progress) override {
+    VELAFS_TRY(CheckIsUtf8(arguments));
     return RunVerb(*store_, caller_, verb, arguments, progress);
   }
   bool is_remote() const override { return false; }

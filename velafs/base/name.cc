@@ -4,6 +4,7 @@ namespace velafs {
 namespace {
 
 constexpr size_t kMaxNameLength = 63;
+constexpr size_t kMaxQuotedBytes = 100;
 
 bool IsAlnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -19,8 +20,11 @@ bool IsName(std::string_view name) {
 
 Status CheckName(std::string_view what, std::string_view name) {
   if (IsName(name)) return {};
+  // A name may be as long as its sender likes, a message not.
+  const std::string quoted(name.size() > kMaxQuotedBytes ? name.substr(0, kMaxNameLength) : name);
   return UsageError(
-      std::string(what) + " name \"" + std::string(name) + "\" is not allowed",
+      std::string(what) + " name \"" + quoted + (quoted.size() < name.size() ? "..." : "") +
+          "\" is not allowed",
       "a name is 1 to 63 characters of a-z 0-9 . _ - and begins with a letter or digit");
 }
 

@@ -18,6 +18,12 @@ Status PrintConfirmation(const Globals& globals, const nlohmann::json& result,
   return WriteOut(globals.json ? RenderJson(result) : text + "\n");
 }
 
+CLI::Validator NotEmpty() {
+  return CLI::Validator(
+      [](const std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
+      "");
+}
+
 CommandLine::CommandLine()
     : app_("Copy-on-write branches of PostgreSQL data directories.", "velafs") {
   app_.require_subcommand(1);
@@ -25,7 +31,8 @@ CommandLine::CommandLine()
   app_.add_option("--store", globals_.store,
                   "Store directory (default: $VELAFS_STORE, else /var/lib/velafs for root and "
                   "~/.local/share/velafs for others)")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(NotEmpty());
   app_.add_flag("--json", globals_.json, "Print one JSON document on standard output");
   CLI::Option* quiet = app_.add_flag("-q,--quiet", globals_.quiet, "Print errors and data only");
   app_.add_flag("-v,--verbose", globals_.verbose, "Say more on standard error")->excludes(quiet);

@@ -33,6 +33,9 @@ Status PrintResult(const Globals& globals, const nlohmann::json& result, const T
 Status PrintConfirmation(const Globals& globals, const nlohmann::json& result,
                          const std::string& text);
 
+// Of an option that names a file: empty words come from variables that are not set.
+CLI::Validator NotEmpty();
+
 using Run = std::function<Status(const Globals& globals)>;
 
 // The command line as it is put together and, once parsed, the command it asks for.

@@ -53,7 +53,8 @@ void AddImport(CommandLine& line) {
   command->add_option("NAME", given->name, "Name of the new branch")->required()->type_name("");
   command->add_option("--from-dir", given->from_dir, "PGDATA of a server that does not run")
       ->required()
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(NotEmpty());
   line.OnRun(command, [given](const Globals& globals) { return RunImport(globals, *given); });
 }
 

@@ -166,7 +166,8 @@ void AddMount(CommandLine& line) {
                              "velafs mount\n  velafs mount /mnt/branches --foreground");
   const auto given = std::make_shared<MountArguments>();
   mount->add_option("MOUNTPOINT", given->mountpoint, "Existing directory (default: STORE/mnt)")
-      ->type_name("");
+      ->type_name("")
+      ->check(NotEmpty());
   mount->add_flag("--foreground", given->foreground,
                   "Stay in the foreground and log to standard error");
   line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });

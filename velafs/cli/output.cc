@@ -2,21 +2,20 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
 #include "velafs/api/wire.h"
+#include "velafs/base/text.h"
 #include "velafs/cli/render_json.h"
 #include "velafs/cli/style.h"
 
 namespace velafs::cli {
 namespace {
 
-std::string OnOneLine(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+void WriteLine(const std::string& kind, const std::string& text) {
+  std::fprintf(stderr, "velafs: %s%s\n", kind.c_str(), Printable(text).c_str());
 }
 
 bool wrote_out = false;
@@ -37,14 +36,12 @@ Status WriteOut(const std::string& text) {
   return SystemError(errno, "cannot write to standard output");
 }
 
-void WriteNotice(const std::string& text) {
-  std::fprintf(stderr, "velafs: %s\n", OnOneLine(text).c_str());
-}
+void WriteNotice(const std::string& text) { WriteLine("", text); }
 
 int ReportFailure(const Status& failure, bool json) {
   const Style style = StyleFor(STDERR_FILENO);
-  WriteNotice(style.Red("error:") + " " + failure.message());
-  if (!failure.hint().empty()) WriteNotice(style.Bold("hint:") + " " + failure.hint());
+  WriteLine(style.Red("error:") + " ", failure.message());
+  if (!failure.hint().empty()) WriteLine(style.Bold("hint:") + " ", failure.hint());
   if (json && !wrote_out) {
     // Nothing is left to tell it to when this fails too.
     static_cast<void>(WriteOut(RenderJson(api::FailureToJson(failure))));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "velafs/base/check.h"
+#include "velafs/base/text.h"
 
 namespace velafs::cli {
 
@@ -14,6 +15,7 @@ size_t DisplayWidth(const std::string& text) {
 
 void Table::AddRow(std::vector<Cell> cells) {
   VELAFS_CHECK(cells.size() == columns_.size());
+  for (Cell& cell : cells) cell.text = Printable(cell.text);
   rows_.push_back(std::move(cells));
 }
 

@@ -9,6 +9,7 @@ using catalog::BranchRow;
 Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& verb,
                                     const std::string& name,
                                     const std::function<Status(BranchRow&)>& change) {
+  VELAFS_TRY(CheckName("branch", name));
   const auto run = [&]() -> Status {
     MutexLock lock(verbs_mutex_);
     return WriteDurably([&](catalog::Writer& writer) -> Status {
@@ -45,7 +46,7 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
                                        const std::vector<std::string>& remove) {
   return ChangeRow(caller, "label", name, [&](BranchRow& row) -> Status {
     for (const auto& [key, value] : set) {
-      VELAFS_TRY(CheckLabel(key));
+      VELAFS_TRY(CheckLabel(key, value));
       row.labels[key] = value;
     }
     for (const std::string& key : remove) {
@@ -58,6 +59,7 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
 Result<BranchInfo> Store::SetNote(const Caller& caller, const std::string& name,
                                   const std::string& note) {
   return ChangeRow(caller, "note", name, [&](BranchRow& row) -> Status {
+    VELAFS_TRY(CheckNote(note));
     row.note = note;
     return {};
   });
@@ -66,7 +68,7 @@ Result<BranchInfo> Store::SetNote(const Caller& caller, const std::string& name,
 Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name,
                                    const std::string& owner) {
   return ChangeRow(caller, "chown", name, [&](BranchRow& row) -> Status {
-    if (owner.empty()) return UsageError("the name of the owner is empty");
+    VELAFS_TRY(CheckOwner(owner));
     row.owner = owner;
     return {};
   });

@@ -63,6 +63,7 @@ Result<BookmarkInfo> Store::CreateBookmark(const Caller& caller, const std::stri
                                            const std::string& note,
                                            std::optional<std::chrono::seconds> keep) {
   VELAFS_ASSIGN(const SourceRef bookmark, ParseBookmark(name));
+  VELAFS_TRY(CheckNote(note));
   Result<BookmarkInfo> info = RunCreateBookmark(caller, bookmark, note, keep);
   if (info.ok()) return info;
   return std::move(info).status().WithContext("cannot create bookmark \"" + name + "\"");

@@ -17,6 +17,12 @@ std::optional<std::string> IfAny(const std::string& text) {
   return text;
 }
 
+Status CheckOptions(const CloneOptions& options) {
+  if (options.owner) VELAFS_TRY(CheckOwner(*options.owner));
+  for (const auto& [key, value] : options.labels) VELAFS_TRY(CheckLabel(key, value));
+  return CheckNote(options.note);
+}
+
 Result<uint64_t> BytesOnDisk(os::Storage& storage, const std::string& directory) {
   uint64_t total = 0;
   VELAFS_ASSIGN(const std::vector<os::DirectoryEntry> entries, storage.List(directory));
@@ -35,6 +41,7 @@ Result<uint64_t> BytesOnDisk(os::Storage& storage, const std::string& directory)
 }  // namespace
 
 Result<BranchRow> Store::FindBranch(const std::string& name) {
+  VELAFS_TRY(CheckName("branch", name));
   std::optional<BranchRow> row;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(row, reader.Branch(name));
@@ -71,7 +78,7 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
   if (options.at && !ref.bookmark.empty()) {
     return UsageError("a bookmark is a point in time already", "name a branch, or leave out --at");
   }
-  for (const auto& [key, value] : options.labels) VELAFS_TRY(CheckLabel(key));
+  VELAFS_TRY(CheckOptions(options));
   VELAFS_TRY(RunClone(caller, ref, name, options)
                  .WithContext("cannot clone " + Quoted(source) + " to " + Quoted(name)));
   TellAdded(name);

@@ -1,4 +1,7 @@
 // Making a store, taking hold of it, and its ties to the mount.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <boost/filesystem.hpp>
 #include <cerrno>
 #include <climits>
@@ -59,6 +62,21 @@ Status CheckIsEmpty(os::Storage& storage, const StorePaths& paths) {
   return {};
 }
 
+// What others may write to is not ours to believe: they could put their own links and databases in.
+Status CheckIsOurs(const std::string& root) {
+  struct stat info;
+  if (stat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at the directory");
+  if (info.st_uid != geteuid()) {
+    return Refused("the directory belongs to user " + std::to_string(info.st_uid),
+                   "only who made the store, by `velafs init`, can use it");
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Refused("its group or others may write to the directory",
+                   "see what is in it, then: chmod go-w '" + root + "'");
+  }
+  return {};
+}
+
 Status MakePart(os::Storage& storage, const std::string& path, uint32_t mode) {
   Status made = storage.MakeDirectory(path, mode);
   return made.error_number() == EEXIST ? Status() : made;
@@ -107,6 +125,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, os::Sto
     return NotFound("there is no store at \"" + paths.root + "\"",
                     "`velafs --store " + paths.root + " init` makes one");
   }
+  VELAFS_TRY(CheckIsOurs(paths.root).WithContext(context));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory).WithContext(context));
   pid_t holder = 0;
   Result<os::FileLock> lock = os::FileLock::Acquire(paths.Lock(), &holder);

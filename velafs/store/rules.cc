@@ -1,6 +1,16 @@
 #include "velafs/store/rules.h"
 
+#include "velafs/base/text.h"
+
 namespace velafs::store {
+namespace {
+
+constexpr size_t kMaxNoteBytes = 8 * 1024;
+constexpr size_t kMaxOwnerBytes = 255;
+constexpr size_t kMaxLabelKeyBytes = 63;
+constexpr size_t kMaxLabelValueBytes = 1024;
+
+}  // namespace
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -18,7 +28,16 @@ Status CheckNotProtected(const catalog::BranchRow& branch) {
                  "lift that first: velafs unprotect " + branch.name);
 }
 
-Status CheckLabel(const std::string& key) {
+Status CheckNote(const std::string& note) { return CheckText("the note", note, kMaxNoteBytes); }
+
+Status CheckOwner(const std::string& owner) {
+  if (owner.empty()) return UsageError("the name of the owner is empty");
+  return CheckWord("the name of the owner", owner, kMaxOwnerBytes);
+}
+
+Status CheckLabel(const std::string& key, const std::string& value) {
+  VELAFS_TRY(CheckWord("the key of a label", key, kMaxLabelKeyBytes));
+  VELAFS_TRY(CheckWord("label " + Quoted(key), value, kMaxLabelValueBytes));
   // The command line tells labels to set from those to remove by these.
   if (!key.empty() && key.find('=') == std::string::npos && key.back() != '-') return {};
   return UsageError(Quoted(key) + " is not the key of a label",

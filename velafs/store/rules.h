@@ -18,8 +18,12 @@ Status NoBranch(const std::string& name);
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);
 
-// Usage unless a label may have that key.
-Status CheckLabel(const std::string& key);
+// What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
+// An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of
+// which only the value may be empty.
+Status CheckNote(const std::string& note);
+Status CheckOwner(const std::string& owner);
+Status CheckLabel(const std::string& key, const std::string& value);
 
 // `now` and the duration; empty without one. Usage when that is none, or out of range.
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration);

@@ -153,8 +153,8 @@ class Store {
   // Durable on return. Exists when it holds one already, Refused when it holds anything else.
   static Status Init(const std::string& directory, os::Storage& storage = os::HostStorage());
   // Takes the store's lock and opens it, with recovery: what an interrupted command left is
-  // removed. NotFound when there is no store, Locked (naming the holder's pid) when another process
-  // has it.
+  // removed. NotFound when there is no store, Refused when its directory is another user's or
+  // others may write to it, Locked (naming the holder's pid) when another process has it.
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              os::Storage& storage = os::HostStorage());
   ~Store();

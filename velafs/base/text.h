@@ -1,0 +1,24 @@
+// Text that comes from outside: whether it may be kept, and how it is shown.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "velafs/base/status.h"
+
+namespace velafs {
+
+// The text as one line that a terminal only shows: control characters, what would turn the
+// direction of writing, and bytes that are not UTF-8 become `\n`, `\x1b`, `\u202e`, `\xff`.
+std::string Printable(std::string_view text);
+
+bool IsUtf8(std::string_view text);
+
+// Free text, as of a note: fails with kUsage unless it is UTF-8 of at most `max_bytes` without NUL.
+// `what` names it in the message.
+Status CheckText(std::string_view what, std::string_view text, size_t max_bytes);
+// And of what is shown in a column, as an owner or a label: without control characters too.
+Status CheckWord(std::string_view what, std::string_view text, size_t max_bytes);
+
+}  // namespace velafs
