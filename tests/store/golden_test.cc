@@ -1,4 +1,6 @@
 // Stores of earlier formats open, and are what they were.
+#include "tests/os/volatile_storage.h"
+#include "tests/sql/storage_vfs.h"
 #include "tests/store/golden_v1.h"
 #include "velafs/catalog/schema.h"
 
@@ -38,7 +40,7 @@ TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with its branches, label
   const auto store = Open();
   const auto list = store->List();
   REQUIRE(list.ok());
-  REQUIRE(list->size() == 5);
+  REQUIRE(list->size() == 6);
   const auto find = [&](const std::string& name) {
     const auto info = store->Show(name);
     REQUIRE(info.ok());
@@ -56,7 +58,7 @@ TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with its branches, label
   CHECK(find("copy").parent == "dev");
   CHECK(find("retry").parent_bookmark == "main@before");
   CHECK(find("orphan").parent == "gone");
-  CHECK_FALSE(find("orphan").parent_id);
+  CHECK_FALSE(find("orphan").parent_id);  // it is not the "gone" that came later
 
   const auto bookmarks = store->ListBookmarks({});
   REQUIRE(bookmarks.ok());
@@ -93,7 +95,7 @@ TEST_CASE_FIXTURE(GoldenV1, "a migrated store takes every verb, and gives no id 
     CHECK(orphan.status().code() == Code::kNotFound);
     const auto clone = store->Clone(caller, "main", "later", {});
     REQUIRE(clone.ok());
-    CHECK(clone->id == 8);  // 7 was given to a branch that is gone
+    CHECK(clone->id == 9);  // 8 was given to a branch that is gone
     REQUIRE(store->Delete(caller, "main", {}).ok());
     CHECK(store->ListTrash()->size() == 1);
     REQUIRE(store->Close().ok());
@@ -138,9 +140,56 @@ TEST_CASE_FIXTURE(GoldenV1, "a migration that fails leaves the store as it was")
   REQUIRE_FALSE(opened.ok());
   CheckMessage(opened.status(), "cannot bring it to schema version");
   CHECK(Integer("PRAGMA user_version") == 1);
-  CHECK(Integer("SELECT count(*) FROM branches WHERE parent = 'main'") == 2);
+  CHECK(Integer("SELECT count(*) FROM branches WHERE parent = 'main'") == 3);
   CHECK(Integer("SELECT count(*) FROM pragma_table_info('bookmarks') WHERE name = 'expires_at'") ==
         0);
+}
+
+// Copies the store to a disk in memory, durably.
+void CopyTo(VolatileStorage& disk, const std::string& from, const std::string& to) {
+  disk.MakeDurableDirectories(to + "/packs");
+  disk.MakeDurableDirectories(to + "/layers/5");
+  for (const char* name :
+       {"/catalog.db", "/packs/1.pack", "/layers/5/6", "/layers/5/6.map", "/layers/5/7"}) {
+    const auto file = disk.Open(to + name, os::OpenMode::kCreateNew);
+    REQUIRE(file.ok());
+    const std::string bytes = ReadHostFile(from + name);
+    REQUIRE((*file)->Write(0, std::as_bytes(std::span(bytes))).ok());
+    REQUIRE((*file)->Sync(os::SyncKind::kFull).ok());
+  }
+  for (const char* name : {"", "/packs", "/layers", "/layers/5"}) {
+    REQUIRE(disk.SyncDirectory(to + name).ok());
+  }
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a migration cut off at any change is done by the next opening") {
+  uint64_t cuts = 0;
+  for (bool was_cut = true; was_cut; ++cuts) {
+    INFO("cut after ", cuts, " changes");
+    const std::string directory = scratch / ("disk-" + std::to_string(cuts));
+    VolatileStorage disk(static_cast<unsigned>(cuts));
+    const StorageForSqlite sqlite(directory, disk);
+    fs::create_directories(directory + "/run");
+    CopyTo(disk, root, directory);
+    disk.CutAfter(cuts);
+    auto opened = Store::Open(directory, disk);
+    was_cut = disk.is_off();
+    REQUIRE_MESSAGE((opened.ok() || was_cut), opened.status().message());
+    disk.CutOff();
+    if (opened.ok()) opened->reset();
+    disk.PowerOn();
+    if (opened.ok()) {
+      auto database = sql::Database::Open(directory + "/catalog.db", 0);
+      REQUIRE(database.ok());
+      CHECK(*(*database)->Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+    }
+    const auto again = Store::Open(directory, disk);
+    REQUIRE_MESSAGE(again.ok(), again.status().message());
+    CHECK((*again)->List()->size() == 6);
+    CHECK((*again)->Show("retry")->parent_bookmark == "main@before");
+    CHECK(FileIn(**again, "main", "base/1259") == FileIn(**again, "retry", "base/1259"));
+  }
+  CHECK(cuts > 10);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A store of version 1, as a velafs of that version left it: sources, clones, a bookmark, a clone
-// whose parent is gone, and pages a branch has of its own.
+// A store of version 1, as a velafs of that version left it: a source, clones, bookmarks, pages a
+// branch has of its own, and a clone whose parent is gone while a later branch has its name.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -46,6 +46,7 @@ INSERT INTO "branches" VALUES(3,3,'orphan',4,1,'gone','','root',1795577103509396
 INSERT INTO "branches" VALUES(4,4,'dev',7,1,'main','','alice',1795577103528736437,1796181903528736437,0,'a note',NULL,NULL);
 INSERT INTO "branches" VALUES(5,5,'retry',6,1,'main','main@before','root',1795577103547389555,NULL,0,'',NULL,NULL);
 INSERT INTO "branches" VALUES(6,6,'copy',8,1,'dev','','root',1795577103592281611,NULL,0,'',NULL,NULL);
+INSERT INTO "branches" VALUES(7,7,'gone',9,1,'main','','root',1795577103599281611,NULL,0,'',NULL,NULL);
 CREATE TABLE chunks(
   sha256 BLOB NOT NULL PRIMARY KEY CHECK(length(sha256) = 32),
   pack INTEGER NOT NULL CHECK(pack > 0),
@@ -103,6 +104,7 @@ INSERT INTO "layers" VALUES(5,1,2,1795577103528858399,25,0);
 INSERT INTO "layers" VALUES(6,1,1,1795577103547402734,20,0);
 INSERT INTO "layers" VALUES(7,5,1,1795577103585933087,25,0);
 INSERT INTO "layers" VALUES(8,5,1,1795577103592308711,25,0);
+INSERT INTO "layers" VALUES(9,1,1,1795577103599308711,20,0);
 CREATE TABLE manifests(
   layer INTEGER NOT NULL REFERENCES layers(id),
   ino INTEGER NOT NULL CHECK(ino > 0),
@@ -136,15 +138,15 @@ CREATE TABLE sequences(
   next INTEGER NOT NULL CHECK(next > 0)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "sequences" VALUES('inode',1031);
-INSERT INTO "sequences" VALUES('instance',7);
+INSERT INTO "sequences" VALUES('instance',9);
 CREATE INDEX layers_by_parent ON layers(parent);
 CREATE INDEX inodes_by_layer ON inodes(layer);
 CREATE INDEX branches_by_head ON branches(head);
 CREATE INDEX bookmarks_by_layer ON bookmarks(layer);
 DELETE FROM "sqlite_sequence";
-INSERT INTO "sqlite_sequence" VALUES('layers',8);
+INSERT INTO "sqlite_sequence" VALUES('layers',10);
 INSERT INTO "sqlite_sequence" VALUES('packs',1);
-INSERT INTO "sqlite_sequence" VALUES('branches',7);
+INSERT INTO "sqlite_sequence" VALUES('branches',8);
 INSERT INTO "sqlite_sequence" VALUES('bookmarks',2);
 COMMIT;
 )sql";
@@ -177,7 +179,7 @@ inline std::string FromHex(std::string_view hex) {
   return bytes;
 }
 
-// Makes that store in `directory`.
+// Makes that store in `directory`, on the host.
 inline void MakeGoldenV1(const std::string& directory) {
   for (const char* part : {"/packs", "/layers/5", "/run"}) fs::create_directories(directory + part);
   WriteHostFile(directory + "/packs/1.pack", FromHex(kGoldenV1Pack));

@@ -78,6 +78,16 @@ TEST_CASE_FIXTURE(TrashFixture, "the name and port of a deleted branch are free 
   CHECK(store->Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
 }
 
+TEST_CASE_FIXTURE(TrashFixture, "a new branch is not given the port of one in the trash") {
+  Clone("main", "dev");
+  const auto port = store->AssignPort("dev", {});
+  REQUIRE(port.ok());
+  Delete("dev");
+  Clone("main", "other");
+  CHECK(*store->AssignPort("other", {}) != *port);
+  CHECK(store->Undelete(caller, "dev", {})->port == *port);
+}
+
 TEST_CASE_FIXTURE(TrashFixture, "of several deleted under one name the latest comes back first") {
   for (const char* text : {"16\n", "17\n"}) {
     Clone("main", "dev");

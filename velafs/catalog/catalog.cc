@@ -113,8 +113,9 @@ Status Catalog::State::Open() {
   VELAFS_TRY(Configure(*database));
   VELAFS_ASSIGN(statements, Statements::Prepare(*database));
   VELAFS_ASSIGN(log, storage.Open(LogPath(path), os::OpenMode::kReadWrite));
-  const bool has_old_log = old_log && old_log->size_bytes > 0;
-  return has_old_log || *migrated ? RecoverLog() : Status();
+  // The log's name too, before a checkpoint may leave the database file half way.
+  if (*migrated) VELAFS_TRY(SyncLogAndName());
+  return old_log && old_log->size_bytes > 0 ? RecoverLog() : Status();
 }
 
 Status Catalog::State::RecoverLog() {

@@ -6,18 +6,10 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <condition_variable>
 #include <limits>
-#include <map>
-#include <mutex>
-#include <thread>
-#include <unordered_map>
 #include <unordered_set>
-#include <vector>
 
-#include "velafs/base/mutex.h"
-#include "velafs/layer/branch.h"
-#include "velafs/layer/layer_tree.h"
+#include "velafs/layer/volume_impl.h"
 
 namespace velafs::layer {
 namespace {
@@ -27,79 +19,8 @@ constexpr auto kUpkeepInterval = std::chrono::seconds(1);
 // Changes nobody has synced are made durable after this long, as the kernel does for other
 // filesystems.
 constexpr TimeNs kMaxUnsyncedNs = TimeNs{30} * 1'000'000'000;
-// A count of what a branch in use occupies is this old at most.
-constexpr auto kMaxUsageAge = std::chrono::seconds(5);
-
-Status NoSuchBranch(const std::string& name) {
-  return NotFound("there is no branch \"" + name + "\"", "`velafs list` shows the branches");
-}
 
 }  // namespace
-
-class Volume::Impl : public BranchHost {
- public:
-  explicit Impl(VolumeParts parts) : parts_(std::move(parts)) {}
-  ~Impl() override;
-
-  Result<std::shared_ptr<Branch>> Open(const std::string& name);
-  Result<std::shared_ptr<Branch>> Open(InstanceId instance);
-  Status Freeze(const std::string& name,
-                const std::function<Status(catalog::Writer&, LayerId)>& also);
-  Result<uint64_t> RemoveLayers(const Removal& removal);
-  Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
-  Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
-  Status Rename(const std::string& name, const std::string& new_name);
-  Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
-  Result<SpaceUsage> Usage(const std::string& name);
-  Status RemoveOrphans();
-  Status SyncAll();
-
-  // BranchHost.
-  const VolumeParts& parts() const override { return parts_; }
-  Result<std::shared_ptr<Layer>> GetLayer(LayerId id) override;
-  Result<InodeNumber> NewInodeNumber() override;
-  void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
-                    catalog::CommitSequence after) override;
-
- private:
-  struct Discard {
-    std::shared_ptr<Layer> layer;
-    InodeNumber ino;
-    catalog::CommitSequence after;
-  };
-
-  Result<catalog::BranchRow> FindRow(const std::string& name);
-  std::shared_ptr<Branch> FindOpen(InstanceId instance);  // null when it is not
-  std::vector<std::shared_ptr<Branch>> OpenBranches();
-  std::string LayerDirectory(LayerId layer) const;
-  Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
-  void KeepCounts(const std::map<LayerId, uint64_t>& counted);
-  void StartUpkeep() REQUIRES(upkeep_lock_);
-  void Upkeep();
-  Status UpkeepRound();
-  Status DiscardNow();
-
-  const VolumeParts parts_;
-
-  SharedMutex branches_lock_;
-  std::unordered_map<InstanceId, std::shared_ptr<Branch>> branches_ GUARDED_BY(branches_lock_);
-  Mutex opening_lock_;  // one branch is opened, or removed, at a time; taken before branches_lock_
-
-  Mutex layers_lock_;
-  std::unordered_map<LayerId, std::weak_ptr<Layer>> layers_ GUARDED_BY(layers_lock_);
-
-  Mutex inodes_lock_;
-  uint64_t next_inode_ GUARDED_BY(inodes_lock_) = 0;
-  uint64_t reserved_end_ GUARDED_BY(inodes_lock_) = 0;
-
-  Mutex upkeep_lock_;
-  std::vector<Discard> discards_ GUARDED_BY(upkeep_lock_);
-  bool is_upkeep_running_ GUARDED_BY(upkeep_lock_) = false;
-  std::mutex stop_lock_;
-  std::condition_variable stop_changed_;
-  bool stop_ = false;  // guarded by stop_lock_
-  std::thread upkeep_;
-};
 
 Volume::Impl::~Impl() {
   {
@@ -132,6 +53,10 @@ Result<InodeNumber> Volume::Impl::NewInodeNumber() {
     reserved_end_ = first.value + kInodeBlock;
   }
   return InodeNumber(next_inode_++);
+}
+
+Status Volume::Impl::NoSuchBranch(const std::string& name) {
+  return NotFound("there is no branch \"" + name + "\"", "`velafs list` shows the branches");
 }
 
 Result<catalog::BranchRow> Volume::Impl::FindRow(const std::string& name) {
@@ -311,65 +236,6 @@ Result<uint64_t> Volume::Impl::RemoveDirectories(const std::vector<LayerId>& lay
 
 std::string Volume::Impl::LayerDirectory(LayerId layer) const {
   return parts_.layers_directory + "/" + std::to_string(layer.value);
-}
-
-Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<UsageOf>& tops) {
-  LayerTree tree;
-  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) { return tree.Load(reader); }));
-  std::vector<SpaceUsage> usages;
-  usages.reserve(tops.size());
-  std::map<LayerId, uint64_t> counted;  // frozen ones whose count the catalog did not have
-  for (const UsageOf& of : tops) {
-    SpaceUsage usage;
-    const std::shared_ptr<Branch> open = of.instance ? FindOpen(of.instance) : nullptr;
-    for (const catalog::LayerRow* row : tree.OwnLayers(of.top)) {
-      usage.own_bytes += row->stored_bytes;
-      if (row->state == catalog::LayerState::kSealed) continue;
-      const bool is_head = row->state == catalog::LayerState::kHead;
-      if (row->allocated_bytes && !(is_head && (open || !row->logical_bytes))) {
-        usage.own_bytes += *row->allocated_bytes;
-        continue;
-      }
-      VELAFS_ASSIGN(const auto layer, GetLayer(row->id));
-      VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes(kMaxUsageAge));
-      usage.own_bytes += allocated;
-      if (!is_head) counted[row->id] = allocated;
-    }
-    usage.logical_bytes = tree.LogicalBytes(of.top, &usage.is_estimate);
-    if (open) {
-      const Result<uint64_t> exact = open->LogicalBytes();
-      const bool is_retired = exact.status().error_number() == ESTALE;
-      if (!exact.ok() && !is_retired) return exact.status();
-      if (exact.ok()) usage.logical_bytes = *exact;
-      usage.is_estimate = false;
-    }
-    usages.push_back(usage);
-  }
-  KeepCounts(counted);
-  return usages;
-}
-
-// Saves the next one to ask the counting. If it fails, it does not.
-void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
-  if (counted.empty()) return;
-  (void)parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-    for (const auto& [id, bytes] : counted) {
-      VELAFS_ASSIGN(const auto row, writer.FindLayer(id));
-      if (row && row->state == catalog::LayerState::kFrozen) {
-        VELAFS_TRY(writer.SetLayerAllocatedBytes(id, bytes));
-      }
-    }
-    return {};
-  });
-}
-
-Result<SpaceUsage> Volume::Impl::Usage(const std::string& name) {
-  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
-  VELAFS_ASSIGN(const auto usages, UsageOfAll({{row.head, row.instance}}));
-  if (!usages[0].is_estimate) return usages[0];
-  VELAFS_TRY(Open(row.instance).status());
-  VELAFS_ASSIGN(const auto exact, UsageOfAll({{row.head, row.instance}}));
-  return exact[0];
 }
 
 Status Volume::Impl::RemoveOrphans() {

@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <set>
+
 #include "velafs/os/unique_fd.h"
 #include "velafs/store/store.h"
 
@@ -45,8 +47,11 @@ Result<uint16_t> Store::AssignPort(const std::string& name, std::optional<uint16
 
 Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t> wanted) {
   std::vector<BranchRow> rows;
+  std::set<uint16_t> trashed;  // given to others only when they ask: a branch may come back
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
+    VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
+    for (const BranchRow& row : deleted) trashed.insert(row.port.value_or(0));
     return {};
   }));
   std::map<uint16_t, std::string> taken;
@@ -63,7 +68,7 @@ Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t
     return *wanted;
   }
   for (uint16_t port = kFirstPort; port <= kLastPort; ++port) {
-    if (!taken.contains(port) && IsFree(port)) return port;
+    if (!taken.contains(port) && !trashed.contains(port) && IsFree(port)) return port;
   }
   return Failed("no port from " + std::to_string(kFirstPort) + " to " + std::to_string(kLastPort) +
                 " is free");

@@ -1,0 +1,85 @@
+// A volume's parts. Internal to Volume.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "velafs/base/mutex.h"
+#include "velafs/layer/branch.h"
+#include "velafs/layer/volume.h"
+
+namespace velafs::layer {
+
+class Volume::Impl : public BranchHost {
+ public:
+  explicit Impl(VolumeParts parts) : parts_(std::move(parts)) {}
+  ~Impl() override;
+
+  Result<std::shared_ptr<Branch>> Open(const std::string& name);
+  Result<std::shared_ptr<Branch>> Open(InstanceId instance);
+  Status Freeze(const std::string& name,
+                const std::function<Status(catalog::Writer&, LayerId)>& also);
+  Result<uint64_t> RemoveLayers(const Removal& removal);
+  Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
+  Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
+  Status Rename(const std::string& name, const std::string& new_name);
+  Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
+  Result<SpaceUsage> Usage(const std::string& name);
+  Status RemoveOrphans();
+  Status SyncAll();
+
+  // BranchHost.
+  const VolumeParts& parts() const override { return parts_; }
+  Result<std::shared_ptr<Layer>> GetLayer(LayerId id) override;
+  Result<InodeNumber> NewInodeNumber() override;
+  void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
+                    catalog::CommitSequence after) override;
+
+ private:
+  struct Discard {
+    std::shared_ptr<Layer> layer;
+    InodeNumber ino;
+    catalog::CommitSequence after;
+  };
+
+  static Status NoSuchBranch(const std::string& name);
+  Result<catalog::BranchRow> FindRow(const std::string& name);
+  std::shared_ptr<Branch> FindOpen(InstanceId instance);  // null when it is not
+  std::vector<std::shared_ptr<Branch>> OpenBranches();
+  std::string LayerDirectory(LayerId layer) const;
+  Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
+  void KeepCounts(const std::map<LayerId, uint64_t>& counted);
+  void StartUpkeep() REQUIRES(upkeep_lock_);
+  void Upkeep();
+  Status UpkeepRound();
+  Status DiscardNow();
+
+  const VolumeParts parts_;
+
+  SharedMutex branches_lock_;
+  std::unordered_map<InstanceId, std::shared_ptr<Branch>> branches_ GUARDED_BY(branches_lock_);
+  Mutex opening_lock_;  // one branch is opened, or removed, at a time; taken before branches_lock_
+
+  Mutex layers_lock_;
+  std::unordered_map<LayerId, std::weak_ptr<Layer>> layers_ GUARDED_BY(layers_lock_);
+
+  Mutex inodes_lock_;
+  uint64_t next_inode_ GUARDED_BY(inodes_lock_) = 0;
+  uint64_t reserved_end_ GUARDED_BY(inodes_lock_) = 0;
+
+  Mutex upkeep_lock_;
+  std::vector<Discard> discards_ GUARDED_BY(upkeep_lock_);
+  bool is_upkeep_running_ GUARDED_BY(upkeep_lock_) = false;
+  std::mutex stop_lock_;
+  std::condition_variable stop_changed_;
+  bool stop_ = false;  // guarded by stop_lock_
+  std::thread upkeep_;
+};
+
+}  // namespace velafs::layer

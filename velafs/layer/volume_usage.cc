@@ -1,0 +1,75 @@
+// What branches and bookmarks occupy.
+#include <cerrno>
+#include <chrono>
+
+#include "velafs/layer/layer_tree.h"
+#include "velafs/layer/volume_impl.h"
+
+namespace velafs::layer {
+namespace {
+
+// A count of what a branch in use occupies is this old at most.
+constexpr auto kMaxUsageAge = std::chrono::seconds(5);
+
+}  // namespace
+
+Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<UsageOf>& tops) {
+  LayerTree tree;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) { return tree.Load(reader); }));
+  std::vector<SpaceUsage> usages;
+  usages.reserve(tops.size());
+  std::map<LayerId, uint64_t> counted;  // frozen ones whose count the catalog did not have
+  for (const UsageOf& of : tops) {
+    SpaceUsage usage;
+    const std::shared_ptr<Branch> open = of.instance ? FindOpen(of.instance) : nullptr;
+    for (const catalog::LayerRow* row : tree.OwnLayers(of.top)) {
+      usage.own_bytes += row->stored_bytes;
+      if (row->state == catalog::LayerState::kSealed) continue;
+      const bool is_head = row->state == catalog::LayerState::kHead;
+      if (row->allocated_bytes && !(is_head && (open || !row->logical_bytes))) {
+        usage.own_bytes += *row->allocated_bytes;
+        continue;
+      }
+      VELAFS_ASSIGN(const auto layer, GetLayer(row->id));
+      VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes(kMaxUsageAge));
+      usage.own_bytes += allocated;
+      if (!is_head) counted[row->id] = allocated;
+    }
+    usage.logical_bytes = tree.LogicalBytes(of.top, &usage.is_estimate);
+    if (open) {
+      const Result<uint64_t> exact = open->LogicalBytes();
+      const bool is_retired = exact.status().error_number() == ESTALE;
+      if (!exact.ok() && !is_retired) return exact.status();
+      if (exact.ok()) usage.logical_bytes = *exact;
+      usage.is_estimate = false;
+    }
+    usages.push_back(usage);
+  }
+  KeepCounts(counted);
+  return usages;
+}
+
+// Saves the next one to ask the counting. If it fails, it does not.
+void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
+  if (counted.empty()) return;
+  (void)parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    for (const auto& [id, bytes] : counted) {
+      VELAFS_ASSIGN(const auto row, writer.FindLayer(id));
+      if (row && row->state == catalog::LayerState::kFrozen) {
+        VELAFS_TRY(writer.SetLayerAllocatedBytes(id, bytes));
+      }
+    }
+    return {};
+  });
+}
+
+Result<SpaceUsage> Volume::Impl::Usage(const std::string& name) {
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  VELAFS_ASSIGN(const auto usages, UsageOfAll({{row.head, row.instance}}));
+  if (!usages[0].is_estimate) return usages[0];
+  VELAFS_TRY(Open(row.instance).status());
+  VELAFS_ASSIGN(const auto exact, UsageOfAll({{row.head, row.instance}}));
+  return exact[0];
+}
+
+}  // namespace velafs::layer
