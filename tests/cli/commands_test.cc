@@ -42,7 +42,19 @@ TEST_CASE("every command's help has an example") {
                                                  {"list"},
                                                  {"tree"},
                                                  {"show"},
+                                                 {"reset"},
+                                                 {"promote"},
+                                                 {"rename"},
                                                  {"delete"},
+                                                 {"undelete"},
+                                                 {"gc"},
+                                                 {"protect"},
+                                                 {"unprotect"},
+                                                 {"label"},
+                                                 {"note"},
+                                                 {"chown"},
+                                                 {"ttl"},
+                                                 {"expire"},
                                                  {"bookmark"},
                                                  {"bookmark", "create"},
                                                  {"bookmark", "list"},
@@ -161,6 +173,75 @@ TEST_CASE_FIXTURE(WithMain, "a mistake in one name of delete deletes nothing") {
   CHECK(velafs.Done({"list"})["branches"].size() == 2);
   CHECK(velafs.Done({"delete", "a", "main", "a"})["deleted"].size() == 2);
   CHECK(velafs.Done({"list"})["branches"].empty());
+}
+
+TEST_CASE_FIXTURE(WithMain,
+                  "a branch is reset, promoted and renamed, and the commands say what they did") {
+  velafs.Done({"clone", "main", "dev"});
+  CHECK(velafs({"reset", "dev", "--dry-run"}).out ==
+        "would reset \"dev\" to \"main\"; 0 B that only it held would go\n");
+  CHECK(velafs({"reset", "dev"}).out ==
+        "reset \"dev\" to \"main\"; 0 B that only it held are gone\n");
+  CHECK(velafs({"promote", "dev", "--onto", "main"}).out ==
+        "promoted \"dev\" onto \"main\"; what that was stays as \"main@before-promote-1\"\n");
+  CHECK(velafs({"rename", "dev", "feature"}).out == "renamed \"dev\" to \"feature\"\n");
+  const Outcome tree = velafs({"tree"});
+  CHECK(tree.out.find("\n├─ @before-promote-1 ") != std::string::npos);
+  CHECK(tree.out.find("\n└─ feature ") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "a deleted branch is in the trash, and comes back or is purged") {
+  velafs.Done({"clone", "main", "dev"});
+  velafs.Done({"delete", "dev"});
+  CHECK(velafs({"list", "--trash"}).out.starts_with("NAME  FROM  OWNER  DELETED  OWN\ndev   main"));
+  CHECK(velafs({"undelete", "dev", "--as", "back"}).out == "brought back \"dev\" as \"back\"\n");
+  velafs.Done({"delete", "back"});
+  CHECK(velafs({"gc"}).exit_status == 2);
+  CHECK(velafs({"gc", "--trash", "--dry-run"}).out.starts_with("would purge \"back\", deleted 2"));
+  CHECK(velafs.Done({"gc", "--trash"})["branches"].size() == 1);
+  CHECK(velafs({"list", "--trash"}).out == "the trash is empty\n");
+  CHECK(velafs({"undelete", "back"}).exit_status == 3);
+  velafs.Done({"clone", "main", "dev"});
+  CHECK(velafs.Done({"delete", "--purge", "dev"})["deleted"][0]["purged"] == true);
+  CHECK(velafs.Done({"list", "--trash"})["branches"].empty());
+}
+
+TEST_CASE_FIXTURE(WithMain, "what is said of a branch is set word by word") {
+  CHECK(velafs({"label", "main", "team=db", "by=ci"}).out ==
+        "labels of \"main\": by=ci, team=db\n");
+  CHECK(velafs({"label", "main", "by-"}).out == "labels of \"main\": team=db\n");
+  CHECK(velafs({"label", "main", "team"}).exit_status == 2);
+  CHECK(velafs.Done({"list", "--label", "team=db"})["branches"].size() == 1);
+  CHECK(velafs.Done({"list", "--label", "team=web"})["branches"].empty());
+  CHECK(velafs.Done({"note", "main", "hello"})["note"] == "hello");
+  CHECK(velafs.Done({"note", "main", ""})["note"] == "");
+  CHECK(velafs.Done({"chown", "main", "alice"})["owner"] == "alice");
+  CHECK(velafs({"protect", "main"}).out == "protected \"main\"\n");
+  CHECK(velafs({"delete", "main"}).exit_status == 4);
+  CHECK(velafs({"unprotect", "main"}).out == "\"main\" is not protected\n");
+  CHECK(velafs({"ttl", "main", "2d"}).out.starts_with("\"main\" expires 2"));
+  CHECK(velafs({"ttl", "main", "none"}).out == "\"main\" does not expire\n");
+  CHECK(velafs({"ttl", "main", "soon"}).exit_status == 2);
+  CHECK(velafs({"expire"}).out == "nothing has expired\n");
+}
+
+TEST_CASE_FIXTURE(WithMain, "a time may be given with an offset, or as local time") {
+  setenv("TZ", "UTC-5", 1);  // five hours east
+  const auto message = [this](const std::string& at) {
+    return velafs({"clone", "main", "x", "--at", at}).err;
+  };
+  velafs.Done({"bookmark", "create", "main@now"});
+  for (const char* at : {"2001-02-03 04:05", "2001-02-03 04:05:00", "2001-02-02T23:05:00Z",
+                         "2001-02-03T04:05:00+05:00", "2001-02-02T18:05:00.5-05:00"}) {
+    CAPTURE(at);
+    CHECK(message(at).find("from 2001-02-02T23:05:00Z or before") != std::string::npos);
+  }
+  for (const char* at :
+       {"2001-02-03", "yesterday", "2001-02-03T04:05:00+5", "2001-02-03 04:05 x"}) {
+    CAPTURE(at);
+    CHECK(message(at).find("is not a time") != std::string::npos);
+  }
+  unsetenv("TZ");
 }
 
 TEST_CASE_FIXTURE(WithMain, "quiet leaves out what only confirms") {
