@@ -289,6 +289,7 @@ deleted_all() {
   velafs --json list | jq -e '[.branches[].name] == ["main"]'
   velafs delete main
   velafs --json list | jq -e '.branches == []'
+  velafs gc --trash
   equal "$(find "$VELAFS_STORE/layers" -mindepth 1 | wc -l)" 0 "what is left in layers/"
 }
-check "branches are deleted without a daemon, and their layers go" deleted_all
+check "branches are deleted without a daemon, and their layers go with the trash" deleted_all

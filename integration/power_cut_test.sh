@@ -226,7 +226,7 @@ branches_are_whole() { # branches_are_whole CUT
     if [[ $name == *@* ]]; then
       velafs -q clone "$name" marked
       branch_is_whole "$1" marked "$rows"
-      velafs -q delete marked
+      velafs -q delete --purge marked
     else
       branch_is_whole "$1" "$name" "$rows"
     fi
@@ -239,17 +239,18 @@ import_is_whole() {
   velapg start extra
   invariant_holds extra
   velapg stop extra
-  velafs -q delete extra
+  velafs -q delete --purge extra
 }
 
 delete_what_was_made() {
   local name
   for name in $(names_there); do
     case $name in
-      clone-*) velafs -q delete "$name" ;;
+      clone-*) velafs -q delete --purge "$name" ;;
       one@*) velafs -q bookmark delete "$name" ;;
     esac
   done
+  velafs -q gc --trash
 }
 
 # ---- One cut ---------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ freed() {
   local own
   own=$(field one own_bytes)
   before=$(store_bytes)
-  velafs delete one
+  velafs delete --purge one
   at_least $((before - $(store_bytes))) $((own * 9 / 10)) "bytes freed"
 }
 check "deleting the branch frees them" freed
