@@ -201,7 +201,7 @@ struct DamageFixture : StoreFixture {
     static_cast<void>(store->Clone(caller, "dev", "new", {}));
     static_cast<void>(store->Clone(caller, "dev@point", "newer", {}));
     static_cast<void>(store->Import(caller, "again", data, nullptr));
-    static_cast<void>(store->Delete(caller, "dev", true));
+    static_cast<void>(store->Delete(caller, "dev", {.force = true, .purge = true}));
     static_cast<void>(store->Close());
     store.reset();
   }
