@@ -39,6 +39,7 @@ Answer Delete(Call& call);
 Answer Undelete(Call& call);
 Answer TrashList(Call& call);
 Answer TrashPurge(Call& call);
+Answer Gc(Call& call);
 Answer Expire(Call& call);
 
 // verbs_bookmarks.cc

@@ -99,6 +99,7 @@ constexpr std::array kVerbs = {
     Verb{"undelete", Undelete},
     Verb{"trash-list", TrashList},
     Verb{"trash-purge", TrashPurge},
+    Verb{"gc", Gc},
     Verb{"protect", Protect},
     Verb{"unprotect", Unprotect},
     Verb{"label", Label},

@@ -45,6 +45,23 @@ Answer TrashPurge(Call& call) {
               {"dry_run", dry_run}};
 }
 
+Answer Gc(Call& call) {
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  const auto progress = [&call](const store::GcProgress& done) {
+    return !call.progress ||
+           call.progress({{"bytes_done", done.bytes_done}, {"bytes_total", done.bytes_total}});
+  };
+  VELAFS_ASSIGN(const store::GcResult result,
+                call.store.CollectGarbage(call.caller, dry_run, progress));
+  return json{{"packs_removed", result.packs_removed},
+              {"packs_rewritten", result.packs_rewritten},
+              {"chunks_removed", result.chunks_removed},
+              {"freed_bytes", result.bytes_freed},
+              {"damaged", result.damaged},
+              {"dry_run", dry_run}};
+}
+
 Answer Expire(Call& call) {
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());

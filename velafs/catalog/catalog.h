@@ -59,6 +59,9 @@ class Reader {
                                                            uint64_t part);
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
+  // At most `limit` rows that come after `after` in the order of their keys: all of them, in turns.
+  Result<std::vector<ManifestRow>> ManifestsAfter(const ManifestKey& after, uint64_t limit);
+  Result<std::vector<ChunkRow>> ChunksAfter(const ChunkId& after, uint64_t limit);
 
   // Branches that are not deleted.
   Result<std::vector<BranchRow>> Branches();  // by name
@@ -110,8 +113,10 @@ class Writer : public Reader {
 
   Result<PackId> AddPack();  // not yet published
   Status PublishPack(PackId pack);
-  Status RemovePack(PackId pack);  // and every chunk row in it
+  Status RemovePack(PackId pack);       // and every chunk row in it, for which it looks at all
+  Status RemoveEmptyPack(PackId pack);  // no chunk row may lead to it
   Status PutChunk(const ChunkId& id, const ChunkLocation& location);
+  Status RemoveChunk(const ChunkId& id);
 
   // Numbers never given before, `count` of them in a row; the first is returned.
   Result<InodeNumber> ReserveInodes(uint64_t count);

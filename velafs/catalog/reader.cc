@@ -240,6 +240,34 @@ Result<std::optional<ChunkLocation>> Reader::Chunk(const ChunkId& id) {
   return ReadOne(query, "chunks", ReadLocation);
 }
 
+Result<std::vector<ManifestRow>> Reader::ManifestsAfter(const ManifestKey& after, uint64_t limit) {
+  std::vector<ManifestRow> rows;
+  Query query(statements_[Sql::kManifestsAfter], after.layer, after.ino, after.part, limit);
+  VELAFS_TRY(query.ForEach("manifests", [&](Query& row) {
+    std::vector<ChunkId> chunks = ReadChunkIds(row);
+    rows.push_back(
+        {{row.IdAt<LayerId>(1), row.IdAt<InodeNumber>(2), row.Unsigned(3)}, std::move(chunks)});
+  }));
+  return rows;
+}
+
+Result<std::vector<ChunkRow>> Reader::ChunksAfter(const ChunkId& after, uint64_t limit) {
+  std::vector<ChunkRow> rows;
+  Query query(statements_[Sql::kChunksAfter], sql::Blob(std::as_bytes(std::span(after.bytes))),
+              limit);
+  VELAFS_TRY(query.ForEach("chunks", [&](Query& row) {
+    ChunkRow chunk{.id = {}, .location = ReadLocation(row)};
+    const sql::Blob id = row.Bytes(5);
+    if (id.size() == sizeof chunk.id.bytes) {
+      std::memcpy(chunk.id.bytes.data(), id.data(), id.size());
+    } else {
+      row.MarkMalformed();
+    }
+    rows.push_back(chunk);
+  }));
+  return rows;
+}
+
 Result<uint64_t> Reader::ChunkCount() {
   Query query(statements_[Sql::kChunkCount]);
   uint64_t count = 0;

@@ -5,7 +5,9 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "velafs/base/chunk_location.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/units.h"
 
@@ -59,6 +61,22 @@ struct NameRow {
 // (p * kChunksPerPart + i) * kChunkBytes. Chunks past the last one of a file are left out.
 inline constexpr uint64_t kChunksPerPart = 1024;
 inline constexpr uint64_t kPartBytes = kChunksPerPart * kChunkBytes;
+
+struct ManifestKey {
+  LayerId layer;
+  InodeNumber ino;
+  uint64_t part = 0;
+};
+
+struct ManifestRow {
+  ManifestKey key;
+  std::vector<ChunkId> chunks;
+};
+
+struct ChunkRow {
+  ChunkId id;
+  ChunkLocation location;
+};
 
 struct BranchRow {
   BranchId id;

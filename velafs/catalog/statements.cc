@@ -39,8 +39,14 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kManifestPart,
      "SELECT chunks FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
+    {Sql::kManifestsAfter,
+     "SELECT chunks, layer, ino, part FROM manifests WHERE (layer, ino, part) > (?1, ?2, ?3)"
+     " ORDER BY layer, ino, part LIMIT ?4"},
     {Sql::kChunk,
      "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec FROM chunks WHERE sha256 = ?1"},
+    {Sql::kChunksAfter,
+     "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec, sha256 FROM chunks"
+     " WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2"},
     {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
     {Sql::kBranches, SELECT_BRANCHES "WHERE b.deleted_at IS NULL ORDER BY b.name"},
     {Sql::kBranchByName, SELECT_BRANCHES "WHERE b.name = ?1 AND b.deleted_at IS NULL"},
@@ -94,6 +100,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " ON CONFLICT(sha256) DO UPDATE SET pack = excluded.pack,"
      " offset_bytes = excluded.offset_bytes, stored_bytes = excluded.stored_bytes,"
      " raw_bytes = excluded.raw_bytes, codec = excluded.codec"},
+    {Sql::kRemoveChunk, "DELETE FROM chunks WHERE sha256 = ?1"},
     {Sql::kReserve, "UPDATE sequences SET next = next + ?2 WHERE name = ?1 RETURNING next - ?2"},
     {Sql::kAddBranch,
      "INSERT INTO branches(instance, name, head, root, parent, parent_name, parent_bookmark,"

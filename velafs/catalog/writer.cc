@@ -166,11 +166,17 @@ Status Writer::RemovePack(PackId pack) {
   return Run(statements_, Sql::kRemovePack, pack);
 }
 
+Status Writer::RemoveEmptyPack(PackId pack) { return Run(statements_, Sql::kRemovePack, pack); }
+
 Status Writer::PutChunk(const ChunkId& id, const ChunkLocation& location) {
   VELAFS_CHECK(!id.IsZeros());  // the name of a chunk that is stored nowhere
   return Run(statements_, Sql::kPutChunk, sql::Blob(std::as_bytes(std::span(id.bytes))),
              location.pack, location.offset_bytes, location.stored_bytes, location.raw_bytes,
              static_cast<int>(location.codec));
+}
+
+Status Writer::RemoveChunk(const ChunkId& id) {
+  return Run(statements_, Sql::kRemoveChunk, sql::Blob(std::as_bytes(std::span(id.bytes))));
 }
 
 Result<InodeNumber> Writer::ReserveInodes(uint64_t count) {

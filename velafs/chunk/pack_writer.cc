@@ -86,6 +86,8 @@ class FilePackWriter : public PackWriter {
 
 }  // namespace
 
+uint64_t RecordBytes(const ChunkLocation& location) { return kHeaderBytes + location.stored_bytes; }
+
 std::string PackPath(const std::string& directory, PackId pack) {
   return directory + "/" + std::to_string(pack.value) + ".pack";
 }

@@ -23,6 +23,9 @@ ChunkId HashChunk(std::span<const std::byte> content);
 // True when every byte is zero.
 bool IsZeros(std::span<const std::byte> content);
 
+// What a chunk takes of its pack's file, header included.
+uint64_t RecordBytes(const ChunkLocation& location);
+
 std::string PackPath(const std::string& directory, PackId pack);
 
 // Writes one pack. Thread-safe: room is reserved under a lock, bytes are written outside of it.

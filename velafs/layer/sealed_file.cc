@@ -15,13 +15,27 @@ Status SealedFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
     const uint64_t stored = chunk ? chunk->raw_bytes : 0;
     const size_t from_chunk = stored > in_chunk ? std::min<size_t>(length, stored - in_chunk) : 0;
     if (from_chunk > 0) {
-      VELAFS_TRY(packs_.Read(*chunk, in_chunk, piece.first(from_chunk)));
+      VELAFS_TRY(ReadChunk(*chunk, offset_bytes, piece.first(from_chunk)));
     }
     std::memset(piece.data() + from_chunk, 0, length - from_chunk);
     into = into.subspan(length);
     offset_bytes += length;
   }
   return {};
+}
+
+Status SealedFile::ReadChunk(const ChunkLocation& chunk, uint64_t offset_bytes,
+                             std::span<std::byte> into) {
+  const uint64_t in_chunk = offset_bytes % kChunkBytes;
+  Status read = packs_.Read(chunk, in_chunk, into);
+  if (read.code() != Code::kCorrupt) return read;
+  // It may have moved to another pack since its place was looked up.
+  {
+    WriterLock lock(lock_);
+    parts_.erase(offset_bytes / catalog::kPartBytes);
+  }
+  VELAFS_ASSIGN(const std::optional<ChunkLocation> now, ChunkAt(offset_bytes));
+  return now && *now != chunk ? packs_.Read(*now, in_chunk, into) : read;
 }
 
 Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {

@@ -36,6 +36,7 @@ class SealedFile {
   Result<std::shared_ptr<const Part>> PartAt(uint64_t part);
   Result<std::shared_ptr<const Part>> LoadPart(uint64_t part);
   Result<std::optional<ChunkLocation>> ChunkAt(uint64_t offset_bytes);
+  Status ReadChunk(const ChunkLocation& chunk, uint64_t offset_bytes, std::span<std::byte> into);
 
   catalog::Catalog& catalog_;
   chunk::PackReader& packs_;

@@ -11,12 +11,6 @@ namespace {
 
 using catalog::Catalog;
 
-// Success when the file was not there.
-Status RemovePackFile(os::Storage& storage, const std::string& path) {
-  Status removed = storage.RemoveFile(path);
-  return removed.error_number() == ENOENT ? Status() : removed;
-}
-
 // One transaction for each, so that others need not wait for all of them.
 Status RemoveRows(Catalog& catalog, LayerId layer, std::span<const PackId> packs) {
   catalog::CommitSequence last = 0;
@@ -52,6 +46,11 @@ Status RemoveUnknownPacks(os::Storage& storage, const std::string& directory,
 }
 
 }  // namespace
+
+Status RemovePackFile(os::Storage& storage, const std::string& path) {
+  Status removed = storage.RemoveFile(path);
+  return removed.error_number() == ENOENT ? Status() : removed;
+}
 
 Status RemoveImport(os::Storage& storage, Catalog& catalog, chunk::PackReader& packs,
                     const std::string& packs_directory, LayerId layer,

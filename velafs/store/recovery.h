@@ -12,6 +12,9 @@
 
 namespace velafs::store {
 
+// Success when the file was not there.
+Status RemovePackFile(os::Storage& storage, const std::string& path);
+
 // One import's layer (if any) and packs, in the catalog and on disk. Rows go before files: a crash
 // in between leaves files the catalog does not know, which RecoverImports removes.
 Status RemoveImport(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,

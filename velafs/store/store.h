@@ -107,6 +107,21 @@ struct StoreStats {
   uint64_t chunk_count = 0;
 };
 
+struct GcResult {
+  uint64_t packs_removed = 0;
+  uint64_t packs_rewritten = 0;
+  uint64_t chunks_removed = 0;
+  uint64_t bytes_freed = 0;
+  std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
+};
+
+struct GcProgress {
+  uint64_t bytes_done = 0;  // of the packs that are dealt with
+  uint64_t bytes_total = 0;
+};
+// As ImportProgressFn.
+using GcProgressFn = std::function<bool(const GcProgress&)>;
+
 struct BookmarkInfo {
   std::string name;  // full name, BRANCH@NAME
   std::string branch;
@@ -237,6 +252,10 @@ class Store {
   Result<std::vector<BookmarkInfo>> ListBookmarks(const std::optional<std::string>& branch);
   Status DeleteBookmark(const Caller& caller, const std::string& name);
 
+  // Gives back the space of chunks that no branch, bookmark or deleted branch uses. Branches are
+  // used and changed meanwhile; imports wait. `dry_run` only says what it would free.
+  Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
+
   // For the mount: the listener is borrowed until cleared with nullptr, which also means "not
   // mounted".
   void SetMount(std::string mountpoint, MountListener* listener);
@@ -325,8 +344,8 @@ class Store {
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
 
-  Mutex import_mutex_;                              // held by the import under way
-  Mutex verbs_mutex_;                               // held by every other changing verb
+  Mutex import_mutex_;  // held by the import, or collection of garbage, under way
+  Mutex verbs_mutex_;   // held by every other changing verb
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported
 
   mutable Mutex mount_mutex_;
