@@ -59,7 +59,8 @@ TEST_CASE("every command's help has an example") {
                                                  {"bookmark", "create"},
                                                  {"bookmark", "list"},
                                                  {"bookmark", "delete"},
-                                                 {"stats"}}) {
+                                                 {"stats"},
+                                                 {"diff"}}) {
     Words words = command;
     words.push_back("--help");
     const Outcome outcome = velafs.RunAs(words);
@@ -287,6 +288,35 @@ TEST_CASE("an interrupted import leaves nothing and says it was interrupted") {
   CHECK(outcome.err == "velafs: error: cannot import \"main\": interrupted\n");
   CHECK(velafs.Done({"list"})["branches"].empty());
   CHECK(velafs.Done({"stats"})["stored_bytes"] == 0);
+}
+
+TEST_CASE_FIXTURE(WithMain, "diff tells files and pages, and fails over a limit") {
+  velafs.Done({"clone", "main", "dev"});
+  const json same = velafs.Done({"diff", "main", "dev"});
+  CHECK(same["files"] == json::array());
+  CHECK(same["pages_changed"] == 0);
+  CHECK(velafs({"diff", "main", "dev", "--fail-over", "0"}).exit_status == 0);
+
+  MakeDataDirectory(data, 150'000);  // half as long again
+  velafs.Done({"import", "later", "--from-dir", data});
+  const json diff = velafs.Done({"diff", "main", "later"});
+  CHECK(diff["files"] == json::array({{{"path", "base/1/1259"},
+                                       {"change", "modified"},
+                                       {"pages_changed", 7},
+                                       {"bytes_changed", 150'000 - 12 * 8192},
+                                       {"size_bytes", 150'000}}}));
+  CHECK(diff["pages_changed"] == 7);
+  CHECK(velafs({"diff", "main", "later"}).out ==
+        "main and later differ in 7 pages (50.5 KiB) of 1 file\n"
+        "base/1  7 pages  50.5 KiB  1 file\n"
+        "  1259  7 pages  50.5 KiB  modified\n");
+  CHECK(velafs({"diff", "main", "later", "--fail-over", "51K"}).exit_status == 0);
+  const Outcome over = velafs({"--json", "diff", "main", "later", "--fail-over", "50K"});
+  CHECK(over.exit_status == 1);
+  CHECK(over.Json()["pages_changed"] == 7);
+  CHECK(over.err ==
+        "velafs: error: \"main\" and \"later\" differ in 50.5 KiB, over the limit of 50.0 KiB\n");
+  CHECK(velafs({"diff", "main", "none"}).exit_status == 3);
 }
 
 }  // namespace

@@ -47,4 +47,7 @@ Answer BookmarkCreate(Call& call);
 Answer BookmarkList(Call& call);
 Answer BookmarkDelete(Call& call);
 
+// verbs_transfer.cc
+Answer Diff(Call& call);
+
 }  // namespace velafs::api

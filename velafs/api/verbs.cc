@@ -110,6 +110,7 @@ constexpr std::array kVerbs = {
     Verb{"bookmark-create", BookmarkCreate},
     Verb{"bookmark-list", BookmarkList},
     Verb{"bookmark-delete", BookmarkDelete},
+    Verb{"diff", Diff},
     Verb{"stats", Stats},
     Verb{"assign-port", AssignPort},
     Verb{"status", StoreStatus},

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "velafs/base/chunk_location.h"
@@ -47,6 +48,12 @@ class Reader {
   Result<bool> LayerIsEmpty(LayerId layer);
 
   Result<std::vector<NameRow>> Names(LayerId layer, InodeNumber directory);
+  // The same, a name at a time. `visit` must not ask the reader anything.
+  Status ForEachName(LayerId layer, InodeNumber directory,
+                     const std::function<void(std::string_view name, InodeNumber ino)>& visit);
+  // The directories it holds names of; the inodes it holds a row or a manifest of.
+  Result<std::vector<InodeNumber>> DirectoriesIn(LayerId layer);
+  Result<std::vector<InodeNumber>> InodesIn(LayerId layer);
   // What every layer of the store says of an inode, with the layer it is said in, in no order.
   struct InodeInLayer {
     LayerId layer;

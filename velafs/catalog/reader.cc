@@ -31,6 +31,8 @@ LayerRow ReadLayer(Query& query) {
   return row;
 }
 
+InodeNumber ReadInodeNumber(Query& query) { return query.IdAt<InodeNumber>(0); }
+
 InodeRow ReadInode(Query& query) {
   InodeRow row;
   row.ino = query.IdAt<InodeNumber>(0);
@@ -206,13 +208,31 @@ Result<bool> Reader::LayerIsEmpty(LayerId layer) {
 
 Result<std::vector<NameRow>> Reader::Names(LayerId layer, InodeNumber directory) {
   std::vector<NameRow> names;
-  Query query(statements_[Sql::kNames], layer, directory);
-  VELAFS_TRY(query.ForEach("names", [&](Query& row) {
-    const std::string_view name = sql::AsBytes(row.Bytes(0));
-    if (!IsFileName(name)) row.MarkMalformed();
-    names.push_back({directory, std::string(name), row.IdAt<InodeNumber>(1)});
+  VELAFS_TRY(ForEachName(layer, directory, [&](std::string_view name, InodeNumber ino) {
+    names.push_back({directory, std::string(name), ino});
   }));
   return names;
+}
+
+Status Reader::ForEachName(
+    LayerId layer, InodeNumber directory,
+    const std::function<void(std::string_view name, InodeNumber ino)>& visit) {
+  Query query(statements_[Sql::kNames], layer, directory);
+  return query.ForEach("names", [&](Query& row) {
+    const std::string_view name = sql::AsBytes(row.Bytes(0));
+    if (!IsFileName(name)) row.MarkMalformed();
+    visit(name, row.IdAt<InodeNumber>(1));
+  });
+}
+
+Result<std::vector<InodeNumber>> Reader::DirectoriesIn(LayerId layer) {
+  Query query(statements_[Sql::kLayerDirectories], layer);
+  return ReadAll(query, "names", ReadInodeNumber);
+}
+
+Result<std::vector<InodeNumber>> Reader::InodesIn(LayerId layer) {
+  Query query(statements_[Sql::kLayerInodes], layer);
+  return ReadAll(query, "inodes", ReadInodeNumber);
 }
 
 Result<std::vector<Reader::InodeInLayer>> Reader::Inodes(InodeNumber ino) {

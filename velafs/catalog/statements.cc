@@ -35,6 +35,15 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " OR EXISTS(SELECT 1 FROM inodes WHERE layer = ?1)"
      " OR EXISTS(SELECT 1 FROM manifests WHERE layer = ?1)"},
     {Sql::kNames, "SELECT name, ino FROM names WHERE layer = ?1 AND directory = ?2"},
+    // One search of the index for each directory, not one step for each name.
+    {Sql::kLayerDirectories,
+     "WITH RECURSIVE found(directory) AS ("
+     " SELECT min(directory) FROM names WHERE layer = ?1"
+     " UNION ALL SELECT (SELECT min(directory) FROM names WHERE layer = ?1"
+     " AND directory > found.directory) FROM found WHERE directory IS NOT NULL)"
+     " SELECT directory FROM found WHERE directory IS NOT NULL"},
+    {Sql::kLayerInodes,
+     "SELECT ino FROM inodes WHERE layer = ?1 UNION SELECT ino FROM manifests WHERE layer = ?1"},
     {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1"},
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kManifestPart,

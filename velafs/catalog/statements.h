@@ -17,6 +17,8 @@ enum class Sql : size_t {
   kLayerHolders,
   kLayerHolds,
   kNames,
+  kLayerDirectories,
+  kLayerInodes,
   kInodes,
   kInode,
   kManifestPart,

@@ -77,5 +77,6 @@ void AddExpire(CommandLine& line);
 void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);
+void AddDiff(CommandLine& line);
 
 }  // namespace velafs::cli

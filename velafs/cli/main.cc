@@ -75,7 +75,7 @@ int Main(int argc, char** argv) {
   CommandLine line;
   for (const auto& add : {AddInit, AddImport, AddMount, AddClone, AddList, AddReset, AddPromote,
                           AddRename, AddDelete, AddUndelete, AddProtect, AddLabel, AddNote,
-                          AddChown, AddExpire, AddBookmark, AddGc, AddStats}) {
+                          AddChown, AddExpire, AddBookmark, AddGc, AddStats, AddDiff}) {
     add(line);
   }
   try {

@@ -26,6 +26,7 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
       content.page_files_.push_back(std::move(page_file));
     } else if (is_last && link.is_sealed) {
       content.sealed_ = link.layer->Sealed(row.ino);
+      content.sealed_layer_ = link.layer->id();
     }
     if (is_last) break;
   }
@@ -74,6 +75,22 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
     into = into.subspan(piece.size());
   }
   return {};
+}
+
+FileContent::OriginRun FileContent::OriginOf(PageNumber page, uint64_t limit) const {
+  using Kind = Origin::Kind;
+  for (const auto& file : page_files_) {
+    const auto run = file->RunAt(page, limit);
+    limit = run.pages;
+    if (run.held) return {{Kind::kPages, file->layer_id()}, limit};
+    const uint64_t inherited = file->inherited_bytes();
+    if (page * kPageBytes >= inherited) return {{}, limit};  // truncated a moment ago
+    const uint64_t whole = inherited / kPageBytes - page;
+    if (whole == 0) return {{Kind::kMixed, {}}, 1};
+    limit = std::min(limit, whole);
+  }
+  if (sealed_) return {{Kind::kChunks, sealed_layer_}, limit};
+  return {{}, limit};
 }
 
 Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {

@@ -39,6 +39,25 @@ class FileContent {
   // The first byte of data, or of a hole, from `offset_bytes` on; ENXIO at or past the end.
   Result<uint64_t> Seek(uint64_t offset_bytes, bool for_data) const;
 
+  // What whole pages of the file are read from. Of two files, pages with equal origins are equal;
+  // those of unequal ones may be.
+  struct Origin {
+    enum class Kind { kZeros, kPages, kChunks, kMixed };  // a mixed page equals none
+    Kind kind = Kind::kZeros;
+    LayerId layer = {};  // of the page file or the manifest
+    bool operator==(const Origin& other) const {
+      return kind != Kind::kMixed && kind == other.kind && layer == other.layer;
+    }
+  };
+  struct OriginRun {
+    Origin origin;
+    uint64_t pages;
+  };
+  // Of `page`, and for how many pages from it on, at most `limit`, it is the same. limit > 0.
+  OriginRun OriginOf(PageNumber page, uint64_t limit) const;
+  InodeNumber ino() const { return ino_; }
+  SealedFile* sealed() const { return sealed_.get(); }  // null when there is none
+
   // Changes go to the page file in `head`, which is made when there is none yet.
   Status Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data);
   Status Truncate(Layer& head, uint64_t size_bytes);
@@ -69,6 +88,7 @@ class FileContent {
   uint64_t size_bytes_ = 0;
   std::vector<std::shared_ptr<PageFile>> page_files_;  // nearest first
   std::shared_ptr<SealedFile> sealed_;                 // null when there is nothing below
+  LayerId sealed_layer_;
 };
 
 }  // namespace velafs::layer

@@ -44,6 +44,15 @@ Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t li
   return PageFile::Extent{chunk.has_value(), std::min(rest_of_chunk, limit_bytes)};
 }
 
+Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
+  std::optional<std::vector<ChunkId>> ids;
+  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(ids, reader.ManifestPart(layer_, ino_, part));
+    return {};
+  }));
+  return std::move(ids).value_or(std::vector<ChunkId>());
+}
+
 Result<std::optional<ChunkLocation>> SealedFile::ChunkAt(uint64_t offset_bytes) {
   VELAFS_ASSIGN(const std::shared_ptr<const Part> part, PartAt(offset_bytes / catalog::kPartBytes));
   const uint64_t index = offset_bytes % catalog::kPartBytes / kChunkBytes;

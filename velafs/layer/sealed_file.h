@@ -28,6 +28,8 @@ class SealedFile {
   // Fills `into`; zeros where the manifest has no chunk. Corrupt when a chunk is not to be had.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
+  // The chunks of a part, in order; empty where the manifest has none. Always from the catalog.
+  Result<std::vector<ChunkId>> ChunkIds(uint64_t part);
 
  private:
   // Where each chunk of a part is; nothing for a chunk of zeros.

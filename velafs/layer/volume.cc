@@ -347,6 +347,10 @@ Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& t
   return impl_->UsageOfAll(tops);
 }
 Result<SpaceUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
+Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a,
+                                                    const FindTreeState& b) {
+  return CompareTrees(*impl_, a, b);
+}
 Status Volume::RemoveOrphans() { return impl_->RemoveOrphans(); }
 Status Volume::SyncAll() { return impl_->SyncAll(); }
 

@@ -12,6 +12,7 @@
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
+#include "velafs/layer/tree_difference.h"
 #include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 
@@ -93,6 +94,9 @@ class Volume {
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
   // Of a branch, never an estimate: it is opened when it must be.
   Result<SpaceUsage> Usage(const std::string& name);
+
+  // See CompareTrees. A branch whose state is given must have been opened.
+  Result<std::vector<FileDifference>> Compare(const FindTreeState& a, const FindTreeState& b);
 
   // Removes layer directories the catalog does not know. Once, before anything is opened.
   Status RemoveOrphans();

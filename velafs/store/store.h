@@ -256,6 +256,10 @@ class Store {
   // used and changed meanwhile; imports wait. `dry_run` only says what it would free.
   Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
 
+  // What differs from `a` to `b`, each a branch as it is now or a bookmark. See
+  // layer::CompareTrees.
+  Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
+
   // For the mount: the listener is borrowed until cleared with nullptr, which also means "not
   // mounted".
   void SetMount(std::string mountpoint, MountListener* listener);
@@ -319,6 +323,7 @@ class Store {
   Result<BranchInfo> ChangeRow(const Caller& caller, const std::string& verb,
                                const std::string& name,
                                const std::function<Status(catalog::BranchRow&)>& change);
+  Result<std::vector<layer::FileDifference>> RunDiff(const SourceRef& a, const SourceRef& b);
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
   Status CheckNotRunning(const catalog::BranchRow& branch) const;
   // Exists when a branch has the name or an import is making it.

@@ -1,0 +1,23 @@
+// How two files differ, in pages.
+#pragma once
+
+#include <cstdint>
+
+#include "velafs/base/status.h"
+#include "velafs/layer/file_content.h"
+
+namespace velafs::layer {
+
+struct ContentDifference {
+  uint64_t pages = 0;
+  uint64_t bytes = 0;  // in those pages, as far as the longer file goes
+};
+
+// How many pages differ: in a byte, or in that one file ends in them or before. Reads only pages
+// that the two files have from different places, and of two imports' chunks only those of unequal
+// SHA-256. Either may be null: then every page of the other one differs.
+//
+// The files may be written meanwhile; then the answer is right for each page at some moment.
+Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b);
+
+}  // namespace velafs::layer

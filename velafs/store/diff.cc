@@ -1,0 +1,47 @@
+// The verb that tells two states apart.
+#include <cerrno>
+
+#include "velafs/store/rules.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+namespace {
+
+Result<layer::TreeState> FindState(catalog::Reader& reader, const SourceRef& source) {
+  VELAFS_ASSIGN(const std::optional<catalog::BranchRow> branch, reader.Branch(source.branch));
+  if (!branch) return NoBranch(source.branch);
+  if (source.bookmark.empty()) return layer::TreeState{branch->head, branch->root};
+  VELAFS_ASSIGN(const std::optional<catalog::BookmarkRow> bookmark,
+                reader.Bookmark(branch->id, source.bookmark));
+  if (!bookmark) {
+    return NotFound("there is no bookmark " + Quoted(source.ToString()),
+                    "`velafs bookmark list` shows the bookmarks");
+  }
+  return layer::TreeState{bookmark->layer, branch->root};
+}
+
+}  // namespace
+
+Result<std::vector<layer::FileDifference>> Store::Diff(const std::string& a, const std::string& b) {
+  VELAFS_ASSIGN(const SourceRef from, ParseSourceRef(a));
+  VELAFS_ASSIGN(const SourceRef to, ParseSourceRef(b));
+  auto differences = RunDiff(from, to);
+  if (differences.ok()) return differences;
+  Status failure = std::move(differences).status();
+  if (failure.error_number() == ESTALE) {
+    failure = Failed("one of them was deleted or replaced meanwhile");
+  }
+  return std::move(failure).WithContext("cannot compare " + Quoted(a) + " with " + Quoted(b));
+}
+
+Result<std::vector<layer::FileDifference>> Store::RunDiff(const SourceRef& a, const SourceRef& b) {
+  for (const SourceRef* side : {&a, &b}) {
+    // A branch that was not closed cleanly is recovered when it is opened.
+    VELAFS_TRY(FindBranch(side->branch).status());
+    VELAFS_TRY(volume_->Open(side->branch).status());
+  }
+  return volume_->Compare([&a](catalog::Reader& reader) { return FindState(reader, a); },
+                          [&b](catalog::Reader& reader) { return FindState(reader, b); });
+}
+
+}  // namespace velafs::store
