@@ -220,6 +220,37 @@ TEST_CASE_FIXTURE(PacksFixture, "a codec this version does not know is an error 
   CheckDamage(reader.Read(chunk.location, 0, got), path, "codec 1");
 }
 
+TEST_CASE_FIXTURE(PacksFixture, "a verified read gives what a read does, or nothing") {
+  const Stored chunk = MakePack()[0];
+  std::vector<std::byte> whole(kChunkBytes);
+  REQUIRE(reader.ReadVerified(chunk.location, chunk.id, 0, whole).ok());
+  CHECK(whole == chunk.content);
+  std::vector<std::byte> page(kPageBytes);
+  REQUIRE(reader.ReadVerified(chunk.location, chunk.id, 3 * kPageBytes, page).ok());
+  CHECK(std::equal(page.begin(), page.end(), chunk.content.begin() + 3 * kPageBytes));
+
+  FlipByte(chunk.location.offset_bytes + 7 * kPageBytes);  // not in the page
+  const Status damaged = reader.ReadVerified(chunk.location, chunk.id, 3 * kPageBytes, page);
+  CheckDamage(damaged, path, "byte " + std::to_string(chunk.location.offset_bytes));
+  CheckDamage(damaged, path, "chunk " + chunk.id.ToHex() + " does not match its SHA-256");
+  CHECK(damaged.error_number() == EIO);
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a chunk read for another is found out") {
+  const std::vector<Stored> chunks = MakePack();
+  std::vector<std::byte> got(1);
+  CHECK(reader.ReadVerified(chunks[0].location, chunks[2].id, 0, got).code() == Code::kCorrupt);
+}
+
+TEST_CASE_FIXTURE(PacksFixture, "a chunk that was found damaged is read no more") {
+  const std::vector<Stored> chunks = MakePack();
+  std::vector<std::byte> got(1);
+  reader.Distrust(chunks[0].location);
+  CheckDamage(reader.Read(chunks[0].location, 0, got), path, "was found damaged");
+  CheckDamage(reader.ReadVerified(chunks[0].location, chunks[0].id, 0, got), path, "found damaged");
+  CHECK(reader.Read(chunks[1].location, 0, got).ok());
+}
+
 TEST_CASE_FIXTURE(PacksFixture, "a forgotten pack is opened anew") {
   const Stored chunk = MakePack()[0];
   std::vector<std::byte> got(1);

@@ -60,7 +60,8 @@ TEST_CASE("every command's help has an example") {
                                                  {"bookmark", "list"},
                                                  {"bookmark", "delete"},
                                                  {"stats"},
-                                                 {"diff"}}) {
+                                                 {"diff"},
+                                                 {"scrub"}}) {
     Words words = command;
     words.push_back("--help");
     const Outcome outcome = velafs.RunAs(words);
@@ -259,6 +260,57 @@ TEST_CASE_FIXTURE(WithMain, "stats count the store") {
   CHECK(stats["logical_bytes"] == 3 + 8192 + 100'000);
   CHECK(stats["chunk_count"].get<int>() > 0);
   CHECK(velafs({"stats"}).out.find("branches") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain,
+                  "scrub says what it checked, and is exit status 6 when there is damage") {
+  const Outcome sound = velafs({"scrub"});
+  CHECK(sound.exit_status == 0);
+  CHECK(sound.out.starts_with("checked "));
+  CHECK(sound.err.empty());
+  const json report = velafs.Done({"scrub"});
+  CHECK(report["corrupt"].empty());
+  CHECK(report["chunks_checked"].get<int>() > 0);
+
+  std::fstream pack(velafs.store() + "/packs/1.pack",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  pack.seekp(200);
+  pack.put('\x7f');
+  pack.close();
+  const Outcome damaged = velafs({"scrub"});
+  CHECK(damaged.exit_status == 6);
+  CHECK(damaged.out.starts_with("damaged: pack 1 at 128: "));
+  CHECK(damaged.out.find(" of \"main\"\n") != std::string::npos);
+  CHECK(damaged.err.find("is damaged in 1 place") != std::string::npos);
+  CHECK(damaged.err.find("velafs: hint: ") != std::string::npos);
+  const Outcome as_json = velafs({"scrub", "--json"});
+  CHECK(as_json.exit_status == 6);
+  const json found = as_json.Json()["corrupt"];
+  REQUIRE(found.size() == 1);
+  CHECK(found[0]["kind"] == "chunk");
+  CHECK(found[0]["pack"] == 1);
+  CHECK(found[0]["branch"] == "main");
+  CHECK(velafs({"scrub", "--repair"}).exit_status == 6);
+}
+
+TEST_CASE_FIXTURE(WithMain, "without its catalog every command is exit status 6, but a repair") {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(velafs.store() + "/catalog.db" + suffix);
+  }
+  for (const Words& words : std::vector<Words>{{"list"}, {"clone", "main", "b"}, {"mount"}}) {
+    const Outcome refused = velafs(words);
+    CAPTURE(words[0]);
+    CHECK(refused.exit_status == 6);
+    CHECK(refused.err.find("its catalog is missing") != std::string::npos);
+    CHECK(refused.err.find("scrub") != std::string::npos);
+  }
+  CHECK(velafs({"scrub"}).exit_status == 6);
+  CHECK(velafs({"scrub", "--dry-run"}).exit_status == 6);
+  CHECK(velafs({"list"}).exit_status == 6);
+  const Outcome repaired = velafs({"scrub", "--repair"});
+  CHECK_MESSAGE(repaired.exit_status == 0, repaired.err);
+  CHECK(repaired.out.starts_with("repaired: restored the catalog from the copy of "));
+  CHECK(velafs.Done({"list"})["branches"].size() == 1);
 }
 
 TEST_CASE("the store may come from the environment") {

@@ -96,6 +96,7 @@ TEST_CASE("without a store every command but init is exit status 3") {
                                                {"tree"},
                                                {"show", "a"},
                                                {"stats"},
+                                               {"scrub"},
                                                {"clone", "a", "b"},
                                                {"delete", "a"},
                                                {"import", "a", "--from-dir", "/tmp"},

@@ -16,6 +16,14 @@ std::string PagePath(VolumeFixture& fixture, InodeNumber ino) {
   return fixture.LayerDirectory(fixture.HeadOf("main")) + "/" + std::to_string(ino.value);
 }
 
+// As a layer is noted until it is closed cleanly, or its freeze has reached its end.
+void NoteUnsettled(VolumeFixture& fixture, LayerId layer) {
+  const auto noted = fixture.catalog().Write([layer](catalog::Writer& writer) {
+    return writer.SetLayerLogicalBytes(layer, std::nullopt);
+  });
+  REQUIRE(noted.ok());
+}
+
 // 2.
 TEST_CASE("changes to an inherited file that no fsync reached are undone by a crash") {
   VolumeFixture fixture;
@@ -68,6 +76,7 @@ TEST_CASE("a map left without its page file is not taken for a later one's") {
   REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
   fixture.Reopen();
   REQUIRE(os::HostStorage().RemoveFile(PagePath(fixture, ino)).ok());
+  NoteUnsettled(fixture, fixture.HeadOf("main"));
   fixture.Crash();
   REQUIRE(fixture.Open("main")->Write(ino, kPageBytes, BytesOf("mine")).ok());
   fixture.Reopen();
@@ -90,6 +99,7 @@ TEST_CASE("a page file in a frozen layer counts only with its map") {
   fixture.MakeSource("main", {{"file", kOld}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("lost")).ok());
+  const LayerId frozen = fixture.HeadOf("main");
   const std::string map_path = PagePath(fixture, ino) + ".map";
   REQUIRE(fixture.Clone("main", "clone").ok());
   std::string expected = kOld;
@@ -103,6 +113,7 @@ TEST_CASE("a page file in a frozen layer counts only with its map") {
   } else {
     std::ofstream(map_path, std::ios::trunc) << map_content;
   }
+  NoteUnsettled(fixture, frozen);
   fixture.Crash();
   CHECK(ContentOf(*fixture.Open("clone"), "file") == kOld);
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);

@@ -3,6 +3,8 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -16,11 +18,22 @@
 namespace velafs::test {
 namespace {
 
+struct StorageFile;
+
+// What the connections to one database share, as long as one is open: memory, and locks.
+struct Shared {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<char[]>> regions;
+  std::map<const StorageFile*, int> levels;  // of the lock on the database file
+  std::array<std::map<const StorageFile*, bool>, SQLITE_SHM_NLOCK> slots;  // true: exclusive
+};
+
 // Which prefixes lie on which storage. One per process, as SQLite's list of VFSs is.
 struct Registry {
   std::mutex mutex;
   std::map<std::string, os::Storage*> storages;
-  sqlite3_vfs* host = nullptr;  // SQLite's own
+  std::map<std::string, std::weak_ptr<Shared>> shared;  // by path
+  sqlite3_vfs* host = nullptr;                          // SQLite's own
   sqlite3_vfs vfs{};
 
   os::Storage* Find(const char* path) {
@@ -38,11 +51,12 @@ Registry& TheRegistry() {
   return registry;
 }
 
-// What SQLite sees as a file. Shared memory is this connection's own: it is the only one.
+// What SQLite sees as a file.
 struct StorageFile {
   sqlite3_file base;
   os::File* file;
-  std::vector<std::unique_ptr<char[]>>* regions;
+  std::shared_ptr<Shared>* shared;
+  bool is_read_only;
 };
 
 StorageFile& Self(sqlite3_file* file) { return *reinterpret_cast<StorageFile*>(file); }
@@ -53,8 +67,14 @@ int CodeOf(const Status& status, int otherwise) {
 }
 
 int Close(sqlite3_file* file) {
-  delete Self(file).file;
-  delete Self(file).regions;
+  StorageFile& self = Self(file);
+  {
+    const std::lock_guard lock((*self.shared)->mutex);
+    (*self.shared)->levels.erase(&self);
+    for (auto& slot : (*self.shared)->slots) slot.erase(&self);
+  }
+  delete self.file;
+  delete self.shared;
   return SQLITE_OK;
 }
 
@@ -88,7 +108,28 @@ int FileSize(sqlite3_file* file, sqlite3_int64* size) {
   return SQLITE_OK;
 }
 
-int Lock(sqlite3_file*, int) { return SQLITE_OK; }
+// As on the host, who may only read cannot lock out others.
+int Lock(sqlite3_file* file, int level) {
+  StorageFile& self = Self(file);
+  if (self.is_read_only && level > SQLITE_LOCK_SHARED) return SQLITE_PERM;
+  const std::lock_guard lock((*self.shared)->mutex);
+  for (const auto& [other, its_level] : (*self.shared)->levels) {
+    if (other == &self) continue;
+    const bool is_busy = level == SQLITE_LOCK_EXCLUSIVE  ? its_level >= SQLITE_LOCK_SHARED
+                         : level >= SQLITE_LOCK_RESERVED ? its_level >= SQLITE_LOCK_RESERVED
+                                                         : its_level >= SQLITE_LOCK_PENDING;
+    if (is_busy) return SQLITE_BUSY;
+  }
+  (*self.shared)->levels[&self] = level;
+  return SQLITE_OK;
+}
+
+int Unlock(sqlite3_file* file, int level) {
+  StorageFile& self = Self(file);
+  const std::lock_guard lock((*self.shared)->mutex);
+  (*self.shared)->levels[&self] = level;
+  return SQLITE_OK;
+}
 
 int CheckReservedLock(sqlite3_file*, int* is_reserved) {
   *is_reserved = 0;
@@ -101,7 +142,8 @@ int SectorSize(sqlite3_file*) { return 4096; }
 int Characteristics(sqlite3_file*) { return SQLITE_IOCAP_POWERSAFE_OVERWRITE; }
 
 int MapShared(sqlite3_file* file, int region, int bytes, int, void volatile** at) {
-  auto& regions = *Self(file).regions;
+  const std::lock_guard lock((*Self(file).shared)->mutex);
+  auto& regions = (*Self(file).shared)->regions;
   while (regions.size() <= static_cast<size_t>(region)) {
     regions.push_back(std::make_unique<char[]>(static_cast<size_t>(bytes)));
   }
@@ -109,12 +151,36 @@ int MapShared(sqlite3_file* file, int region, int bytes, int, void volatile** at
   return SQLITE_OK;
 }
 
-int LockShared(sqlite3_file*, int, int, int) { return SQLITE_OK; }
-void Barrier(sqlite3_file*) {}
-
-int UnmapShared(sqlite3_file* file, int) {
-  Self(file).regions->clear();
+int LockShared(sqlite3_file* file, int first, int count, int flags) {
+  StorageFile& self = Self(file);
+  const std::lock_guard lock((*self.shared)->mutex);
+  const auto begin = (*self.shared)->slots.begin() + first;
+  const auto end = begin + count;
+  const bool is_exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  if ((flags & SQLITE_SHM_UNLOCK) != 0) {
+    for (auto slot = begin; slot != end; ++slot) slot->erase(&self);
+    return SQLITE_OK;
+  }
+  for (auto slot = begin; slot != end; ++slot) {
+    for (const auto& [other, its_exclusive] : *slot) {
+      if (other != &self && (is_exclusive || its_exclusive)) return SQLITE_BUSY;
+    }
+  }
+  for (auto slot = begin; slot != end; ++slot) (*slot)[&self] = is_exclusive;
   return SQLITE_OK;
+}
+
+void Barrier(sqlite3_file*) { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
+// The memory goes with the last connection.
+int UnmapShared(sqlite3_file*, int) { return SQLITE_OK; }
+
+std::shared_ptr<Shared> SharedOf(const std::string& path) {
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  auto shared = registry.shared[path].lock();
+  if (shared == nullptr) registry.shared[path] = shared = std::make_shared<Shared>();
+  return shared;
 }
 
 const sqlite3_io_methods& Methods() {
@@ -128,7 +194,7 @@ const sqlite3_io_methods& Methods() {
     m.xSync = Sync;
     m.xFileSize = FileSize;
     m.xLock = Lock;
-    m.xUnlock = Lock;
+    m.xUnlock = Unlock;
     m.xCheckReservedLock = CheckReservedLock;
     m.xFileControl = FileControl;
     m.xSectorSize = SectorSize;
@@ -150,8 +216,12 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out
   const bool may_make = (flags & SQLITE_OPEN_CREATE) != 0;
   auto opened = storage->Open(path, may_make ? os::OpenMode::kCreate : os::OpenMode::kReadWrite);
   if (!opened.ok()) return CodeOf(opened.status(), SQLITE_CANTOPEN);
-  new (file)
-      StorageFile{{&Methods()}, (*opened).release(), new std::vector<std::unique_ptr<char[]>>};
+  // A file of SQLite's own, without a name, is shared with nobody.
+  const auto shared = path == nullptr ? std::make_shared<Shared>() : SharedOf(path);
+  new (file) StorageFile{{&Methods()},
+                         (*opened).release(),
+                         new std::shared_ptr<Shared>(shared),
+                         (flags & SQLITE_OPEN_READONLY) != 0};
   if (out_flags != nullptr) *out_flags = flags;
   return SQLITE_OK;
 }

@@ -9,7 +9,7 @@
 namespace velafs::test {
 
 // While it lives, databases whose path begins with `prefix` lie on `storage`; all others stay where
-// they are. One connection at a time may have such a database open. Both are borrowed.
+// they are. Connections of this process alone have such a database open. Both are borrowed.
 class StorageForSqlite {
  public:
   StorageForSqlite(std::string prefix, os::Storage& storage);

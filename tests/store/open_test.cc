@@ -105,6 +105,19 @@ TEST_CASE_FIXTURE(StoreFixture,
 TEST_CASE_FIXTURE(StoreFixture,
                   "files in packs/ that the catalog does not know go when it is opened") {
   Import("main");
+  store.reset();
+  {
+    // Their numbers have been given.
+    const auto catalog = catalog::Catalog::Open(root + "/catalog.db");
+    REQUIRE(catalog.ok());
+    catalog::GivenIds ids;
+    ids.layer = LayerId(4711);
+    ids.pack = PackId(77);
+    const auto raised =
+        (*catalog)->Write([&ids](catalog::Writer& writer) { return writer.RaiseIds(ids); });
+    REQUIRE(raised.ok());
+  }
+  Reopen();
   WriteHostFile(root + "/packs/77.pack", "left by a crash");
   WriteHostFile(root + "/packs/notes.txt", "not ours");
   fs::create_directory(root + "/layers/4711");

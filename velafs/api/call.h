@@ -42,6 +42,9 @@ Answer TrashPurge(Call& call);
 Answer Gc(Call& call);
 Answer Expire(Call& call);
 
+// verbs_scrub.cc
+Answer Scrub(Call& call);
+
 // verbs_bookmarks.cc
 Answer BookmarkCreate(Call& call);
 Answer BookmarkList(Call& call);

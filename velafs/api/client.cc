@@ -169,23 +169,46 @@ std::string DefaultStoreDirectory() {
   return (data_home.empty() ? HomeDirectory() + "/.local/share" : data_home) + "/velafs";
 }
 
+// Sets `daemon` when there is one; else returns what `take` returns, which takes the store's lock.
+Status ReachDaemonOr(const std::string& store_directory, std::unique_ptr<Client>* daemon,
+                     const std::function<Status()>& take) {
+  auto remote = std::make_unique<RemoteClient>(store_directory);
+  const auto deadline = steady_clock::now() + kConnectTime;
+  while (true) {
+    const RemoteClient::Probe probe = remote->ProbeDaemon();
+    if (probe == RemoteClient::Probe::kAnswers) {
+      *daemon = std::move(remote);
+      return {};
+    }
+    if (probe == RemoteClient::Probe::kSilent) return remote->Silent();
+    Status taken = take();
+    // Whoever has it may be a command that is soon done, or a daemon about to start or end.
+    if (taken.code() != Code::kLocked || steady_clock::now() >= deadline) return taken;
+    std::this_thread::sleep_for(kRetryInterval);
+  }
+}
+
 }  // namespace
 
 Result<StoreAccess> ReachStore(const std::string& store_directory) {
-  auto daemon = std::make_unique<RemoteClient>(store_directory);
-  const auto deadline = steady_clock::now() + kConnectTime;
-  while (true) {
-    const RemoteClient::Probe probe = daemon->ProbeDaemon();
-    if (probe == RemoteClient::Probe::kAnswers) return StoreAccess{nullptr, std::move(daemon)};
-    if (probe == RemoteClient::Probe::kSilent) return daemon->Silent();
-    auto store = store::Store::Open(store_directory);
-    if (store.ok()) return StoreAccess{*std::move(store), nullptr};
-    // Whoever has it may be a command that is soon done, or a daemon about to start or end.
-    if (store.status().code() != Code::kLocked || steady_clock::now() >= deadline) {
-      return std::move(store).status();
-    }
-    std::this_thread::sleep_for(kRetryInterval);
-  }
+  StoreAccess access;
+  VELAFS_TRY(ReachDaemonOr(store_directory, &access.daemon, [&]() -> Status {
+    VELAFS_ASSIGN(access.store, store::Store::Open(store_directory));
+    return {};
+  }));
+  return access;
+}
+
+Result<json> CallScrub(const std::string& store_directory, const json& arguments,
+                       const ProgressFn& progress) {
+  std::unique_ptr<Client> daemon;
+  json report;
+  VELAFS_TRY(ReachDaemonOr(store_directory, &daemon, [&]() -> Status {
+    VELAFS_ASSIGN(report, RunScrubOfClosedStore(store_directory, arguments, progress));
+    return {};
+  }));
+  if (daemon) return daemon->Call("scrub", arguments, progress);
+  return report;
 }
 
 }  // namespace api

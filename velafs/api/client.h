@@ -18,4 +18,8 @@ struct StoreAccess {
 // As Client::Connect, which says how it fails and how long it waits.
 Result<StoreAccess> ReachStore(const std::string& store_directory);
 
+// Runs the verb "scrub" in the daemon, or here when there is none.
+Result<nlohmann::json> CallScrub(const std::string& store_directory,
+                                 const nlohmann::json& arguments, const ProgressFn& progress);
+
 }  // namespace velafs::api

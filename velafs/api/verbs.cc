@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <exception>
 #include <optional>
 #include <string_view>
@@ -12,35 +11,13 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/api/progress_gate.h"
 #include "velafs/api/version.h"
 
 namespace velafs::api {
 namespace {
 
 using nlohmann::json;
-
-// Passes on one event per interval, and remembers that the caller asked to stop.
-class ProgressGate {
- public:
-  explicit ProgressGate(const ProgressFn& sink) : sink_(sink) {}
-
-  bool operator()(const store::ImportProgress& progress) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!sink_ || now < next_) return !stopped_;
-    next_ = now + std::chrono::milliseconds(kProgressIntervalMs);
-    stopped_ = !sink_({{"bytes_done", progress.bytes_done},
-                       {"bytes_total", progress.bytes_total},
-                       {"files_done", progress.files_done},
-                       {"files_total", progress.files_total}});
-    return !stopped_;
-  }
-  bool stopped() const { return stopped_; }
-
- private:
-  const ProgressFn& sink_;
-  std::chrono::steady_clock::time_point next_;
-  bool stopped_ = false;
-};
 
 Result<json> Import(Call& call) {
   const std::string name = call.arguments.Required("name");
@@ -50,9 +27,15 @@ Result<json> Import(Call& call) {
     return UsageError("argument \"from_dir\" is not an absolute path");
   }
   ProgressGate gate(call.progress);
-  Result<store::ImportResult> imported =
-      call.store.Import(call.caller, name, directory,
-                        [&gate](const store::ImportProgress& progress) { return gate(progress); });
+  Result<store::ImportResult> imported = call.store.Import(
+      call.caller, name, directory, [&gate](const store::ImportProgress& progress) {
+        return gate.Pass([&] {
+          return json{{"bytes_done", progress.bytes_done},
+                      {"bytes_total", progress.bytes_total},
+                      {"files_done", progress.files_done},
+                      {"files_total", progress.files_total}};
+        });
+      });
   if (!imported.ok() && gate.stopped()) {
     return Failed("cannot import \"" + name + "\": interrupted");
   }
@@ -112,6 +95,7 @@ constexpr std::array kVerbs = {
     Verb{"bookmark-delete", BookmarkDelete},
     Verb{"diff", Diff},
     Verb{"stats", Stats},
+    Verb{"scrub", Scrub},
     Verb{"assign-port", AssignPort},
     Verb{"status", StoreStatus},
 };

@@ -22,6 +22,11 @@ Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
                                const std::string& verb, const nlohmann::json& arguments,
                                const ProgressFn& progress);
 
+// The verb "scrub" on a store that nobody has open, as it is: opening it would recover it first.
+Result<nlohmann::json> RunScrubOfClosedStore(const std::string& store_directory,
+                                             const nlohmann::json& arguments,
+                                             const ProgressFn& progress);
+
 // A caller with the user name of `uid`.
 store::Caller CallerOf(uint32_t uid);
 

@@ -66,9 +66,23 @@ class Reader {
                                                            uint64_t part);
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
-  // At most `limit` rows that come after `after` in the order of their keys: all of them, in turns.
-  Result<std::vector<ManifestRow>> ManifestsAfter(const ManifestKey& after, uint64_t limit);
+
+  // For whoever reads tables from end to end, a piece at a time: at most `limit` rows after a key,
+  // in the order of keys. Fewer than `limit`: there are no more.
+  struct ChunkRow {
+    ChunkId id;
+    ChunkLocation location;
+  };
   Result<std::vector<ChunkRow>> ChunksAfter(const ChunkId& after, uint64_t limit);
+  struct ManifestRow {
+    LayerId layer;
+    InodeNumber ino;
+    uint64_t part = 0;
+    std::vector<ChunkId> chunks;
+  };
+  Result<std::vector<ManifestRow>> ManifestsAfter(const ManifestRow& after, uint64_t limit);
+  Result<std::vector<InodeRow>> InodesOf(LayerId layer);
+  Result<GivenIds> LastIds();
 
   // Branches that are not deleted.
   Result<std::vector<BranchRow>> Branches();  // by name
@@ -128,6 +142,8 @@ class Writer : public Reader {
   // Numbers never given before, `count` of them in a row; the first is returned.
   Result<InodeNumber> ReserveInodes(uint64_t count);
   Result<InstanceId> ReserveInstance();
+  // From now on only ids above these are given.
+  Status RaiseIds(const GivenIds& least);
 
   // Both: Exists when another branch that is not deleted has the name or the port.
   Result<BranchId> AddBranch(const BranchRow& branch);  // id ignored

@@ -260,39 +260,65 @@ Result<std::optional<ChunkLocation>> Reader::Chunk(const ChunkId& id) {
   return ReadOne(query, "chunks", ReadLocation);
 }
 
-Result<std::vector<ManifestRow>> Reader::ManifestsAfter(const ManifestKey& after, uint64_t limit) {
-  std::vector<ManifestRow> rows;
-  Query query(statements_[Sql::kManifestsAfter], after.layer, after.ino, after.part, limit);
-  VELAFS_TRY(query.ForEach("manifests", [&](Query& row) {
-    std::vector<ChunkId> chunks = ReadChunkIds(row);
-    rows.push_back(
-        {{row.IdAt<LayerId>(1), row.IdAt<InodeNumber>(2), row.Unsigned(3)}, std::move(chunks)});
-  }));
-  return rows;
-}
-
-Result<std::vector<ChunkRow>> Reader::ChunksAfter(const ChunkId& after, uint64_t limit) {
-  std::vector<ChunkRow> rows;
-  Query query(statements_[Sql::kChunksAfter], sql::Blob(std::as_bytes(std::span(after.bytes))),
-              limit);
-  VELAFS_TRY(query.ForEach("chunks", [&](Query& row) {
-    ChunkRow chunk{.id = {}, .location = ReadLocation(row)};
-    const sql::Blob id = row.Bytes(5);
-    if (id.size() == sizeof chunk.id.bytes) {
-      std::memcpy(chunk.id.bytes.data(), id.data(), id.size());
-    } else {
-      row.MarkMalformed();
-    }
-    rows.push_back(chunk);
-  }));
-  return rows;
-}
-
 Result<uint64_t> Reader::ChunkCount() {
   Query query(statements_[Sql::kChunkCount]);
   uint64_t count = 0;
   VELAFS_TRY(query.ForEach("chunks", [&](Query& row) { count = row.Unsigned(0); }));
   return count;
+}
+
+Result<std::vector<Reader::ChunkRow>> Reader::ChunksAfter(const ChunkId& after, uint64_t limit) {
+  std::vector<ChunkRow> rows;
+  Query query(statements_[Sql::kChunksAfter], sql::Blob(std::as_bytes(std::span(after.bytes))),
+              limit);
+  VELAFS_TRY(query.ForEach("chunks", [&](Query& row) {
+    ChunkRow& chunk = rows.emplace_back();
+    chunk.location = ReadLocation(row);
+    const sql::Blob id = row.Bytes(5);
+    if (id.size() == sizeof chunk.id) {
+      std::memcpy(&chunk.id, id.data(), id.size());
+    } else {
+      row.MarkMalformed();
+    }
+  }));
+  return rows;
+}
+
+Result<std::vector<Reader::ManifestRow>> Reader::ManifestsAfter(const ManifestRow& after,
+                                                                uint64_t limit) {
+  std::vector<ManifestRow> rows;
+  Query query(statements_[Sql::kManifestsAfter], after.layer, after.ino, after.part, limit);
+  VELAFS_TRY(query.ForEach("manifests", [&](Query& row) {
+    rows.push_back(
+        {row.IdAt<LayerId>(1), row.IdAt<InodeNumber>(2), row.Unsigned(3), ReadChunkIds(row)});
+  }));
+  return rows;
+}
+
+Result<std::vector<InodeRow>> Reader::InodesOf(LayerId layer) {
+  Query query(statements_[Sql::kInodesOfLayer], layer);
+  return ReadAll(query, "inodes", ReadInode);
+}
+
+Result<GivenIds> Reader::LastIds() {
+  const auto one = [this](Sql sql, std::string_view name) -> Result<uint64_t> {
+    Query query(statements_[sql], name);
+    uint64_t value = 0;
+    VELAFS_TRY(query.ForEach("the sequences", [&](Query& row) {
+      if (!row.IsNull(0)) value = row.Unsigned(0);  // NULL: none was given yet
+    }));
+    return value;
+  };
+  GivenIds ids;
+  VELAFS_ASSIGN(ids.layer.value, one(Sql::kLastId, "layers"));
+  VELAFS_ASSIGN(ids.pack.value, one(Sql::kLastId, "packs"));
+  VELAFS_ASSIGN(ids.branch.value, one(Sql::kLastId, "branches"));
+  VELAFS_ASSIGN(const uint64_t next_ino, one(Sql::kNextNumber, "inode"));
+  VELAFS_ASSIGN(const uint64_t next_instance, one(Sql::kNextNumber, "instance"));
+  if (next_ino == 0 || next_instance == 0) return Corrupt("a sequence is not in the catalog");
+  ids.ino.value = next_ino - 1;
+  ids.instance.value = next_instance - 1;
+  return ids;
 }
 
 Result<std::vector<BranchRow>> Reader::Branches() {

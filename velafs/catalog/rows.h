@@ -5,9 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "velafs/base/chunk_location.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/units.h"
 
@@ -62,22 +60,6 @@ struct NameRow {
 inline constexpr uint64_t kChunksPerPart = 1024;
 inline constexpr uint64_t kPartBytes = kChunksPerPart * kChunkBytes;
 
-struct ManifestKey {
-  LayerId layer;
-  InodeNumber ino;
-  uint64_t part = 0;
-};
-
-struct ManifestRow {
-  ManifestKey key;
-  std::vector<ChunkId> chunks;
-};
-
-struct ChunkRow {
-  ChunkId id;
-  ChunkLocation location;
-};
-
 struct BranchRow {
   BranchId id;
   InstanceId instance;
@@ -110,6 +92,15 @@ struct BookmarkRow {
   std::string note;
   std::optional<TimeNs> expires_at = {};
   BookmarkId id = {};
+};
+
+// The highest ids ever given, of each kind that may have left something outside of the catalog.
+struct GivenIds {
+  LayerId layer;
+  PackId pack;
+  BranchId branch;
+  InodeNumber ino;
+  InstanceId instance;
 };
 
 }  // namespace velafs::catalog

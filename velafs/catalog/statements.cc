@@ -48,15 +48,18 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kManifestPart,
      "SELECT chunks FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
-    {Sql::kManifestsAfter,
-     "SELECT chunks, layer, ino, part FROM manifests WHERE (layer, ino, part) > (?1, ?2, ?3)"
-     " ORDER BY layer, ino, part LIMIT ?4"},
     {Sql::kChunk,
      "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec FROM chunks WHERE sha256 = ?1"},
+    {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
     {Sql::kChunksAfter,
      "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec, sha256 FROM chunks"
      " WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2"},
-    {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
+    {Sql::kManifestsAfter,
+     "SELECT chunks, layer, ino, part FROM manifests"
+     " WHERE (layer, ino, part) > (?1, ?2, ?3) ORDER BY layer, ino, part LIMIT ?4"},
+    {Sql::kInodesOfLayer, "SELECT " INODE_COLUMNS " FROM inodes WHERE layer = ?1"},
+    {Sql::kLastId, "SELECT max(seq) FROM sqlite_sequence WHERE name = ?1"},
+    {Sql::kNextNumber, "SELECT next FROM sequences WHERE name = ?1"},
     {Sql::kBranches, SELECT_BRANCHES "WHERE b.deleted_at IS NULL ORDER BY b.name"},
     {Sql::kBranchByName, SELECT_BRANCHES "WHERE b.name = ?1 AND b.deleted_at IS NULL"},
     {Sql::kBranchByInstance, SELECT_BRANCHES "WHERE b.instance = ?1 AND b.deleted_at IS NULL"},
@@ -111,6 +114,9 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " raw_bytes = excluded.raw_bytes, codec = excluded.codec"},
     {Sql::kRemoveChunk, "DELETE FROM chunks WHERE sha256 = ?1"},
     {Sql::kReserve, "UPDATE sequences SET next = next + ?2 WHERE name = ?1 RETURNING next - ?2"},
+    {Sql::kRaiseLastId, "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1"},
+    {Sql::kSetLastId, "INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)"},
+    {Sql::kRaiseNextNumber, "UPDATE sequences SET next = max(next, ?2 + 1) WHERE name = ?1"},
     {Sql::kAddBranch,
      "INSERT INTO branches(instance, name, head, root, parent, parent_name, parent_bookmark,"
      " parent_bookmark_name, owner, created_at, expires_at, protected, protected_until, note,"

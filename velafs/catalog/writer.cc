@@ -189,6 +189,19 @@ Result<InstanceId> Writer::ReserveInstance() {
   return InstanceId(first);
 }
 
+Status Writer::RaiseIds(const GivenIds& least) {
+  const auto raise = [this](std::string_view table, uint64_t id) -> Status {
+    VELAFS_TRY(Run(statements_, Sql::kRaiseLastId, table, id));
+    if (statements_.database().Changes() > 0) return {};
+    return Run(statements_, Sql::kSetLastId, table, id);  // none was given yet
+  };
+  VELAFS_TRY(raise("layers", least.layer.value));
+  VELAFS_TRY(raise("packs", least.pack.value));
+  VELAFS_TRY(raise("branches", least.branch.value));
+  VELAFS_TRY(Run(statements_, Sql::kRaiseNextNumber, std::string_view("inode"), least.ino));
+  return Run(statements_, Sql::kRaiseNextNumber, std::string_view("instance"), least.instance);
+}
+
 Result<BranchId> Writer::AddBranch(const BranchRow& branch) {
   VELAFS_TRY(CheckUnique(*this, statements_, branch, BranchId()));
   VELAFS_TRY(RunWithBranch(statements_, Sql::kAddBranch, branch));

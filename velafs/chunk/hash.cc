@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "velafs/base/check.h"
+#include "velafs/chunk/pack_format.h"
 #include "velafs/chunk/packs.h"
 
 namespace velafs::chunk {
@@ -29,6 +30,13 @@ ChunkId HashChunk(std::span<const std::byte> content) {
   VELAFS_CHECK(EVP_DigestUpdate(context.get(), content.data(), content.size()) == 1);
   VELAFS_CHECK(EVP_DigestFinal_ex(context.get(), id.bytes.data(), nullptr) == 1);
   return id;
+}
+
+Status CheckPayload(const ChunkLocation& location, const ChunkId& id,
+                    std::span<const std::byte> payload) {
+  VELAFS_TRY(CheckCodec(static_cast<uint8_t>(location.codec)));
+  if (payload.size() == location.raw_bytes && HashChunk(payload) == id) return {};
+  return Corrupt("the content of chunk " + id.ToHex() + " does not match its SHA-256");
 }
 
 bool IsZeros(std::span<const std::byte> content) {

@@ -9,11 +9,12 @@
 #include "velafs/base/chunk_location.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
+#include "velafs/chunk/packs.h"
 
 namespace velafs::chunk {
 
 inline constexpr uint32_t kPackFormatVersion = 1;
-inline constexpr size_t kHeaderBytes = 64;  // of the file's header and of a record's
+inline constexpr size_t kHeaderBytes = kRecordHeaderBytes;  // of the file's header too
 
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 

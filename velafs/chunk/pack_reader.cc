@@ -1,5 +1,8 @@
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "velafs/base/mutex.h"
@@ -54,9 +57,19 @@ struct PackReader::State {
     return file;
   }
 
+  Status CheckTrusted(const ChunkLocation& location) {
+    if (!has_distrusted) return {};
+    ReaderLock lock(mutex);
+    if (!distrusted.contains({location.pack, location.offset_bytes})) return {};
+    return DamagedAt(PackPath(directory, location.pack), location.offset_bytes,
+                     "the chunk there was found damaged");
+  }
+
   os::Storage& storage;
   const std::string directory;
   SharedMutex mutex;
+  std::atomic<bool> has_distrusted = false;
+  std::set<std::pair<PackId, uint64_t>> distrusted GUARDED_BY(mutex);
   // Shared with reads under way, which outlive a Forget.
   std::map<PackId, std::shared_ptr<os::File>> open GUARDED_BY(mutex);
 };
@@ -78,12 +91,39 @@ Status PackReader::Read(const ChunkLocation& location, uint64_t offset_in_chunk,
         describe(), location.offset_bytes,
         "the chunk there has only " + std::to_string(location.stored_bytes) + " bytes");
   }
+  VELAFS_TRY(state_->CheckTrusted(location));
   VELAFS_ASSIGN(const std::shared_ptr<os::File> file, state_->Find(location.pack));
   const uint64_t offset_bytes = location.offset_bytes + offset_in_chunk;
   VELAFS_ASSIGN(const size_t got, file->Read(offset_bytes, into));
   if (got == into.size()) return {};
   return DamagedAt(describe(), offset_bytes,
                    "it ends " + std::to_string(into.size() - got) + " bytes too early");
+}
+
+Status PackReader::ReadVerified(const ChunkLocation& location, const ChunkId& id,
+                                uint64_t offset_in_chunk, std::span<std::byte> into) {
+  const auto damaged = [&](const std::string& what) {
+    return DamagedAt(PackPath(state_->directory, location.pack), location.offset_bytes, what);
+  };
+  if (location.stored_bytes > kChunkBytes || offset_in_chunk > location.raw_bytes ||
+      into.size() > location.raw_bytes - offset_in_chunk) {
+    return damaged("the chunk there has only " + std::to_string(location.raw_bytes) + " bytes");
+  }
+  VELAFS_TRY(state_->CheckTrusted(location));
+  VELAFS_ASSIGN(const std::shared_ptr<os::File> file, state_->Find(location.pack));
+  thread_local std::vector<std::byte> buffer(kChunkBytes);
+  // A chunk that is wanted whole needs no copy.
+  const bool is_whole = into.size() == location.stored_bytes;
+  const auto payload = is_whole ? into : std::span(buffer).first(location.stored_bytes);
+  VELAFS_ASSIGN(const size_t got, file->Read(location.offset_bytes, payload));
+  if (got < payload.size()) {
+    return damaged("it ends " + std::to_string(payload.size() - got) + " bytes too early");
+  }
+  if (const Status sound = CheckPayload(location, id, payload); !sound.ok()) {
+    return damaged(sound.message());
+  }
+  if (!is_whole) std::memcpy(into.data(), payload.data() + offset_in_chunk, into.size());
+  return {};
 }
 
 Status PackReader::Verify(const ChunkLocation& location, const ChunkId& id) {
@@ -101,13 +141,16 @@ Status PackReader::Verify(const ChunkLocation& location, const ChunkId& id) {
       header->raw_bytes != location.raw_bytes || header->stored_bytes != location.stored_bytes) {
     return DamagedAt(path, record_at, "another chunk than " + id.ToHex() + " is there");
   }
-  std::vector<std::byte> content(header->stored_bytes);
-  VELAFS_TRY(ReadAll(*file, path, location.offset_bytes, content));
-  if (HashChunk(content) != id) {
-    return DamagedAt(path, location.offset_bytes,
-                     "the content of chunk " + id.ToHex() + " does not match its SHA-256");
-  }
-  return {};
+  std::vector<std::byte> payload(header->stored_bytes);
+  VELAFS_TRY(ReadAll(*file, path, location.offset_bytes, payload));
+  const Status sound = CheckPayload(location, id, payload);
+  return sound.ok() ? Status() : DamagedAt(path, location.offset_bytes, sound.message());
+}
+
+void PackReader::Distrust(const ChunkLocation& location) {
+  WriterLock lock(state_->mutex);
+  state_->distrusted.emplace(location.pack, location.offset_bytes);
+  state_->has_distrusted = true;
 }
 
 void PackReader::Forget(PackId pack) {

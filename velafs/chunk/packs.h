@@ -18,8 +18,15 @@ namespace velafs::chunk {
 // A pack is full, and the next one begun, once it has grown past this.
 inline constexpr uint64_t kPackTargetBytes = 512ull << 20;
 
+// What stands before every payload, and at the beginning of the file.
+inline constexpr uint64_t kRecordHeaderBytes = 64;
+
 // SHA-256 of raw chunk content, 1 .. kChunkBytes bytes.
 ChunkId HashChunk(std::span<const std::byte> content);
+// Success when `payload`, as stored with `location`'s codec and lengths, is the content of chunk
+// `id`; else Corrupt, saying what is wrong but not where.
+Status CheckPayload(const ChunkLocation& location, const ChunkId& id,
+                    std::span<const std::byte> payload);
 // True when every byte is zero.
 bool IsZeros(std::span<const std::byte> content);
 
@@ -53,8 +60,13 @@ class PackReader {
   // Bytes of the chunk's raw content from `offset_in_chunk`; `into` must end within it. Corrupt
   // (EIO), naming pack and offset, when the pack is missing or too short. Content is not verified.
   Status Read(const ChunkLocation& location, uint64_t offset_in_chunk, std::span<std::byte> into);
+  // As Read, but all of the chunk is read, and is Corrupt too when it does not match `id`.
+  Status ReadVerified(const ChunkLocation& location, const ChunkId& id, uint64_t offset_in_chunk,
+                      std::span<std::byte> into);
   // Reads the whole record and compares header and content with `id`: Corrupt when they differ.
   Status Verify(const ChunkLocation& location, const ChunkId& id);
+  // Somebody has found the chunk there damaged: from now on every read of it is Corrupt.
+  void Distrust(const ChunkLocation& location);
   // Closes the pack's file if open: it is about to be removed.
   void Forget(PackId pack);
 

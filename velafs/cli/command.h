@@ -78,5 +78,6 @@ void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);
 void AddDiff(CommandLine& line);
+void AddScrub(CommandLine& line);
 
 }  // namespace velafs::cli

@@ -148,6 +148,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const OnLive& o
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
                mountpoint);
+  store.KeepCatalogCopies();
   VELAFS_TRY(on_live(identity));
   Status served = mount->Serve();
   if (!served.ok()) spdlog::error("{}", served.message());

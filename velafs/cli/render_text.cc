@@ -24,6 +24,17 @@ std::vector<Table::Cell> Header(const std::vector<std::string>& titles) {
   return cells;
 }
 
+// `"main", "pr-1" and 7 more`.
+std::string Names(const json& names) {
+  constexpr size_t kShown = 8;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i == 0 ? "\"" : ", \"") + names[i].get<std::string>() + "\"";
+  }
+  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
+  return text;
+}
+
 }  // namespace
 
 std::string RenderBranchList(const json& list, const Style& style) {
@@ -99,6 +110,26 @@ std::string RenderTrash(const json& list, const Style& style) {
                   {Size(branch, "own_bytes")}});
   }
   return table.Render(style);
+}
+
+std::string RenderScrub(const json& report, const Style& style) {
+  std::string text;
+  for (const json& damage : report.at("corrupt")) {
+    text += style.Red("damaged:") + " " + Text(damage, "what") + "\n";
+    for (const json& file : damage.at("files")) {
+      text += "  in " + Text(file, "path") + " of " + Names(file.at("branches")) + "\n";
+    }
+  }
+  for (const json& done : report.at("repaired")) {
+    text += style.Green("repaired:") + " " + done.get<std::string>() + "\n";
+  }
+  for (const json& left : report.at("left_over")) {
+    text += style.Dim("left over:") + " " + left.get<std::string>() + "\n";
+  }
+  return text + "checked " + Text(report, "chunks_checked") + " chunks in " +
+         Text(report, "packs_checked") + " packs (" + Size(report, "bytes_checked") + "), " +
+         Text(report, "page_files_checked") + " page files in " + Text(report, "layers_checked") +
+         " layers\n";
 }
 
 std::string RenderStats(const json& stats, const Style& style) {

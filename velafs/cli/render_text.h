@@ -13,6 +13,7 @@ std::string RenderBranchList(const nlohmann::json& list, const Style& style);
 std::string RenderBranch(const nlohmann::json& branch, const Style& style);
 std::string RenderTrash(const nlohmann::json& list, const Style& style);
 std::string RenderBookmarkList(const nlohmann::json& list, const Style& style);
+std::string RenderScrub(const nlohmann::json& report, const Style& style);
 std::string RenderStats(const nlohmann::json& stats, const Style& style);
 
 }  // namespace velafs::cli

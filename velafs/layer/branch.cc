@@ -29,16 +29,18 @@ Status Branch::LoadChain(LayerId head) {
     VELAFS_ASSIGN(rows, reader.Chain(head));
     return {};
   }));
+  base_commit_ = host_.parts().catalog.LastCommit();
   WriterLock gate(gate_);
   WriterLock names(namespace_);
   for (size_t i = 0; i < rows.size(); ++i) {
-    VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id));
+    VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id, rows[i].logical_bytes.has_value()));
     chain_.push_back({std::move(layer), rows[i].state == catalog::LayerState::kSealed});
     height_of_[rows[i].id] = rows.size() - 1 - i;
   }
   head_ = chain_[0].layer;
   // A freeze that was cut off leaves what was the head as a crash leaves a head.
-  if (rows.size() > 1 && rows[1].state == catalog::LayerState::kFrozen) {
+  if (rows.size() > 1 && rows[1].state == catalog::LayerState::kFrozen &&
+      !chain_[1].layer->is_settled()) {
     VELAFS_TRY(RecoverLayer(*chain_[1].layer));
   }
   if (rows[0].logical_bytes) {
@@ -68,8 +70,27 @@ Status Branch::RecoverLayer(Layer& layer) {
     (*file)->MarkDirty();
     VELAFS_TRY((*file)->Sync(os::SyncKind::kFull));
   }
+  VELAFS_TRY(host_.parts().reserve.Run([&] { return MakeLostPageFiles(layer); }));
   if (layer.IsOnDisk()) VELAFS_TRY(layer.SyncNames());
   layer.SetRecovered();
+  return {};
+}
+
+// A file whose creation became durable, but not its page file, is what it was then. From here on a
+// page file that is missing has been lost.
+Status Branch::MakeLostPageFiles(Layer& layer) {
+  std::vector<catalog::InodeRow> rows;
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.InodesOf(layer.id()));
+    return {};
+  }));
+  for (const catalog::InodeRow& row : rows) {
+    if (!row.born_here || !S_ISREG(row.mode) || row.nlink == 0) continue;
+    const auto found = layer.Find(row.ino, false);
+    if (!found.ok() || *found) continue;
+    VELAFS_ASSIGN(const auto file, layer.Create(row.ino, row.size_bytes, std::nullopt));
+    VELAFS_TRY(file->Sync(os::SyncKind::kFull));
+  }
   return {};
 }
 
@@ -102,6 +123,12 @@ Status Branch::SyncFailed(const Layer& layer, Status status) {
 }
 
 Status Branch::NoteChange() {
+  if (!is_base_durable_) {
+    // Before its first page file: one in a layer that no catalog on disk knows would pass for a
+    // later catalog's.
+    VELAFS_TRY(host_.parts().catalog.MakeDurable(base_commit_));
+    is_base_durable_ = true;
+  }
   if (is_change_noted_) return {};
   const LayerId head = head_->id();
   VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write([&](catalog::Writer& writer) {
@@ -175,10 +202,17 @@ Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
   }
   if (inode->IsFile()) {
     WriterLock content(inode->content_lock);
-    VELAFS_ASSIGN(inode->content,
-                  FileContent::Load(chain_, inode->row, inode->row_layer, inode->born_layer));
+    VELAFS_ASSIGN(inode->content, LoadContent(*inode));
   }
   return inode;
+}
+
+Result<FileContent> Branch::LoadContent(const Inode& inode) {
+  Result<FileContent> content =
+      FileContent::Load(chain_, inode.row, inode.row_layer, inode.born_layer);
+  if (content.ok()) return content;
+  return std::move(content).status().WithContext("inode " + std::to_string(inode.ino.value) +
+                                                 " of branch \"" + name_ + "\"");
 }
 
 void Branch::Retain(InodeNumber ino, uint64_t count) {
@@ -262,13 +296,14 @@ Status Branch::ReplaceHead(
   VELAFS_ASSIGN(const HeadState state, DescribeHead());
   VELAFS_ASSIGN(const std::optional<NewHead> new_head, commit(state));
   if (!new_head) return {};
-  auto layer = host_.GetLayer(new_head->id);
+  auto layer = host_.GetLayer(new_head->id, true);
   if (!layer.ok()) return Fail(std::move(layer).status());
   head_ = *std::move(layer);
   head_->SetRecovered();  // it is new
   chain_.insert(chain_.begin(), {head_, false});
   height_of_[head_->id()] = chain_.size() - 1;
   base_commit_ = new_head->commit;
+  is_base_durable_ = false;
   is_change_noted_ = !knows_logical_bytes_;
   return {};
 }
@@ -354,8 +389,11 @@ Result<uint64_t> Branch::SumSizes() {
   std::unordered_set<InodeNumber> seen;
   std::vector<InodeNumber> to_visit = {root_};
   while (!to_visit.empty()) {
-    VELAFS_ASSIGN(const InodePtr inode, Find(to_visit.back()));
+    const Result<InodePtr> found = Find(to_visit.back());
     to_visit.pop_back();
+    if (found.status().code() == Code::kCorrupt) continue;  // counts nothing, and costs no listing
+    VELAFS_TRY(found.status());
+    const InodePtr inode = *found;
     if (!seen.insert(inode->ino).second) continue;
     if (inode->IsDirectory()) {
       VELAFS_ASSIGN(Directory * names, NamesOf(*inode));

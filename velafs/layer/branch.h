@@ -67,7 +67,8 @@ class BranchHost {
  public:
   virtual ~BranchHost() = default;
   virtual const VolumeParts& parts() const = 0;
-  virtual Result<std::shared_ptr<Layer>> GetLayer(LayerId id) = 0;
+  // `is_settled`: see Layer; counts only when the layer is not in memory.
+  virtual Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) = 0;
   virtual Result<InodeNumber> NewInodeNumber() = 0;
   // Removes the inode's page file from the layer once the transaction can no longer be lost.
   virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
@@ -161,6 +162,7 @@ class Branch {
   Branch(BranchHost& host, const catalog::BranchRow& row);
   Status LoadChain(LayerId head);
   Status RecoverLayer(Layer& layer);
+  Status MakeLostPageFiles(Layer& layer);
   Result<bool> IsWorthKeeping(Layer& layer, const Layer::PageFileName& name);
 
   Status CheckAlive() const;       // ESTALE once retired
@@ -171,12 +173,15 @@ class Branch {
   // ESTALE when there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
   // What the layers of the chain say of an inode, lowest first.
   using RowsByHeight = std::map<size_t, catalog::Reader::InodeInLayer>;
   Result<RowsByHeight> RowsOf(InodeNumber ino) REQUIRES_SHARED(namespace_);
   // A regular file; takes namespace_ when it is not known yet.
   Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
   InodePtr FindKnown(InodeNumber ino);
+  // A name of the inode, from the top directory on; its number when none is found.
+  std::string PathOf(InodeNumber ino) EXCLUDES(namespace_);
   Result<InodePtr> FindDirectory(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesOf(Inode& directory) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesForChange(Inode& directory) REQUIRES(namespace_);
@@ -219,6 +224,7 @@ class Branch {
   std::atomic<bool> is_failed_ = false;
   std::atomic<bool> is_retired_ = false;
   std::atomic<bool> is_change_noted_ = false;
+  std::atomic<bool> is_base_durable_ = false;  // base_commit_ is
   // What any fsync needs durable besides its own inode: the head the branch stands on.
   std::atomic<catalog::CommitSequence> base_commit_ = 0;
   std::atomic<bool> knows_logical_bytes_ = false;

@@ -115,12 +115,41 @@ Status Branch::ChangeContent(InodeNumber ino,
 
 Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into) {
   VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
-  ReaderLock content(inode->content_lock);
-  const uint64_t size = inode->content->size_bytes();
-  if (offset_bytes >= size) return size_t{0};
-  const size_t length = std::min<uint64_t>(into.size(), size - offset_bytes);
-  VELAFS_TRY(inode->content->Read(offset_bytes, into.first(length)));
-  return length;
+  Status read;
+  size_t length = 0;
+  {
+    ReaderLock content(inode->content_lock);
+    const uint64_t size = inode->content->size_bytes();
+    if (offset_bytes >= size) return size_t{0};
+    length = std::min<uint64_t>(into.size(), size - offset_bytes);
+    read = inode->content->Read(offset_bytes, into.first(length));
+  }
+  if (read.ok()) return length;
+  if (read.code() != Code::kCorrupt) return read;
+  return std::move(read).WithContext("\"" + PathOf(ino) + "\" of branch \"" + name_ + "\"");
+}
+
+std::string Branch::PathOf(InodeNumber ino) {
+  struct Visit {
+    InodeNumber directory;
+    std::string path;
+  };
+  ReaderLock names(namespace_);
+  std::vector<Visit> to_visit = {{root_, ""}};
+  while (!to_visit.empty()) {
+    const Visit at = std::move(to_visit.back());
+    to_visit.pop_back();
+    const Result<InodePtr> directory = Find(at.directory);
+    if (!directory.ok() || !(*directory)->IsDirectory()) continue;
+    const Result<Directory*> entries = NamesOf(**directory);
+    if (!entries.ok()) continue;
+    for (auto entry = (*entries)->After(0); entry != (*entries)->end(); ++entry) {
+      const std::string path = at.path + entry->second.name;
+      if (entry->second.ino == ino) return path;
+      if (entry->second.ino) to_visit.push_back({entry->second.ino, path + "/"});
+    }
+  }
+  return "inode " + std::to_string(ino.value);
 }
 
 Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {

@@ -175,8 +175,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
                 .born_here = true};
   if (inode->IsFile()) {
     WriterLock content(inode->content_lock);
-    VELAFS_ASSIGN(inode->content,
-                  FileContent::Load(chain_, inode->row, inode->row_layer, inode->born_layer));
+    inode->content = FileContent::Empty(ino, inode->born_layer);
     VELAFS_TRY(inode->content->Begin(*head_));
   }
   catalog::InodeRow parent_row = Touched(parent->row, now);

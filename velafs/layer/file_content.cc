@@ -12,6 +12,13 @@ uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / k
 
 }  // namespace
 
+FileContent FileContent::Empty(InodeNumber ino, LayerId born_layer) {
+  FileContent content;
+  content.ino_ = ino;
+  content.born_layer_ = born_layer;
+  return content;
+}
+
 Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRow& row,
                                       LayerId row_layer, LayerId born_layer) {
   FileContent content;
@@ -27,6 +34,8 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
     } else if (is_last && link.is_sealed) {
       content.sealed_ = link.layer->Sealed(row.ino);
       content.sealed_layer_ = link.layer->id();
+    } else if (is_born_here && link.layer->is_settled()) {
+      return Corrupt("\"" + link.layer->PagePath(row.ino) + "\" is missing");
     }
     if (is_last) break;
   }

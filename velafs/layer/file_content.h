@@ -25,8 +25,11 @@ using Chain = std::vector<ChainLink>;  // nearest first
 // Externally synchronised: changes alone, reads with other reads.
 class FileContent {
  public:
+  // Of an inode that is made now.
+  static FileContent Empty(InodeNumber ino, LayerId born_layer);
   // What is nearest for the file among a branch's chain. `row` and `row_layer`: what the nearest
   // layer says of the inode; `born_layer`: where it came to be, below which there is nothing.
+  // Corrupt when a page file or map is damaged or has been lost.
   static Result<FileContent> Load(const Chain& chain, const catalog::InodeRow& row,
                                   LayerId row_layer, LayerId born_layer);
 

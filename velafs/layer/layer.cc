@@ -27,8 +27,9 @@ std::shared_ptr<Layer> Layer::New(const VolumeParts& parts, LayerId id) {
   return std::shared_ptr<Layer>(new Layer(parts, id));
 }
 
-Result<std::shared_ptr<Layer>> Layer::Load(const VolumeParts& parts, LayerId id) {
+Result<std::shared_ptr<Layer>> Layer::Load(const VolumeParts& parts, LayerId id, bool is_settled) {
   auto layer = New(parts, id);
+  layer->is_settled_ = is_settled;
   VELAFS_TRY(layer->ReadDirectory());
   return layer;
 }
@@ -57,7 +58,7 @@ Status Layer::ReadDirectory() {
     if (auto found = entries_.find(ino); found != entries_.end()) {
       found->second.has_map = true;
     } else {
-      stray_maps_.push_back(ino);
+      stray_maps_.insert(ino);
     }
   }
   return {};
@@ -72,10 +73,16 @@ std::string Layer::MapPath(InodeNumber ino) const { return PagePath(ino).append(
 Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino, bool inherits) {
   MutexLock lock(lock_);
   const auto found = entries_.find(ino);
-  if (found == entries_.end()) return std::shared_ptr<PageFile>();
+  if (found == entries_.end()) {
+    if (is_settled_ && stray_maps_.contains(ino)) return Missing(PagePath(ino));
+    return std::shared_ptr<PageFile>();
+  }
   Entry& entry = found->second;
   if (auto open = entry.open.lock()) return open;
-  if (inherits && !HasWrittenMap(ino)) return std::shared_ptr<PageFile>();
+  if (inherits && !HasWrittenMap(ino)) {
+    if (is_settled_) return Missing(MapPath(ino));
+    return std::shared_ptr<PageFile>();
+  }
 
   std::optional<PageMap> map;
   if (entry.has_map) {
@@ -91,14 +98,21 @@ Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino, bool inherits) {
   }
   VELAFS_ASSIGN(auto file, storage().Open(PagePath(ino), os::OpenMode::kReadWrite));
   if (map) {
-    // A crash may have kept a truncation of the page file and lost that of the map.
     VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
+    if (is_settled_ && info.size_bytes < map->inherited_bytes()) {
+      return Corrupt("\"" + PagePath(ino) + "\" is shorter than its map says");
+    }
+    // A crash may have kept a truncation of the page file and lost that of the map.
     map->HideFrom(info.size_bytes);
   }
   auto page_file =
       std::make_shared<PageFile>(*this, ino, std::move(file), std::move(map), nullptr, false);
   entry.open = page_file;
   return page_file;
+}
+
+Status Layer::Missing(const std::string& path) const {
+  return Corrupt("\"" + path + "\" is missing");
 }
 
 Result<std::shared_ptr<PageFile>> Layer::Create(InodeNumber ino, uint64_t size_bytes,

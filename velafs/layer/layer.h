@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,7 +28,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // A layer that was just made, with nothing on disk.
   static std::shared_ptr<Layer> New(const VolumeParts& parts, LayerId id);
   // A layer with what its directory holds.
-  static Result<std::shared_ptr<Layer>> Load(const VolumeParts& parts, LayerId id);
+  static Result<std::shared_ptr<Layer>> Load(const VolumeParts& parts, LayerId id, bool is_settled);
 
   LayerId id() const { return id_; }
   os::Storage& storage() const { return parts_.storage; }
@@ -36,7 +37,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
 
   // The layer's page file of an inode; null when it has none. One that `inherits`, as all do but
   // those of inodes born in the layer, is not there unless its map has been written. Corrupt when
-  // that is.
+  // the map is damaged, or, in a settled layer, one of the two is missing or the file too short.
   Result<std::shared_ptr<PageFile>> Find(InodeNumber ino, bool inherits);
   // A new page file of `size_bytes`. With `inherited_bytes`, that much of the file below is seen
   // through it, and what its map will need is allocated: a sync does not fail for want of space.
@@ -77,6 +78,9 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // Whether a sync has failed for good: see PageFile::Sync.
   bool has_failed() const { return has_failed_; }
   void SetFailed() { has_failed_ = true; }
+  // True when everything the layer should have is on disk, unless the disk has lost it: not in a
+  // head whose daemon died, nor in what a freeze made of a head and then could not finish.
+  bool is_settled() const { return is_settled_; }
 
   // For PageFile: dirty page files are kept open, since their maps are only in memory.
   void AddDirty(PageFile& file);
@@ -91,6 +95,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
       REQUIRES(lock_);
   Result<std::unique_ptr<os::File>> MakeMapFile(InodeNumber ino, uint64_t inherited_bytes);
   Status ReadDirectory();
+  Status Missing(const std::string& path) const;
   Status RemoveIfAny(const std::string& path) const;
 
   const VolumeParts& parts_;
@@ -98,6 +103,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   const std::string directory_;
   std::atomic<bool> needs_recovery_ = true;
   std::atomic<bool> has_failed_ = false;
+  bool is_settled_ = true;  // set before anybody else has the layer
 
   struct Entry {
     bool has_map = false;
@@ -110,7 +116,7 @@ class Layer : public std::enable_shared_from_this<Layer> {
   mutable Mutex lock_;
   bool has_directory_ GUARDED_BY(lock_) = false;
   std::unordered_map<InodeNumber, Entry> entries_ GUARDED_BY(lock_);
-  std::vector<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
+  std::set<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
   std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);
   std::map<InodeNumber, DirtyEntry> dirty_ GUARDED_BY(lock_);
   struct Count {

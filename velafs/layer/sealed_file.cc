@@ -5,18 +5,25 @@
 #include <string>
 
 namespace velafs::layer {
+namespace {
+
+// Of the chunk in its part.
+uint64_t IndexOf(uint64_t offset_bytes) { return offset_bytes % catalog::kPartBytes / kChunkBytes; }
+
+}  // namespace
 
 Status SealedFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
   while (!into.empty()) {
-    VELAFS_ASSIGN(const std::optional<ChunkLocation> chunk, ChunkAt(offset_bytes));
+    VELAFS_ASSIGN(const PartPtr part, PartAt(offset_bytes / catalog::kPartBytes));
+    const uint64_t index = IndexOf(offset_bytes);
     const uint64_t in_chunk = offset_bytes % kChunkBytes;
     const size_t length = std::min<size_t>(into.size(), kChunkBytes - in_chunk);
     const auto piece = into.first(length);
-    const uint64_t stored = chunk ? chunk->raw_bytes : 0;
+    // Of a chunk of zeros, none.
+    const uint64_t stored =
+        index < part->chunks.size() ? part->chunks[index].location.raw_bytes : 0;
     const size_t from_chunk = stored > in_chunk ? std::min<size_t>(length, stored - in_chunk) : 0;
-    if (from_chunk > 0) {
-      VELAFS_TRY(ReadChunk(*chunk, offset_bytes, piece.first(from_chunk)));
-    }
+    if (from_chunk > 0) VELAFS_TRY(ReadStored(part, index, in_chunk, piece.first(from_chunk)));
     std::memset(piece.data() + from_chunk, 0, length - from_chunk);
     into = into.subspan(length);
     offset_bytes += length;
@@ -24,24 +31,38 @@ Status SealedFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
   return {};
 }
 
-Status SealedFile::ReadChunk(const ChunkLocation& chunk, uint64_t offset_bytes,
-                             std::span<std::byte> into) {
-  const uint64_t in_chunk = offset_bytes % kChunkBytes;
-  Status read = packs_.Read(chunk, in_chunk, into);
+Status SealedFile::ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
+                              std::span<std::byte> into) {
+  Status read = ReadChunk(*part, index, in_chunk, into);
   if (read.code() != Code::kCorrupt) return read;
   // It may have moved to another pack since its place was looked up.
+  VELAFS_ASSIGN(const PartPtr now, LoadPart(part->number));
+  if (now->chunks[index].location == part->chunks[index].location) return read;
   {
     WriterLock lock(lock_);
-    parts_.erase(offset_bytes / catalog::kPartBytes);
+    parts_[part->number] = now;
   }
-  VELAFS_ASSIGN(const std::optional<ChunkLocation> now, ChunkAt(offset_bytes));
-  return now && *now != chunk ? packs_.Read(*now, in_chunk, into) : read;
+  return ReadChunk(*now, index, in_chunk, into);
+}
+
+// To verify each time would have random reads of 8 KiB cost several times as much.
+Status SealedFile::ReadChunk(Part& part, uint64_t index, uint64_t in_chunk,
+                             std::span<std::byte> into) {
+  const Chunk& chunk = part.chunks[index];
+  std::atomic<uint64_t>& verified = part.verified[index / 64];
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  if ((verified & bit) != 0) return packs_.Read(chunk.location, in_chunk, into);
+  VELAFS_TRY(packs_.ReadVerified(chunk.location, chunk.id, in_chunk, into));
+  verified |= bit;
+  return {};
 }
 
 Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
-  VELAFS_ASSIGN(const std::optional<ChunkLocation> chunk, ChunkAt(offset_bytes));
+  VELAFS_ASSIGN(const PartPtr part, PartAt(offset_bytes / catalog::kPartBytes));
+  const uint64_t index = IndexOf(offset_bytes);
+  const bool is_data = index < part->chunks.size() && !part->chunks[index].id.IsZeros();
   const uint64_t rest_of_chunk = kChunkBytes - offset_bytes % kChunkBytes;
-  return PageFile::Extent{chunk.has_value(), std::min(rest_of_chunk, limit_bytes)};
+  return PageFile::Extent{is_data, std::min(rest_of_chunk, limit_bytes)};
 }
 
 Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
@@ -53,31 +74,26 @@ Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
   return std::move(ids).value_or(std::vector<ChunkId>());
 }
 
-Result<std::optional<ChunkLocation>> SealedFile::ChunkAt(uint64_t offset_bytes) {
-  VELAFS_ASSIGN(const std::shared_ptr<const Part> part, PartAt(offset_bytes / catalog::kPartBytes));
-  const uint64_t index = offset_bytes % catalog::kPartBytes / kChunkBytes;
-  return index < part->size() ? (*part)[index] : std::nullopt;
-}
-
-Result<std::shared_ptr<const SealedFile::Part>> SealedFile::PartAt(uint64_t part) {
+Result<SealedFile::PartPtr> SealedFile::PartAt(uint64_t part) {
   {
     ReaderLock lock(lock_);
     if (auto found = parts_.find(part); found != parts_.end()) return found->second;
   }
-  VELAFS_ASSIGN(std::shared_ptr<const Part> loaded, LoadPart(part));
+  VELAFS_ASSIGN(PartPtr loaded, LoadPart(part));
   WriterLock lock(lock_);
   return parts_.try_emplace(part, std::move(loaded)).first->second;
 }
 
-Result<std::shared_ptr<const SealedFile::Part>> SealedFile::LoadPart(uint64_t part) {
+Result<SealedFile::PartPtr> SealedFile::LoadPart(uint64_t part) {
   auto loaded = std::make_shared<Part>();
+  loaded->number = part;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const auto chunks, reader.ManifestPart(layer_, ino_, part));
     if (!chunks) return {};
-    loaded->reserve(chunks->size());
+    loaded->chunks.reserve(chunks->size());
     for (const ChunkId& id : *chunks) {
       if (id.IsZeros()) {
-        loaded->emplace_back();
+        loaded->chunks.emplace_back();
         continue;
       }
       VELAFS_ASSIGN(const std::optional<ChunkLocation> location, reader.Chunk(id));
@@ -85,11 +101,11 @@ Result<std::shared_ptr<const SealedFile::Part>> SealedFile::LoadPart(uint64_t pa
         return Corrupt("inode " + std::to_string(ino_.value) + " needs chunk " + id.ToHex() +
                        ", which the catalog does not have");
       }
-      loaded->push_back(location);
+      loaded->chunks.push_back({id, *location});
     }
     return {};
   }));
-  return std::shared_ptr<const Part>(std::move(loaded));
+  return loaded;
 }
 
 }  // namespace velafs::layer

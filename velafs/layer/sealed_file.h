@@ -1,11 +1,12 @@
 // The content of one file in a sealed layer: chunks, found through its manifest.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,27 +26,39 @@ class SealedFile {
   SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino)
       : catalog_(catalog), packs_(packs), layer_(layer), ino_(ino) {}
 
-  // Fills `into`; zeros where the manifest has no chunk. Corrupt when a chunk is not to be had.
+  // Fills `into`; zeros where the manifest has no chunk. Every chunk is verified: Corrupt when one
+  // is damaged or not to be had.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
   // The chunks of a part, in order; empty where the manifest has none. Always from the catalog.
   Result<std::vector<ChunkId>> ChunkIds(uint64_t part);
 
  private:
-  // Where each chunk of a part is; nothing for a chunk of zeros.
-  using Part = std::vector<std::optional<ChunkLocation>>;
+  struct Chunk {
+    ChunkId id;  // zeros: a chunk of zeros, stored nowhere
+    ChunkLocation location;
+  };
+  struct Part {
+    uint64_t number = 0;
+    std::vector<Chunk> chunks;
+    // One bit for each chunk that has been read and found sound.
+    std::array<std::atomic<uint64_t>, catalog::kChunksPerPart / 64> verified = {};
+  };
+  using PartPtr = std::shared_ptr<Part>;
 
-  Result<std::shared_ptr<const Part>> PartAt(uint64_t part);
-  Result<std::shared_ptr<const Part>> LoadPart(uint64_t part);
-  Result<std::optional<ChunkLocation>> ChunkAt(uint64_t offset_bytes);
-  Status ReadChunk(const ChunkLocation& chunk, uint64_t offset_bytes, std::span<std::byte> into);
+  Result<PartPtr> PartAt(uint64_t part);
+  Result<PartPtr> LoadPart(uint64_t part);
+  // From one stored chunk; `into` ends within it. ReadStored finds it when it has moved.
+  Status ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
+                    std::span<std::byte> into);
+  Status ReadChunk(Part& part, uint64_t index, uint64_t in_chunk, std::span<std::byte> into);
 
   catalog::Catalog& catalog_;
   chunk::PackReader& packs_;
   const LayerId layer_;
   const InodeNumber ino_;
   SharedMutex lock_;
-  std::map<uint64_t, std::shared_ptr<const Part>> parts_ GUARDED_BY(lock_);
+  std::map<uint64_t, PartPtr> parts_ GUARDED_BY(lock_);
 };
 
 }  // namespace velafs::layer

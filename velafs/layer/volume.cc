@@ -31,11 +31,11 @@ Volume::Impl::~Impl() {
   if (upkeep_.joinable()) upkeep_.join();
 }
 
-Result<std::shared_ptr<Layer>> Volume::Impl::GetLayer(LayerId id) {
+Result<std::shared_ptr<Layer>> Volume::Impl::GetLayer(LayerId id, bool is_settled) {
   MutexLock lock(layers_lock_);
   std::weak_ptr<Layer>& known = layers_[id];
   if (auto layer = known.lock()) return layer;
-  VELAFS_ASSIGN(auto layer, Layer::Load(parts_, id));
+  VELAFS_ASSIGN(auto layer, Layer::Load(parts_, id, is_settled));
   known = layer;
   return layer;
 }
@@ -113,6 +113,8 @@ Status Volume::Impl::Freeze(const std::string& name,
   // Most of what must reach the disk goes there before anybody is held off.
   VELAFS_TRY(branch->SyncAll(false));
   catalog::CommitSequence committed = 0;
+  LayerId frozen;
+  std::optional<uint64_t> logical_bytes;
   VELAFS_TRY(branch->ReplaceHead(
       [&](const Branch::HeadState& state) -> Result<std::optional<Branch::NewHead>> {
         const bool reuse_parent = state.is_empty && state.parent;
@@ -126,15 +128,24 @@ Status Volume::Impl::Freeze(const std::string& name,
           VELAFS_TRY(writer.SetLayerLogicalBytes(new_head, state.logical_bytes));
           row->head = new_head;
           VELAFS_TRY(writer.UpdateBranch(*row));
-          return also(writer, state.head);
+          VELAFS_TRY(also(writer, state.head));
+          return writer.SetLayerLogicalBytes(state.head, std::nullopt);  // not settled yet
         }));
         if (reuse_parent) return std::optional<Branch::NewHead>();
+        frozen = state.head;
+        logical_bytes = state.logical_bytes;
         return std::optional(Branch::NewHead{new_head, committed});
       }));
   // What was written between the first sync and the freeze is in the frozen layer; it is durable
   // before anybody is told of the freeze.
   VELAFS_TRY(branch->SyncAll(false));
-  return parts_.catalog.MakeDurable(committed);
+  VELAFS_TRY(parts_.catalog.MakeDurable(committed));
+  if (!frozen || !logical_bytes) return {};
+  // It is settled now. What this leaves when it fails, or is lost, is a layer that passes for one
+  // whose freeze was cut off, which costs a recovery.
+  (void)parts_.catalog.Write(
+      [&](catalog::Writer& writer) { return writer.SetLayerLogicalBytes(frozen, logical_bytes); });
+  return {};
 }
 
 Result<uint64_t> Volume::Impl::RemoveLayers(const Removal& removal) {
@@ -160,7 +171,7 @@ Result<uint64_t> Volume::Impl::EndInstance(const std::string& name, End end, con
   const auto commit = [&](const Branch::HeadState& head) -> Status {
     uint64_t allocated_bytes = 0;
     if (end == End::kKeep) {
-      VELAFS_ASSIGN(const auto layer, GetLayer(head.head));
+      VELAFS_ASSIGN(const auto layer, GetLayer(head.head, true));
       VELAFS_ASSIGN(allocated_bytes, layer->AllocatedBytes({}));
     }
     const auto write = [&](catalog::Writer& writer) -> Status {
@@ -222,7 +233,7 @@ Status Volume::Impl::Rename(const std::string& name, const std::string& new_name
 Result<uint64_t> Volume::Impl::RemoveDirectories(const std::vector<LayerId>& layers) {
   uint64_t bytes = 0;
   for (const LayerId id : layers) {
-    if (const auto layer = GetLayer(id); layer.ok()) {
+    if (const auto layer = GetLayer(id, true); layer.ok()) {
       // Only told, so what cannot be counted is not.
       if (const auto allocated = (*layer)->AllocatedBytes({}); allocated.ok()) bytes += *allocated;
     }

@@ -36,7 +36,7 @@ class Volume::Impl : public BranchHost {
 
   // BranchHost.
   const VolumeParts& parts() const override { return parts_; }
-  Result<std::shared_ptr<Layer>> GetLayer(LayerId id) override;
+  Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) override;
   Result<InodeNumber> NewInodeNumber() override;
   void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                     catalog::CommitSequence after) override;

@@ -30,7 +30,7 @@ Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<Usage
         usage.own_bytes += *row->allocated_bytes;
         continue;
       }
-      VELAFS_ASSIGN(const auto layer, GetLayer(row->id));
+      VELAFS_ASSIGN(const auto layer, GetLayer(row->id, row->logical_bytes.has_value()));
       VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes(kMaxUsageAge));
       usage.own_bytes += allocated;
       if (!is_head) counted[row->id] = allocated;

@@ -167,11 +167,12 @@ void Database::Close::operator()(sqlite3* handle) const {
 
 Database::Database(sqlite3* handle) : owner_(handle), handle_(handle) {}
 
-Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int busy_timeout_ms) {
+Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int busy_timeout_ms,
+                                                 Access access) {
   sqlite3* handle = nullptr;
+  const int mode = access == Access::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   // NOMUTEX: callers serialise, and know better where.
-  const int result =
-      sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int result = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX, nullptr);
   if (handle == nullptr) return SystemError(ENOMEM, "cannot open \"" + path + "\"");
   std::unique_ptr<Database> database(new Database(handle));
   if (result != SQLITE_OK)

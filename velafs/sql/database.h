@@ -142,9 +142,12 @@ class Query {
 // A connection to one database file. One thread at a time. Statements and transactions go first.
 class Database {
  public:
-  // Opens an existing file for reading and writing. Reads nothing yet: a file that is no database
-  // is found out by the first query. Another process's lock is waited for up to `busy_timeout_ms`.
-  static Result<std::unique_ptr<Database>> Open(const std::string& path, int busy_timeout_ms);
+  // kReadOnly leaves the file as it is, also when it is the last to close it.
+  enum class Access { kReadWrite, kReadOnly };
+  // Opens an existing file. Reads nothing yet: a file that is no database is found out by the first
+  // query. Another process's lock is waited for up to `busy_timeout_ms`.
+  static Result<std::unique_ptr<Database>> Open(const std::string& path, int busy_timeout_ms,
+                                                Access access = Access::kReadWrite);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 

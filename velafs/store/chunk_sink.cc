@@ -84,12 +84,13 @@ Status ChunkSink::MakeRoom() {
     current_.reset();
   }
   auto pack = std::make_shared<Pack>();
-  VELAFS_TRY(catalog_
-                 .Write([&](catalog::Writer& writer) -> Status {
-                   VELAFS_ASSIGN(pack->id, writer.AddPack());
-                   return {};
-                 })
-                 .status());
+  VELAFS_ASSIGN(const catalog::CommitSequence added,
+                catalog_.Write([&](catalog::Writer& writer) -> Status {
+                  VELAFS_ASSIGN(pack->id, writer.AddPack());
+                  return {};
+                }));
+  // Before there is a file: one that no catalog has ever known would pass for a newer catalog's.
+  VELAFS_TRY(catalog_.MakeDurable(added));
   packs_.push_back(pack->id);
   usable_.insert(pack->id);
   VELAFS_ASSIGN(pack->writer, chunk::PackWriter::Create(storage_, packs_directory_, pack->id));

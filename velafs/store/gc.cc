@@ -84,20 +84,20 @@ Result<GcResult> GarbageCollector::Run(bool dry_run, const GcProgressFn& progres
 
 Status GarbageCollector::FindUsedChunks() {
   size_t sort_at = 1 << 16;  // doubles: what files share does not pile up
-  catalog::ManifestKey last;
+  catalog::Reader::ManifestRow last;
   for (bool is_more = true; is_more;) {
-    std::vector<catalog::ManifestRow> manifests;
+    std::vector<catalog::Reader::ManifestRow> manifests;
     VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
       VELAFS_ASSIGN(manifests, reader.ManifestsAfter(last, kManifestsPerRead));
       return {};
     }));
-    for (const catalog::ManifestRow& manifest : manifests) {
+    for (const catalog::Reader::ManifestRow& manifest : manifests) {
       for (const ChunkId& id : manifest.chunks) {
         if (!id.IsZeros()) used_.push_back(Prefix(id));
       }
-      last = manifest.key;
     }
     is_more = !manifests.empty();
+    if (is_more) last = std::move(manifests.back());
     if (used_.size() < sort_at) continue;
     SortUnique(&used_);
     sort_at = std::max(sort_at, 2 * used_.size());
@@ -123,12 +123,12 @@ Status GarbageCollector::MeasurePacks() {
   }
   ChunkId last;
   for (bool is_more = true; is_more;) {
-    std::vector<catalog::ChunkRow> chunks;
+    std::vector<catalog::Reader::ChunkRow> chunks;
     VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
       VELAFS_ASSIGN(chunks, reader.ChunksAfter(last, kChunksPerRead));
       return {};
     }));
-    for (const catalog::ChunkRow& chunk : chunks) {
+    for (const catalog::Reader::ChunkRow& chunk : chunks) {
       const auto use = uses_.find(chunk.location.pack);
       if (use != uses_.end() && IsUsed(chunk.id)) {
         use->second.used_bytes += chunk::RecordBytes(chunk.location);
@@ -165,7 +165,7 @@ Status GarbageCollector::Free(PackId pack, GcResult* result) {
 }
 
 Result<GarbageCollector::PackContent> GarbageCollector::ContentOf(PackId pack) {
-  std::vector<catalog::ChunkRow> records;
+  std::vector<catalog::Reader::ChunkRow> records;
   // What cannot be read to its end may hold chunks that are in use behind the damage.
   VELAFS_TRY(chunk::EnumeratePack(storage_, packs_directory_, pack,
                                   [&](const ChunkId& id, const ChunkLocation& location) -> Status {
@@ -194,12 +194,13 @@ Result<GarbageCollector::PackContent> GarbageCollector::ContentOf(PackId pack) {
 Status GarbageCollector::CopyUsed(PackContent* content) {
   if (content->used.empty()) return {};
   PackId pack;
-  VELAFS_TRY(catalog_
-                 .Write([&](catalog::Writer& writer) -> Status {
-                   VELAFS_ASSIGN(pack, writer.AddPack());
-                   return {};
-                 })
-                 .status());
+  VELAFS_ASSIGN(const catalog::CommitSequence added,
+                catalog_.Write([&](catalog::Writer& writer) -> Status {
+                  VELAFS_ASSIGN(pack, writer.AddPack());
+                  return {};
+                }));
+  // Before there is a file: one that no catalog has ever known would pass for a newer catalog's.
+  VELAFS_TRY(catalog_.MakeDurable(added));
   Status filled = FillPack(pack, &content->used);
   if (!filled.ok()) {
     // What this leaves when it fails too is removed when the store is next opened.
@@ -247,6 +248,7 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
   if (caller.uid != 0 && caller.uid != geteuid()) {
     return Refused(context + ": that is for root and the owner of the store");
   }
+  MutexLock packs_lock(packs_mutex_);
   MutexLock lock(import_mutex_);  // an import may be about to use a chunk that nothing else does
   GarbageCollector collector(storage_, *catalog_, *packs_, paths_.Packs());
   Result<GcResult> result = collector.Run(dry_run, progress);

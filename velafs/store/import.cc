@@ -22,6 +22,11 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
     importing_.clear();
   }
   if (!result.ok()) return std::move(result).status().WithContext(context);
+  if (copies_ != nullptr) {
+    copies_->Request();
+  } else {
+    MakeCatalogCopyIfChanged(storage_, paths_);
+  }
   TellAdded(name);
   VELAFS_ASSIGN(result->branch, Show(name));
   return result;

@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "velafs/store/numbered_file.h"
 #include "velafs/store/recovery.h"
 #include "velafs/store/store.h"
 
@@ -109,6 +110,37 @@ std::string RealMountpoint(const std::string& mountpoint) {
   return (parent / boost::filesystem::path(path).filename()).string();
 }
 
+// True when there is, beside the catalog, something that a store holds.
+bool IsInUse(os::Storage& storage, const StorePaths& paths) {
+  for (const std::string& part : {paths.Packs(), paths.Layers(), paths.Copies()}) {
+    const auto entries = storage.List(part);
+    if (entries.ok() && !entries->empty()) return true;
+  }
+  return false;
+}
+
+// The store's lock. NotFound when there is no store; one whose catalog is gone is one all the same.
+Result<os::FileLock> TakeLock(const StorePaths& paths, os::Storage& storage) {
+  VELAFS_ASSIGN(const bool has_catalog, IsThere(storage, paths.Catalog()));
+  if (!has_catalog && !IsInUse(storage, paths)) {
+    return NotFound("there is no store at \"" + paths.root + "\"",
+                    "`velafs --store " + paths.root + " init` makes one");
+  }
+  VELAFS_TRY(CheckIsOurs(paths.root));
+  VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
+  pid_t holder = 0;
+  Result<os::FileLock> lock = os::FileLock::Acquire(paths.Lock(), &holder);
+  if (lock.ok() || lock.status().code() != Code::kLocked) return lock;
+  const std::string by = holder == 0 ? "another process" : "process " + std::to_string(holder);
+  return Locked("store \"" + paths.root + "\" is in use by " + by);
+}
+
+Status WithStore(Status status, const std::string& verb, const StorePaths& paths) {
+  const bool says_it = status.code() == Code::kNotFound || status.code() == Code::kLocked;
+  if (says_it || status.ok()) return status;
+  return std::move(status).WithContext("cannot " + verb + " store \"" + paths.root + "\"");
+}
+
 }  // namespace
 
 Status Store::Init(const std::string& directory, os::Storage& storage) {
@@ -118,25 +150,27 @@ Status Store::Init(const std::string& directory, os::Storage& storage) {
 
 Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, os::Storage& storage) {
   const StorePaths paths(Normalised(directory));
-  const std::string context = "cannot open store \"" + paths.root + "\"";
-  const Result<bool> there = IsThere(storage, paths.Catalog());
-  if (!there.ok()) return there.status().WithContext(context);
-  if (!*there) {
-    return NotFound("there is no store at \"" + paths.root + "\"",
-                    "`velafs --store " + paths.root + " init` makes one");
-  }
-  VELAFS_TRY(CheckIsOurs(paths.root).WithContext(context));
-  VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory).WithContext(context));
-  pid_t holder = 0;
-  Result<os::FileLock> lock = os::FileLock::Acquire(paths.Lock(), &holder);
-  if (!lock.ok()) {
-    if (lock.status().code() != Code::kLocked) return lock.status().WithContext(context);
-    const std::string by = holder == 0 ? "another process" : "process " + std::to_string(holder);
-    return Locked("store \"" + paths.root + "\" is in use by " + by);
-  }
+  Result<os::FileLock> lock = TakeLock(paths, storage);
+  if (!lock.ok()) return WithStore(std::move(lock).status(), "open", paths);
   std::unique_ptr<Store> store(new Store(paths, storage, *std::move(lock)));
-  VELAFS_TRY(store->OpenParts().WithContext(context));
-  return store;
+  Status opened = store->OpenParts();
+  if (opened.ok()) return store;
+  if (opened.code() == Code::kCorrupt) {
+    opened = std::move(opened).WithHint("`velafs --store " + paths.root +
+                                        " scrub` says what is damaged; with --repair it mends it");
+  }
+  return WithStore(std::move(opened), "open", paths);
+}
+
+Result<ScrubReport> ScrubClosedStore(const std::string& directory, const ScrubOptions& options,
+                                     const ScrubProgressFn& progress, os::Storage& storage) {
+  const StorePaths paths(Normalised(directory));
+  const Result<os::FileLock> lock = TakeLock(paths, storage);
+  if (!lock.ok()) return WithStore(lock.status(), "scrub", paths);
+  const ScrubTarget target{.storage = storage, .paths = paths};
+  Result<ScrubReport> report = store::Scrub(target, options, progress);
+  if (report.ok()) return report;
+  return WithStore(std::move(report).status(), "scrub", paths);
 }
 
 Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
@@ -148,10 +182,13 @@ Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
 Store::~Store() = default;
 
 Status Store::OpenParts() {
+  VELAFS_ASSIGN(const bool has_catalog, IsThere(storage_, paths_.Catalog()));
+  if (!has_catalog) return Corrupt("its catalog is missing");
   // On a full disk too a store opens, or nobody could delete in it.
   VELAFS_ASSIGN(catalog_, reserve_.Run([this] {
     return catalog::Catalog::Open(paths_.Catalog(), storage_);
   }));
+  VELAFS_TRY(CheckCatalogIsLatest());
   packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
   volume_ = std::make_unique<layer::Volume>(
       layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});
@@ -162,11 +199,47 @@ Status Store::OpenParts() {
   return {};
 }
 
+// An id reaches the disk with the catalog before anything that bears it does. Whatever has a later
+// one is of a later catalog than this, which an earlier copy must have replaced: it is not garbage.
+Status Store::CheckCatalogIsLatest() {
+  catalog::GivenIds last;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(last, reader.LastIds());
+    return {};
+  }));
+  const auto check = [this](const std::string& directory, std::string_view suffix,
+                            uint64_t last_id) -> Status {
+    VELAFS_ASSIGN(const auto entries, storage_.List(directory));
+    for (const os::DirectoryEntry& entry : entries) {
+      if (NumberOf(entry.name, suffix) <= last_id) continue;
+      return Corrupt("its catalog is older than \"" + directory + "/" + entry.name + "\"");
+    }
+    return {};
+  };
+  VELAFS_TRY(check(paths_.Layers(), "", last.layer.value));
+  return check(paths_.Packs(), ".pack", last.pack.value);
+}
+
+Result<ScrubReport> Store::Scrub(const ScrubOptions& options, const ScrubProgressFn& progress) {
+  const ScrubTarget target{.storage = storage_,
+                           .paths = paths_,
+                           .catalog = catalog_.get(),
+                           .packs = packs_.get(),
+                           .verbs_mutex = &verbs_mutex_};
+  MutexLock lock(packs_mutex_);
+  return store::Scrub(target, options, progress);
+}
+
+void Store::KeepCatalogCopies() { copies_ = std::make_unique<CatalogCopyKeeper>(storage_, paths_); }
+
 Status Store::Close() {
+  copies_.reset();
   Status synced = volume_->SyncAll();
   volume_.reset();
   Status durable = catalog_->MakeDurable(catalog_->LastCommit());
   catalog_.reset();
+  // Now that nothing changes the catalog's files any more: else it would look changed afterwards.
+  if (durable.ok()) MakeCatalogCopyIfChanged(storage_, paths_);
   return synced.ok() ? durable : synced;
 }
 

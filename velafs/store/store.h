@@ -20,6 +20,8 @@
 #include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 #include "velafs/store/branch_info.h"
+#include "velafs/store/catalog_copies.h"
+#include "velafs/store/scrub.h"
 
 namespace velafs::store {
 
@@ -148,6 +150,8 @@ struct StorePaths {
   explicit StorePaths(std::string store_directory) : root(std::move(store_directory)) {}
   std::string root;
   std::string Catalog() const { return root + "/catalog.db"; }
+  std::string Copies() const { return root + "/copies"; }
+  std::string LostAndFound() const { return root + "/lost+found"; }
   std::string Packs() const { return root + "/packs"; }
   std::string Layers() const { return root + "/layers"; }
   std::string Reserve() const { return root + "/reserve"; }
@@ -160,7 +164,7 @@ struct StorePaths {
 
 // Thread-safe. Every verb that returns success is durable.
 //
-// Lock order: import_mutex_, verbs_mutex_, then the catalog's and the volume's own; mount_mutex_
+// Lock order: packs_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the volume's own; mount_mutex_
 // and listener_mutex_ are taken alone.
 class Store {
  public:
@@ -169,7 +173,8 @@ class Store {
   static Status Init(const std::string& directory, os::Storage& storage = os::HostStorage());
   // Takes the store's lock and opens it, with recovery: what an interrupted command left is
   // removed. NotFound when there is no store, Refused when its directory is another user's or
-  // others may write to it, Locked (naming the holder's pid) when another process has it.
+  // others may write to it, Locked (naming the holder's pid) when another process has it. Corrupt,
+  // with nothing changed, when the catalog is missing, damaged, or older than what else is there.
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              os::Storage& storage = os::HostStorage());
   ~Store();
@@ -260,6 +265,9 @@ class Store {
   // layer::CompareTrees.
   Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
 
+  // Looks for damage while the store is in use, and with `repair` mends what can be: see scrub.h.
+  Result<ScrubReport> Scrub(const ScrubOptions& options, const ScrubProgressFn& progress);
+
   // For the mount: the listener is borrowed until cleared with nullptr, which also means "not
   // mounted".
   void SetMount(std::string mountpoint, MountListener* listener);
@@ -267,6 +275,8 @@ class Store {
   Result<std::vector<std::string>> BranchNames();
   layer::Volume& volume() { return *volume_; }
   const StorePaths& paths() const { return paths_; }
+  // From now on the catalog is copied now and then, until Close.
+  void KeepCatalogCopies();
   // Everything to disk, for a clean end. Nothing but the destructor may follow.
   Status Close();
 
@@ -275,6 +285,8 @@ class Store {
 
   Store(StorePaths paths, os::Storage& storage, os::FileLock lock);
   Status OpenParts();
+  // Corrupt when something in the store has a later id than the catalog has given.
+  Status CheckCatalogIsLatest();
 
   // Verbs without the words that say which verb failed.
   Result<ImportResult> RunImport(const Caller& caller, const std::string& name,
@@ -348,7 +360,9 @@ class Store {
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
+  std::unique_ptr<CatalogCopyKeeper> copies_;
 
+  Mutex packs_mutex_;   // held by what looks at all packs, and by what moves chunks between them
   Mutex import_mutex_;  // held by the import, or collection of garbage, under way
   Mutex verbs_mutex_;   // held by every other changing verb
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported

@@ -1,0 +1,126 @@
+#include "velafs/catalog/observer.h"
+
+#include <array>
+#include <string_view>
+
+#include "velafs/catalog/schema.h"
+#include "velafs/catalog/statements.h"
+#include "velafs/sql/database.h"
+
+namespace velafs::catalog {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+
+// Each selects a sentence for every row that breaks a rule. A layer's state: 1 head, 2 frozen,
+// 3 sealed; a regular file's type in a mode: 32768 of 61440.
+constexpr std::array<std::string_view, 11> kRules = {
+    R"(SELECT 'branch "' || name || '" stands on layer ' || head || ', which is no head'
+       FROM branches JOIN layers ON layers.id = head WHERE state <> 1)",
+    R"(SELECT 'layer ' || head || ' is the head of ' || count(*) || ' branches'
+       FROM branches GROUP BY head HAVING count(*) > 1)",
+    R"(SELECT 'layer ' || id || ' is a head, but no branch''s'
+       FROM layers WHERE state = 1 AND id NOT IN (SELECT head FROM branches))",
+    R"(SELECT 'layer ' || above.id || ' stands on layer ' || below.id || ', which may change'
+       FROM layers above JOIN layers below ON below.id = above.parent WHERE below.state < 2)",
+    R"(SELECT 'layer ' || id || ' does not stand on an older one'
+       FROM layers WHERE parent >= id)",
+    R"(SELECT 'bookmark "' || branches.name || '@' || bookmarks.name || '" stands on layer '
+           || layer || ', which may change'
+       FROM bookmarks JOIN branches ON branches.id = branch JOIN layers ON layers.id = layer
+       WHERE state < 2)",
+    R"(SELECT 'branch "' || name || '" has no top directory'
+       FROM branches WHERE root NOT IN (SELECT ino FROM inodes))",
+    R"(SELECT 'name "' || CAST(name AS TEXT) || '" in directory ' || directory || ' of layer '
+           || layer || ' leads to inode ' || ino || ', which is nowhere'
+       FROM names WHERE ino <> 0 AND NOT EXISTS (SELECT 1 FROM inodes WHERE inodes.ino = names.ino))",
+    R"(SELECT DISTINCT 'layer ' || layer || ' has names of directory ' || directory
+           || ', but not the directory'
+       FROM names WHERE NOT EXISTS
+         (SELECT 1 FROM inodes WHERE inodes.ino = directory AND inodes.layer = names.layer))",
+    R"(SELECT 'the manifest of inode ' || i.ino || ' in layer ' || i.layer || ' is not whole'
+       FROM inodes i JOIN layers ON layers.id = i.layer
+       WHERE state = 3 AND born_here = 1 AND mode & 61440 = 32768
+         AND (size_bytes + 65535) / 65536 <> (SELECT coalesce(sum(length(chunks) / 32), 0)
+           FROM manifests m WHERE m.layer = i.layer AND m.ino = i.ino))",
+    R"(SELECT 'inode number ' || max(ino) || ' is in use, and will be given again'
+       FROM inodes HAVING max(ino) >= (SELECT next FROM sequences WHERE name = 'inode'))",
+};
+
+}  // namespace
+
+struct Observer::State {
+  std::unique_ptr<sql::Database> database;
+  std::unique_ptr<Statements> statements;
+};
+
+Observer::Observer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Observer::~Observer() = default;
+
+Result<std::unique_ptr<Observer>> Observer::Open(const std::string& path) {
+  auto state = std::make_unique<State>();
+  const auto connect = [&]() -> Status {
+    VELAFS_ASSIGN(state->database,
+                  sql::Database::Open(path, kBusyTimeoutMs, sql::Database::Access::kReadOnly));
+    return CheckSchema(*state->database);
+  };
+  const auto open = [&]() -> Status {
+    VELAFS_TRY(connect());
+    VELAFS_ASSIGN(const int64_t version, state->database->Integer("PRAGMA user_version"));
+    if (version < kSchemaVersion) {
+      state->database.reset();
+      VELAFS_TRY(Catalog::Open(path).status());
+      VELAFS_TRY(connect());
+    }
+    VELAFS_TRY(state->database->Execute(
+        "PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF"));
+    VELAFS_ASSIGN(state->statements, Statements::Prepare(*state->database));
+    return {};
+  };
+  VELAFS_TRY(open().WithContext("cannot open catalog \"" + path + "\""));
+  return std::unique_ptr<Observer>(new Observer(std::move(state)));
+}
+
+Status Observer::Read(const std::function<Status(Reader&)>& body) {
+  VELAFS_ASSIGN(sql::Transaction transaction,
+                sql::Transaction::Begin(*state_->database, sql::Transaction::Kind::kRead));
+  Reader reader(*state_->statements);
+  VELAFS_TRY(body(reader));
+  return transaction.Commit();
+}
+
+Result<std::vector<std::string>> Observer::FindDamage() {
+  VELAFS_ASSIGN(sql::Transaction transaction,
+                sql::Transaction::Begin(*state_->database, sql::Transaction::Kind::kRead));
+  std::vector<std::string> found;
+  const auto run = [&](std::string_view text, const auto& take) -> Status {
+    VELAFS_ASSIGN(sql::Statement statement, state_->database->Prepare(text));
+    sql::Query query(statement);
+    return query.ForEach("the catalog's check", take);
+  };
+  VELAFS_TRY(run("PRAGMA integrity_check(100)", [&](sql::Query& row) {
+    if (row.Text(0) != "ok") found.emplace_back(row.Text(0));
+  }));
+  // What follows would stumble over the same.
+  if (!found.empty()) return found;
+  VELAFS_TRY(run("PRAGMA foreign_key_check", [&](sql::Query& row) {
+    const std::string table(row.Text(0));
+    const std::string referenced(row.Text(2));
+    if (found.size() < 100) {
+      found.push_back("a row of " + table + " refers to one of " + referenced +
+                      " that is not there");
+    }
+  }));
+  for (const std::string_view rule : kRules) {
+    VELAFS_TRY(run(std::string(rule) + " LIMIT 100",
+                   [&](sql::Query& row) { found.emplace_back(row.Text(0)); }));
+  }
+  return found;
+}
+
+Status Observer::CopyTo(const std::string& path) {
+  VELAFS_ASSIGN(sql::Statement copy, state_->database->Prepare("VACUUM INTO ?1"));
+  return sql::Query(copy, std::string_view(path)).Run();
+}
+
+}  // namespace velafs::catalog

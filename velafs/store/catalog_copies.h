@@ -1,0 +1,61 @@
+// Copies of the catalog, for the day it is lost: STORE/copies/catalog-<n>.db.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/base/units.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::store {
+
+struct StorePaths;
+
+struct CatalogCopy {
+  uint64_t number = 0;
+  std::string path;
+  TimeNs made_at = 0;
+};
+// Newest first.
+Result<std::vector<CatalogCopy>> ListCatalogCopies(os::Storage& storage, const StorePaths& paths);
+
+// Copies the catalog as it is now, verifies the copy and makes it durable; removes all but the
+// newest few. The catalog's writers go on meanwhile. ENOSPC, with nothing left, when that would not
+// leave the disk enough room.
+Status MakeCatalogCopy(os::Storage& storage, const StorePaths& paths);
+
+// Makes copies as long as it lives, on a thread of its own: at once when the newest is not of the
+// catalog as it is and older than an hour, when asked for, and then every hour in which the catalog
+// has changed. A copy that fails is logged. Thread-safe.
+class CatalogCopyKeeper {
+ public:
+  // Borrowed.
+  CatalogCopyKeeper(os::Storage& storage, const StorePaths& paths);
+  // Waits for a copy that is being made.
+  ~CatalogCopyKeeper();
+
+  // A copy soon, whatever the time.
+  void Request();
+
+ private:
+  void Run();
+
+  os::Storage& storage_;
+  const StorePaths& paths_;
+  std::mutex lock_;
+  std::condition_variable changed_;
+  bool stop_ = false;       // guarded by lock_
+  bool requested_ = false;  // guarded by lock_
+  std::thread thread_;      // last: it uses the members above
+};
+
+// As MakeCatalogCopy, but nothing when the newest copy is of the catalog as it is, and a failure is
+// logged instead of returned: nobody's command fails for want of a copy.
+void MakeCatalogCopyIfChanged(os::Storage& storage, const StorePaths& paths);
+
+}  // namespace velafs::store

@@ -1,0 +1,198 @@
+// Scrubber: which branches and bookmarks see damage, and in which file.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "velafs/layer/page_map.h"
+#include "velafs/store/scrubber.h"
+
+namespace velafs::store {
+namespace {
+
+using catalog::Reader;
+using layer::PageMap;
+
+// A branch or bookmark: the layer its state is the view from.
+struct View {
+  std::string name;
+  LayerId top;
+  InodeNumber root;
+};
+
+Result<std::vector<View>> AllViews(Reader& reader) {
+  std::vector<View> views;
+  const auto add = [&](const catalog::BranchRow& branch, const std::string& where) -> Status {
+    views.push_back({branch.name + where, branch.head, branch.root});
+    VELAFS_ASSIGN(const auto bookmarks, reader.Bookmarks(branch.id));
+    for (const catalog::BookmarkRow& bookmark : bookmarks) {
+      views.push_back({branch.name + "@" + bookmark.name + where, bookmark.layer, branch.root});
+    }
+    return {};
+  };
+  VELAFS_ASSIGN(const auto branches, reader.Branches());
+  for (const catalog::BranchRow& branch : branches) VELAFS_TRY(add(branch, ""));
+  VELAFS_ASSIGN(const auto deleted, reader.DeletedBranches());
+  for (const catalog::BranchRow& branch : deleted) VELAFS_TRY(add(branch, " (in the trash)"));
+  return views;
+}
+
+// The chain of a view, by height: 0 is its lowest layer.
+class ViewReader {
+ public:
+  ViewReader(Reader& reader, std::vector<catalog::LayerRow> chain)
+      : reader_(reader), chain_(std::move(chain)) {
+    std::reverse(chain_.begin(), chain_.end());
+    for (size_t i = 0; i < chain_.size(); ++i) height_of_[chain_[i].id] = i;
+  }
+
+  bool Has(LayerId layer) const { return height_of_.contains(layer); }
+
+  // A path for each of `wanted` that has a name.
+  Result<std::map<InodeNumber, std::string>> PathsOf(InodeNumber root,
+                                                     const std::set<InodeNumber>& wanted) {
+    std::map<InodeNumber, std::string> paths;
+    std::vector<std::pair<InodeNumber, std::string>> to_visit = {{root, ""}};
+    while (!to_visit.empty()) {
+      const auto [directory, path] = to_visit.back();
+      to_visit.pop_back();
+      VELAFS_ASSIGN(const auto names, NamesOf(directory));
+      for (const auto& [name, ino] : names) {
+        if (wanted.contains(ino)) paths.emplace(ino, path + name);
+        VELAFS_ASSIGN(const bool is_directory, IsDirectory(ino));
+        if (is_directory) to_visit.emplace_back(ino, path + name + "/");
+      }
+    }
+    return paths;
+  }
+
+  // Layers above `layer`, nearest first.
+  std::vector<LayerId> Above(LayerId layer) const {
+    std::vector<LayerId> layers;
+    for (size_t i = chain_.size() - 1; i > height_of_.at(layer); --i)
+      layers.push_back(chain_[i].id);
+    return layers;
+  }
+
+ private:
+  // What the layers of the chain say of an inode, lowest first.
+  Result<std::map<size_t, Reader::InodeInLayer>> RowsOf(InodeNumber ino) {
+    std::map<size_t, Reader::InodeInLayer> rows;
+    VELAFS_ASSIGN(auto said, reader_.Inodes(ino));
+    for (Reader::InodeInLayer& one : said) {
+      const auto height = height_of_.find(one.layer);
+      if (height != height_of_.end()) rows.emplace(height->second, std::move(one));
+    }
+    return rows;
+  }
+
+  Result<bool> IsDirectory(InodeNumber ino) {
+    VELAFS_ASSIGN(const auto rows, RowsOf(ino));
+    return !rows.empty() && S_ISDIR(rows.rbegin()->second.row.mode);
+  }
+
+  Result<std::map<std::string, InodeNumber>> NamesOf(InodeNumber directory) {
+    std::map<std::string, InodeNumber> names;
+    VELAFS_ASSIGN(const auto rows, RowsOf(directory));
+    for (const auto& [height, row] : rows) {
+      VELAFS_ASSIGN(const auto said, reader_.Names(row.layer, directory));
+      for (const catalog::NameRow& name : said) {
+        if (name.ino) {
+          names[name.name] = name.ino;
+        } else {
+          names.erase(name.name);
+        }
+      }
+    }
+    return names;
+  }
+
+  Reader& reader_;
+  std::vector<catalog::LayerRow> chain_;
+  std::unordered_map<LayerId, size_t> height_of_;
+};
+
+// The map of a file in a layer; none when it has none, or none that can be read.
+std::optional<PageMap> MapOf(os::Storage& storage, const std::string& layers_directory,
+                             LayerId layer, InodeNumber ino) {
+  const std::string path = layers_directory + "/" + std::to_string(layer.value) + "/" +
+                           std::to_string(ino.value) + ".map";
+  const auto file = storage.Open(path, os::OpenMode::kRead);
+  if (!file.ok()) return {};
+  const auto info = (*file)->Stat();
+  if (!info.ok()) return {};
+  std::vector<std::byte> content(info->size_bytes);
+  const auto got = (*file)->Read(0, content);
+  if (!got.ok()) return {};
+  auto map = PageMap::Decode(layer, ino, std::span(content).first(*got));
+  if (!map.ok()) return {};
+  return *std::move(map);
+}
+
+// Whether any page of the chunks is still seen through the layers above, whose own pages hide it.
+bool IsSeen(os::Storage& storage, const std::string& layers_directory,
+            const std::vector<LayerId>& above, InodeNumber ino, const DamagedChunks& chunks) {
+  std::set<PageNumber> pages;
+  for (const uint64_t chunk : chunks) {
+    for (uint64_t i = 0; i < kPagesPerChunk; ++i) pages.insert(chunk * kPagesPerChunk + i);
+  }
+  if (pages.empty()) return true;
+  for (const LayerId layer : above) {
+    const auto map = MapOf(storage, layers_directory, layer, ino);
+    if (map) std::erase_if(pages, [&](PageNumber page) { return map->RunAt(page, 1).held; });
+  }
+  return !pages.empty();
+}
+
+void AddName(Damage* damage, const std::string& path, const std::string& name) {
+  auto& files = damage->files;
+  auto at =
+      std::lower_bound(files.begin(), files.end(), path,
+                       [](const DamagedFile& file, const std::string& p) { return file.path < p; });
+  if (at == files.end() || at->path != path) at = files.insert(at, {path, {}});
+  if (at->names.empty() || at->names.back() != name) at->names.push_back(name);
+}
+
+}  // namespace
+
+Status Scrubber::NameFiles() {
+  std::set<FileInLayer> damaged;
+  for (const auto& finding : findings_) {
+    for (const auto& [file, chunks] : finding->uses) damaged.insert(file);
+  }
+  if (damaged.empty()) return {};
+  std::vector<View> views;
+  VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
+    VELAFS_ASSIGN(views, AllViews(reader));
+    return {};
+  }));
+  for (const View& view : views) {
+    VELAFS_TRY(Report(0));
+    VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
+      VELAFS_ASSIGN(const auto top, reader.FindLayer(view.top));
+      if (!top) return {};  // deleted meanwhile
+      VELAFS_ASSIGN(auto chain, reader.Chain(view.top));
+      ViewReader seen(reader, std::move(chain));
+      std::set<InodeNumber> wanted;
+      for (const FileInLayer& file : damaged) {
+        if (seen.Has(file.layer)) wanted.insert(file.ino);
+      }
+      if (wanted.empty()) return {};
+      VELAFS_ASSIGN(const auto paths, seen.PathsOf(view.root, wanted));
+      for (const auto& finding : findings_) {
+        for (const auto& [file, chunks] : finding->uses) {
+          const auto path = paths.find(file.ino);
+          if (path == paths.end() || !seen.Has(file.layer)) continue;
+          if (IsSeen(target_.storage, target_.paths.Layers(), seen.Above(file.layer), file.ino,
+                     chunks)) {
+            AddName(&finding->damage, path->second, view.name);
+          }
+        }
+      }
+      return {};
+    }));
+  }
+  return {};
+}
+
+}  // namespace velafs::store
