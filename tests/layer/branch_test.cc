@@ -40,5 +40,61 @@ TEST_CASE("the access time is what was set last, whatever is written or read") {
   }
 }
 
+// chown(2) to -1 and -1, as ext4 has it.
+TEST_CASE("a change of no attribute advances the time of change, and nothing else") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"inherited", "content"}});
+  const auto branch = fixture.Open("main");
+  for (InodeNumber ino :
+       {InodeOf(*branch, "inherited"), MakeFile(*branch, "new"), branch->root()}) {
+    const auto before = branch->Get(ino);
+    const auto after = branch->Set(ino, {});
+    REQUIRE(after.ok());
+    CHECK(after->ctime > before->ctime);
+    CHECK(after->mtime == before->mtime);
+    CHECK(after->mode == before->mode);
+  }
+}
+
+TEST_CASE("a directory knows the one it is in, wherever it moves") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", "content"}});
+  auto branch = fixture.Open("main");
+  const InodeNumber root = branch->root();
+  const auto make = [&](InodeNumber in, const char* name) {
+    return branch->Make(in, name, {.mode = S_IFDIR | 0700})->ino;
+  };
+  const InodeNumber a = make(root, "a");
+  const InodeNumber b = make(root, "b");
+  const InodeNumber below = make(a, "below");
+  CHECK_FALSE(*branch->Parent(root));
+  CHECK(*branch->Parent(below) == a);
+  REQUIRE(branch->Rename(a, "below", b, "moved", RenameMode::kReplace).ok());
+  CHECK(*branch->Parent(below) == b);
+  const InodeNumber other = make(a, "other");
+  REQUIRE(branch->Rename(b, "moved", a, "other", RenameMode::kExchange).ok());
+  CHECK(*branch->Parent(below) == a);
+  CHECK(*branch->Parent(other) == b);
+  branch.reset();
+  fixture.Reopen();
+  branch = fixture.Open("main");
+  REQUIRE(branch->Lookup(a, "other").ok());
+  CHECK(*branch->Parent(below) == a);
+}
+
+TEST_CASE("a page file that is discarded while it waits for its sync leaves nothing behind") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", std::string(3 * kPageBytes, 'x')}});
+  const auto branch = fixture.Open("main");
+  const InodeNumber ino = InodeOf(*branch, "file");
+  REQUIRE(branch->Write(ino, 0, BytesOf("mine")).ok());
+  const auto head = branch->Layers().front();
+  const auto file = head->Find(ino, true);
+  REQUIRE(*file != nullptr);
+  REQUIRE(head->Discard(ino).ok());
+  CHECK((*file)->Sync(os::SyncKind::kFull).ok());
+  CHECK(os::HostStorage().List(fixture.LayerDirectory(head->id()))->empty());
+}
+
 }  // namespace
 }  // namespace velafs::layer

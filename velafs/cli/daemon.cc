@@ -44,7 +44,7 @@ void PrepareProcess() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);  // a lower limit is slower, not wrong
+    setrlimit(RLIMIT_NOFILE, &limit);  // a lower limit is slower, not wrong: os/descriptor_pool.h
   }
 }
 

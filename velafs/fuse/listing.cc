@@ -20,11 +20,12 @@ std::vector<char>& ThreadBuffer(size_t size_bytes) {
 Listing::Listing(fuse_req_t request, size_t size_bytes, bool plus)
     : request_(request), plus_(plus), buffer_(ThreadBuffer(size_bytes)), size_(size_bytes) {}
 
-void Listing::AddDots(uint64_t node_id, layer::DirectoryCookie after) {
+void Listing::AddDots(uint64_t node_id, uint64_t parent_id, layer::DirectoryCookie after) {
   struct stat directory {};
   directory.st_ino = node_id;
   directory.st_mode = S_IFDIR;
   if (after < kDot) Add(kDot, ".", directory, false);
+  directory.st_ino = parent_id;
   if (after < kDotDot) Add(kDotDot, "..", directory, false);
 }
 

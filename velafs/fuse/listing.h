@@ -20,7 +20,7 @@ class Listing {
   Listing(fuse_req_t request, size_t size_bytes, bool plus);
 
   // "." and "..", as far as `after` says they are still to come.
-  void AddDots(uint64_t node_id, layer::DirectoryCookie after);
+  void AddDots(uint64_t node_id, uint64_t parent_id, layer::DirectoryCookie after);
   // False when there is no room. Names come in the order of cookies; those that share one stay
   // together. A READDIRPLUS answer makes the kernel refer to the node, unless `refers` is false.
   bool Add(layer::DirectoryCookie cookie, const std::string& name, const struct stat& attributes,

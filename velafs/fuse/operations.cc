@@ -213,8 +213,9 @@ Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size,
   if (ToNode(node).IsRoot()) return ListBranches(request, size, offset, plus);
   VELAFS_ASSIGN(const Place place, Find(node));
   const auto after = static_cast<layer::DirectoryCookie>(offset);
+  VELAFS_ASSIGN(const InodeNumber parent, place.branch->Parent(place.ino));
   Listing listing(request, size, plus);
-  listing.AddDots(node, after);
+  listing.AddDots(node, parent ? ToNodeId(place.branch->instance(), parent) : kRootNode, after);
   VELAFS_TRY(place.branch->List(
       place.ino, after,
       [&](layer::DirectoryCookie cookie, const std::string& name, const layer::Attributes& found) {
@@ -232,7 +233,7 @@ Result<Reply> Operations::ListBranches(fuse_req_t request, size_t size, off_t of
   for (const std::string& name : names) branches.Set(name, InodeNumber(kRootNode));
   const auto after = static_cast<layer::DirectoryCookie>(offset);
   Listing listing(request, size, plus);
-  listing.AddDots(kRootNode, after);
+  listing.AddDots(kRootNode, kRootNode, after);
   // Listing the branches opens none of them: the kernel looks up those it enters.
   for (auto entry = branches.After(after); entry != branches.end(); ++entry) {
     if (!listing.Add(entry->first, entry->second.name, ToStat(kRootNode, RootAttributes()),

@@ -98,9 +98,12 @@ class Branch {
   using DirectoryVisit =
       std::function<bool(DirectoryCookie, const std::string& name, const Attributes&)>;
   Status List(InodeNumber directory, DirectoryCookie after, const DirectoryVisit& visit);
+  // The directory that `directory` is in; none for the root.
+  Result<InodeNumber> Parent(InodeNumber directory);
 
   // Attributes.
   Result<Attributes> Get(InodeNumber ino);
+  // A change of nothing is one all the same: the time of change is now.
   Result<Attributes> Set(InodeNumber ino, const AttributeChange& change);
 
   // Content of regular files; EISDIR or EINVAL for others.

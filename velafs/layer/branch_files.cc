@@ -71,7 +71,9 @@ Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
     };
     VELAFS_TRY(host_.parts().reserve.Run([&] { return ChangeContent(ino, truncate); }));
   }
-  if (!change.mode && !change.uid && !change.gid && !change.atime && !change.mtime) return Get(ino);
+  const bool is_rest_empty =
+      !change.mode && !change.uid && !change.gid && !change.atime && !change.mtime;
+  if (change.size_bytes && is_rest_empty) return Get(ino);
 
   ReaderLock gate(gate_);
   VELAFS_TRY(CheckChangeable());
@@ -93,7 +95,7 @@ Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
     if (inode->content) own = inode->content->OwnFile(*head_);
   }
   if (own != nullptr && change.mtime) VELAFS_TRY(own->SetTimes(row.atime, row.mtime));
-  if (own == nullptr || change.mode || change.uid || change.gid || change.atime) {
+  if (own == nullptr || !change.mtime || change.mode || change.uid || change.gid || change.atime) {
     VELAFS_TRY(Commit({{inode, row}}, {}));
   }
   return AttributesOf(*inode);

@@ -33,6 +33,8 @@ struct Branch::Inode {
   catalog::CommitSequence gone_commit = 0;
 
   std::atomic<uint64_t> lookups = 0;                    // the kernel's references
+  // Of a directory: where it was last seen. The kernel knows none that was not seen somewhere.
+  std::atomic<InodeNumber> parent;
   std::atomic<catalog::CommitSequence> changed_at = 0;  // last change of row or names
 
   // Guards the content of a file; of a directory only that `names` is made once: what is in it is

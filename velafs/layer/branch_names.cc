@@ -122,7 +122,14 @@ Result<Attributes> Branch::Lookup(InodeNumber directory, std::string_view name) 
   const InodeNumber ino = names->Find(name);
   if (!ino) return Errno(ENOENT);
   VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  inode->parent = directory;
   return AttributesOf(*inode);
+}
+
+Result<InodeNumber> Branch::Parent(InodeNumber directory) {
+  ReaderLock lock(namespace_);
+  VELAFS_ASSIGN(const InodePtr inode, FindDirectory(directory));
+  return inode->parent.load();
 }
 
 Status Branch::List(InodeNumber directory, DirectoryCookie after, const DirectoryVisit& visit) {
@@ -132,6 +139,7 @@ Status Branch::List(InodeNumber directory, DirectoryCookie after, const Director
   for (auto entry = names->After(after); entry != names->end(); ++entry) {
     if (!entry->second.ino) continue;
     VELAFS_ASSIGN(const InodePtr inode, Find(entry->second.ino));
+    inode->parent = directory;
     VELAFS_ASSIGN(const Attributes attributes, AttributesOf(*inode));
     if (!visit(entry->first, entry->second.name, attributes)) break;
   }
@@ -161,6 +169,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
 
   VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
   auto inode = std::make_shared<Inode>(ino);
+  inode->parent = directory;
   inode->born_layer = inode->row_layer = head_->id();
   inode->row = {.ino = ino,
                 .mode = node.mode | (is_directory && gives_group ? S_ISGID : 0u),
@@ -306,7 +315,10 @@ Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber 
   rows.push_back({moved, moved_row});
   rows.push_back({source, source_row});
   if (source != target) rows.push_back({target, target_row});
-  return Commit(rows, names);
+  VELAFS_TRY(Commit(rows, names));
+  moved->parent = to;
+  if (mode == RenameMode::kExchange) rows.front().inode->parent = from;  // what it changed with
+  return {};
 }
 
 }  // namespace velafs::layer

@@ -180,6 +180,15 @@ bool Layer::HasWrittenMap(InodeNumber ino) const {
 }
 
 Status Layer::Discard(InodeNumber ino) {
+  std::shared_ptr<PageFile> open;
+  {
+    MutexLock lock(lock_);
+    if (const auto found = entries_.find(ino); found != entries_.end()) {
+      open = found->second.open.lock();
+    }
+  }
+  // Somebody may be about to sync it, and would find no file, or make a map without one.
+  if (open) open->Abandon();
   std::shared_ptr<PageFile> last_use;  // freed after the lock
   MutexLock lock(lock_);
   if (auto dirty = dirty_.find(ino); dirty != dirty_.end()) {

@@ -100,7 +100,7 @@ void PageFile::MarkDirty() {
 Status PageFile::Sync(os::SyncKind kind) {
   MutexLock sync(sync_lock_);
   VELAFS_TRY(failure_);
-  if (!dirty_) return {};
+  if (!dirty_ || is_abandoned_) return {};
   syncing_ = true;
   dirty_ = false;  // what changes from here on marks it dirty again
   Status synced = SyncChanges(kind);
@@ -109,6 +109,11 @@ Status PageFile::Sync(os::SyncKind kind) {
   VELAFS_TRY(std::move(synced));
   layer_.RemoveDirty(*this);
   return {};
+}
+
+void PageFile::Abandon() {
+  MutexLock sync(sync_lock_);
+  is_abandoned_ = true;
 }
 
 Status PageFile::SyncChanges(os::SyncKind kind) {

@@ -69,6 +69,9 @@ class PageFile {
   // layer knows: what the disk has is not known then. Where only the map's blocks could not be had
   // (ENOSPC, EDQUOT), nothing is lost, and the next call does all of it.
   Status Sync(os::SyncKind kind);
+  // Before its files are removed: nothing of it needs to become durable any more, and no sync is
+  // under way on return.
+  void Abandon();
 
   // Notes that there is something to sync.
   void MarkDirty();
@@ -92,6 +95,7 @@ class PageFile {
   Mutex sync_lock_;  // one sync at a time; taken before map_lock_
   std::unique_ptr<os::File> map_file_ GUARDED_BY(sync_lock_);
   bool names_durable_ GUARDED_BY(sync_lock_);
+  bool is_abandoned_ GUARDED_BY(sync_lock_) = false;
   Status failure_ GUARDED_BY(sync_lock_);
 };
 

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "velafs/os/descriptor_pool.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::os {
@@ -57,16 +58,18 @@ FileInfo ToFileInfo(const struct stat& st) {
 
 class HostFile : public File {
  public:
-  HostFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  HostFile(DescriptorPool& pool, UniqueFd fd, const std::string& path, int flags)
+      : descriptor_(pool, std::move(fd), path, flags) {}
 
   Result<size_t> Read(uint64_t offset_bytes, std::span<std::byte> into) override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
     size_t done = 0;
     while (done < into.size()) {
       const ssize_t got = Retried([&] {
-        return pread(fd_.get(), into.data() + done, into.size() - done,
+        return pread(file.fd(), into.data() + done, into.size() - done,
                      static_cast<off_t>(offset_bytes + done));
       });
-      if (got < 0) return LastError("read", path_);
+      if (got < 0) return LastError("read", path());
       if (got == 0) break;
       done += static_cast<size_t>(got);
     }
@@ -74,23 +77,26 @@ class HostFile : public File {
   }
 
   Status Write(uint64_t offset_bytes, std::span<const std::byte> data) override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
+    descriptor_.NoteWrite();
     size_t done = 0;
     while (done < data.size()) {
       const ssize_t put = Retried([&] {
-        return pwrite(fd_.get(), data.data() + done, data.size() - done,
+        return pwrite(file.fd(), data.data() + done, data.size() - done,
                       static_cast<off_t>(offset_bytes + done));
       });
-      if (put < 0) return LastError("write", path_);
-      if (put == 0) return SystemError(EIO, "cannot write \"" + path_ + "\"");
+      if (put < 0) return LastError("write", path());
+      if (put == 0) return SystemError(EIO, "cannot write \"" + path() + "\"");
       done += static_cast<size_t>(put);
     }
     return {};
   }
 
   Status Truncate(uint64_t size_bytes) override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
     const int result =
-        Retried([&] { return ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });
-    return result < 0 ? LastError("truncate", path_) : Status();
+        Retried([&] { return ftruncate(file.fd(), static_cast<off_t>(size_bytes)); });
+    return result < 0 ? LastError("truncate", path()) : Status();
   }
 
   Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
@@ -111,40 +117,47 @@ class HostFile : public File {
   }
 
   Status Sync(SyncKind kind) override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
+    VELAFS_TRY(descriptor_.BeginSync());
     // Never tried again, not even after EINTR: the kernel reports a lost write once only.
-    const int result = kind == SyncKind::kData ? fdatasync(fd_.get()) : fsync(fd_.get());
-    return result < 0 ? LastError("sync", path_) : Status();
+    const int result = kind == SyncKind::kData ? fdatasync(file.fd()) : fsync(file.fd());
+    return result < 0 ? LastError("sync", path()) : Status();
   }
 
   Result<FileInfo> Stat() override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
     struct stat st {};
-    if (fstat(fd_.get(), &st) < 0) return LastError("stat", path_);
+    if (fstat(file.fd(), &st) < 0) return LastError("stat", path());
     return ToFileInfo(st);
   }
 
   Status SetTimes(TimeNs atime, TimeNs mtime) override {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
     const timespec times[2] = {ToTimespec(atime), ToTimespec(mtime)};
-    return futimens(fd_.get(), times) < 0 ? LastError("set times of", path_) : Status();
+    return futimens(file.fd(), times) < 0 ? LastError("set times of", path()) : Status();
   }
 
  private:
+  const std::string& path() const { return descriptor_.path(); }
+
   Status Fallocate(int mode, uint64_t offset_bytes, uint64_t length_bytes, const char* action) {
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
     const int result = Retried([&] {
-      return fallocate(fd_.get(), mode, static_cast<off_t>(offset_bytes),
+      return fallocate(file.fd(), mode, static_cast<off_t>(offset_bytes),
                        static_cast<off_t>(length_bytes));
     });
-    return result < 0 ? LastError(action, path_) : Status();
+    return result < 0 ? LastError(action, path()) : Status();
   }
 
   // Moves the descriptor's own position too, which nothing here uses.
   Result<uint64_t> Seek(uint64_t offset_bytes, int whence) {
-    const off_t found = lseek(fd_.get(), static_cast<off_t>(offset_bytes), whence);
-    if (found < 0) return LastError("seek in", path_);
+    VELAFS_ASSIGN(const auto file, descriptor_.Take());
+    const off_t found = lseek(file.fd(), static_cast<off_t>(offset_bytes), whence);
+    if (found < 0) return LastError("seek in", path());
     return static_cast<uint64_t>(found);
   }
 
-  const UniqueFd fd_;
-  const std::string path_;
+  PooledDescriptor descriptor_;
 };
 
 class DirectoryStream {
@@ -235,7 +248,8 @@ class Host : public Storage {
     UniqueFd fd(
         Retried([&] { return open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, kFileMode); }));
     if (!fd) return LastError("open", path);
-    return std::unique_ptr<File>(std::make_unique<HostFile>(std::move(fd), path));
+    const int flags = mode == OpenMode::kRead ? O_RDONLY : O_RDWR;
+    return std::unique_ptr<File>(std::make_unique<HostFile>(pool_, std::move(fd), path, flags));
   }
 
   Status MakeDirectory(const std::string& path, uint32_t mode) override {
@@ -290,6 +304,9 @@ class Host : public Storage {
     info.free_files = st.f_ffree;
     return info;
   }
+
+ private:
+  DescriptorPool pool_;
 };
 
 }  // namespace

@@ -44,7 +44,9 @@ struct SpaceInfo {
   uint64_t free_files = 0;
 };
 
-// An open file. Thread-safe. Closed by the destructor, which does not sync.
+// An open file. Thread-safe. Closed by the destructor, which does not sync. There may be more of
+// them than a process may have descriptors; for that, the file's name must stay as it is while it
+// is open.
 class File {
  public:
   virtual ~File() = default;
