@@ -3,12 +3,13 @@
 #
 #   integration/sandbox.sh [--timeout SECONDS] COMMAND [ARGUMENT...]
 #
-# The command gets namespaces of its own for processes, mounts and shared memory, and a directory for
-# its files: VELAFS_SANDBOX, also its TMPDIR. When the command ends, when a signal ends this script, and
-# even when this script is killed, the kernel ends every process of the sandbox and drops
-# its mounts, and the directory is removed. Loop devices are no namespace's: those on files whose name
-# has the directory's in it are given back. A command that succeeds but leaves processes or mounts
-# behind has failed. Exit status: the command's, 124 when the time ran out.
+# The command gets namespaces of its own for processes, mounts, shared memory and network (nothing but a
+# loopback: no two sandboxes take ports from each other), and a directory for its files: VELAFS_SANDBOX,
+# also its TMPDIR. When the command ends, when a signal ends this script, and even when this script is
+# killed, the kernel ends every process of the sandbox and drops its mounts, and the directory is
+# removed. Loop devices are no namespace's: those on files whose name has the directory's in it are
+# given back. A command that succeeds but leaves processes or mounts behind has failed. Exit status:
+# the command's, 124 when the time ran out.
 set -euo pipefail
 
 timeout_s=0
@@ -41,6 +42,7 @@ janitor_pid=$!
 # shellcheck disable=SC2016
 init='
   mount -t tmpfs -o mode=1777 tmpfs /dev/shm || exit 77
+  ip link set lo up || exit 77
   "$@"
   status=$?
   (( status == 0 )) || exit "$status"
@@ -64,7 +66,7 @@ init='
 die_with_parent=(setpriv --pdeathsig KILL)
 VELAFS_SANDBOX=$directory TMPDIR=$directory \
   "${die_with_parent[@]}" timeout --signal KILL "$timeout_s" \
-  "${die_with_parent[@]}" unshare --mount --propagation slave --pid --ipc --fork --kill-child --mount-proc \
+  "${die_with_parent[@]}" unshare --mount --propagation slave --pid --ipc --net --fork --kill-child --mount-proc \
   env --default-signal bash -c "$init" init "$@" </dev/null &
 sandbox=$!
 

@@ -44,7 +44,9 @@ int ReportFailure(const Status& failure, bool json) {
   if (!failure.hint().empty()) WriteLine(style.Bold("hint:") + " ", failure.hint());
   if (json && !wrote_out) {
     // Nothing is left to tell it to when this fails too.
-    static_cast<void>(WriteOut(RenderJson(api::FailureToJson(failure))));
+    const Status shown(failure.code(), failure.error_number(), Printable(failure.message()),
+                       Printable(failure.hint()));
+    static_cast<void>(WriteOut(RenderJson(api::FailureToJson(shown))));
   }
   return ExitStatus(failure.code());
 }
