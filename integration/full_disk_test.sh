@@ -79,7 +79,7 @@ imported_without_space() {
   empty
   velafs -q import more --from-dir "$VELAFS_SANDBOX/more"
   cmp "$mount_dir/more/base/1/999999" "$VELAFS_SANDBOX/more/base/1/999999"
-  velafs -q delete more
+  velafs -q delete --purge more
 }
 
 write_fails() { # write_fails FILE DD-OPERAND...
@@ -111,7 +111,7 @@ wrote_without_space() {
   equal "$(sha256sum <"$big")" "$before" "sum of a file that could not be written"
   empty
   dd if=/dev/zero of="$big" bs=8192 count=1 seek=2000 conv=notrunc,fsync status=none
-  velafs -q delete two
+  velafs -q delete --purge two
   rm "$mount_dir/one/base/1/999999"
 }
 
@@ -127,7 +127,7 @@ synced_without_space() {
   fill
   for file in "$mount_dir/two/many"/*; do sync "$file" || fail "fsync of $file fails"; done
   empty
-  velafs -q delete two
+  velafs -q delete --purge two
   rm -r "$mount_dir/one/many"
 }
 
@@ -152,7 +152,7 @@ froze_without_space() {
   for name in "${made[@]}"; do
     case $name in
       one@*) velafs -q bookmark delete "$name" ;;
-      *) velafs -q delete "$name" ;;
+      *) velafs -q delete --purge "$name" ;;
     esac
   done
   rm -f "$mount_dir/one"/change-*
@@ -187,14 +187,14 @@ deleted_without_space() {
   wait_until 10 reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes"
   fill
   velafs delete doomed-3
-  velafs delete doomed-1
+  velafs delete --purge doomed-1
   has_free 8000000 || fail "only $(free_bytes) bytes are free after a deletion"
   wait_until 10 reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes after a deletion"
   # Without a daemon, and so with a catalog whose log is yet to be made.
   velafs umount
   fill
   velafs list
-  velafs delete doomed-2
+  velafs delete --purge doomed-2
   has_free 8000000 || fail "only $(free_bytes) bytes are free after a deletion without a daemon"
   reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes after a deletion without a daemon"
   fill
@@ -237,7 +237,7 @@ ran_out_of_space() { # ran_out_of_space NUMBER
   velapg stop one --mode immediate
   equal "$(daemon_pid)" "$daemon" "the daemon's pid"
   velafs list
-  if (($1 % 2)); then velafs delete ballast; else empty; fi
+  if (($1 % 2)); then velafs delete --purge ballast; else empty; fi
   velapg -q start one
   at_least "$(sql one 'select count(*) from commits')" "${acknowledged:-0}" "number of commits"
   invariant_holds one
@@ -245,7 +245,7 @@ ran_out_of_space() { # ran_out_of_space NUMBER
   velapg -q stop one
   checksums_hold one
   empty
-  velafs -q delete ballast 2>/dev/null || true
+  velafs -q delete --purge ballast 2>/dev/null || true
 }
 
 # stage NAME COMMAND...: a check that begins and ends on a disk with space.

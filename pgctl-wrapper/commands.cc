@@ -25,14 +25,36 @@ constexpr int kStoppedStatus = 3;  // of `velapg status`, as of pg_ctl's
 
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
-Result<std::optional<RunningServer>> FindServerOf(const Target& target) {
-  const ActingAs acting(target.owner);
-  return FindServer(target.branch.data_dir);
+// A server, if there is one, and whom to be to deal with it.
+struct Found {
+  std::optional<RunningServer> server;
+  Owner owner;
+};
+
+// The server on the branch, or what the death of the branch's mount has left of one.
+Result<Found> FindServerOf(Session& session, const Branch& branch) {
+  Found found;
+  if (!branch.data_dir.empty()) {
+    VELAFS_ASSIGN(const Target target, OpenTarget(session, branch.name));
+    found.owner = target.owner;
+    const ActingAs acting(found.owner);
+    VELAFS_ASSIGN(found.server, FindServer(branch.data_dir));
+    if (found.server) return found;
+  }
+  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
+  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
+  if (!owner || !CheckMayActAs(*owner, branch.name).ok()) return found;
+  found.owner = *owner;
+  const ActingAs acting(found.owner);
+  found.server = FindLostServer(socket_dir);
+  return found;
 }
 
-Status StopServerOf(const Target& target, const RunningServer& server, const Arguments& arguments) {
-  const ActingAs acting(target.owner);
-  return StopServer(server, arguments.stop_mode, arguments.start.timeout);
+// One that has lost its mount can end in no other way than at once.
+Status StopServerOf(const Found& found, const Arguments& arguments) {
+  const ActingAs acting(found.owner);
+  const StopMode mode = found.server->lost ? StopMode::kImmediate : arguments.stop_mode;
+  return StopServer(*found.server, mode, arguments.start.timeout);
 }
 
 struct RunningTarget {
@@ -43,8 +65,10 @@ struct RunningTarget {
 // The target with its server, which must run.
 Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) {
   VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
-  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
-  if (server && !server->lost) return RunningTarget{std::move(target), *std::move(server)};
+  VELAFS_ASSIGN(Found found, FindServerOf(session, target.branch));
+  if (found.server && !found.server->lost) {
+    return RunningTarget{std::move(target), *std::move(found.server)};
+  }
   return Failed("no server runs on branch " + Quoted(arguments.branch),
                 "start one with velapg start " + arguments.branch);
 }
@@ -95,27 +119,23 @@ void SayNotRunning(const std::string& branch, const Output& output) {
 Result<int> Stop(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  if (branch.data_dir.empty()) {  // no mount, no server
+  VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
+  if (!found.server) {
     SayNotRunning(branch.name, output);
     return 0;
   }
-  VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
-  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServerOf(target));
-  if (!server) {
-    SayNotRunning(branch.name, output);
-    return 0;
-  }
-  VELAFS_TRY(StopServerOf(target, *server, arguments));
-  output.Confirm({{"branch", branch.name}, {"stopped", true}, {"pid", server->file.pid}},
-                 "server of branch " + Quoted(branch.name) + " stopped\n");
+  VELAFS_TRY(StopServerOf(found, arguments));
+  output.Confirm({{"branch", branch.name}, {"stopped", true}, {"pid", found.server->file.pid}},
+                 "server of branch " + Quoted(branch.name) + " stopped" +
+                     (found.server->lost ? ": it had lost its mount\n" : "\n"));
   return 0;
 }
 
 Result<int> Restart(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
-  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServerOf(target));
-  if (server) VELAFS_TRY(StopServerOf(target, *server, arguments));
+  VELAFS_ASSIGN(const Found found, FindServerOf(session, target.branch));
+  if (found.server) VELAFS_TRY(StopServerOf(found, arguments));
   VELAFS_TRY(StartTarget(session, target, arguments, output));
   return 0;
 }
@@ -125,21 +145,27 @@ Result<int> SayStopped(const std::string& branch, const Output& output) {
   return kStoppedStatus;
 }
 
+Result<int> SayLost(const std::string& branch, pid_t pid, const Output& output) {
+  output.Print({{"branch", branch}, {"state", "lost"}, {"pid", pid}},
+               "branch " + branch + ": lost, pid " + std::to_string(pid) +
+                   " is a server without its mount; velapg stop or start ends it\n");
+  return kStoppedStatus;
+}
+
 Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  if (branch.data_dir.empty()) return SayStopped(branch.name, output);
-  VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
-  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServerOf(target));
-  if (!server || server->lost) return SayStopped(branch.name, output);
+  VELAFS_ASSIGN(Found found, FindServerOf(session, branch));
+  if (!found.server) return SayStopped(branch.name, output);
+  const PostmasterFile file = found.server->file;
+  if (found.server->lost) return SayLost(branch.name, file.pid, output);
 
-  const PostmasterFile file = server->file;
   const std::string state = file.IsUp()           ? "running"
                             : file.status.empty() ? "starting"
                                                   : file.status;
   const std::chrono::seconds uptime(std::time(nullptr) - file.started_at);
   const Connection connection =
-      ConnectionTo(RunningTarget{std::move(target), *std::move(server)}, arguments);
+      pgctl::ConnectionTo(file.socket_dir, file.port, found.owner, arguments);
   output.Print({{"branch", branch.name},
                 {"state", state},
                 {"pid", file.pid},

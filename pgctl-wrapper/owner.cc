@@ -23,6 +23,16 @@ bool TakeGroupsOf(const Owner& owner) {
   return has_name ? initgroups(owner.name.c_str(), owner.gid) == 0 : setgroups(1, &owner.gid) == 0;
 }
 
+Owner OwnerOf(const struct stat& info) {
+  Owner owner{info.st_uid, info.st_gid, std::to_string(info.st_uid), "/"};
+  if (const passwd* entry = getpwuid(info.st_uid)) {
+    owner.gid = entry->pw_gid;
+    owner.name = entry->pw_name;
+    owner.home = entry->pw_dir;
+  }
+  return owner;
+}
+
 std::string CurrentUserName() {
   const passwd* entry = getpwuid(geteuid());
   return entry ? entry->pw_name : std::to_string(geteuid());
@@ -40,13 +50,13 @@ Result<Owner> OwnerOfData(const std::string& data_dir) {
     }
     return SystemError(errno, "cannot read \"" + path + "\"");
   }
-  Owner owner{info.st_uid, info.st_gid, std::to_string(info.st_uid), "/"};
-  if (const passwd* entry = getpwuid(info.st_uid)) {
-    owner.gid = entry->pw_gid;
-    owner.name = entry->pw_name;
-    owner.home = entry->pw_dir;
-  }
-  return owner;
+  return OwnerOf(info);
+}
+
+std::optional<Owner> OwnerOfDirectory(const std::string& directory) {
+  struct stat info {};
+  if (lstat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return std::nullopt;
+  return OwnerOf(info);
 }
 
 Status CheckMayActAs(const Owner& owner, const std::string& branch) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct Owner {
 
 // The owner of DATA_DIR/PG_VERSION. Fails when there is no such file.
 Result<Owner> OwnerOfData(const std::string& data_dir);
+
+// Of a directory; nothing when there is none.
+std::optional<Owner> OwnerOfDirectory(const std::string& directory);
 
 // Ok when this process may act as `owner`: it runs as that user, or as root. Refused otherwise, and
 // when the owner is root.

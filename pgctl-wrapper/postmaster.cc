@@ -44,18 +44,20 @@ bool IdentifyDir(const std::string& path, struct statx* info) {
   return statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_INO, info) == 0;
 }
 
-enum class Workplace { kElsewhere, kHere, kLostMount };
-
-// Where a process works. The directories themselves are compared, not their names: a branch may
-// have been renamed since. A process that has ended, a zombie included, works nowhere.
-Workplace WorkplaceOf(pid_t pid, const struct statx& data_dir) {
+// The directories themselves are compared, not their names: a branch may have been renamed since. A
+// process that has ended, a zombie included, works nowhere.
+bool WorksIn(pid_t pid, const struct statx& data_dir) {
   struct statx cwd {};
-  if (!IdentifyDir(ProcessPath(pid, "cwd"), &cwd)) {
-    return errno == ENOTCONN ? Workplace::kLostMount : Workplace::kElsewhere;
-  }
-  const bool same = cwd.stx_dev_major == data_dir.stx_dev_major &&
-                    cwd.stx_dev_minor == data_dir.stx_dev_minor && cwd.stx_ino == data_dir.stx_ino;
-  return same ? Workplace::kHere : Workplace::kElsewhere;
+  return IdentifyDir(ProcessPath(pid, "cwd"), &cwd) &&
+         cwd.stx_dev_major == data_dir.stx_dev_major &&
+         cwd.stx_dev_minor == data_dir.stx_dev_minor && cwd.stx_ino == data_dir.stx_ino;
+}
+
+// Whether it is a server whose directory no daemon serves any more.
+bool HasLostMount(pid_t pid) {
+  struct statx cwd {};
+  const bool lost = !IdentifyDir(ProcessPath(pid, "cwd"), &cwd) && errno == ENOTCONN;
+  return lost && IsPostgres(pid);
 }
 
 int SignalFor(StopMode mode) {
@@ -97,12 +99,27 @@ Result<std::optional<RunningServer>> FindServer(const std::string& data_dir) {
   Result<UniqueFd> pidfd = OpenPidFd(file->pid);
   if (!pidfd.ok()) return server;
   // The handle first, then the look at the process: its pid cannot pass to another in between.
-  const Workplace workplace = WorkplaceOf(file->pid, info);
-  const bool lost = workplace == Workplace::kLostMount && IsPostgres(file->pid);
-  if (lost || workplace == Workplace::kHere) {
-    server = RunningServer{*file, *std::move(pidfd), lost};
-  }
+  const bool lost = HasLostMount(file->pid);
+  if (lost || WorksIn(file->pid, info)) server = RunningServer{*file, *std::move(pidfd), lost};
   return server;
+}
+
+std::optional<RunningServer> FindLostServer(const std::string& socket_dir) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(socket_dir, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (!name.starts_with(".s.PGSQL.") || !name.ends_with(".lock")) continue;
+    const Result<std::string> content = ReadTextFile(entry->path());  // as postmaster.pid begins
+    if (!content.ok()) continue;
+    std::optional<PostmasterFile> file = ParsePostmasterFile(*content);
+    if (!file) continue;
+    Result<UniqueFd> pidfd = OpenPidFd(file->pid);
+    if (pidfd.ok() && HasLostMount(file->pid)) {
+      return RunningServer{*std::move(file), *std::move(pidfd), true};
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<pid_t> ServerProcesses(const std::string& data_dir) {
@@ -113,7 +130,7 @@ std::vector<pid_t> ServerProcesses(const std::string& data_dir) {
   std::filesystem::directory_iterator entry("/proc", error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     const pid_t pid = ToNumber<pid_t>(entry->path().filename().string());
-    if (pid > 0 && IsPostgres(pid) && WorkplaceOf(pid, info) == Workplace::kHere) {
+    if (pid > 0 && IsPostgres(pid) && WorksIn(pid, info)) {
       pids.push_back(pid);
     }
   }

@@ -43,6 +43,10 @@ struct RunningServer {
 // the daemon died.
 Result<std::optional<RunningServer>> FindServer(const std::string& data_dir);
 
+// The server whose socket's lock file lies in `socket_dir`, if it has lost its mount: it neither
+// serves nor ends by itself.
+std::optional<RunningServer> FindLostServer(const std::string& socket_dir);
+
 // Live processes named postgres that work in this directory: after a postmaster's sudden death, its
 // orphans, beside which no other server may be started.
 std::vector<pid_t> ServerProcesses(const std::string& data_dir);

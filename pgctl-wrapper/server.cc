@@ -53,7 +53,8 @@ Status RemoveIfThere(const std::string& path) {
 // Makes sure that no server uses the branch: ends one that has lost its mount, and removes what an
 // earlier one left by sudden death: its lock files name a pid that may be another process by now.
 Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
-  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServer(branch.data_dir));
+  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServer(branch.data_dir));
+  if (!server) server = FindLostServer(run_dir.socket_dir);
   if (server && server->lost) {
     VELAFS_TRY(StopServer(*server, StopMode::kImmediate, kOrphansTime));
   } else if (server) {

@@ -15,6 +15,7 @@
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/base/text.h"
+#include "velafs/os/file_lock.h"
 
 namespace velafs {
 namespace api {
@@ -100,7 +101,12 @@ class RemoteClient : public Client {
     return timed_out ? Probe::kSilent : Probe::kNobodyThere;
   }
   Status Silent() const {
-    return Unreachable("the daemon of store \"" + store_directory_ + "\" does not answer");
+    const pid_t pid = os::FileLock::Named(store::StorePaths(store_directory_).Lock());
+    const std::string daemon = std::to_string(pid);
+    return Unreachable("the daemon of store \"" + store_directory_ + "\" does not answer",
+                       pid == 0 ? ""
+                                : "it is process " + daemon + ": if it was stopped, kill -CONT " +
+                                      daemon + "; else kill -KILL " + daemon + " and mount again");
   }
 
  private:
@@ -125,6 +131,7 @@ class RemoteClient : public Client {
     httplib::Client http(address.path, 80);
     http.set_address_family(AF_UNIX);
     http.set_socket_options([&socket](socket_t made) { socket = made; });
+    http.set_connection_timeout(kProbeTimeoutSeconds);
     http.set_read_timeout(timeout_seconds);
     const httplib::Result response = http.send(request);
     if (answer.has_outcome()) return answer.outcome();

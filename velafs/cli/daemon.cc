@@ -97,15 +97,24 @@ Status StartLog(const DaemonOptions& options, const store::StorePaths& paths) {
 
 Status AlreadyMounted(Client& daemon, const std::string& cannot) {
   VELAFS_ASSIGN(const json status, daemon.Call("status", json::object()));
-  return Unreachable(cannot + ": it is already mounted at \"" +
-                     status.value("mountpoint", std::string()) + "\" by process " +
-                     std::to_string(status.value("pid", 0)));
+  return Locked(cannot + ": it is already mounted at \"" +
+                status.value("mountpoint", std::string()) + "\" by process " +
+                std::to_string(status.value("pid", 0)));
+}
+
+Status DetachRemains(const std::string& store_directory, const std::string& cannot) {
+  auto detached = DetachDeadMounts(store_directory);
+  if (!detached.ok()) return std::move(detached).status().WithContext(cannot);
+  for (const std::string& mountpoint : *detached) {
+    WriteNotice("detached \"" + mountpoint + "\", left by a daemon that died");
+  }
+  return {};
 }
 
 // Makes the default mountpoint, and frees one whose daemon died.
 Status PrepareMountpoint(const std::string& mountpoint, bool is_default,
                          const std::string& cannot) {
-  if (IsDeadMountpoint(mountpoint)) {
+  if (IsDeadMountpoint(mountpoint)) {  // of another store
     VELAFS_TRY(DetachMountpoint(mountpoint).WithContext(cannot));
     WriteNotice("detached \"" + mountpoint + "\", left by a daemon that died");
   }
@@ -169,6 +178,7 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   const bool is_default = options.mountpoint.empty();
   const std::string mountpoint =
       is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
+  VELAFS_TRY(DetachRemains(store.paths().root, cannot));
   VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
   VELAFS_TRY(StartLog(options, store.paths()));
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");

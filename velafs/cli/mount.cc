@@ -145,14 +145,11 @@ Status RunUmount(const Globals& globals) {
   const std::string directory = globals.StoreDirectory();
   VELAFS_ASSIGN(const auto client, Client::Connect(directory));
   if (!client->is_remote()) {
-    const std::string mountpoint = store::StorePaths(directory).DefaultMountpoint();
-    if (!IsDeadMountpoint(mountpoint)) {
-      return Unreachable("store \"" + directory + "\" is not mounted");
-    }
-    VELAFS_TRY(DetachMountpoint(mountpoint));
+    VELAFS_ASSIGN(const std::vector<std::string> detached, DetachDeadMounts(directory));
+    if (detached.empty()) return Unreachable("store \"" + directory + "\" is not mounted");
     return PrintConfirmation(globals,
-                             {{"mountpoint", mountpoint}, {"pid", nullptr}, {"store", directory}},
-                             "detached \"" + mountpoint + "\", left by a daemon that died");
+                             {{"mountpoint", detached[0]}, {"pid", nullptr}, {"store", directory}},
+                             "detached \"" + detached[0] + "\", left by a daemon that died");
   }
   VELAFS_ASSIGN(const json gone, client->Call("umount", json::object()));
   VELAFS_TRY(WaitForRelease(directory, gone.value("pid", pid_t{0})));

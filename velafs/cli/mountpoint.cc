@@ -1,15 +1,39 @@
 #include "velafs/cli/mountpoint.h"
 
+#include <mntent.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include "velafs/fuse/mount.h"
 
 namespace velafs::cli {
+
+std::vector<std::string> MountpointsOf(const std::string& store_directory) {
+  std::vector<std::string> found;
+  const std::string source = fuse::MountSource(store_directory);
+  const std::unique_ptr<FILE, int (*)(FILE*)> mounts(setmntent("/proc/self/mounts", "re"),
+                                                     endmntent);
+  if (mounts == nullptr) return found;
+  mntent entry{};
+  std::array<char, 16 * 1024> buffer;
+  while (getmntent_r(mounts.get(), &entry, buffer.data(), buffer.size()) != nullptr) {
+    if (source == entry.mnt_fsname && std::string_view(entry.mnt_type) == fuse::kMountType) {
+      found.emplace_back(entry.mnt_dir);
+    }
+  }
+  std::reverse(found.begin(), found.end());
+  return found;
+}
 
 bool IsDeadMountpoint(const std::string& path) {
   // Unlike stat, never answered from the kernel's caches. ECONNABORTED: it dies just now.
@@ -35,6 +59,16 @@ Status DetachMountpoint(const std::string& path) {
   }
   if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) return {};
   return Failed(what + ": fusermount3 failed");
+}
+
+Result<std::vector<std::string>> DetachDeadMounts(const std::string& store_directory) {
+  std::vector<std::string> detached;
+  for (const std::string& mountpoint : MountpointsOf(store_directory)) {
+    if (!IsDeadMountpoint(mountpoint)) continue;
+    VELAFS_TRY(DetachMountpoint(mountpoint));
+    detached.push_back(mountpoint);
+  }
+  return detached;
 }
 
 }  // namespace velafs::cli

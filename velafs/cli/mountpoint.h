@@ -2,14 +2,20 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "velafs/base/status.h"
 
 namespace velafs::cli {
 
+// Where the kernel has the store mounted, youngest first. A mount outlives its daemon.
+std::vector<std::string> MountpointsOf(const std::string& store_directory);
 // True for a mountpoint whose daemon died: all that can be done with it is to detach it.
 bool IsDeadMountpoint(const std::string& path);
 // Detaches it; through fusermount3 when not root.
 Status DetachMountpoint(const std::string& path);
+// Detaches all that a dead daemon of the store has left, in use or not; where that was. To be
+// called by who holds the store's lock.
+Result<std::vector<std::string>> DetachDeadMounts(const std::string& store_directory);
 
 }  // namespace velafs::cli

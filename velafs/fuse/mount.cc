@@ -4,11 +4,13 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <boost/filesystem.hpp>
 #include <cerrno>
@@ -16,12 +18,15 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::fuse {
 namespace {
@@ -82,6 +87,68 @@ bool RunFusermount(std::vector<std::string> words) {
   return spawned == 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+// Keeps what fusermount3, a child of libfuse's, says on standard error: it is part of our message.
+class StderrCapture {
+ public:
+  StderrCapture() : kept_(dup(STDERR_FILENO)), text_(memfd_create("stderr", MFD_CLOEXEC)) {
+    if (kept_ && text_) dup2(text_.get(), STDERR_FILENO);
+  }
+  // Its last line.
+  std::string Finish() {
+    if (!kept_ || !text_) return {};
+    dup2(kept_.get(), STDERR_FILENO);
+    std::array<char, 1024> buffer;
+    const ssize_t got = pread(text_.get(), buffer.data(), buffer.size(), 0);
+    std::string text(buffer.data(), got > 0 ? static_cast<size_t>(got) : 0);
+    while (text.ends_with('\n')) text.pop_back();
+    return text.substr(text.rfind('\n') + 1);  // npos + 1 is 0
+  }
+
+ private:
+  const os::UniqueFd kept_;
+  const os::UniqueFd text_;
+};
+
+// The fusermount3 that PATH leads to; empty when there is none.
+std::string FusermountProgram() {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    const std::string program = directory + "/fusermount3";
+    if (access(program.c_str(), X_OK) == 0) return program;
+  }
+  return {};
+}
+
+// What is missing for this process to mount, as far as can be told.
+std::string MountHint(const std::string& mountpoint) {
+  if (geteuid() == 0)
+    return "mounting needs the capability SYS_ADMIN; in a container, give it that";
+  const std::string program = FusermountProgram();
+  if (program.empty()) return "mounting as a user needs fusermount3, of package fuse3";
+  struct stat info {};
+  if (stat(program.c_str(), &info) == 0 && (info.st_uid != 0 || (info.st_mode & S_ISUID) == 0)) {
+    return "\"" + program + "\" must be setuid root: reinstall package fuse3";
+  }
+  if (access("/dev/fuse", R_OK | W_OK) != 0) {
+    return "this user may not open \"/dev/fuse\": as root, `chmod 666 /dev/fuse`";
+  }
+  if (access(mountpoint.c_str(), W_OK) != 0) {
+    return "mounting as a user needs a mountpoint that user may write to";
+  }
+  return {};
+}
+
+// A value among libfuse's options.
+std::string Escaped(const std::string& value) {
+  std::string escaped;
+  for (const char c : value) {
+    if (c == ',' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
 class SessionMount : public Mount {
  public:
   SessionMount(store::Store& store, std::string mountpoint)
@@ -117,7 +184,8 @@ SessionMount::~SessionMount() {
 }
 
 Status SessionMount::Begin() {
-  std::string options = "default_permissions,subtype=velafs,fsname=velafs";
+  std::string options = "default_permissions,subtype=velafs,fsname=";
+  options += Escaped(MountSource(store_.paths().root));
   if (geteuid() == 0) options += ",allow_other";
   fuse_args arguments = FUSE_ARGS_INIT(0, nullptr);
   fuse_opt_add_arg(&arguments, "velafs");
@@ -127,10 +195,13 @@ Status SessionMount::Begin() {
   session_ = fuse_session_new(&arguments, &Operations::Callbacks(), sizeof(fuse_lowlevel_ops),
                               &operations_);
   fuse_opt_free_args(&arguments);
-  if (session_ == nullptr || fuse_session_mount(session_, mountpoint_.c_str()) != 0) {
-    const std::string why = last_complaint.empty() ? "mounting failed" : last_complaint;
-    return Failed("cannot mount at \"" + mountpoint_ + "\": " + why,
-                  geteuid() == 0 ? "" : "mounting as a user needs fusermount3, of package fuse3");
+  StderrCapture capture;
+  const bool mounted =
+      session_ != nullptr && fuse_session_mount(session_, mountpoint_.c_str()) == 0;
+  std::string why = capture.Finish();
+  if (!mounted) {
+    if (why.empty()) why = last_complaint.empty() ? "mounting failed" : last_complaint;
+    return Failed("cannot mount at \"" + mountpoint_ + "\": " + why, MountHint(mountpoint_));
   }
   is_mounted_ = true;
   store_.SetMount(mountpoint_, this);
@@ -201,6 +272,12 @@ void SessionMount::BranchRemoved(const std::string& name) {
 }
 
 }  // namespace
+
+std::string MountSource(const std::string& store_directory) {
+  boost::system::error_code error;
+  const boost::filesystem::path real = boost::filesystem::canonical(store_directory, error);
+  return error ? store_directory : real.string();
+}
 
 Result<std::unique_ptr<Mount>> Mount::Start(store::Store& store, const std::string& mountpoint) {
   VELAFS_TRY(CheckDevice());

@@ -9,6 +9,10 @@
 
 namespace velafs::fuse {
 
+// What the kernel's list of mounts says of a mount: its type, and as its source the store.
+inline constexpr char kMountType[] = "fuse.velafs";
+std::string MountSource(const std::string& store_directory);
+
 class Mount : public store::MountListener {
  public:
   // Mounts at `mountpoint`, an existing directory, and tells the store. The mount is live on

@@ -45,6 +45,11 @@ Result<FileLock> FileLock::Acquire(const std::string& path, pid_t* holder) {
   return lock;
 }
 
+pid_t FileLock::Named(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd ? ReadHolder(fd.get()) : 0;
+}
+
 Status FileLock::WritePid() {
   // The text before the cut: a reader in between never finds the file empty.
   const std::string text = std::to_string(getpid()) + "\n";

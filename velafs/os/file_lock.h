@@ -17,6 +17,9 @@ class FileLock {
   // another process holds it: Locked, at once, with the holder's pid in `*holder` (0 when unknown).
   static Result<FileLock> Acquire(const std::string& path, pid_t* holder);
 
+  // The live process that the file names, 0 when there is none: the holder, if somebody holds it.
+  static pid_t Named(const std::string& path);
+
   // Writes the pid anew: for a holder that has forked and lives on in the child.
   Status WritePid();
 
