@@ -114,7 +114,10 @@ Status Importer::CutIntoParts() {
     const uint64_t size = SizeOf(entry);
     ++totals_.files_total;
     totals_.bytes_total += size;
-    if (size == 0) files_done_.fetch_add(1, std::memory_order_relaxed);
+    if (size == 0) {
+      files_done_.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
     if (IsSparse(entry.info)) {
       VELAFS_TRY(CutSparseFile(i));
       continue;
@@ -129,20 +132,16 @@ Status Importer::CutIntoParts() {
 Status Importer::CutSparseFile(uint32_t entry) {
   VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(entry));
   const uint64_t size = SizeOf(source_.entries[entry]);
-  uint64_t cut = 0;  // parts before this one are seen to
+  const uint64_t last = (size - 1) / catalog::kPartBytes;
   uint64_t bytes = 0;
-  uint64_t end = 0;
-  while (cut * catalog::kPartBytes < size) {
-    const off_t data = lseek(fd.get(), static_cast<off_t>(cut * catalog::kPartBytes), SEEK_DATA);
-    if (data < 0 && errno == ENXIO) break;
+  for (uint64_t part = 0; part <= last; ++part) {
+    const off_t data = lseek(fd.get(), static_cast<off_t>(part * catalog::kPartBytes), SEEK_DATA);
     // A filesystem that cannot tell has data everywhere.
-    if (data >= 0) cut = static_cast<uint64_t>(data) / catalog::kPartBytes;
-    if (cut * catalog::kPartBytes >= size) break;
-    parts_.push_back({entry, cut});
-    end = std::min(size, ++cut * catalog::kPartBytes);
-    bytes += end - (cut - 1) * catalog::kPartBytes;
+    if (data >= 0) part = std::min(static_cast<uint64_t>(data) / catalog::kPartBytes, last);
+    if (data < 0 && errno == ENXIO) part = last;
+    parts_.push_back({entry, part});
+    bytes += std::min(size, (part + 1) * catalog::kPartBytes) - part * catalog::kPartBytes;
   }
-  if (end < size) files_done_.fetch_add(1, std::memory_order_relaxed);
   bytes_done_.fetch_add(size - bytes, std::memory_order_relaxed);
   return {};
 }
@@ -222,8 +221,11 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   if (stopped()) return {};
   VELAFS_TRY(source_.CheckUnchanged(part.entry, fd.get()));
   if (end == size) files_done_.fetch_add(1, std::memory_order_relaxed);
-  while (!ids.empty() && ids.back().IsZeros()) ids.pop_back();
-  if (ids.empty()) return {};
+  // The last part is always there, and whole: one that is not is damage.
+  if (end < size) {
+    while (!ids.empty() && ids.back().IsZeros()) ids.pop_back();
+    if (ids.empty()) return {};
+  }
   return sink_->PutManifest(InoOf(part.entry), part.number, std::move(ids));
 }
 

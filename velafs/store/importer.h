@@ -54,7 +54,7 @@ class Importer {
 
   Status Begin();
   Status CutIntoParts();
-  // Only the parts that hold data: a hole may be as large as it likes.
+  // Only the parts that hold data, and the last: a hole may be as large as it likes.
   Status CutSparseFile(uint32_t entry);
   Status PutRows();
   Status PutRow(catalog::Writer& writer, uint32_t entry) const;
