@@ -1,6 +1,7 @@
 #include "velafs/layer/sealed_file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -34,7 +35,7 @@ Status SealedFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
 Status SealedFile::ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
                               std::span<std::byte> into) {
   Status read = ReadChunk(*part, index, in_chunk, into);
-  if (read.code() != Code::kCorrupt) return read;
+  if (read.code() != Code::kCorrupt && read.error_number() != ENOENT) return read;
   // It may have moved to another pack since its place was looked up.
   VELAFS_ASSIGN(const PartPtr now, LoadPart(part->number));
   if (now->chunks[index].location == part->chunks[index].location) return read;
