@@ -114,8 +114,12 @@ Status Branch::CheckChangeable() const {
 
 Status Branch::Fail(Status status) {
   is_failed_ = true;
+  return std::move(status).WithContext("branch " + QuotedName() + " takes no more changes");
+}
+
+std::string Branch::QuotedName() {
   MutexLock lock(name_lock_);
-  return std::move(status).WithContext("branch \"" + name_ + "\" takes no more changes");
+  return "\"" + name_ + "\"";
 }
 
 Status Branch::SyncFailed(const Layer& layer, Status status) {
@@ -212,7 +216,7 @@ Result<FileContent> Branch::LoadContent(const Inode& inode) {
       FileContent::Load(chain_, inode.row, inode.row_layer, inode.born_layer);
   if (content.ok()) return content;
   return std::move(content).status().WithContext("inode " + std::to_string(inode.ino.value) +
-                                                 " of branch \"" + name_ + "\"");
+                                                 " of branch " + QuotedName());
 }
 
 void Branch::Retain(InodeNumber ino, uint64_t count) {

@@ -205,6 +205,7 @@ class Branch {
   Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
   Status Fail(Status status);  // notes that the branch has failed for good
   Status SyncFailed(const Layer& layer, Status status);  // the same, unless it may be tried again
+  std::string QuotedName();                              // for messages
 
   BranchHost& host_;
   const InstanceId instance_;

@@ -128,7 +128,7 @@ Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<st
   }
   if (read.ok()) return length;
   if (read.code() != Code::kCorrupt) return read;
-  return std::move(read).WithContext("\"" + PathOf(ino) + "\" of branch \"" + name_ + "\"");
+  return std::move(read).WithContext("\"" + PathOf(ino) + "\" of branch " + QuotedName());
 }
 
 std::string Branch::PathOf(InodeNumber ino) {

@@ -163,7 +163,8 @@ Status Scrubber::ForEachRow(const std::function<Status(const Reader::ChunkRow&)>
 }
 
 Status Scrubber::CheckRow(const Reader::ChunkRow& row) {
-  const auto& [id, location] = row;
+  const ChunkId& id = row.id;
+  const ChunkLocation& location = row.location;
   if (damaged_chunks_.contains(id)) return {};
   std::optional<ChunkLocation> now;  // others may have moved the chunk since
   VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
