@@ -120,7 +120,8 @@ bool Worker::List(const std::string& path) {
 bool Worker::HoldUnlinked(const std::string& path) {
   const std::string name = path + "-" + std::to_string(getpid());
   const int file = open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-  if (file < 0) return Check("create", name, file);
+  // One of this name is still there when its directory was moved away before it could be unlinked.
+  if (file < 0) return Check("create", name, file, {EEXIST});
   bool ok = Check("pwrite", name, pwrite(file, "held", 4, 9'000));
   ok &= Check("unlink", name, unlink(name.c_str()));
   ok &= ChangeFile(Path());
