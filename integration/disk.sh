@@ -25,6 +25,7 @@ make_disk() {
   case $filesystem in
     ext4) mkfs.ext4 -q -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$@" "$disk_image" ;;
     xfs) mkfs.xfs -q -K "$@" "$disk_image" ;;
+    btrfs) mkfs.btrfs --quiet --nodiscard "$@" "$disk_image" >/dev/null ;;
   esac
 }
 

@@ -52,7 +52,7 @@ reserve_is_whole() {
   (($(reserve_bytes) == 4194304))
 }
 
-no_space='No space left on device'
+no_space='No space left on device' # or what it is in
 
 fails_without_space() { # fails_without_space COMMAND...
   local status=0 said
@@ -285,6 +285,56 @@ run_on() { # run_on FILESYSTEM
   wait_until 10 umount "$host_dir" || fail "the disk is still in use"
 }
 
+# ---- A quota ---------------------------------------------------------------------------------------
+
+# limit BYTES: how much more the store may take; `none` for as much as it likes.
+limit() {
+  local used bytes=none
+  if [[ $1 != none ]]; then
+    used=$(btrfs qgroup show --sync --raw -f "$host_dir/limited" | awk 'END { print $2 }')
+    bytes=$((used + $1))
+  fi
+  btrfs qgroup limit "$bytes" "$host_dir/limited"
+}
+
+# Page by page, each synced, until no more goes.
+quota_reached() {
+  local big=$mount_dir/two/base/1/999999 page said no_space='Disk quota exceeded'
+  cp "$VELAFS_SANDBOX/more/base/1/999999" "$mount_dir/one/base/1/"
+  velafs -q clone one two
+  limit 3000000
+  for ((page = 0; page < 2000; ++page)); do
+    said=$(dd if=/dev/zero of="$big" bs=8192 count=1 seek="$page" conv=notrunc,fsync status=none 2>&1) || break
+  done
+  echo "$page pages, then: $said"
+  [[ $said == *"$no_space"* ]] || fail "page $page fails with: $said"
+  fails_without_space velafs import more --from-dir "$VELAFS_SANDBOX/more"
+  fails_without_space dd if=/dev/urandom of="$mount_dir/two/base/1/other" bs=65536 count=100 status=none
+  cmp --bytes $((page * 8192)) "$big" /dev/zero
+  cmp --ignore-initial $(((page + 1) * 8192)) "$big" "$VELAFS_SANDBOX/more/base/1/999999"
+  limit none
+  dd if=/dev/zero of="$big" bs=8192 count=1 seek="$page" conv=notrunc,fsync status=none
+  kill -KILL "$(daemon_pid)"
+  wait_until 10 velafs -q mount
+  cmp --bytes $(((page + 1) * 8192)) "$big" /dev/zero
+}
+
+run_with_quota() {
+  make_disk btrfs 600M
+  mount -o loop "$disk_image" "$host_dir"
+  btrfs quota enable "$host_dir"
+  btrfs subvolume create "$host_dir/limited" >/dev/null
+  export VELAFS_STORE=$host_dir/limited/store
+  mount_dir=$VELAFS_STORE/mnt
+  velafs -q init
+  velafs -q import main --from-dir "$VELAFS_SANDBOX/cluster"
+  velafs -q mount
+  velafs -q clone main one
+  check "btrfs: what exceeds a quota is EDQUOT, and all that was synced is there" quota_reached
+  stop_store
+  wait_until 10 umount "$host_dir" || fail "the disk is still in use"
+}
+
 make_cluster "$VELAFS_SANDBOX/cluster" 1 --wal-segsize 1
 printf '%s\n' 'min_wal_size = 2MB' 'max_wal_size = 8MB' >>"$VELAFS_SANDBOX/cluster/postgresql.conf"
 cp -a "$VELAFS_SANDBOX/cluster" "$VELAFS_SANDBOX/more"
@@ -298,3 +348,4 @@ for filesystem in "${filesystems[@]}"; do
     run_on "$filesystem"
   fi
 done
+if why=$(needs_loop_devices btrfs); then run_with_quota; else skip "a quota" "$why"; fi

@@ -53,6 +53,29 @@ Status ToStatus(int result, int system_errno, std::string message) {
   return {Code::kFailed, error_number, std::move(message)};
 }
 
+// Why the last call failed. SQLite's own answer is errno as it finds it when the transaction has
+// been rolled back; of a failed write the log, or journal, remembers it.
+int SystemErrno(sqlite3* handle, int result) {
+  if (result == SQLITE_IOERR_WRITE) {
+    sqlite3_file* log = nullptr;
+    int error_number = 0;
+    sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log != nullptr && log->pMethods != nullptr) {
+      log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error_number);
+    }
+    if (error_number != 0) return error_number;
+  }
+  return sqlite3_system_errno(handle);
+}
+
+// The log's index in this process's memory. In a file, written to through a mapping, it is SIGBUS
+// and no error when a host that writes in new places has no space for it. Null, for the default,
+// where that is another than SQLite's own.
+const char* Vfs() {
+  const sqlite3_vfs* standard = sqlite3_vfs_find(nullptr);
+  return std::string_view(standard->zName) == "unix" ? "unix-excl" : nullptr;
+}
+
 }  // namespace
 
 Statement& Statement::operator=(Statement&& other) noexcept {
@@ -172,7 +195,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int bu
   sqlite3* handle = nullptr;
   const int mode = access == Access::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   // NOMUTEX: callers serialise, and know better where.
-  const int result = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int result = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX, Vfs());
   if (handle == nullptr) return SystemError(ENOMEM, "cannot open \"" + path + "\"");
   std::unique_ptr<Database> database(new Database(handle));
   if (result != SQLITE_OK)
@@ -193,7 +216,7 @@ Status Database::PrepareTransactions() {
 
 Status Database::Fail(int result) {
   if (in_transaction_ && sqlite3_get_autocommit(handle_) != 0) transaction_lost_ = true;
-  return ToStatus(result, sqlite3_system_errno(handle_), sqlite3_errmsg(handle_));
+  return ToStatus(result, SystemErrno(handle_, result), sqlite3_errmsg(handle_));
 }
 
 Result<Statement> Database::Prepare(std::string_view text) {

@@ -129,7 +129,10 @@ Result<os::FileLock> TakeLock(const StorePaths& paths, os::Storage& storage) {
   VELAFS_TRY(CheckIsOurs(paths.root));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
   pid_t holder = 0;
-  Result<os::FileLock> lock = os::FileLock::Acquire(paths.Lock(), &holder);
+  // To name the holder takes space too, on a host that writes in new places.
+  Result<os::FileLock> lock = os::SpaceReserve(storage, paths.Reserve()).Run([&] {
+    return os::FileLock::Acquire(paths.Lock(), &holder);
+  });
   if (lock.ok() || lock.status().code() != Code::kLocked) return lock;
   const std::string by = holder == 0 ? "another process" : "process " + std::to_string(holder);
   return Locked("store \"" + paths.root + "\" is in use by " + by);
