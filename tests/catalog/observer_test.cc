@@ -83,6 +83,18 @@ TEST_CASE_FIXTURE(ObserverFixture, "what breaks a rule is found, in words") {
     });
     CheckFinds("the manifest of inode 2 in layer 1 is not whole");
   }
+  SUBCASE("a manifest with a part that is short") {
+    Write([&](Writer& writer) -> Status {
+      VELAFS_TRY(writer.PutInode(base, {.ino = InodeNumber(2),
+                                        .mode = 0100600,
+                                        .nlink = 1,
+                                        .size_bytes = kPartBytes + 70'000,
+                                        .born_here = true}));
+      VELAFS_TRY(writer.PutManifestPart(base, InodeNumber(2), 0, {}));
+      return writer.PutManifestPart(base, InodeNumber(2), 1, std::vector<ChunkId>(1));
+    });
+    CheckFinds("the manifest of inode 2 in layer 1 is not whole");
+  }
   SUBCASE("a number that will be given again") {
     Write([&](Writer& writer) {
       return writer.PutInode(base, {.ino = InodeNumber(9), .mode = 040700, .nlink = 2});

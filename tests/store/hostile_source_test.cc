@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/catalog/observer.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/store/source.h"
 #include "velafs/store/source_open.h"
@@ -185,7 +186,10 @@ TEST_CASE_FIXTURE(StoreFixture, "a file of holes costs neither time nor space, h
   CHECK(last.bytes_done == last.bytes_total);
   CHECK(last.files_done == last.files_total);
   CHECK(imported->bytes_stored < 1'000'000);
-  CHECK(fs::file_size(root + "/catalog.db") < 1'000'000);
+  const auto observer = catalog::Observer::Open(root + "/catalog.db");
+  REQUIRE(observer.ok());
+  CHECK((*observer)->FindDamage()->empty());
+  CHECK(fs::file_size(root + "/catalog.db") < 10'000'000);
 
   const auto branch = store->volume().Open("main");
   REQUIRE(branch.ok());

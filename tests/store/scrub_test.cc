@@ -208,6 +208,7 @@ TEST_CASE_FIXTURE(BrokenStore, "rows of the chunk index that are missing") {
 TEST_CASE_FIXTURE(BrokenStore, "a manifest that is missing") {
   Sql("DELETE FROM manifests WHERE ino = " + std::to_string(ino.value));
   CheckFinds(Kind::kCatalog, "the manifest of inode " + std::to_string(ino.value));
+  CheckReadsEio("main", ino);  // not zeros
   CHECK(Repair().corrupt.size() == 1);
 }
 

@@ -41,8 +41,11 @@ constexpr std::array<std::string_view, 11> kRules = {
     R"(SELECT 'the manifest of inode ' || i.ino || ' in layer ' || i.layer || ' is not whole'
        FROM inodes i JOIN layers ON layers.id = i.layer
        WHERE state = 3 AND born_here = 1 AND mode & 61440 = 32768
-         AND (SELECT max(part * 1024 + length(chunks) / 32) FROM manifests m
-           WHERE m.layer = i.layer AND m.ino = i.ino) IS NOT nullif((size_bytes + 65535) / 65536, 0))",
+         AND ((size_bytes + 67108863) / 67108864 <> (SELECT count(*)
+             FROM manifests m WHERE m.layer = i.layer AND m.ino = i.ino)
+           OR EXISTS (SELECT 1 FROM manifests m WHERE m.layer = i.layer AND m.ino = i.ino
+             AND length(chunks) > 0
+             AND length(chunks) / 32 <> min(1024, (size_bytes + 65535) / 65536 - part * 1024))))",
     R"(SELECT 'inode number ' || max(ino) || ' is in use, and will be given again'
        FROM inodes HAVING max(ino) >= (SELECT next FROM sequences WHERE name = 'inode'))",
 };

@@ -38,6 +38,7 @@ Status SealedFile::ReadStored(const PartPtr& part, uint64_t index, uint64_t in_c
   if (read.code() != Code::kCorrupt && read.error_number() != ENOENT) return read;
   // It may have moved to another pack since its place was looked up.
   VELAFS_ASSIGN(const PartPtr now, LoadPart(part->number));
+  if (index >= now->chunks.size()) return read;
   if (now->chunks[index].location == part->chunks[index].location) return read;
   {
     WriterLock lock(lock_);
@@ -67,12 +68,20 @@ Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t li
 }
 
 Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
-  std::optional<std::vector<ChunkId>> ids;
+  std::vector<ChunkId> ids;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(ids, reader.ManifestPart(layer_, ino_, part));
+    VELAFS_ASSIGN(ids, ManifestPart(reader, part));
     return {};
   }));
-  return std::move(ids).value_or(std::vector<ChunkId>());
+  return ids;
+}
+
+// Every part up to the file's end has a row: without one, its content is not known to be zeros.
+Result<std::vector<ChunkId>> SealedFile::ManifestPart(catalog::Reader& reader, uint64_t part) {
+  VELAFS_ASSIGN(std::optional<std::vector<ChunkId>> ids, reader.ManifestPart(layer_, ino_, part));
+  if (ids) return std::move(*ids);
+  return Corrupt("inode " + std::to_string(ino_.value) + " lacks part " + std::to_string(part) +
+                 " of its manifest");
 }
 
 Result<SealedFile::PartPtr> SealedFile::PartAt(uint64_t part) {
@@ -89,10 +98,9 @@ Result<SealedFile::PartPtr> SealedFile::LoadPart(uint64_t part) {
   auto loaded = std::make_shared<Part>();
   loaded->number = part;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const auto chunks, reader.ManifestPart(layer_, ino_, part));
-    if (!chunks) return {};
-    loaded->chunks.reserve(chunks->size());
-    for (const ChunkId& id : *chunks) {
+    VELAFS_ASSIGN(const std::vector<ChunkId> ids, ManifestPart(reader, part));
+    loaded->chunks.reserve(ids.size());
+    for (const ChunkId& id : ids) {
       if (id.IsZeros()) {
         loaded->chunks.emplace_back();
         continue;

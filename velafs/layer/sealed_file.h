@@ -26,11 +26,11 @@ class SealedFile {
   SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino)
       : catalog_(catalog), packs_(packs), layer_(layer), ino_(ino) {}
 
-  // Fills `into`; zeros where the manifest has no chunk. Every chunk is verified: Corrupt when one
-  // is damaged or not to be had.
+  // Fills `into`, which ends within the file; zeros past the chunks of a part. Every chunk is
+  // verified: Corrupt when one is damaged, or it or its part of the manifest is not to be had.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
-  // The chunks of a part, in order; empty where the manifest has none. Always from the catalog.
+  // The chunks of a part, in order; none for a part of zeros. Always from the catalog.
   Result<std::vector<ChunkId>> ChunkIds(uint64_t part);
 
  private:
@@ -48,6 +48,7 @@ class SealedFile {
 
   Result<PartPtr> PartAt(uint64_t part);
   Result<PartPtr> LoadPart(uint64_t part);
+  Result<std::vector<ChunkId>> ManifestPart(catalog::Reader& reader, uint64_t part);
   // From one stored chunk; `into` ends within it. ReadStored finds it when it has moved.
   Status ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
                     std::span<std::byte> into);

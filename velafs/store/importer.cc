@@ -114,10 +114,7 @@ Status Importer::CutIntoParts() {
     const uint64_t size = SizeOf(entry);
     ++totals_.files_total;
     totals_.bytes_total += size;
-    if (size == 0) {
-      files_done_.fetch_add(1, std::memory_order_relaxed);
-      continue;
-    }
+    if (size == 0) files_done_.fetch_add(1, std::memory_order_relaxed);
     if (IsSparse(entry.info)) {
       VELAFS_TRY(CutSparseFile(i));
       continue;
@@ -132,17 +129,25 @@ Status Importer::CutIntoParts() {
 Status Importer::CutSparseFile(uint32_t entry) {
   VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(entry));
   const uint64_t size = SizeOf(source_.entries[entry]);
-  const uint64_t last = (size - 1) / catalog::kPartBytes;
-  uint64_t bytes = 0;
-  for (uint64_t part = 0; part <= last; ++part) {
-    const off_t data = lseek(fd.get(), static_cast<off_t>(part * catalog::kPartBytes), SEEK_DATA);
-    // A filesystem that cannot tell has data everywhere.
-    if (data >= 0) part = std::min(static_cast<uint64_t>(data) / catalog::kPartBytes, last);
-    if (data < 0 && errno == ENXIO) part = last;
-    parts_.push_back({entry, part});
-    bytes += std::min(size, (part + 1) * catalog::kPartBytes) - part * catalog::kPartBytes;
+  const uint64_t parts = (size + catalog::kPartBytes - 1) / catalog::kPartBytes;
+  uint64_t with_data = 0;  // the next part that may hold some
+  for (uint64_t number = 0; number < parts; ++number) {
+    if (number >= with_data) {
+      const off_t begin = static_cast<off_t>(number * catalog::kPartBytes);
+      const off_t data = lseek(fd.get(), begin, SEEK_DATA);
+      // A filesystem that cannot tell has data everywhere.
+      with_data = data >= 0        ? static_cast<uint64_t>(data) / catalog::kPartBytes
+                  : errno == ENXIO ? parts
+                                   : number;
+    }
+    const Part part{entry, number};
+    if (number == with_data) {
+      parts_.push_back(part);
+      continue;
+    }
+    VELAFS_TRY(PutPart(part, {}));
+    bytes_done_.fetch_add(EndOf(part) - number * catalog::kPartBytes, std::memory_order_relaxed);
   }
-  bytes_done_.fetch_add(size - bytes, std::memory_order_relaxed);
   return {};
 }
 
@@ -187,6 +192,10 @@ Status Importer::PutRow(catalog::Writer& writer, uint32_t index) const {
   return writer.PutInode(layer_, row);
 }
 
+uint64_t Importer::EndOf(const Part& part) const {
+  return std::min(SizeOf(source_.entries[part.entry]), (part.number + 1) * catalog::kPartBytes);
+}
+
 void Importer::Work() {
   std::vector<std::byte> buffer(kReadBytes);
   while (!stopped()) {
@@ -200,9 +209,8 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   const SourceEntry& entry = source_.entries[part.entry];
   VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(part.entry));
   posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  const uint64_t size = SizeOf(entry);
   const uint64_t begin = part.number * catalog::kPartBytes;
-  const uint64_t end = std::min(size, begin + catalog::kPartBytes);
+  const uint64_t end = EndOf(part);
   std::vector<ChunkId> ids;
   ids.reserve((end - begin + kChunkBytes - 1) / kChunkBytes);
   for (uint64_t at = begin; at < end && !stopped(); at += buffer.size()) {
@@ -220,11 +228,15 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   }
   if (stopped()) return {};
   VELAFS_TRY(source_.CheckUnchanged(part.entry, fd.get()));
-  if (end == size) files_done_.fetch_add(1, std::memory_order_relaxed);
-  // The last part is always there, and whole: one that is not is damage.
-  if (end < size) {
-    while (!ids.empty() && ids.back().IsZeros()) ids.pop_back();
-    if (ids.empty()) return {};
+  return PutPart(part, std::move(ids));
+}
+
+Status Importer::PutPart(const Part& part, std::vector<ChunkId> ids) {
+  if (EndOf(part) == SizeOf(source_.entries[part.entry])) {
+    files_done_.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (std::all_of(ids.begin(), ids.end(), [](const ChunkId& id) { return id.IsZeros(); })) {
+    ids.clear();
   }
   return sink_->PutManifest(InoOf(part.entry), part.number, std::move(ids));
 }

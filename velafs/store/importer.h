@@ -54,14 +54,16 @@ class Importer {
 
   Status Begin();
   Status CutIntoParts();
-  // Only the parts that hold data, and the last: a hole may be as large as it likes.
+  // Only the parts that hold data are work; of the others it is noted that they are zeros.
   Status CutSparseFile(uint32_t entry);
+  uint64_t EndOf(const Part& part) const;  // where in the file
   Status PutRows();
   Status PutRow(catalog::Writer& writer, uint32_t entry) const;
   InodeNumber InoOf(uint32_t entry) const { return InodeNumber(first_ino_.value + entry); }
 
   void Work();  // of one thread: parts until none is left or something failed
   Status StorePart(const Part& part, std::span<std::byte> buffer);
+  Status PutPart(const Part& part, std::vector<ChunkId> ids);
   void Stop(Status status);
   bool stopped() const { return stop_.load(std::memory_order_relaxed); }
   Status failure() const;

@@ -20,6 +20,8 @@ namespace {
 constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
                                                       "pg_notify",   "pg_serial",   "pg_snapshots",
                                                       "pg_subtrans"};
+// Even a hole takes a row for each 64 MiB of it.
+constexpr uint64_t kMaxFileBytes = uint64_t{1} << 46;
 constexpr std::string_view kTemporary = "pgsql_tmp";
 
 struct DirCloser {
@@ -146,6 +148,8 @@ void SourceTree::AddFile(uint32_t index, int directory, const std::string& name)
     }
     entry.target.assign(target.data(), static_cast<size_t>(length));
     links.push_back(index);
+  } else if (static_cast<uint64_t>(entry.info.st_size) > kMaxFileBytes) {
+    AddProblem(index, "is larger than 64 TiB");
   } else if (faccessat(directory, name.c_str(), R_OK, AT_EACCESS) < 0) {
     AddProblem(index, "cannot be read: " + Errno(errno).message());
   }
