@@ -10,6 +10,22 @@ namespace {
 
 uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / kPageBytes; }
 
+// How many pages behind `last` a write from `first` on takes along: of a file that is written in
+// order, as a log is, as many as were written just before. One sync of the map, and one allocation
+// of the host, then serve many commits.
+uint64_t PagesAhead(const PageFile& own, PageNumber first, PageNumber last) {
+  constexpr uint64_t kMost = 32;
+  constexpr uint64_t kFewest = 4;  // fewer come about when pages are written at random
+  for (uint64_t pages = kMost; pages >= kFewest; pages /= 2) {
+    if (first < pages) continue;
+    const auto before = own.RunAt(first - pages, pages);
+    if (!before.held || before.pages < pages) continue;
+    const auto behind = own.RunAt(last + 1, pages);
+    return behind.held ? 0 : behind.pages;
+  }
+  return 0;
+}
+
 }  // namespace
 
 FileContent FileContent::Empty(InodeNumber ino, LayerId born_layer) {
@@ -159,30 +175,39 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   // A page that is only partly written, and not held yet, brings the rest of it along.
   uint64_t begin_whole = offset_bytes;
   uint64_t end_whole = end;
+  uint64_t end_ahead = end;
   if (!own->RunAt(first, 1).held) begin_whole = first * kPageBytes;
   if (!own->RunAt(last, 1).held) {
     end_whole = std::max(end, std::min((last + 1) * kPageBytes, size_bytes_));
+    end_ahead = std::max(
+        end, std::min((last + 1 + PagesAhead(*own, first, last)) * kPageBytes, size_bytes_));
   }
-  Status status;
-  if (begin_whole == offset_bytes && end_whole == end) {
-    status = own->Write(offset_bytes, data);
-  } else {
-    std::vector<std::byte> whole(end_whole - begin_whole);
-    const std::span<std::byte> view(whole);
-    const uint64_t before = offset_bytes - begin_whole;
-    VELAFS_TRY(Read(begin_whole, view.first(before)));
-    std::memcpy(whole.data() + before, data.data(), data.size());
-    VELAFS_TRY(Read(end, view.subspan(before + data.size())));
-    status = own->Write(begin_whole, whole);
+  Status status = WriteWith(*own, offset_bytes, data, begin_whole, end_ahead);
+  if (end_ahead > end_whole && os::IsOutOfSpace(status)) {
+    end_ahead = end_whole;
+    status = WriteWith(*own, offset_bytes, data, begin_whole, end_whole);
   }
   if (!status.ok()) {
     // The page file's size is the file's: take back what a short write may have added to it.
     if (end > size_bytes_) static_cast<void>(own->Truncate(size_bytes_));
     return status;
   }
-  own->Hold(first, last - first + 1);
+  own->Hold(first, PagesUpTo(end_ahead) - first);
   size_bytes_ = std::max(size_bytes_, end);
   return {};
+}
+
+Status FileContent::WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
+                              uint64_t begin_whole, uint64_t end_whole) const {
+  const uint64_t end = offset_bytes + data.size();
+  if (begin_whole == offset_bytes && end_whole == end) return own.Write(offset_bytes, data);
+  std::vector<std::byte> whole(end_whole - begin_whole);
+  const std::span<std::byte> view(whole);
+  const uint64_t before = offset_bytes - begin_whole;
+  VELAFS_TRY(Read(begin_whole, view.first(before)));
+  std::memcpy(whole.data() + before, data.data(), data.size());
+  VELAFS_TRY(Read(end, view.subspan(before + data.size())));
+  return own.Write(begin_whole, whole);
 }
 
 Status FileContent::Truncate(Layer& head, uint64_t size_bytes) {

@@ -85,6 +85,10 @@ class FileContent {
   Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
                                       uint64_t end_bytes) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
+  // Writes the data together with what the file has before and after it, from `begin_whole` to
+  // `end_whole`.
+  Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
+                   uint64_t begin_whole, uint64_t end_whole) const;
 
   InodeNumber ino_;
   LayerId born_layer_;
