@@ -61,7 +61,9 @@ TEST_CASE("every command's help has an example") {
                                                  {"bookmark", "delete"},
                                                  {"stats"},
                                                  {"diff"},
-                                                 {"scrub"}}) {
+                                                 {"scrub"},
+                                                 {"doctor"},
+                                                 {"completion"}}) {
     Words words = command;
     words.push_back("--help");
     const Outcome outcome = velafs.RunAs(words);

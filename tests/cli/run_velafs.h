@@ -103,6 +103,12 @@ class Velafs {
     return {WEXITSTATUS(wait_status), Content(process.out_path), Content(process.err_path)};
   }
 
+  static std::string Content(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+
   std::string store() const { return scratch / "store"; }
   ScratchDirectory scratch;
 
@@ -110,11 +116,6 @@ class Velafs {
   static std::string Binary() {
     const char* from_environment = std::getenv("VELAFS_BIN");
     return from_environment != nullptr ? from_environment : VELAFS_BIN;
-  }
-  static std::string Content(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
   }
 
   mutable int started_ = 0;

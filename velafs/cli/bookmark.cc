@@ -49,7 +49,9 @@ void AddBookmark(CommandLine& line) {
   CLI::App* create = line.Add(
       "create", "Name what a branch is now",
       "velafs bookmark create main@before-migration --note \"release 7\" --keep 30d", bookmark);
-  create->add_option("BRANCH@NAME", given->name, "Bookmark")->required()->type_name("");
+  create->add_option("BRANCH@NAME", given->name, "Name of the new bookmark")
+      ->required()
+      ->type_name("");
   create->add_option("--note", given->note, "Free text")->type_name("TEXT");
   create->add_option("--keep", given->keep, "For so long only, as in 90s 30m 12h 7d")
       ->type_name("D");
@@ -57,7 +59,7 @@ void AddBookmark(CommandLine& line) {
 
   CLI::App* list = line.Add("list", "List bookmarks in the order of time",
                             "velafs bookmark list main", bookmark);
-  list->add_option("BRANCH", given->branch, "Only those of this branch")->type_name("");
+  list->add_option("BRANCH", given->branch, "Branch: only its bookmarks")->type_name("");
   line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
 
   CLI::App* remove = line.Add("delete", "Delete a bookmark",

@@ -79,5 +79,7 @@ void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);
 void AddDiff(CommandLine& line);
 void AddScrub(CommandLine& line);
+void AddDoctor(CommandLine& line);
+void AddCompletion(CommandLine& line);
 
 }  // namespace velafs::cli

@@ -1,8 +1,12 @@
 // `velafs list`, `velafs tree` and `velafs show`: what there is.
+#include <unistd.h>
+
 #include <optional>
 
 #include "velafs/cli/command.h"
+#include "velafs/cli/interrupt.h"
 #include "velafs/cli/labels.h"
+#include "velafs/cli/output.h"
 #include "velafs/cli/render_text.h"
 #include "velafs/cli/render_tree.h"
 
@@ -16,6 +20,7 @@ struct ListArguments {
   std::vector<std::string> labels;
   std::optional<std::string> state;
   bool trash = false;
+  bool watch = false;
 };
 
 Status RunList(const Globals& globals, const ListArguments& given) {
@@ -30,6 +35,25 @@ Status RunList(const Globals& globals, const ListArguments& given) {
   VELAFS_ASSIGN(arguments["labels"], LabelsToJson(given.labels));
   VELAFS_ASSIGN(const json list, client->Call("list", arguments));
   return PrintResult(globals, list, RenderBranchList);
+}
+
+CLI::Option* AddWatch(CLI::App* command, bool& watch) {
+  return command->add_flag("-w,--watch", watch, "Show it anew every two seconds, until Ctrl-C");
+}
+
+// Runs it once, or until interrupted.
+Status Show(const Globals& globals, bool watch, const std::function<Status()>& run) {
+  if (!watch) return run();
+  if (globals.json) {
+    return UsageError("--json and --watch do not go together", "--json is one document");
+  }
+  CatchInterrupts();
+  while (!Interrupted()) {
+    if (isatty(STDOUT_FILENO) == 1) VELAFS_TRY(WriteOut("\x1b[H\x1b[2J"));
+    VELAFS_TRY(run());
+    if (!Interrupted()) sleep(2);
+  }
+  return {};
 }
 
 Status RunTree(const Globals& globals) {
@@ -54,15 +78,22 @@ void AddList(CommandLine& line) {
   owner->type_name("USER");
   label->type_name("KEY=VALUE")->allow_extra_args(false);
   state->type_name("STATE");
+  AddWatch(list, given->watch);
   list->add_flag("--trash", given->trash, "Deleted ones that can be brought back")
       ->excludes(owner)
       ->excludes(label)
       ->excludes(state);
-  line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
+  line.OnRun(list, [given](const Globals& globals) {
+    return Show(globals, given->watch, [&] { return RunList(globals, *given); });
+  });
 
-  CLI::App* tree =
-      line.Add("tree", "Draw the branches and bookmarks as a tree of clones", "velafs tree");
-  line.OnRun(tree, RunTree);
+  CLI::App* tree = line.Add("tree", "Draw the branches and bookmarks as a tree of clones",
+                            "velafs tree\n  velafs tree --watch");
+  const auto watch = std::make_shared<bool>(false);
+  AddWatch(tree, *watch);
+  line.OnRun(tree, [watch](const Globals& globals) {
+    return Show(globals, *watch, [&] { return RunTree(globals); });
+  });
 
   CLI::App* show = line.Add("show", "Show one branch", "velafs show main");
   const auto name = std::make_shared<std::string>();

@@ -35,7 +35,7 @@ void AddReset(CommandLine& line) {
                "  velafs reset pr-42 --to pr-42@before-migration");
   const auto given = std::make_shared<ResetArguments>();
   command->add_option("BRANCH", given->name, "Branch")->required()->type_name("");
-  command->add_option("--to", given->to, "Another branch, or a bookmark BRANCH@NAME")
+  command->add_option("--to", given->to, "Branch, or bookmark BRANCH@NAME, to have the state of")
       ->type_name("SOURCE");
   command->add_flag("--dry-run", given->dry_run, "Only say what would be lost");
   line.OnRun(command, [given](const Globals& globals) { return RunReset(globals, *given); });

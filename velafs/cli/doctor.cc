@@ -1,0 +1,238 @@
+// `velafs doctor`: whether this machine and store have what velafs and velapg need.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <sstream>
+
+#include "velafs/base/units.h"
+#include "velafs/cli/command.h"
+#include "velafs/cli/mountpoint.h"
+#include "velafs/cli/output.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::cli {
+namespace {
+
+using nlohmann::json;
+namespace fs = boost::filesystem;
+
+constexpr uint64_t kLittleSpaceBytes = uint64_t{1} << 30;
+constexpr rlim_t kFewDescriptors = 4096;
+
+class Findings {
+ public:
+  void Good(const std::string& what, const std::string& found) { Add(what, "ok", found, ""); }
+  void Warn(const std::string& what, const std::string& found, const std::string& hint) {
+    Add(what, "warning", found, hint);
+  }
+  void Bad(const std::string& what, const std::string& found, const std::string& hint) {
+    Add(what, "failed", found, hint);
+    ++failed_;
+  }
+  size_t failed() const { return failed_; }
+  json ToJson() const { return {{"checks", checks_}, {"ok", failed_ == 0}}; }
+
+ private:
+  void Add(const std::string& what, const char* state, const std::string& found,
+           const std::string& hint) {
+    checks_.push_back({{"check", what}, {"state", state}, {"found", found}, {"hint", hint}});
+  }
+
+  json checks_ = json::array();
+  size_t failed_ = 0;
+};
+
+std::string Quoted(const std::string& path) { return "\"" + path + "\""; }
+
+std::string InPath(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path == nullptr ? "/usr/bin:/bin" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    const std::string candidate = directory + "/" + program;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return "";
+}
+
+void CheckFuse(Findings& findings) {
+  const os::UniqueFd device(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (device.get() >= 0) {
+    findings.Good("fuse", "/dev/fuse can be opened");
+  } else if (errno == ENOENT || errno == ENODEV) {
+    findings.Bad("fuse", "there is no /dev/fuse",
+                 "modprobe fuse; a container needs --device /dev/fuse");
+  } else {
+    findings.Bad("fuse", "/dev/fuse cannot be opened: " + Errno(errno).message(),
+                 "mount as root, or let your user open it: mode 0666 is usual");
+  }
+  if (geteuid() == 0) return;
+  if (const std::string found = InPath("fusermount3"); !found.empty()) {
+    findings.Good("fusermount3", found);
+  } else {
+    findings.Bad("fusermount3", "not in $PATH", "install the package fuse3, or mount as root");
+  }
+}
+
+void CheckKernel(Findings& findings) {
+  utsname name{};
+  if (uname(&name) != 0) return;
+  int major = 0;
+  int minor = 0;
+  const bool known = std::sscanf(name.release, "%d.%d", &major, &minor) == 2;
+  if (known && (major < 5 || (major == 5 && minor < 4))) {
+    findings.Warn("kernel", name.release, "use Linux 5.4 or newer");
+  } else {
+    findings.Good("kernel", name.release);
+  }
+}
+
+void CheckLimits(Findings& findings) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const std::string found = limit.rlim_max == RLIM_INFINITY
+                                ? "no limit of open files"
+                                : "up to " + std::to_string(limit.rlim_max) + " open files";
+  if (limit.rlim_max >= kFewDescriptors) return findings.Good("limits", found);
+  findings.Warn("limits", found, "raise the hard limit (ulimit -Hn): fewer is slower");
+}
+
+// Where PostgreSQL's packages put its server programs; `velapg start --pgbin` takes others.
+void CheckServerPrograms(Findings& findings) {
+  std::string versions;
+  for (const auto& [root, prefix] : {std::pair("/usr/lib/postgresql", ""), {"/usr", "pgsql-"}}) {
+    boost::system::error_code error;
+    for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+      const std::string name = at->path().filename().string();
+      if (!name.starts_with(prefix)) continue;
+      if (access((at->path() / "bin/postgres").c_str(), X_OK) != 0) continue;
+      versions += (versions.empty() ? "" : ", ") + name;
+    }
+  }
+  if (!versions.empty()) {
+    findings.Good("postgresql", "server programs of " + versions);
+  } else if (const std::string found = InPath("postgres"); !found.empty()) {
+    findings.Good("postgresql", found);
+  } else {
+    findings.Warn("postgresql", "no server programs found",
+                  "install the package postgresql, or name them with velapg start --pgbin DIR");
+  }
+}
+
+// The nearest directory there is, at or above the store.
+std::string ExistingAbove(const std::string& directory) {
+  fs::path path(directory);
+  boost::system::error_code error;
+  while (path.has_parent_path() && !fs::exists(path, error)) path = path.parent_path();
+  return path.string();
+}
+
+// What the store's promises cannot be kept on, in words; nothing when it is none of these.
+std::optional<std::string> UnfitFilesystem(const std::string& path) {
+  constexpr long kTmpfs = 0x01021994;
+  constexpr long kRamfs = 0x858458f6;
+  constexpr long kNfs = 0x6969;
+  constexpr long kFuse = 0x65735546;
+  struct statfs info {};
+  if (statfs(path.c_str(), &info) != 0) return {};
+  switch (static_cast<long>(info.f_type)) {
+    case kTmpfs:
+    case kRamfs:
+      return "is in memory, and gone with the next start of the machine";
+    case kNfs:
+      return "is NFS: what fsync and a full disk do is up to the server";
+    case kFuse:
+      return "is a FUSE filesystem: what fsync does is up to it";
+    default:
+      return {};
+  }
+}
+
+void CheckDisk(Findings& findings, const std::string& store) {
+  const std::string path = ExistingAbove(store);
+  if (const auto why = UnfitFilesystem(path)) {
+    findings.Warn("filesystem", Quoted(path) + " " + *why, "use a local disk: ext4, XFS or btrfs");
+  }
+  struct statvfs info {};
+  if (statvfs(path.c_str(), &info) != 0) return;
+  const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  const std::string found = FormatSize(free_bytes) + " free at " + Quoted(path);
+  if (free_bytes >= kLittleSpaceBytes) return findings.Good("space", found);
+  findings.Warn("space", found, "free some, for one with: velafs gc --trash");
+}
+
+// True when there is a store, and this user may use it.
+void CheckStore(Findings& findings, const Globals& globals) {
+  const std::string store = globals.StoreDirectory();
+  const auto client = globals.Connect();
+  if (!client.ok()) {
+    const Status& why = client.status();
+    if (why.code() == Code::kNotFound) return findings.Warn("store", why.message(), why.hint());
+    return findings.Bad("store", why.message(), why.hint());
+  }
+  const auto stats = (*client)->Call("stats", json::object());
+  if (!stats.ok()) return findings.Bad("store", stats.status().message(), stats.status().hint());
+  findings.Good("store", Quoted(store) + " with " + std::to_string(stats->value("branches", 0)) +
+                             " branches, " + FormatSize(stats->value("stored_bytes", uint64_t{0})));
+  if ((*client)->is_remote()) return findings.Good("daemon", "answers");
+  findings.Good("daemon", "none runs; velafs mount, or velapg start, starts one");
+}
+
+void CheckMounts(Findings& findings, const Globals& globals) {
+  for (const std::string& mountpoint : MountpointsOf(globals.StoreDirectory())) {
+    if (IsDeadMountpoint(mountpoint)) {
+      findings.Warn("mount", Quoted(mountpoint) + " was left by a daemon that died",
+                    "velafs mount detaches it");
+    } else {
+      findings.Good("mount", Quoted(mountpoint));
+    }
+  }
+}
+
+std::string Render(const json& result, const Style& style) {
+  std::string text;
+  for (const json& check : result["checks"]) {
+    const std::string state = check["state"];
+    const std::string mark = state == "ok"        ? style.Green("ok     ")
+                             : state == "warning" ? style.Bold("warning")
+                                                  : style.Red("failed ");
+    text += mark + "  " + check["check"].get<std::string>() + ": " +
+            check["found"].get<std::string>() + "\n";
+    const std::string hint = check["hint"];
+    if (!hint.empty()) text += "         " + style.Dim(hint) + "\n";
+  }
+  return text;
+}
+
+Status RunDoctor(const Globals& globals) {
+  Findings findings;
+  CheckKernel(findings);
+  CheckFuse(findings);
+  CheckLimits(findings);
+  CheckServerPrograms(findings);
+  CheckDisk(findings, globals.StoreDirectory());
+  CheckStore(findings, globals);
+  CheckMounts(findings, globals);
+  VELAFS_TRY(PrintResult(globals, findings.ToJson(), Render));
+  if (findings.failed() == 0) return {};
+  return Failed(std::to_string(findings.failed()) + " of the checks failed");
+}
+
+}  // namespace
+
+void AddDoctor(CommandLine& line) {
+  CLI::App* command = line.Add("doctor",
+                               "Check that this machine and the store have what is needed; exit "
+                               "status 1 when something is missing",
+                               "velafs doctor\n  velafs doctor --json");
+  line.OnRun(command, RunDoctor);
+}
+
+}  // namespace velafs::cli
