@@ -68,6 +68,24 @@ cloned_running() {
 }
 check "a user clones a running branch" cloned_running
 
+workers_and_pool() {
+  velapg run --parallel 2 main -- psql -qXAtc 'show cluster_name' >"$VELAFS_SANDBOX/out"
+  equal "$(sed 's/ .*//' "$VELAFS_SANDBOX/out" | sort | tr '\n' ' ')" "[0] [1] " "workers"
+  velapg pool main --size 1
+  local name
+  name=$(velapg --json take main | jq -r .branch)
+  equal "$(sql "$name" 'show cluster_name')" "$name"
+  # What root does to a pool of the user's is the user's, too.
+  as_root=$(velapg_as_root take main --url)
+  as_postgres psql -qXAtc 'select 1' "$as_root"
+  equal "$(find "$VELAFS_STORE/run" ! -user postgres | wc -l)" 0 "files of another user"
+  velapg release "$name"
+  velapg pool stop main --all
+  equal "$(velafs --json list | jq '[.branches[] | select(.labels.pool)] | length')" 0 "clones left"
+}
+velapg_as_root() { command velapg "$@"; }
+check "a user runs workers and a pool" workers_and_pool
+
 unmounted() {
   velafs umount
   ! is_mount "$mount_dir" || fail "it is still mounted"

@@ -15,6 +15,8 @@ struct RawWords {
   std::string timeout;
   std::string stop_mode = "fast";
   std::string profile = "small";
+  std::string take_wait;
+  std::string idle_stop;
   uint16_t port = 0;
 };
 
@@ -52,8 +54,11 @@ class Grammar {
     AddStartOptions(AddStopMode(
         Add("restart", "Stop the branch's server and start it again", "velapg restart pr-42")));
     Add("status",
-        "Say whether the branch's server runs; exit status 0 when it does, 3 when it is stopped",
-        "velapg status pr-42 --json");
+        "Say whether the branch's server runs; exit status 0 when it does, 3 when it is stopped. "
+        "Without a branch: list the servers that run",
+        "velapg status pr-42 --json\n  velapg status")
+        ->get_option("BRANCH")
+        ->required(false);
     AddPgBin(AddLogin(Add("psql", "Open psql on the branch; what follows -- goes to psql",
                           "velapg psql pr-42 -- -c 'SELECT version()'")));
     AddLogin(Add("url", "Print the connection URL of the branch's running server",
@@ -65,6 +70,7 @@ class Grammar {
         ->capture_default_str();
     logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
     AddRun();
+    AddPool();
   }
 
   void AddRun() {
@@ -78,11 +84,89 @@ class Grammar {
         ->option_text(" ");
     run->add_option("--name", arguments_.run_name, "Name of the clone (default: a fresh one)");
     run->add_flag("--keep", arguments_.keep, "Keep the clone, stopped");
+    run->add_option("--parallel", arguments_.workers,
+                    "This many clones of one state of SOURCE at once, each with its server and its "
+                    "CMD, which finds its number, from 0, in VELAFS_WORKER, and how many there are "
+                    "in VELAFS_WORKERS. Its input is empty, its output comes in whole lines")
+        ->type_name("N")
+        ->check(CLI::Range(1, 256));
+    run->add_flag("--no-prefix", arguments_.no_prefix,
+                  "With --parallel: do not put [NUMBER] before each line of output");
     run->footer(
-        "Exit status: that of CMD; 128+N when signal N ended it, 127 when it is not there"
-        "\nExample:\n  velapg run main -- pytest -x");
+        "Exit status: that of CMD; 128+N when signal N ended it, 127 when it is not there. With "
+        "--parallel: 0 when each CMD exits with 0, else that of the one that failed first; the "
+        "others go on.\nExample:\n  velapg run main -- pytest -x\n"
+        "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'");
     AddLogin(run);
-    AddStartOptions(run);
+    AddPort(run);
+    AddServerOptions(run);
+  }
+
+  CLI::App* AddTo(CLI::App* parent, const std::string& name, const std::string& description,
+                  const std::string& example) {
+    CLI::App* command = parent->add_subcommand(name, description);
+    command->fallthrough();
+    command->footer("Example:\n  " + example);
+    return command;
+  }
+
+  void AddPool() {
+    CLI::App* pool = AddTo(
+        &app_, "pool",
+        "Keep clones of SOURCE started, so that velapg take hands one out in milliseconds. All "
+        "have "
+        "the state that SOURCE has now, until velapg pool refresh. On a pool that is there: change "
+        "it, and make what it lacks",
+        "velapg pool main --size 4\n  eval \"$(velapg take main --env)\" && pytest; "
+        "velapg release \"$VELAFS_BRANCH\"\n  velapg pool stop main");
+    pool->require_subcommand(0, 1);
+    pool->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")->option_text(" ");
+    pool->add_option("--size", arguments_.pool_size, "How many clones are to be ready")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+    pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)");
+    AddLogin(pool);
+    AddServerOptions(pool);
+    AddTo(pool, "list", "Say what pools there are, and how many clones each has",
+          "velapg pool list --json");
+    AddPoolName(AddTo(pool, "refresh", "Give the pool's clones the state that its source has now",
+                      "velapg pool refresh main"));
+    CLI::App* fill =
+        AddTo(pool, "fill",
+              "Make the clones that the pool lacks, and throw away those released. take and "
+              "release have that done in the background",
+              "velapg pool fill main");
+    AddPoolName(fill)->add_flag("--unless-waiting", arguments_.unless_waiting,
+                                "Leave it to another that waits for its turn to do the same");
+    CLI::App* stop = AddTo(pool, "stop", "Delete the pool and its clones, but for those taken",
+                           "velapg pool stop main");
+    AddPoolName(stop)->add_flag("--all", arguments_.stop_all, "Those taken, too");
+    AddTake();
+  }
+
+  void AddTake() {
+    CLI::App* take =
+        AddTo(&app_, "take", "Take a clone out of a pool, which fills up again in the background",
+              "psql \"$(velapg take main --url)\"\n  eval \"$(velapg take main --env)\"");
+    AddPoolName(take);
+    take->add_option("--wait", raw_.take_wait,
+                     "How long to wait for one at most (default: 1m); 0 for not at all")
+        ->type_name("DURATION");
+    CLI::Option* url = take->add_flag("--url", arguments_.as_url, "Print its connection URL");
+    take->add_flag("--env", arguments_.as_env,
+                   "Print shell commands that set PGHOST, DATABASE_URL, VELAFS_BRANCH ...")
+        ->excludes(url);
+    CLI::App* release = AddTo(
+        &app_, "release", "Give back a clone that was taken: it is thrown away in the background",
+        "velapg release \"$VELAFS_BRANCH\"");
+    release->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
+  }
+
+  CLI::App* AddPoolName(CLI::App* command) {
+    command->add_option("POOL", arguments_.branch, "The pool, or what it is of")
+        ->required()
+        ->option_text(" ");
+    return command;
   }
 
   void AddTimeout(CLI::App* command) {
@@ -109,10 +193,23 @@ class Grammar {
     return command;
   }
 
-  void AddStartOptions(CLI::App* command) {
-    OverrideChoice& overrides = arguments_.start.overrides;
+  void AddPort(CLI::App* command) {
     command->add_option("--port", raw_.port, "TCP port (default: the one kept for the branch)")
         ->check(CLI::Range(1, 65535));
+  }
+
+  void AddStartOptions(CLI::App* command) {
+    AddPort(command);
+    command
+        ->add_option("--idle-stop", raw_.idle_stop,
+                     "Stop the server when nobody has been connected for this long (default: "
+                     "never)")
+        ->type_name("DURATION");
+    AddServerOptions(command);
+  }
+
+  void AddServerOptions(CLI::App* command) {
+    OverrideChoice& overrides = arguments_.start.overrides;
     AddTimeout(AddPgBin(command));
     command->add_flag("--as-is", overrides.as_is,
                       "Leave out the overrides that make a copy of production safe to start");
@@ -157,6 +254,23 @@ Status CheckAfterDashes(const Arguments& arguments) {
   return {};
 }
 
+Status CheckPool(const Arguments& arguments) {
+  const std::string hint = "write velapg pool SOURCE --size N";
+  if (arguments.branch.empty()) return UsageError("pool needs a source", hint);
+  if (arguments.pool_size == 0) return UsageError("pool needs a size", hint);
+  return {};
+}
+
+// "start", or "pool list".
+std::string CommandName(const CLI::App& app) {
+  std::string name;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    name += (name.empty() ? "" : " ") + at->get_name();
+  }
+  return name;
+}
+
 }  // namespace
 
 Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
@@ -176,11 +290,26 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   } catch (const CLI::ParseError& error) {
     return UsageFailure(grammar.app(), error);
   }
-  arguments.command = grammar.app().get_subcommands().front()->get_name();
+  arguments.command = CommandName(grammar.app());
   VELAFS_TRY(CheckAfterDashes(arguments));
+  if (arguments.command == "pool") VELAFS_TRY(CheckPool(arguments));
+  if (arguments.command == "pool list" && !arguments.branch.empty()) {
+    return UsageError("unexpected argument \"" + arguments.branch + "\"", "see velapg --help");
+  }
+  if (arguments.workers > 1 && raw.port != 0) {
+    return UsageError("--port and --parallel do not go together", "each server has its own port");
+  }
   if (raw.port != 0) arguments.start.port = raw.port;
   if (!raw.timeout.empty()) {
     VELAFS_ASSIGN(arguments.start.timeout, ParseDuration(raw.timeout));
+  }
+  if (!raw.idle_stop.empty()) {
+    VELAFS_ASSIGN(arguments.start.idle_stop, ParseDuration(raw.idle_stop));
+  }
+  if (raw.take_wait == "0") {
+    arguments.take_wait = std::chrono::seconds(0);
+  } else if (!raw.take_wait.empty()) {
+    VELAFS_ASSIGN(arguments.take_wait, ParseDuration(raw.take_wait));
   }
   arguments.stop_mode = ParseStopMode(raw.stop_mode).value_or(StopMode::kFast);
   if (raw.profile == "inherit") arguments.start.overrides.memory = MemoryProfile::kInherit;

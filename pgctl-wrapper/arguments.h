@@ -18,8 +18,10 @@ struct Arguments {
   bool json = false;
   bool quiet = false;
 
-  std::string command;
-  std::string branch;  // of `run`: the branch or bookmark to clone
+  std::string command;  // "start", "pool", "pool list" ...
+  // Of `run` and `pool`: the branch or bookmark to clone. Of what else is about pools: the pool,
+  // or what it is of. May be empty where the command does without.
+  std::string branch;
   std::vector<std::string> after_dashes;
 
   StartOptions start;  // its timeout holds for `stop` too
@@ -30,6 +32,16 @@ struct Arguments {
   bool follow_log = false;
   std::string run_name;  // empty: chosen
   bool keep = false;
+  size_t workers = 1;
+  bool no_prefix = false;
+
+  size_t pool_size = 0;
+  std::string pool_name;        // empty: after the source
+  bool stop_all = false;        // what is taken, too
+  bool unless_waiting = false;  // of `pool fill`
+  std::chrono::seconds take_wait = std::chrono::minutes(1);
+  bool as_url = false;  // of `take`
+  bool as_env = false;  // likewise
 };
 
 // `words` without the program's name. Fails with kUsage.

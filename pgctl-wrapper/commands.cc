@@ -3,52 +3,25 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 #include <map>
 #include <optional>
 
 #include "pgctl-wrapper/pg_version.h"
+#include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/server_programs.h"
-#include "velafs/base/units.h"
+#include "pgctl-wrapper/status.h"
 
 namespace velafs::pgctl {
 namespace {
 
 using nlohmann::json;
 
-constexpr int kStoppedStatus = 3;  // of `velapg status`, as of pg_ctl's
-
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
-
-// A server, if there is one, and whom to be to deal with it.
-struct Found {
-  std::optional<RunningServer> server;
-  Owner owner;
-};
-
-// The server on the branch, or what the death of the branch's mount has left of one.
-Result<Found> FindServerOf(Session& session, const Branch& branch) {
-  Found found;
-  if (!branch.data_dir.empty()) {
-    VELAFS_ASSIGN(const Target target, OpenTarget(session, branch.name));
-    found.owner = target.owner;
-    const ActingAs acting(found.owner);
-    VELAFS_ASSIGN(found.server, FindServer(branch.data_dir));
-    if (found.server) return found;
-  }
-  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
-  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
-  if (!owner || !CheckMayActAs(*owner, branch.name).ok()) return found;
-  found.owner = *owner;
-  const ActingAs acting(found.owner);
-  found.server = FindLostServer(socket_dir);
-  return found;
-}
 
 // One that has lost its mount can end in no other way than at once.
 Status StopServerOf(const Found& found, const Arguments& arguments) {
@@ -140,46 +113,6 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
   return 0;
 }
 
-Result<int> SayStopped(const std::string& branch, const Output& output) {
-  output.Print({{"branch", branch}, {"state", "stopped"}}, "branch " + branch + ": stopped\n");
-  return kStoppedStatus;
-}
-
-Result<int> SayLost(const std::string& branch, pid_t pid, const Output& output) {
-  output.Print({{"branch", branch}, {"state", "lost"}, {"pid", pid}},
-               "branch " + branch + ": lost, pid " + std::to_string(pid) +
-                   " is a server without its mount; velapg stop or start ends it\n");
-  return kStoppedStatus;
-}
-
-Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
-  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  VELAFS_ASSIGN(Found found, FindServerOf(session, branch));
-  if (!found.server) return SayStopped(branch.name, output);
-  const PostmasterFile file = found.server->file;
-  if (found.server->lost) return SayLost(branch.name, file.pid, output);
-
-  const std::string state = file.IsUp()           ? "running"
-                            : file.status.empty() ? "starting"
-                                                  : file.status;
-  const std::chrono::seconds uptime(std::time(nullptr) - file.started_at);
-  const Connection connection =
-      pgctl::ConnectionTo(file.socket_dir, file.port, found.owner, arguments);
-  output.Print({{"branch", branch.name},
-                {"state", state},
-                {"pid", file.pid},
-                {"port", file.port},
-                {"socket_dir", file.socket_dir},
-                {"url", Url(connection)},
-                {"data_dir", branch.data_dir},
-                {"started_at", FormatTime(file.started_at * 1'000'000'000)},
-                {"uptime_seconds", uptime.count()}},
-               "branch " + branch.name + ": " + state + ", pid " + std::to_string(file.pid) +
-                   ", port " + std::to_string(file.port) + ", up " + FormatDuration(uptime) + "\n");
-  return 0;
-}
-
 Result<int> ShowUrl(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
@@ -196,16 +129,6 @@ Result<int> ShowEnvironment(const Arguments& arguments, const Output& output) {
   for (const auto& [name, value] : ConnectionVariables(connection)) document[name] = value;
   output.Print(document, ShellExports(connection));
   return 0;
-}
-
-// The psql beside the server's program when there is one, else PATH's.
-std::string PsqlFor(const Target& target, const std::string& pgbin) {
-  const Result<int> version = ReadPgVersion(target.branch.data_dir);
-  if (!version.ok()) return "psql";
-  const auto programs = FindServerPrograms(*version, pgbin, target.branch.name);
-  if (!programs.ok()) return "psql";
-  const std::string psql = programs->Path("psql");
-  return access(psql.c_str(), X_OK) == 0 ? psql : "psql";
 }
 
 Result<int> Psql(const Arguments& arguments, const Output&) {
@@ -250,6 +173,33 @@ Result<Target> OpenTarget(Session& session, const std::string& branch) {
   return target;
 }
 
+Result<Found> FindServerOf(Session& session, const Branch& branch) {
+  Found found;
+  if (!branch.data_dir.empty()) {
+    VELAFS_ASSIGN(const Target target, OpenTarget(session, branch.name));
+    found.owner = target.owner;
+    const ActingAs acting(found.owner);
+    VELAFS_ASSIGN(found.server, FindServer(branch.data_dir));
+    if (found.server) return found;
+  }
+  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
+  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
+  if (!owner || !CheckMayActAs(*owner, branch.name).ok()) return found;
+  found.owner = *owner;
+  const ActingAs acting(found.owner);
+  found.server = FindLostServer(socket_dir);
+  return found;
+}
+
+std::string PsqlFor(const Target& target, const std::string& pgbin) {
+  const Result<int> version = ReadPgVersion(target.branch.data_dir);
+  if (!version.ok()) return "psql";
+  const auto programs = FindServerPrograms(*version, pgbin, target.branch.name);
+  if (!programs.ok()) return "psql";
+  const std::string psql = programs->Path("psql");
+  return access(psql.c_str(), X_OK) == 0 ? psql : "psql";
+}
+
 Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,
                         const Arguments& arguments) {
   return {socket_dir, port, arguments.user.empty() ? owner.name : arguments.user, arguments.dbname};
@@ -258,9 +208,14 @@ Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& ow
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {
   using Function = Result<int> (*)(const Arguments&, const Output&);
   static const std::map<std::string, Function> kCommands = {
-      {"start", Start},         {"stop", Stop},    {"restart", Restart},
-      {"status", ShowStatus},   {"psql", Psql},    {"url", ShowUrl},
-      {"env", ShowEnvironment}, {"logs", ShowLog}, {"run", RunOnClone},
+      {"start", Start},         {"stop", Stop},
+      {"restart", Restart},     {"status", ShowStatus},
+      {"psql", Psql},           {"url", ShowUrl},
+      {"env", ShowEnvironment}, {"logs", ShowLog},
+      {"run", RunOnClone},      {"pool", MakePool},
+      {"pool list", ListPools}, {"pool refresh", RefreshPool},
+      {"pool stop", StopPool},  {"pool fill", FillPoolNow},
+      {"take", Take},           {"release", Release},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

@@ -1,10 +1,14 @@
-// What each of velapg's commands does. `velapg run` has its own header.
+// What velapg's commands do, and what they share. Those of `run` and of pools have their own
+// headers.
 #pragma once
+
+#include <optional>
 
 #include "pgctl-wrapper/arguments.h"
 #include "pgctl-wrapper/connection.h"
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/session.h"
 #include "velafs/base/status.h"
 
@@ -16,6 +20,18 @@ struct Target {
   Owner owner;
 };
 Result<Target> OpenTarget(Session& session, const std::string& branch);
+
+// A server, if there is one, and whom to be to deal with it.
+struct Found {
+  std::optional<RunningServer> server;
+  Owner owner;
+};
+// The server on the branch, or what the death of the branch's mount has left of one.
+Result<Found> FindServerOf(Session& session, const Branch& branch);
+
+// The psql beside the branch's server program when there is one, else PATH's. `pgbin` as of
+// FindServerPrograms.
+std::string PsqlFor(const Target& target, const std::string& pgbin);
 
 // How to reach a server as the role and in the database that the arguments, or the owner, name.
 Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,

@@ -1,8 +1,10 @@
 #include "pgctl-wrapper/held_signals.h"
 
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "pgctl-wrapper/process.h"
+#include "velafs/base/check.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -48,6 +50,14 @@ int HeldSignals::WaitFor(pid_t command) {
     if (signal <= 0 || signal == SIGCHLD) continue;
     if (info.si_code != SI_KERNEL) kill(command, signal);
   }
+}
+
+UniqueFd HeldSignals::Arrivals() const {
+  sigset_t awaited = enders_;
+  sigaddset(&awaited, SIGCHLD);
+  UniqueFd arrivals(signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK));
+  VELAFS_CHECK(arrivals.get() >= 0);
+  return arrivals;
 }
 
 }  // namespace velafs::pgctl

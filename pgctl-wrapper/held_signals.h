@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "pgctl-wrapper/unique_fd.h"
+
 namespace velafs::pgctl {
 
 // From its making on, SIGINT, SIGTERM, SIGHUP and SIGQUIT wait (those that the caller had ignored
@@ -20,6 +22,10 @@ class HeldSignals {
   // that come meanwhile, except those that the terminal sent to the whole group. Returns its exit
   // status, 128 + N when signal N ended it.
   int WaitFor(pid_t command);
+
+  // Readable when one of them, or SIGCHLD, has come: a signalfd that does not block. What is read
+  // from it is no longer pending.
+  UniqueFd Arrivals() const;
 
  private:
   sigset_t enders_;

@@ -2,6 +2,8 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,18 +40,29 @@ std::string CurrentUserName() {
   return entry ? entry->pw_name : std::to_string(geteuid());
 }
 
+// Over a change of user, at which the kernel forgets the signal that a process wants at its
+// parent's death. A death meanwhile is one, too.
+class KeptDeathSignal {
+ public:
+  KeptDeathSignal() : parent_(getppid()) { prctl(PR_GET_PDEATHSIG, &signal_); }
+  ~KeptDeathSignal() {
+    if (signal_ == 0) return;
+    prctl(PR_SET_PDEATHSIG, signal_);
+    if (getppid() != parent_) raise(signal_);
+  }
+  KeptDeathSignal(const KeptDeathSignal&) = delete;
+  KeptDeathSignal& operator=(const KeptDeathSignal&) = delete;
+
+ private:
+  const pid_t parent_;
+  int signal_ = 0;
+};
+
 }  // namespace
 
-Result<Owner> OwnerOfData(const std::string& data_dir) {
-  const std::string path = data_dir + "/PG_VERSION";
+Result<Owner> OwnerOfFile(const std::string& path) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT) {
-      return Failed("\"" + data_dir + "\" is not a PostgreSQL data directory",
-                    "it has no file PG_VERSION");
-    }
-    return SystemError(errno, "cannot read \"" + path + "\"");
-  }
+  if (stat(path.c_str(), &info) != 0) return SystemError(errno, "cannot read \"" + path + "\"");
   return OwnerOf(info);
 }
 
@@ -57,6 +70,13 @@ std::optional<Owner> OwnerOfDirectory(const std::string& directory) {
   struct stat info {};
   if (lstat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return std::nullopt;
   return OwnerOf(info);
+}
+
+Result<Owner> OwnerOfData(const std::string& data_dir) {
+  Result<Owner> owner = OwnerOfFile(data_dir + "/PG_VERSION");
+  if (owner.status().error_number() != ENOENT) return owner;
+  return Failed("\"" + data_dir + "\" is not a PostgreSQL data directory",
+                "it has no file PG_VERSION");
 }
 
 Status CheckMayActAs(const Owner& owner, const std::string& branch) {
@@ -74,11 +94,13 @@ ActingAs::ActingAs(const Owner& owner) : switched_(geteuid() == 0) {
   if (!switched_) return;
   own_gid_ = getegid();
   own_groups_ = CurrentGroups();
+  const KeptDeathSignal kept;
   VELAFS_CHECK(TakeGroupsOf(owner) && setegid(owner.gid) == 0 && seteuid(owner.uid) == 0);
 }
 
 ActingAs::~ActingAs() {
   if (!switched_) return;
+  const KeptDeathSignal kept;
   VELAFS_CHECK(seteuid(0) == 0 && setegid(own_gid_) == 0 &&
                setgroups(own_groups_.size(), own_groups_.data()) == 0);
 }

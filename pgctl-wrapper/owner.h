@@ -19,6 +19,8 @@ struct Owner {
   std::string home;
 };
 
+// The owner of a file. Fails with the errno of stat.
+Result<Owner> OwnerOfFile(const std::string& path);
 // The owner of DATA_DIR/PG_VERSION. Fails when there is no such file.
 Result<Owner> OwnerOfData(const std::string& data_dir);
 

@@ -14,12 +14,13 @@
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_supervisor.h"
 #include "pgctl-wrapper/server.h"
+#include "pgctl-wrapper/workers.h"
 #include "velafs/base/name.h"
 
 namespace velafs::pgctl {
 namespace {
 
-constexpr size_t kLongestSourcePart = 48;  // leaves room within a name's 63 characters
+constexpr size_t kLongestSourcePart = 44;  // leaves room within a name's 63 characters
 constexpr int kNotExecutable = 126;
 constexpr int kNoSuchCommand = 127;
 
@@ -43,12 +44,14 @@ Status MakeClone(Session& session, const std::string& source, const std::string&
 }
 
 // Runs the command against the started server.
-int RunUserCommand(const Arguments& arguments, const Connection& connection,
+int RunUserCommand(const Arguments& arguments, const Connection& connection, size_t worker,
                    const std::string& branch, HeldSignals& signals, const Output& output) {
   Command command;
   command.argv = arguments.after_dashes;
   command.environment = WithConnection(CallerEnvironment(), connection);
   command.environment["VELAFS_BRANCH"] = branch;
+  command.environment["VELAFS_WORKER"] = std::to_string(worker);
+  command.environment["VELAFS_WORKERS"] = std::to_string(arguments.workers);
   command.signal_when_parent_dies = SIGTERM;
   const Result<pid_t> pid = Spawn(command);
   if (pid.ok()) return signals.WaitFor(*pid);
@@ -57,7 +60,7 @@ int RunUserCommand(const Arguments& arguments, const Connection& connection,
 }
 
 // All between the supervisor's beginning and its end.
-Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
+Result<int> RunSupervised(const Arguments& arguments, size_t worker, const std::string& name,
                           RunSupervisor& supervisor, HeldSignals& signals, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_TRY(MakeClone(session, arguments.branch, name, supervisor));
@@ -71,36 +74,77 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
   if (signals.Pending() != 0) return 128 + signals.Pending();
   const Connection connection =
       ConnectionTo(server.socket_dir, server.port, target.owner, arguments);
-  return RunUserCommand(arguments, connection, name, signals, output);
+  return RunUserCommand(arguments, connection, worker, name, signals, output);
+}
+
+// One worker: a clone, a server, a command.
+Result<int> RunWorker(const Arguments& arguments, size_t worker, const std::string& name,
+                      const Output& output) {
+  VELAFS_TRY(CheckName("branch", name));
+  HeldSignals signals;
+  VELAFS_ASSIGN(RunSupervisor supervisor,
+                RunSupervisor::Start({arguments.store, name, arguments.keep}));
+  Result<int> exit_status = RunSupervised(arguments, worker, name, supervisor, signals, output);
+  supervisor.Finish();
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {  // the server was our child: leave no zombie behind
+  }
+  if (!exit_status.ok() && signals.Pending() != 0) return 128 + signals.Pending();
+  return exit_status;
+}
+
+// Starts the workers on clones of the clone `base`, and waits for them.
+Result<int> RunWorkers(Arguments arguments, const std::string& base, const HeldSignals& signals) {
+  if (signals.Pending() != 0) return 128 + signals.Pending();
+  const std::string names = arguments.run_name.empty() ? base : arguments.run_name;
+  arguments.branch = base;
+  Workers workers;
+  for (size_t i = 0; i < arguments.workers; ++i) {
+    const std::string number = std::to_string(i);
+    VELAFS_TRY(workers.Start(arguments.no_prefix ? "" : "[" + number + "] ", [&] {
+      const Output output(/*as_json=*/false, arguments.quiet);  // one of many: no document
+      const Result<int> ended = RunWorker(arguments, i, names + "-" + number, output);
+      return ended.ok() ? *ended : output.Fail(ended.status());
+    }));
+  }
+  // The terminal sends a signal to those there are. Here it may have come between two starts.
+  if (const int early = signals.Pending()) workers.Signal(early);
+  return workers.Wait(signals);
+}
+
+// The workers' clones are of a clone that nobody changes: one freeze of the source for all.
+Result<int> RunParallel(const Arguments& arguments) {
+  const std::string base = CloneName("run", arguments.branch);
+  const HeldSignals signals;
+  VELAFS_ASSIGN(RunSupervisor supervisor, RunSupervisor::Start({arguments.store, base}));
+  const auto make_base = [&]() -> Status {
+    VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+    VELAFS_TRY(MakeClone(session, arguments.branch, base, supervisor));
+    return OpenTarget(session, base).status();  // which also mounts the store
+  };
+  const Status made = make_base();
+  Result<int> exit_status = made.ok() ? RunWorkers(arguments, base, signals) : Result<int>(made);
+  supervisor.Finish();
+  return exit_status;
 }
 
 }  // namespace
 
-std::string RunCloneName(const std::string& source) {
+std::string CloneName(const std::string& use, const std::string& source) {
   std::string part = source.substr(0, kLongestSourcePart);
   std::replace(part.begin(), part.end(), '@', '-');
   uint32_t random = 0;
   VELAFS_CHECK(getrandom(&random, sizeof random, 0) == sizeof random);
   char hex[9];
   std::snprintf(hex, sizeof hex, "%08x", random);
-  return "run-" + part + "-" + hex;
+  return use + "-" + part + "-" + hex;
 }
 
 Result<int> RunOnClone(const Arguments& arguments, const Output& output) {
   VELAFS_TRY(ParseSourceRef(arguments.branch).status());
+  if (arguments.workers > 1) return RunParallel(arguments);
   const std::string name =
-      arguments.run_name.empty() ? RunCloneName(arguments.branch) : arguments.run_name;
-  VELAFS_TRY(CheckName("branch", name));
-
-  HeldSignals signals;
-  VELAFS_ASSIGN(RunSupervisor supervisor,
-                RunSupervisor::Start({arguments.store, name, arguments.keep}));
-  Result<int> exit_status = RunSupervised(arguments, name, supervisor, signals, output);
-  supervisor.Finish();
-  while (waitpid(-1, nullptr, WNOHANG) > 0) {  // the server was our child: leave no zombie behind
-  }
-  if (!exit_status.ok() && signals.Pending() != 0) return 128 + signals.Pending();
-  return exit_status;
+      arguments.run_name.empty() ? CloneName("run", arguments.branch) : arguments.run_name;
+  return RunWorker(arguments, 0, name, output);
 }
 
 }  // namespace velafs::pgctl

@@ -9,12 +9,16 @@
 
 namespace velafs::pgctl {
 
-// A name for a clone of `source`, a branch or bookmark, that no branch has: "run-SOURCE-RANDOM".
-std::string RunCloneName(const std::string& source);
+// A name for a clone of `source`, a branch or bookmark, that no branch has: "USE-SOURCE-RANDOM". At
+// most 58 characters for a `use` of 4.
+std::string CloneName(const std::string& use, const std::string& source);
 
 // Clones, starts, runs the command as the caller, stops, deletes. The value is the exit status: the
 // command's own, 128 + N when signal N ended it or came before it was started, 127 when there is no
 // such command and 126 when it cannot be executed.
+//
+// With several workers, each does all that with a clone of its own, at the same time; the clones
+// are of one and the same state. The value is then that of the worker that failed first, or 0.
 Result<int> RunOnClone(const Arguments& arguments, const Output& output);
 
 }  // namespace velafs::pgctl

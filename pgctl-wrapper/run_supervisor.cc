@@ -10,11 +10,9 @@
 #include <thread>
 
 #include "pgctl-wrapper/output.h"
-#include "pgctl-wrapper/owner.h"
-#include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
-#include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/session.h"
+#include "pgctl-wrapper/throw_away.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -26,7 +24,6 @@ constexpr char kCloning = 'i';
 constexpr char kCloned = 'c';
 constexpr char kNotCloned = 'x';
 
-constexpr std::chrono::seconds kStopTime{60};
 // How long a clone that velapg asked for as it died may take to appear.
 constexpr milliseconds kAppearTime{3000};
 constexpr milliseconds kAppearPollInterval{20};
@@ -44,26 +41,11 @@ Result<std::optional<Branch>> FindClone(Session& session, const std::string& nam
   }
 }
 
-Status StopCloneServer(const Branch& branch, const Owner& owner, StopMode mode) {
-  const ActingAs acting(owner);
-  VELAFS_ASSIGN(const std::optional<RunningServer> server, FindServer(branch.data_dir));
-  return server ? StopServer(*server, mode, kStopTime) : Status();
-}
-
 Status CleanUp(const RunClone& clone, bool may_appear) {
   VELAFS_ASSIGN(Session session, Session::Open(clone.store_option));
   VELAFS_ASSIGN(const std::optional<Branch> branch, FindClone(session, clone.name, may_appear));
   if (!branch) return {};
-  Result<Owner> owner =
-      branch->data_dir.empty() ? Failed("not mounted") : OwnerOfData(branch->data_dir);
-  if (owner.ok()) {
-    const StopMode mode = clone.keep ? StopMode::kFast : StopMode::kImmediate;
-    VELAFS_TRY(StopCloneServer(*branch, *owner, mode));
-  }
-  if (clone.keep) return {};
-  VELAFS_TRY(
-      session.Call("delete", {{"name", clone.name}, {"force", true}, {"purge", true}}).status());
-  return owner.ok() ? RemoveRunDir(session.store(), branch->id, *owner) : Status();
+  return clone.keep ? StopServerOn(session, *branch, StopMode::kFast) : ThrowAway(session, *branch);
 }
 
 // The last word said before the pipe ended; 0 when there was none.

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
 #include "pgctl-wrapper/generated_config.h"
+#include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/port.h"
 #include "pgctl-wrapper/postmaster.h"
@@ -25,7 +27,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kReadyPollInterval{10};
+constexpr milliseconds kShortestPoll{2};
+constexpr milliseconds kLongestPoll{50};
 // How long a dead postmaster's backends get to notice and end.
 constexpr std::chrono::seconds kOrphansTime{10};
 
@@ -41,7 +44,7 @@ Status WaitForOrphans(const Branch& branch) {
                      "end it before starting another server");
     }
     const Result<UniqueFd> orphan = OpenPidFd(orphans.front());
-    if (orphan.ok()) WaitForEnd(*orphan, kReadyPollInterval);
+    if (orphan.ok()) WaitForEnd(*orphan, kShortestPoll);
   }
 }
 
@@ -185,8 +188,13 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
                       const std::function<bool()>& is_cancelled) {
   const std::string server = "server of branch \"" + branch.name + "\"";
   VELAFS_ASSIGN(const UniqueFd pidfd, OpenPidFd(launched.pid));
-  const auto deadline = steady_clock::now() + timeout;
-  while (!WaitForEnd(pidfd, kReadyPollInterval)) {
+  const auto start = steady_clock::now();
+  const auto deadline = start + timeout;
+  const auto next_poll = [start] {  // a twentieth of the time passed: no start gets much longer
+    const auto passed = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+    return std::clamp(passed / 20, kShortestPoll, kLongestPoll);
+  };
+  while (!WaitForEnd(pidfd, next_poll())) {
     VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(branch.data_dir));
     if (file && file->pid == launched.pid && file->IsUp()) return {};
     if (is_cancelled()) {
@@ -227,6 +235,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& branch, const 
     const ActingAs acting(owner);
     VELAFS_ASSIGN(lock, LockRunDir(run_dir));
     VELAFS_TRY(ClearTheWay(branch, run_dir));
+    VELAFS_TRY(ClearIdleStop(run_dir));
   }
   VELAFS_ASSIGN(const uint16_t port, ChoosePort(session, branch.name, options.port));
 
@@ -243,6 +252,9 @@ Result<StartedServer> StartServer(Session& session, const Branch& branch, const 
   VELAFS_ASSIGN(const Launched launched,
                 Launch(programs, branch, owner, run_dir, overrides, control.dies_with_parent));
   VELAFS_TRY(WaitUntilReady(launched, branch, options.timeout, control.is_cancelled));
+  if (options.idle_stop) {
+    VELAFS_TRY(StopWhenIdle(branch.data_dir, run_dir, owner, *options.idle_stop));
+  }
 
   overrides.insert(overrides.end(), removed.begin(), removed.end());
   return StartedServer{launched.pid, port, run_dir.socket_dir, std::move(overrides),

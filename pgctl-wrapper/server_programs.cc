@@ -26,10 +26,13 @@ std::optional<std::string> OutputOf(std::vector<std::string> argv) {
   return FirstLine(captured->out);
 }
 
+bool HasAnyServer(const std::string& bin_dir) {
+  return access((bin_dir + "/postgres").c_str(), X_OK) == 0;
+}
+
 bool HasServer(const std::string& bin_dir, int version) {
-  const std::string postgres = bin_dir + "/postgres";
-  if (access(postgres.c_str(), X_OK) != 0) return false;
-  const std::optional<std::string> banner = OutputOf({postgres, "-V"});
+  if (!HasAnyServer(bin_dir)) return false;
+  const std::optional<std::string> banner = OutputOf({bin_dir + "/postgres", "-V"});
   return banner && ParseServerBanner(*banner) == version;
 }
 
@@ -57,9 +60,9 @@ Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
     return Failed("no PostgreSQL " + number + " server program in \"" + pgbin + "\"",
                   "branch \"" + branch + "\" needs PostgreSQL " + number);
   }
-  for (const std::string& dir :
+  for (const std::string& dir :  // whose names say the version: the program need not be asked
        {"/usr/lib/postgresql/" + number + "/bin", "/usr/pgsql-" + number + "/bin"}) {
-    if (HasServer(dir, version)) return ProgramsIn(version, dir);
+    if (HasAnyServer(dir)) return ProgramsIn(version, dir);
   }
   if (const auto dir = OutputOf({"pg_config", "--bindir"}); dir && HasServer(*dir, version)) {
     return ProgramsIn(version, *dir);

@@ -16,13 +16,18 @@ Result<Branch> BranchFromJson(const json& shown) {
   const auto id = shown.find("id");
   const auto path = shown.find("path");
   if (id == shown.end() || !id->is_number_unsigned() || path == shown.end()) {
-    return Failed("the store's answer to \"show\" has no id or path",
+    return Failed("the store's answer has a branch without id or path",
                   "velafs and velapg must be of the same release");
   }
   Branch branch;
   branch.name = shown.value("name", "");
   branch.id = id->get<uint64_t>();
   if (path->is_string()) branch.data_dir = path->get<std::string>();
+  if (const auto labels = shown.find("labels"); labels != shown.end()) {
+    for (const auto& [key, value] : labels->items()) {
+      if (value.is_string()) branch.labels[key] = value.get<std::string>();
+    }
+  }
   return branch;
 }
 
@@ -50,6 +55,16 @@ Result<Branch> Session::Find(const std::string& name) {
   VELAFS_TRY(CheckName("branch", name));
   VELAFS_ASSIGN(const json shown, Call("show", {{"name", name}}));
   return BranchFromJson(shown);
+}
+
+Result<std::vector<Branch>> Session::List(const json& filter) {
+  VELAFS_ASSIGN(const json list, Call("list", filter));
+  std::vector<Branch> branches;
+  for (const json& shown : list.value("branches", json::array())) {
+    VELAFS_ASSIGN(Branch branch, BranchFromJson(shown));
+    branches.push_back(std::move(branch));
+  }
+  return branches;
 }
 
 Result<Branch> Session::FindMounted(const std::string& name) {

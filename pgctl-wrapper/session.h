@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "velafs/base/status.h"
 #include "velafs/client.h"
@@ -16,6 +18,7 @@ struct Branch {
   std::string name;
   uint64_t id = 0;
   std::string data_dir;  // empty when the store is not mounted
+  std::map<std::string, std::string> labels;
 };
 
 // One thread.
@@ -29,6 +32,10 @@ class Session {
 
   // The branch, wherever it is. NotFound when there is none.
   Result<Branch> Find(const std::string& name);
+  // The branches that `filter`, the arguments of verb "list", lets through.
+  Result<std::vector<Branch>> List(const nlohmann::json& filter);
+  // Mounts the store unless it is.
+  Status EnsureMounted() { return client_->is_remote() ? Status() : Mount(); }
   // The branch under the mount, which is made first if need be.
   Result<Branch> FindMounted(const std::string& name);
   // The port kept for the branch; `wanted` becomes it when given.

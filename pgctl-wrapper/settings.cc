@@ -2,6 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <iterator>
+
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/text_file.h"
 
@@ -13,7 +18,49 @@ std::string WithoutNewline(std::string text) {
   return text;
 }
 
+bool IsComment(std::string_view line) {
+  const size_t first = line.find_first_not_of(" \t\r\f\v");
+  return first == std::string_view::npos || line[first] == '#';
+}
+
+// All lines that are no comments, in small letters: names of settings may be written either way.
+std::string ActiveLines(std::string_view text) {
+  std::string active;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    if (!IsComment(text.substr(0, end))) active += text.substr(0, end);
+    text.remove_prefix(end);
+  }
+  std::transform(active.begin(), active.end(), active.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return active;
+}
+
+// Each question costs a process, which takes as long as half a start. Files that cannot be read
+// here are left for the server program to complain of.
+std::vector<std::string> WorthAsking(const ServerPlaces& places,
+                                     const std::vector<std::string>& names) {
+  const Result<std::string> own = ReadTextFile(places.config_file);
+  const Result<std::string> altered = ReadTextFile(places.data_dir + "/postgresql.auto.conf");
+  const bool none_altered = altered.status().error_number() == ENOENT;
+  if (!own.ok() || (!altered.ok() && !none_altered)) return names;
+  return MentionedSettings({*own, altered.ok() ? *altered : ""}, names);
+}
+
 }  // namespace
+
+std::vector<std::string> MentionedSettings(const std::vector<std::string>& config_texts,
+                                           const std::vector<std::string>& names) {
+  std::string active;
+  for (const std::string& text : config_texts) active += ActiveLines(text) + "\n";
+  if (active.find("include") != std::string::npos) return names;
+  std::vector<std::string> mentioned;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(mentioned),
+               [&active](const std::string& name) {
+                 return active.find(name.starts_with("ssl_") ? "ssl" : name) != std::string::npos;
+               });
+  return mentioned;
+}
 
 std::vector<std::string> ServerArguments(const std::string& data_dir,
                                          const std::vector<Override>& overrides) {
@@ -26,7 +73,9 @@ std::vector<std::string> ServerArguments(const std::string& data_dir,
 }
 
 Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
-                             const ServerPlaces& places, const std::vector<std::string>& names) {
+                             const ServerPlaces& places,
+                             const std::vector<std::string>& all_names) {
+  const std::vector<std::string> names = WorthAsking(places, all_names);
   const std::vector<std::string> arguments =
       ServerArguments(places.data_dir, PlaceOverrides(places));
   std::vector<CapturedProcess> questions;  // one setting each, so all at once

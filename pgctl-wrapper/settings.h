@@ -16,8 +16,14 @@ namespace velafs::pgctl {
 std::vector<std::string> ServerArguments(const std::string& data_dir,
                                          const std::vector<Override>& overrides);
 
-// The values of `names`. Fails, with the program's own words as hint, when the configuration cannot
-// be read.
+// Of `names`, those that configuration files with these texts may set; the others have the default
+// that is built in. Any line that is no comment counts, whatever it says of the name; a file that
+// includes another may set all. The files of SSL matter as soon as SSL does, set or not.
+std::vector<std::string> MentionedSettings(const std::vector<std::string>& config_texts,
+                                           const std::vector<std::string>& names);
+
+// The values of those of `names` that may differ from the built-in default. Fails, with the
+// program's own words as hint, when the configuration cannot be read.
 Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
                              const ServerPlaces& places, const std::vector<std::string>& names);
 

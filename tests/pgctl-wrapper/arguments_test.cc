@@ -92,11 +92,72 @@ TEST_CASE("wrong usage names what is wrong") {
 }
 
 TEST_CASE("help of every command has an example") {
-  for (const char* command :
-       {"start", "stop", "restart", "status", "psql", "url", "env", "logs", "run"}) {
+  for (const char* command : {"start", "stop", "restart", "status", "psql", "url", "env", "logs",
+                              "run", "pool", "take", "release"}) {
     const std::string help = Parse({command, "--help"}).help;
     const size_t example = help.find("Example:\n");
     REQUIRE_MESSAGE(example != std::string::npos, help);
     CHECK_MESSAGE(help.find("velapg " + std::string(command), example) != std::string::npos, help);
+  }
+}
+
+TEST_CASE("workers have an option each for how many and for their output, and no port in common") {
+  const Arguments arguments =
+      Parse({"run", "--parallel", "4", "--no-prefix", "main", "--", "true"});
+  CHECK(arguments.workers == 4);
+  CHECK(arguments.no_prefix);
+  CHECK(Parse({"run", "main", "--", "true"}).workers == 1);
+  CHECK(Parse({"run", "--parallel", "1", "--port", "5499", "main", "--", "true"}).workers == 1);
+  const auto both = {"--parallel", "2", "--port", "5499"};
+  std::vector<std::string> words = {"run", "main", "--", "true"};
+  words.insert(words.begin() + 1, both.begin(), both.end());
+  CHECK(Failure(words).code() == Code::kUsage);
+  CHECK(Failure({"run", "--parallel", "0", "main", "--", "true"}).code() == Code::kUsage);
+}
+
+TEST_CASE("a pool is made of a source, and its other commands come after the word") {
+  const Arguments made = Parse({"pool", "main", "--size", "4", "--name", "ci", "--dbname", "app"});
+  CHECK(made.command == "pool");
+  CHECK(made.branch == "main");
+  CHECK(made.pool_size == 4);
+  CHECK(made.pool_name == "ci");
+  CHECK(made.dbname == "app");
+  CHECK(Parse({"pool", "list", "--json"}).command == "pool list");
+  const Arguments stopped = Parse({"pool", "stop", "ci", "--all"});
+  CHECK(stopped.command == "pool stop");
+  CHECK(stopped.branch == "ci");
+  CHECK(stopped.stop_all);
+  CHECK(Failure({"pool", "main"}).code() == Code::kUsage);
+  CHECK(Failure({"pool", "--size", "4"}).code() == Code::kUsage);
+  CHECK(Failure({"pool", "stop"}).code() == Code::kUsage);
+  CHECK(Failure({"pool", "list", "ci"}).code() == Code::kUsage);
+}
+
+TEST_CASE("a taker waits a minute, as long as he says, or not at all") {
+  CHECK(Parse({"take", "main"}).take_wait == std::chrono::minutes(1));
+  CHECK(Parse({"take", "main", "--wait", "90s"}).take_wait == std::chrono::seconds(90));
+  CHECK(Parse({"take", "main", "--wait", "0"}).take_wait == std::chrono::seconds(0));
+  CHECK(Failure({"take", "main", "--wait", "soon"}).code() == Code::kUsage);
+  CHECK(Failure({"take", "main", "--url", "--env"}).code() == Code::kUsage);
+}
+
+TEST_CASE("a server is stopped when idle only if that is asked for") {
+  CHECK(Parse({"start", "a"}).start.idle_stop == std::nullopt);
+  CHECK(Parse({"start", "a", "--idle-stop", "15m"}).start.idle_stop == std::chrono::minutes(15));
+  CHECK(Parse({"restart", "a", "--idle-stop", "1h"}).start.idle_stop == std::chrono::hours(1));
+  CHECK(Failure({"run", "--idle-stop", "1h", "main", "--", "true"}).code() == Code::kUsage);
+}
+
+TEST_CASE("status needs no branch, what acts on a server does") {
+  CHECK(Parse({"status"}).branch.empty());
+  CHECK(Parse({"status", "a"}).branch == "a");
+  CHECK(Failure({"stop"}).code() == Code::kUsage);
+}
+
+TEST_CASE("help of every command on pools has an example") {
+  for (const char* command : {"list", "refresh", "fill", "stop"}) {
+    const std::string help = Parse({"pool", command, "--help"}).help;
+    CHECK_MESSAGE(help.find("Example:\n  velapg pool " + std::string(command)) != std::string::npos,
+                  help);
   }
 }

@@ -1,0 +1,140 @@
+#include "pgctl-wrapper/pool_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "pgctl-wrapper/text_file.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+std::string PoolsDir(const std::string& store) { return store + "/run/pools"; }
+
+Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return SystemError(errno, "cannot create \"" + path + "\"");
+}
+
+const char* FileOf(PoolDir::Right right) {
+  if (right == PoolDir::Right::kTake) return "/take.lock";
+  return right == PoolDir::Right::kFill ? "/fill.lock" : "/next.lock";
+}
+
+// False once the file has been removed, and maybe another one made in its place.
+bool IsStillAt(const std::string& path, const UniqueFd& file) {
+  struct stat open_file {};
+  struct stat named {};
+  return fstat(file.get(), &open_file) == 0 && stat(path.c_str(), &named) == 0 &&
+         open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
+PoolPlan PlanFromJson(const json& document) {
+  PoolPlan plan;
+  document.at("source").get_to(plan.source);
+  document.at("state").get_to(plan.state);
+  document.at("size").get_to(plan.size);
+  document.at("user").get_to(plan.user);
+  document.at("dbname").get_to(plan.dbname);
+  document.at("pgbin").get_to(plan.start.pgbin);
+  plan.start.timeout = std::chrono::seconds(document.at("timeout_seconds").get<int64_t>());
+  document.at("standby").get_to(plan.start.standby);
+  document.at("as_is").get_to(plan.start.overrides.as_is);
+  document.at("strict").get_to(plan.start.overrides.strict);
+  const bool inherit = document.at("inherit_memory").get<bool>();
+  plan.start.overrides.memory = inherit ? MemoryProfile::kInherit : MemoryProfile::kSmall;
+  return plan;
+}
+
+}  // namespace
+
+std::string PoolPlanToText(const PoolPlan& plan) {
+  const OverrideChoice& overrides = plan.start.overrides;
+  const json document = {{"source", plan.source},
+                         {"state", plan.state},
+                         {"size", plan.size},
+                         {"user", plan.user},
+                         {"dbname", plan.dbname},
+                         {"pgbin", plan.start.pgbin},
+                         {"timeout_seconds", plan.start.timeout.count()},
+                         {"standby", plan.start.standby},
+                         {"as_is", overrides.as_is},
+                         {"strict", overrides.strict},
+                         {"inherit_memory", overrides.memory == MemoryProfile::kInherit}};
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<PoolPlan> PoolPlanFromText(std::string_view text) {
+  try {
+    return PlanFromJson(json::parse(text));
+  } catch (const json::exception&) {
+    return Failed("the pool's plan cannot be read", "give it again with velapg pool");
+  }
+}
+
+PoolDir::PoolDir(const std::string& store, std::string name)
+    : name_(std::move(name)), path_(PoolsDir(store) + "/" + name_) {}
+
+std::vector<std::string> PoolDir::Names(const std::string& store) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(PoolsDir(store), error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    names.push_back(entry->path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status PoolDir::Make() const {
+  VELAFS_TRY(MakeDirectory(std::filesystem::path(path_).parent_path()));
+  return MakeDirectory(path_);
+}
+
+Status PoolDir::Remove() const {
+  std::error_code error;
+  std::filesystem::remove_all(path_, error);
+  if (error) return SystemError(error.value(), "cannot remove \"" + path_ + "\"");
+  rmdir(std::filesystem::path(path_).parent_path().c_str());  // unless another pool is there
+  return {};
+}
+
+Result<std::optional<PoolPlan>> PoolDir::ReadPlan() const {
+  Result<std::string> text = ReadTextFile(path_ + "/plan");
+  if (text.status().error_number() == ENOENT) return std::optional<PoolPlan>();
+  if (!text.ok()) return std::move(text).status();
+  VELAFS_ASSIGN(PoolPlan plan, PoolPlanFromText(*text));
+  return std::optional<PoolPlan>(std::move(plan));
+}
+
+Status PoolDir::WritePlan(const PoolPlan& plan) const {
+  return WriteTextFile(path_ + "/plan", PoolPlanToText(plan));
+}
+
+Result<UniqueFd> PoolDir::LockFile(Right right, int operation) const {
+  const std::string path = path_ + FileOf(right);
+  for (;;) {
+    UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file && errno == ENOENT) return NotFound("there is no pool \"" + name_ + "\"");
+    if (!file) return SystemError(errno, "cannot open \"" + path + "\"");
+    while (flock(file.get(), operation) != 0) {
+      if (errno == EWOULDBLOCK) return UniqueFd();
+      if (errno != EINTR) return SystemError(errno, "cannot lock \"" + path + "\"");
+    }
+    if (IsStillAt(path, file)) return file;
+  }
+}
+
+Result<UniqueFd> PoolDir::Lock(Right right) const { return LockFile(right, LOCK_EX); }
+
+Result<UniqueFd> PoolDir::TryLock(Right right) const { return LockFile(right, LOCK_EX | LOCK_NB); }
+
+}  // namespace velafs::pgctl

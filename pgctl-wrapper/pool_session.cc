@@ -1,0 +1,128 @@
+#include "pgctl-wrapper/pool_session.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "pgctl-wrapper/pool_clones.h"
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/run.h"
+#include "velafs/base/name.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+Status NoSuchPool(const std::string& word) {
+  return NotFound("there is no pool \"" + word + "\"",
+                  "make one with velapg pool SOURCE --size N; velapg pool list says what there is");
+}
+
+// The pools whose plan can be read.
+std::vector<FoundPool> Pools(const Session& session) {
+  std::vector<FoundPool> pools;
+  for (const std::string& name : PoolDir::Names(session.store())) {
+    PoolDir dir(session.store(), name);
+    Result<std::optional<PoolPlan>> plan = dir.ReadPlan();
+    if (plan.ok() && *plan) pools.push_back({std::move(dir), **std::move(plan)});
+  }
+  return pools;
+}
+
+std::string StatePrefix(const std::string& pool) { return "pool-" + pool + "-"; }
+
+// As CloneName makes them: the prefix, and eight digits.
+bool IsStateOf(const std::string& bookmark, const std::string& pool) {
+  const std::string prefix = StatePrefix(pool);
+  return bookmark.starts_with(prefix) && bookmark.size() == prefix.size() + 8 &&
+         bookmark.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
+}
+
+// This program's file, for a process that outlives this one.
+std::string VelapgProgram() {
+  constexpr char kSelf[] = "/proc/self/exe";
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink(kSelf, error);
+  return !error && access(program.c_str(), X_OK) == 0 ? program.string() : kSelf;
+}
+
+}  // namespace
+
+Result<Session> OpenPoolSession(const std::string& store_option) {
+  VELAFS_ASSIGN(Session session, Session::Open(store_option));
+  VELAFS_TRY(session.EnsureMounted());
+  VELAFS_ASSIGN(const Owner store_user, OwnerOfFile(session.store() + "/run/api.sock"));
+  if (geteuid() == 0 && store_user.uid != 0) VELAFS_TRY(BecomeForGood(store_user));
+  return session;
+}
+
+Result<FoundPool> FindPool(const Session& session, const std::string& word) {
+  VELAFS_TRY(ParseSourceRef(word).status());
+  std::vector<FoundPool> pools = Pools(session);
+  std::erase_if(pools, [](const FoundPool& pool) { return pool.plan.size == 0; });
+  for (FoundPool& pool : pools) {
+    if (pool.dir.name() == word) return std::move(pool);
+  }
+  std::erase_if(pools, [&word](const FoundPool& pool) { return pool.plan.source != word; });
+  if (pools.size() == 1) return std::move(pools.front());
+  if (pools.empty()) return NoSuchPool(word);
+  return Refused("several pools are of \"" + word + "\"",
+                 "name one: \"" + pools[0].dir.name() + "\", \"" + pools[1].dir.name() + "\" ...");
+}
+
+Result<std::string> FindPoolName(Session& session, const std::string& word) {
+  Result<FoundPool> pool = FindPool(session, word);
+  if (pool.ok()) return pool->dir.name();
+  if (pool.status().code() != Code::kNotFound || !CheckName("pool", word).ok()) {
+    return std::move(pool).status();
+  }
+  const std::vector<std::string> names = PoolDir::Names(session.store());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return word;
+  VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, word));
+  if (clones.empty()) return NoSuchPool(word);
+  return word;
+}
+
+Result<std::string> NewPoolState(Session& session, const std::string& source,
+                                 const std::string& pool) {
+  VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
+  if (!ref.bookmark.empty()) return source;
+  const std::string state = source + "@" + CloneName("pool", pool);
+  VELAFS_TRY(
+      session.Call("bookmark-create", {{"name", state}, {"note", "of pool \"" + pool + "\""}})
+          .status());
+  return state;
+}
+
+Status DeletePoolStates(Session& session, const std::string& pool, const std::string& except) {
+  VELAFS_ASSIGN(const json list, session.Call("bookmark-list", json::object()));
+  for (const json& bookmark : list.value("bookmarks", json::array())) {
+    const std::string name = bookmark.value("name", "");
+    const Result<SourceRef> ref = ParseSourceRef(name);
+    if (!ref.ok() || name == except || !IsStateOf(ref->bookmark, pool)) continue;
+    VELAFS_TRY(session.Call("bookmark-delete", {{"name", name}}).status());
+  }
+  return {};
+}
+
+Status FillInBackground(const Session& session, const std::string& pool) {
+  const PoolDir dir(session.store(), pool);
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
+  const UniqueFd log(
+      open(dir.Log().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  Command fill;
+  fill.argv = {VelapgProgram(),    "--store", session.store(), "pool", "fill",
+               "--unless-waiting", pool};
+  fill.stdin_fd = null.get();
+  fill.stdout_fd = null.get();
+  fill.stderr_fd = log ? log.get() : null.get();  // no directory: the pool has been stopped
+  fill.new_session = true;
+  return Spawn(fill).status();
+}
+
+}  // namespace velafs::pgctl

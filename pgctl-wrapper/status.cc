@@ -1,0 +1,130 @@
+#include "pgctl-wrapper/status.h"
+
+#include <chrono>
+#include <ctime>
+#include <optional>
+
+#include "pgctl-wrapper/clients.h"
+#include "pgctl-wrapper/columns.h"
+#include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/idle_stop.h"
+#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/run_dir.h"
+#include "velafs/base/units.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kStoppedStatus = 3;  // as pg_ctl's
+
+// What there is to say of a server that runs.
+struct ServerStatus {
+  Branch branch;
+  Owner owner;
+  PostmasterFile file;
+  std::string state;
+  std::chrono::seconds uptime{0};
+  size_t connections = 0;
+  std::optional<std::chrono::seconds> idle_stop;
+};
+
+// Nothing when no server runs there that is good for anything.
+std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branch,
+                                     const Found& found) {
+  if (!found.server || found.server->lost) return std::nullopt;
+  const PostmasterFile& file = found.server->file;
+  ServerStatus status{branch,
+                      found.owner,
+                      file,
+                      file.IsUp()           ? "running"
+                      : file.status.empty() ? "starting"
+                                            : file.status,
+                      std::chrono::seconds(std::time(nullptr) - file.started_at),
+                      CountClients(file),
+                      std::nullopt};
+  const ActingAs acting(found.owner);
+  const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
+  if (idle_stop && idle_stop->is_watched) status.idle_stop = idle_stop->after;
+  return status;
+}
+
+json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
+  const PostmasterFile& file = status.file;
+  const Connection connection = ConnectionTo(file.socket_dir, file.port, status.owner, arguments);
+  json document = {{"branch", status.branch.name},
+                   {"state", status.state},
+                   {"pid", file.pid},
+                   {"port", file.port},
+                   {"socket_dir", file.socket_dir},
+                   {"url", Url(connection)},
+                   {"data_dir", status.branch.data_dir},
+                   {"started_at", FormatTime(file.started_at * 1'000'000'000)},
+                   {"uptime_seconds", status.uptime.count()},
+                   {"connections", status.connections},
+                   {"idle_stop_seconds", nullptr}};
+  if (status.idle_stop) document["idle_stop_seconds"] = status.idle_stop->count();
+  return document;
+}
+
+std::string StatusText(const ServerStatus& status) {
+  std::string text = "branch " + status.branch.name + ": " + status.state + ", pid " +
+                     std::to_string(status.file.pid) + ", port " +
+                     std::to_string(status.file.port) + ", up " + FormatDuration(status.uptime) +
+                     ", " + std::to_string(status.connections) + " connections";
+  if (status.idle_stop) text += ", stops after " + FormatDuration(*status.idle_stop) + " without";
+  return text + "\n";
+}
+
+int SayLost(const Branch& branch, pid_t pid, const Output& output) {
+  output.Print({{"branch", branch.name}, {"state", "lost"}, {"pid", pid}},
+               "branch " + branch.name + ": lost, pid " + std::to_string(pid) +
+                   " is a server without its mount; velapg stop or start ends it\n");
+  return kStoppedStatus;
+}
+
+int SayStopped(const Session& session, const Branch& branch, const Output& output) {
+  const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
+  const bool was_idle = idle_stop && idle_stop->has_stopped;
+  std::string text = "branch " + branch.name + ": stopped";
+  if (was_idle) text += ", after " + FormatDuration(idle_stop->after) + " without a connection";
+  output.Print({{"branch", branch.name}, {"state", "stopped"}, {"was_idle", was_idle}},
+               text + "\n");
+  return kStoppedStatus;
+}
+
+Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List({{"state", "running"}}));
+  json servers = json::array();
+  std::vector<std::vector<std::string>> rows = {
+      {"BRANCH", "STATE", "PORT", "PID", "UPTIME", "CONNECTIONS", "IDLE STOP"}};
+  for (const Branch& branch : branches) {
+    VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
+    const std::optional<ServerStatus> status = StatusOf(session, branch, found);
+    if (!status) continue;
+    servers.push_back(StatusToJson(*status, arguments));
+    rows.push_back({branch.name, status->state, std::to_string(status->file.port),
+                    std::to_string(status->file.pid), FormatDuration(status->uptime),
+                    std::to_string(status->connections),
+                    status->idle_stop ? FormatDuration(*status->idle_stop) : "-"});
+  }
+  output.Print({{"servers", servers}}, servers.empty() ? "no server runs\n" : AlignColumns(rows));
+  return 0;
+}
+
+}  // namespace
+
+Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  if (arguments.branch.empty()) return ShowAll(session, arguments, output);
+  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
+  VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
+  if (!found.server) return SayStopped(session, branch, output);
+  if (found.server->lost) return SayLost(branch, found.server->file.pid, output);
+  const std::optional<ServerStatus> status = StatusOf(session, branch, found);
+  output.Print(StatusToJson(*status, arguments), StatusText(*status));
+  return 0;
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,19 @@
+// The end of a clone that nobody is to miss.
+#pragma once
+
+#include <string>
+
+#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/session.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// Stops the branch's server, if one runs, or what the death of the branch's mount has left of one.
+Status StopServerOn(const Session& session, const Branch& branch, StopMode mode);
+
+// Stops the branch's server at once and deletes the branch for good, with its place outside it. Cut
+// off in the middle, it leaves a branch that can be thrown away again.
+Status ThrowAway(Session& session, const Branch& branch);
+
+}  // namespace velafs::pgctl
