@@ -13,12 +13,19 @@
 #include <string>
 
 #include "velafs/base/status.h"
+#include "velafs/base/streams.h"
 
 namespace velafs {
 
 // One progress event of a long verb, e.g. {"bytes_done":1,"bytes_total":9}. Returning false asks
 // the verb to stop; it then fails and leaves nothing behind.
 using ProgressFn = std::function<bool(const nlohmann::json& event)>;
+
+// What flows besides arguments and result, for the verbs that API.md says it of.
+struct Streams {
+  ReadFn in = nullptr;    // to the verb
+  WriteFn out = nullptr;  // from it; its failure ends the verb, and is the call's
+};
 
 // One thread at a time.
 class Client {
@@ -32,7 +39,8 @@ class Client {
   // Runs a verb to its end; returns its JSON result. A failure has the verb's own code, message,
   // hint.
   virtual Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments,
-                                      const ProgressFn& progress = nullptr) = 0;
+                                      const ProgressFn& progress = nullptr,
+                                      const Streams& streams = {}) = 0;
   // True when a daemon serves the store (which is when it may be mounted).
   virtual bool is_remote() const = 0;
 };

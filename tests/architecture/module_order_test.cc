@@ -36,6 +36,7 @@ const std::map<std::string, std::set<std::string>> kHeaderOwners = {
     {"fuse_lowlevel.h", {"fuse"}},
     {"fuse3/fuse_lowlevel.h", {"fuse"}},
     {"httplib.h", {"api"}},
+    {"archive.h", {"store", "cli"}},
     {"CLI/CLI.hpp", {"cli", "pgctl-wrapper"}},
 };
 

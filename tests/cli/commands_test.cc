@@ -62,6 +62,7 @@ TEST_CASE("every command's help has an example") {
                                                  {"stats"},
                                                  {"diff"},
                                                  {"scrub"},
+                                                 {"export"},
                                                  {"doctor"},
                                                  {"completion"}}) {
     Words words = command;

@@ -15,6 +15,7 @@ struct Call {
   const store::Caller& caller;
   Arguments arguments;
   const ProgressFn& progress;
+  const Streams& streams;
 };
 
 using Answer = Result<nlohmann::json>;
@@ -52,5 +53,6 @@ Answer BookmarkDelete(Call& call);
 
 // verbs_transfer.cc
 Answer Diff(Call& call);
+Answer Export(Call& call);
 
 }  // namespace velafs::api

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <span>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -34,25 +36,42 @@ constexpr time_t kCallTimeoutSeconds = 7 * 86400;
 // Puts the lines of an answer together, from pieces as they arrive.
 class AnswerReader {
  public:
-  explicit AnswerReader(const ProgressFn& progress) : progress_(progress) {}
+  AnswerReader(const ProgressFn& progress, const WriteFn& out) : progress_(progress), out_(out) {}
 
   // False once the caller wants the verb to stop.
-  bool Take(const char* data, size_t size) {
-    rest_.append(data, size);
-    for (size_t end = rest_.find('\n'); end != std::string::npos; end = rest_.find('\n')) {
-      TakeLine(std::string_view(rest_).substr(0, end));
-      rest_.erase(0, end + 1);
+  bool Take(std::string_view piece) {
+    while (!piece.empty()) {
+      if (data_left_ > 0) {
+        const std::string_view data = piece.substr(0, data_left_);
+        TakeData(data);
+        data_left_ -= data.size();
+        piece.remove_prefix(data.size());
+        continue;
+      }
+      const size_t end = piece.find('\n');
+      rest_.append(piece.substr(0, end));
+      if (end == std::string_view::npos) break;
+      piece.remove_prefix(end + 1);
+      TakeLine(rest_);
+      rest_.clear();
     }
     return !stop_;
   }
 
   bool has_outcome() const { return !outcome_.is_null(); }
-  Result<json> outcome() const { return OutcomeFromJson(outcome_); }
+  Result<json> outcome() const {
+    VELAFS_TRY(out_failure_);
+    return OutcomeFromJson(outcome_);
+  }
 
  private:
   void TakeLine(std::string_view line) {
     Result<json> parsed = FromText(line);
     if (!parsed.ok() || !parsed->is_object()) return;
+    if (const auto data = parsed->find("data"); data != parsed->end()) {
+      if (data->is_number_unsigned()) data_left_ = data->get<size_t>();
+      return;
+    }
     const auto event = parsed->find("progress");
     if (event == parsed->end()) {
       outcome_ = *std::move(parsed);
@@ -61,8 +80,17 @@ class AnswerReader {
     }
   }
 
+  void TakeData(std::string_view data) {
+    if (!out_ || stop_) return;
+    out_failure_ = out_(std::as_bytes(std::span(data)));
+    stop_ = !out_failure_.ok();
+  }
+
   const ProgressFn& progress_;
-  std::string rest_;
+  const WriteFn& out_;
+  std::string rest_;  // a line's beginning
+  size_t data_left_ = 0;
+  Status out_failure_;
   json outcome_;
   bool stop_ = false;
 };
@@ -83,10 +111,10 @@ class RemoteClient : public Client {
       : store_directory_(std::move(store_directory)),
         socket_path_(store::StorePaths(store_directory_).Socket()) {}
 
-  Result<json> Call(const std::string& verb, const json& arguments,
-                    const ProgressFn& progress) override {
+  Result<json> Call(const std::string& verb, const json& arguments, const ProgressFn& progress,
+                    const Streams& streams) override {
     VELAFS_TRY(CheckIsUtf8(arguments));
-    return Post(verb, arguments, progress, kCallTimeoutSeconds);
+    return Post(verb, arguments, progress, kCallTimeoutSeconds, streams);
   }
   bool is_remote() const override { return true; }
 
@@ -111,10 +139,10 @@ class RemoteClient : public Client {
 
  private:
   Result<json> Post(const std::string& verb, const json& arguments, const ProgressFn& progress,
-                    time_t timeout_seconds) {
+                    time_t timeout_seconds, const Streams& streams = {}) {
     VELAFS_ASSIGN(const SocketAddress address, SocketAddress::Of(socket_path_));
     int socket = -1;
-    AnswerReader answer(progress);
+    AnswerReader answer(progress, streams.out);
 
     httplib::Request request;
     request.method = "POST";
@@ -124,7 +152,7 @@ class RemoteClient : public Client {
     request.set_header("Content-Type", "application/json");
     request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
       // To close our side asks the daemon to stop; what it says of that still comes.
-      if (!answer.Take(data, size)) shutdown(socket, SHUT_WR);
+      if (!answer.Take({data, size})) shutdown(socket, SHUT_WR);
       return true;
     };
 
@@ -147,10 +175,10 @@ class LocalClient : public Client {
   explicit LocalClient(std::unique_ptr<store::Store> store)
       : store_(std::move(store)), caller_(CallerOf(geteuid())) {}
 
-  Result<json> Call(const std::string& verb, const json& arguments,
-                    const ProgressFn& progress) override {
+  Result<json> Call(const std::string& verb, const json& arguments, const ProgressFn& progress,
+                    const Streams& streams) override {
     VELAFS_TRY(CheckIsUtf8(arguments));
-    return RunVerb(*store_, caller_, verb, arguments, progress);
+    return RunVerb(*store_, caller_, verb, arguments, progress, streams);
   }
   bool is_remote() const override { return false; }
 

@@ -8,6 +8,8 @@
 namespace velafs::api {
 namespace {
 
+constexpr int kPatienceIntervalMs = 200;
+
 // The events that have come within the time; 0 when none has.
 short Wait(int fd, short events, int timeout_ms) {
   pollfd poll_fd{fd, events, 0};
@@ -47,7 +49,11 @@ ssize_t Connection::read(char* into, size_t size) {
 }
 
 ssize_t Connection::write(const char* data, size_t size) {
-  if ((Wait(fd_.get(), POLLOUT, timeout_ms_) & POLLOUT) == 0) return -1;
+  short ready = Wait(fd_.get(), POLLOUT, timeout_ms_);
+  while (ready == 0 && patience_ && patience_()) {
+    ready = Wait(fd_.get(), POLLOUT, kPatienceIntervalMs);
+  }
+  if ((ready & POLLOUT) == 0) return -1;
   return send(fd_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

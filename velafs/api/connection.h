@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -22,6 +23,9 @@ class Connection : public httplib::Stream {
   // The user at the other end when it connected, from the kernel. Empty when it does not say.
   std::optional<os::Credentials> Peer() const;
 
+  // From now on the peer is given up only when it goes away, or `patience` says so.
+  void SetPatience(std::function<bool()> patience) { patience_ = std::move(patience); }
+
   bool is_readable() const override;
   // False once the peer has gone or shut down its writing side, which is how it asks to stop. What
   // is written after the latter still arrives.
@@ -36,6 +40,7 @@ class Connection : public httplib::Stream {
   const os::UniqueFd fd_;
   const std::string received_;
   const int timeout_ms_;
+  std::function<bool()> patience_;
   size_t begin_ = 0;  // of what is not read yet
 };
 

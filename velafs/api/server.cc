@@ -11,6 +11,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -40,8 +41,9 @@ constexpr size_t kMaxThreads = 256;
 constexpr size_t kMaxWaiting = 256;
 constexpr int kBacklog = 128;
 
-// Who is at the other end of the request this thread works on.
+// Who is at the other end of the request this thread works on, and the way there.
 thread_local os::Credentials peer_of_request;
+thread_local Connection* connection_of_request = nullptr;
 
 std::string Line(const json& value) { return ToText(value) + "\n"; }
 
@@ -134,6 +136,7 @@ class UnixHttpServer : public httplib::Server {
     const std::optional<os::Credentials> peer = connection.Peer();
     if (!peer) return;
     peer_of_request = *peer;
+    connection_of_request = &connection;
     bool closed = false;
     process_request(connection, /*close_connection=*/true, closed, nullptr);
   } catch (const std::exception& error) {
@@ -218,7 +221,18 @@ class SocketServer : public Server {
     store::Caller caller = CallerOf(peer.uid);
     caller.gid = peer.gid;
     caller.groups = peer.groups;
-    return RunVerb(store_, caller, verb, arguments, progress);
+    const Streams streams{
+        .out = [&](std::span<const std::byte> bytes) { return SendData(bytes, sink); }};
+    return RunVerb(store_, caller, verb, arguments, progress, streams);
+  }
+
+  // What takes the data may take its time.
+  Status SendData(std::span<const std::byte> bytes, httplib::DataSink& sink) {
+    connection_of_request->SetPatience([this] { return !stopping_; });
+    const std::string line = Line({{"data", bytes.size()}});
+    const bool sent = !stopping_ && sink.is_writable() && sink.write(line.data(), line.size()) &&
+                      sink.write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return sent ? Status() : Failed("interrupted");
   }
 
   store::Store& store_;

@@ -94,6 +94,7 @@ constexpr std::array kVerbs = {
     Verb{"bookmark-list", BookmarkList},
     Verb{"bookmark-delete", BookmarkDelete},
     Verb{"diff", Diff},
+    Verb{"export", Export},
     Verb{"stats", Stats},
     Verb{"scrub", Scrub},
     Verb{"assign-port", AssignPort},
@@ -103,10 +104,11 @@ constexpr std::array kVerbs = {
 }  // namespace
 
 Result<json> RunVerb(store::Store& store, const store::Caller& caller, const std::string& name,
-                     const json& arguments, const ProgressFn& progress) try {
+                     const json& arguments, const ProgressFn& progress,
+                     const Streams& streams) try {
   for (const Verb& verb : kVerbs) {
     if (verb.name != name) continue;
-    Call call{store, caller, Arguments(arguments), progress};
+    Call call{store, caller, Arguments(arguments), progress, streams};
     return verb.run(call);
   }
   return UsageError("unknown verb \"" + name + "\"");

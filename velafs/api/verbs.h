@@ -20,7 +20,7 @@ inline constexpr int kProgressIntervalMs = 100;
 // nothing. Thread-safe.
 Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
                                const std::string& verb, const nlohmann::json& arguments,
-                               const ProgressFn& progress);
+                               const ProgressFn& progress, const Streams& streams = {});
 
 // The verb "scrub" on a store that nobody has open, as it is: opening it would recover it first.
 Result<nlohmann::json> RunScrubOfClosedStore(const std::string& store_directory,

@@ -1,8 +1,9 @@
-// The verbs that compare branches.
+// The verbs that compare branches, and give them back.
 #include <string>
 #include <vector>
 
 #include "velafs/api/call.h"
+#include "velafs/api/progress_gate.h"
 
 namespace velafs::api {
 namespace {
@@ -53,6 +54,22 @@ Answer Diff(Call& call) {
               {"files_changed", differences.size()},
               {"pages_changed", pages_changed},
               {"bytes_changed", bytes_changed}};
+}
+
+Answer Export(Call& call) {
+  const std::string source = call.arguments.Required("source");
+  VELAFS_TRY(call.arguments.Finish());
+  if (!call.streams.out) return UsageError("verb \"export\" needs a stream to write to");
+  ProgressGate gate(call.progress);
+  VELAFS_ASSIGN(const store::ExportResult result,
+                call.store.Export(call.caller, source, call.streams.out,
+                                  [&gate](const store::ExportProgress& progress) {
+                                    return gate.Pass([&] {
+                                      return json{{"bytes_done", progress.bytes_done},
+                                                  {"bytes_total", progress.bytes_total}};
+                                    });
+                                  }));
+  return json{{"source", result.source}, {"files", result.files}, {"bytes", result.bytes}};
 }
 
 }  // namespace velafs::api

@@ -78,6 +78,7 @@ void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);
 void AddDiff(CommandLine& line);
+void AddExport(CommandLine& line);
 void AddScrub(CommandLine& line);
 void AddDoctor(CommandLine& line);
 void AddCompletion(CommandLine& line);

@@ -358,6 +358,14 @@ Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& t
   return impl_->UsageOfAll(tops);
 }
 Result<SpaceUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
+Result<std::shared_ptr<Branch>> Volume::OpenState(LayerId top, InodeNumber root,
+                                                  const std::string& name) {
+  catalog::BranchRow row;
+  row.head = top;
+  row.root = root;
+  row.name = name;
+  return Branch::Open(*impl_, row);
+}
 Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a,
                                                     const FindTreeState& b) {
   return CompareTrees(*impl_, a, b);

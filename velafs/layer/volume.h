@@ -95,6 +95,10 @@ class Volume {
   // Of a branch, never an estimate: it is opened when it must be.
   Result<SpaceUsage> Usage(const std::string& name);
 
+  // What layer `top`, which nothing changes or removes meanwhile, shows from directory `root` on,
+  // to be read only. `name` is what messages call it.
+  Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
+
   // See CompareTrees. A branch whose state is given must have been opened.
   Result<std::vector<FileDifference>> Compare(const FindTreeState& a, const FindTreeState& b);
 

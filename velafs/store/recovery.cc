@@ -15,8 +15,10 @@ using catalog::Catalog;
 Status RemoveRows(Catalog& catalog, LayerId layer, std::span<const PackId> packs) {
   catalog::CommitSequence last = 0;
   if (layer) {
-    VELAFS_ASSIGN(
-        last, catalog.Write([&](catalog::Writer& writer) { return writer.RemoveLayer(layer); }));
+    // An export's stands on the state it reads, which may be needed by nothing else any more.
+    VELAFS_ASSIGN(last, catalog.Write([&](catalog::Writer& writer) {
+      return writer.RemoveUnusedLayers(layer).status();
+    }));
   }
   for (const PackId pack : packs) {
     VELAFS_ASSIGN(last,

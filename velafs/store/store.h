@@ -13,6 +13,7 @@
 #include "velafs/base/mutex.h"
 #include "velafs/base/name.h"
 #include "velafs/base/status.h"
+#include "velafs/base/streams.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/layer/volume.h"
@@ -100,6 +101,19 @@ struct ImportResult {
   std::vector<std::string> warnings;  // e.g. a symbolic link that led out of the directory
 };
 
+struct ExportProgress {
+  uint64_t bytes_done = 0;
+  uint64_t bytes_total = 0;
+};
+// Called now and then; returning false cancels the export.
+using ExportProgressFn = std::function<bool(const ExportProgress&)>;
+
+struct ExportResult {
+  std::string source;
+  uint64_t files = 0;
+  uint64_t bytes = 0;  // sum of their sizes
+};
+
 struct StoreStats {
   uint64_t branches = 0;
   uint64_t bookmarks = 0;
@@ -164,8 +178,8 @@ struct StorePaths {
 
 // Thread-safe. Every verb that returns success is durable.
 //
-// Lock order: packs_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the volume's own; mount_mutex_
-// and listener_mutex_ are taken alone.
+// Lock order: packs_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the volume's own;
+// mount_mutex_ and listener_mutex_ are taken alone.
 class Store {
  public:
   // Makes a store in `directory`, which must be missing (its parents are made too) or empty.
@@ -265,6 +279,12 @@ class Store {
   // layer::CompareTrees.
   Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
 
+  // Writes what `source` is now as a tar archive; see WriteTar. A branch may be in use: it is
+  // frozen once, as for a clone, and runs on. Refused to all but the branch's owner, root and the
+  // owner of the process. What was written before a failure is part of an archive.
+  Result<ExportResult> Export(const Caller& caller, const std::string& source, const WriteFn& sink,
+                              const ExportProgressFn& progress);
+
   // Looks for damage while the store is in use, and with `repair` mends what can be: see scrub.h.
   Result<ScrubReport> Scrub(const ScrubOptions& options, const ScrubProgressFn& progress);
 
@@ -336,6 +356,17 @@ class Store {
                                const std::string& name,
                                const std::function<Status(catalog::BranchRow&)>& change);
   Result<std::vector<layer::FileDifference>> RunDiff(const SourceRef& a, const SourceRef& b);
+  // A layer that keeps a state for as long as it is needed; it goes by itself when the process
+  // dies.
+  struct HeldState {
+    LayerId layer;
+    InodeNumber root;
+    std::string name;
+  };
+  Result<HeldState> Hold(const Caller& caller, const SourceRef& source);
+  Status Release(const HeldState& state);
+  Result<ExportResult> RunExport(const HeldState& state, const WriteFn& sink,
+                                 const ExportProgressFn& progress);
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
   Status CheckNotRunning(const catalog::BranchRow& branch) const;
   // Exists when a branch has the name or an import is making it.

@@ -1,0 +1,139 @@
+// `velafs export`, without a mount.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "tests/cli/run_velafs.h"
+#include "tests/store/store_fixture.h"
+#include "tests/store/tree.h"
+
+namespace velafs::test {
+namespace {
+
+using nlohmann::json;
+
+struct WithTree {
+  WithTree() {
+    WriteHostFile(data + "/PG_VERSION", "15\n");
+    WriteHostFile(data + "/global/pg_control", Noise(8192, 1));
+    WriteHostFile(data + "/base/5/1259", Noise(3'000'000, 2));
+    WriteHostFile(data + "/base/5/odd name\xc3\xa4", "x");
+    WriteHostFile(data + "/base/5/sparse", Noise(1000, 3));
+    fs::resize_file(data + "/base/5/sparse", 20'000'000);
+    fs::create_directories(data + "/pg_tblspc");
+    WriteHostFile(data + "/velafs_tablespaces/16400/PG_15/1", "in a tablespace");
+    fs::create_symlink("../velafs_tablespaces/16400", data + "/pg_tblspc/16400");
+    fs::create_hard_link(data + "/base/5/1259", data + "/global/other");
+    REQUIRE(chmod((data + "/base/5").c_str(), 02750) == 0);
+    REQUIRE(chmod((data + "/PG_VERSION").c_str(), 0400) == 0);
+    if (geteuid() == 0) REQUIRE(lchown((data + "/base/5/1259").c_str(), 1234, 5678) == 0);
+    for (const char* path : {"/base/5/1259", "/base/5", "/pg_tblspc/16400", ""}) {
+      const timespec times[2] = {{.tv_sec = 1'000'000'000, .tv_nsec = 123'456'789},
+                                 {.tv_sec = 1'100'000'000, .tv_nsec = 987'654'321}};
+      REQUIRE(utimensat(AT_FDCWD, (data + path).c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
+    }
+    expected = TreeOfDirectory(data);
+    velafs.Done({"init"});
+    velafs.Done({"import", "main", "--from-dir", data});
+  }
+  // Nothing is in `place` but what is named.
+  void CheckHolds(const std::string& place, const std::set<std::string>& names) {
+    std::set<std::string> found;
+    for (const auto& entry : fs::directory_iterator(place)) {
+      found.insert(entry.path().filename().string());
+    }
+    CHECK(found == names);
+  }
+
+  Velafs velafs;
+  const std::string place = velafs.scratch / "place";
+  const std::string data = velafs.scratch / "data";
+  const bool has_place = fs::create_directories(velafs.scratch / "place");
+  Tree expected;
+};
+
+TEST_CASE_FIXTURE(WithTree, "an exported directory is what was imported") {
+  const json result = velafs.Done({"export", "main", "--to-dir", place + "/out/"});
+  CHECK(result == json{{"source", "main"},
+                       {"files", 6},
+                       {"bytes", 3 + 8192 + 3'000'000 + 1 + 20'000'000 + 15},
+                       {"path", place + "/out"}});
+  CHECK(TreeOfDirectory(place + "/out") == expected);
+  CheckHolds(place, {"out"});
+  struct stat sparse;
+  REQUIRE(stat((place + "/out/base/5/sparse").c_str(), &sparse) == 0);
+  CHECK(sparse.st_blocks * 512 < 1'000'000);
+  CHECK(velafs({"export", "main", "--to-dir", place + "/second"}).out ==
+        "exported \"main\" to \"" + place + "/second\": 6 files, 21.9 MiB\n");
+}
+
+TEST_CASE_FIXTURE(WithTree, "an empty directory is filled, and any other is refused and left") {
+  REQUIRE(mkdir((place + "/out").c_str(), 0755) == 0);
+  velafs.Done({"export", "main", "--to-dir", place + "/out"});
+  CHECK(TreeOfDirectory(place + "/out") == expected);
+  const Outcome again = velafs({"export", "main", "--to-dir", place + "/out"});
+  CHECK(again.exit_status == 4);
+  CHECK(again.err == "velafs: error: cannot export \"main\" to \"" + place + "/out\": \"" + place +
+                         "/out\" is not empty\n"
+                         "velafs: hint: name a directory that is empty, or not there yet\n");
+  CHECK(TreeOfDirectory(place + "/out") == expected);
+  WriteHostFile(place + "/file", "mine");
+  CHECK(velafs({"export", "main", "--to-dir", place + "/file"}).exit_status == 1);
+  CHECK(velafs({"export", "main", "--to-dir", place + "/no/such"}).exit_status == 1);
+  CHECK(ReadHostFile(place + "/file") == "mine");
+  CheckHolds(place, {"out", "file"});
+}
+
+TEST_CASE_FIXTURE(WithTree, "an archive is one that tar unpacks") {
+  const json result = velafs.Done({"export", "main", "--to-tar", place + "/main.tar"});
+  CHECK(result["path"] == place + "/main.tar");
+  CHECK(fs::file_size(place + "/main.tar") < 4'000'000);
+  REQUIRE(mkdir((place + "/out").c_str(), 0755) == 0);
+  const std::string untar = "tar -xpf " + place + "/main.tar -C " + place + "/out";
+  REQUIRE(std::system(untar.c_str()) == 0);
+  CHECK(TreeOfDirectory(place + "/out") == expected);
+  CHECK(velafs({"export", "main", "--to-tar", place + "/main.tar"}).exit_status == 1);
+  const Outcome to_stdout = velafs({"export", "main", "--to-tar", "-"});
+  CHECK(to_stdout.exit_status == 0);
+  CHECK(to_stdout.err.empty());
+  CHECK(to_stdout.out == ReadHostFile(place + "/main.tar"));
+  CheckHolds(place, {"main.tar", "out"});
+}
+
+TEST_CASE_FIXTURE(WithTree, "what cannot be exported leaves nothing") {
+  CHECK(velafs({"export", "none", "--to-dir", place + "/out"}).exit_status == 3);
+  CHECK(velafs({"export", "none", "--to-tar", place + "/tar"}).exit_status == 3);
+  const Outcome both = velafs({"export", "main", "--to-tar", "-", "--json"});
+  CHECK(both.exit_status == 2);
+  CHECK(both.Json()["error"]["code"] == "usage");
+  CHECK(velafs({"export", "main"}).exit_status == 2);
+  CHECK(velafs({"export", "main", "--to-dir", "a", "--to-tar", "b"}).exit_status == 2);
+  CheckHolds(place, {});
+}
+
+TEST_CASE_FIXTURE(WithTree, "an export that fails half way leaves nothing") {
+  REQUIRE(mkdir((place + "/empty").c_str(), 0755) == 0);
+  const auto limited = [&](const std::string& target) {
+    const char* binary = std::getenv("VELAFS_BIN");
+    const std::string command = "trap '' XFSZ; ulimit -f 1000; exec " +
+                                std::string(binary != nullptr ? binary : VELAFS_BIN) + " --store " +
+                                velafs.store() + " export main " + target + " 2>" + place + "/err";
+    return WEXITSTATUS(std::system(command.c_str()));
+  };
+  for (const std::string& target : {"--to-dir " + place + "/out", "--to-dir " + place + "/empty",
+                                   "--to-tar " + place + "/tar"}) {
+    CAPTURE(target);
+    CHECK(limited(target) == 1);
+    CHECK(ReadHostFile(place + "/err").starts_with("velafs: error: cannot export \"main\""));
+    CheckHolds(place, {"empty", "err"});
+    CheckHolds(place + "/empty", {});
+    struct stat info;
+    REQUIRE(stat((place + "/empty").c_str(), &info) == 0);
+    CHECK((info.st_mode & 07777) == 0755);
+  }
+}
+
+}  // namespace
+}  // namespace velafs::test

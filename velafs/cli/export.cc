@@ -1,0 +1,252 @@
+// `velafs export`: a branch as a plain PGDATA again, or as a tar archive.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <optional>
+
+#include "velafs/base/units.h"
+#include "velafs/cli/command.h"
+#include "velafs/cli/interrupt.h"
+#include "velafs/cli/output.h"
+#include "velafs/cli/progress_bar.h"
+#include "velafs/cli/unpack.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::cli {
+namespace {
+
+namespace fs = boost::filesystem;
+using nlohmann::json;
+
+struct ExportArguments {
+  std::string source;
+  std::string to_dir;
+  std::string to_tar;  // "-": standard output
+};
+
+std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
+
+Status SyncParent(const fs::path& path) {
+  const os::UniqueFd fd(open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0)
+    return SystemError(errno, "cannot make " + Quoted(path.string()) + " durable");
+  return {};
+}
+
+// Where the export goes. Until it is complete it has another name, where it can; when it fails,
+// nothing is left.
+class DirectoryTarget {
+ public:
+  // Refused unless `path` is not there, or an empty directory.
+  Status Prepare(const std::string& path) {
+    path_ = fs::absolute(path).lexically_normal();
+    if (path_.filename_is_dot()) path_ = path_.parent_path();  // "dir/"
+    boost::system::error_code error;
+    const fs::file_status there = fs::symlink_status(path_, error);
+    if (there.type() == fs::file_not_found) {
+      work_ = path_.string() + ".partial-" + std::to_string(getpid());
+      if (mkdir(work_.c_str(), 0700) != 0) {
+        return SystemError(errno, "cannot make " + Quoted(work_.string()));
+      }
+      is_new_ = true;
+    } else {
+      const bool is_directory = fs::is_directory(path_, error);
+      if (!is_directory) return Exists(Quoted(path_.string()) + " exists and is no directory");
+      const bool is_empty = fs::is_empty(path_, error);
+      if (error) return SystemError(error.value(), "cannot look into " + Quoted(path_.string()));
+      if (!is_empty) {
+        return Refused(Quoted(path_.string()) + " is not empty",
+                       "name a directory that is empty, or not there yet");
+      }
+      work_ = path_;
+      if (stat(work_.c_str(), &as_found_) != 0) {
+        return SystemError(errno, "cannot look at " + Quoted(work_.string()));
+      }
+    }
+    is_prepared_ = true;
+    if (chdir(work_.c_str()) == 0) return {};
+    return SystemError(errno, "cannot change to " + Quoted(work_.string()));
+  }
+  ~DirectoryTarget() {
+    if (!is_prepared_) return;
+    boost::system::error_code error;
+    if (is_new_) {
+      fs::remove_all(work_, error);
+      return;
+    }
+    for (fs::directory_iterator entry(work_, error), end; !error && entry != end;
+         entry.increment(error)) {
+      boost::system::error_code ignored;
+      fs::remove_all(entry->path(), ignored);
+    }
+    // The archive's top directory may have given it another mode and owner.
+    static_cast<void>(chmod(work_.c_str(), as_found_.st_mode & 07777));
+    static_cast<void>(!chown(work_.c_str(), as_found_.st_uid, as_found_.st_gid));
+  }
+  Status Keep() {
+    if (is_new_) {
+      if (rename(work_.c_str(), path_.c_str()) != 0) {
+        return SystemError(
+            errno, "cannot rename " + Quoted(work_.string()) + " to " + Quoted(path_.string()));
+      }
+      is_prepared_ = false;
+      return SyncParent(path_);
+    }
+    is_prepared_ = false;
+    return {};
+  }
+  std::string work() const { return work_.string(); }
+  std::string path() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+  fs::path work_;
+  bool is_new_ = false;
+  bool is_prepared_ = false;  // and not kept yet
+  struct stat as_found_ {};
+};
+
+class FileTarget {
+ public:
+  // Exists when there is a regular file; what is something else, a pipe or a tape, is written to.
+  Status Prepare(const std::string& path) {
+    if (path == "-") {
+      if (isatty(STDOUT_FILENO) == 1) {
+        return UsageError("standard output is a terminal", "name a file, or send it into a pipe");
+      }
+      fd_.Reset(dup(STDOUT_FILENO));
+      return fd_ ? Status() : SystemError(errno, "cannot write to standard output");
+    }
+    path_ = fs::absolute(path).lexically_normal();
+    struct stat info;
+    if (stat(path_.c_str(), &info) == 0 && (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))) {
+      return Exists(Quoted(path_.string()) + " exists", "name a file that is not there yet");
+    }
+    const bool is_new = access(path_.c_str(), F_OK) != 0;
+    if (is_new) partial_ = path_.string() + ".partial-" + std::to_string(getpid());
+    const std::string opened = is_new ? partial_ : path_.string();
+    fd_.Reset(open(opened.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : 0), 0600));
+    if (fd_) return {};
+    const int error = errno;
+    partial_.clear();
+    return SystemError(error, "cannot open " + Quoted(opened));
+  }
+  ~FileTarget() {
+    if (!partial_.empty()) unlink(partial_.c_str());
+  }
+  Status Take(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return SystemError(errno, "cannot write the archive");
+      bytes = bytes.subspan(static_cast<size_t>(written));
+    }
+    return {};
+  }
+  Status Keep() {
+    if (partial_.empty()) return {};
+    if (fsync(fd_.get()) != 0 || rename(partial_.c_str(), path_.c_str()) != 0) {
+      return SystemError(errno, "cannot finish " + Quoted(path_.string()));
+    }
+    partial_.clear();
+    return SyncParent(path_);
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+  std::string partial_;  // its name until it is complete; empty when there is none
+  os::UniqueFd fd_;
+};
+
+Result<json> Receive(const Globals& globals, Client& client, const std::string& source,
+                     const WriteFn& out) {
+  CatchInterrupts();
+  ProgressBar bar(!globals.quiet);
+  const auto on_progress = [&bar](const json& event) {
+    bar.Update(event.value("bytes_done", uint64_t{0}), event.value("bytes_total", uint64_t{0}));
+    return !Interrupted();
+  };
+  const Streams streams{.out = [&out](std::span<const std::byte> bytes) -> Status {
+    return Interrupted() ? Failed("interrupted") : out(bytes);
+  }};
+  Result<json> result = client.Call("export", {{"source", source}}, on_progress, streams);
+  if (!result.ok() && Interrupted()) return Failed("interrupted");
+  return result;
+}
+
+Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  DirectoryTarget target;
+  VELAFS_TRY(target.Prepare(given.to_dir));
+  Unpacker unpacker(target.work());
+  Result<json> result =
+      Receive(globals, *client, given.source,
+              [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });
+  // Where making the files fails, that failure says more than the verb's.
+  VELAFS_TRY(unpacker.Finish(result.status()));
+  VELAFS_TRY(result.status());
+  VELAFS_TRY(target.Keep());
+  (*result)["path"] = target.path();
+  return result;
+}
+
+Result<json> ToTar(const Globals& globals, const ExportArguments& given) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  FileTarget target;
+  VELAFS_TRY(target.Prepare(given.to_tar));
+  VELAFS_ASSIGN(json result, Receive(globals, *client, given.source,
+                                     [&target](std::span<const std::byte> bytes) {
+                                       return target.Take(bytes);
+                                     }));
+  VELAFS_TRY(target.Keep());
+  result["path"] = target.path();
+  return result;
+}
+
+Status RunExport(const Globals& globals, const ExportArguments& given) {
+  const bool to_stdout = given.to_tar == "-";
+  if (to_stdout && globals.json) {
+    return UsageError("--json and --to-tar - both want standard output",
+                      "name a file, or leave out --json");
+  }
+  const bool to_directory = !given.to_dir.empty();
+  const std::string where = to_directory ? given.to_dir : given.to_tar;
+  Result<json> result = to_directory ? ToDirectory(globals, given) : ToTar(globals, given);
+  if (!result.ok()) {
+    Status failure = std::move(result).status();
+    if (failure.message().starts_with("cannot export")) return failure;
+    return std::move(failure).WithContext("cannot export " + Quoted(given.source) + " to " +
+                                          Quoted(where));
+  }
+  if (to_stdout) return {};
+  return PrintConfirmation(globals, *result,
+                           "exported " + Quoted(given.source) + " to " +
+                               Quoted((*result)["path"].get<std::string>()) + ": " +
+                               (*result)["files"].dump() + " files, " +
+                               FormatSize((*result)["bytes"].get<uint64_t>()));
+}
+
+}  // namespace
+
+void AddExport(CommandLine& line) {
+  CLI::App* command = line.Add("export", "Write a branch or a bookmark out as a plain PGDATA",
+                               "velafs export pr-42 --to-dir /srv/pgdata\n"
+                               "  velafs export main@monday --to-tar - | zstd >monday.tar.zst");
+  const auto given = std::make_shared<ExportArguments>();
+  command->add_option("SOURCE", given->source, "Branch, in use or not, or bookmark BRANCH@NAME")
+      ->required()
+      ->type_name("");
+  CLI::Option_group* target = command->add_option_group("target");
+  target->add_option("--to-dir", given->to_dir, "Directory, empty or not there yet")
+      ->type_name("DIR");
+  target->add_option("--to-tar", given->to_tar, "Archive, or - for standard output")
+      ->type_name("FILE");
+  target->require_option(1);
+  line.OnRun(command, [given](const Globals& globals) { return RunExport(globals, *given); });
+}
+
+}  // namespace velafs::cli

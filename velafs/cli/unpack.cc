@@ -1,0 +1,151 @@
+#include "velafs/cli/unpack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::cli {
+namespace {
+
+namespace fs = boost::filesystem;
+
+constexpr size_t kQueueBytes = 8 * 1024 * 1024;
+
+struct FreeReader {
+  void operator()(archive* it) const { archive_read_free(it); }
+};
+struct FreeWriter {
+  void operator()(archive* it) const { archive_write_free(it); }
+};
+
+// What the library's reader takes its bytes from.
+struct Input {
+  ByteQueue& queue;
+  std::array<std::byte, 256 * 1024> buffer;
+  Status failure = {};
+
+  static la_ssize_t Read(archive* archive, void* self, const void** bytes) {
+    auto& input = *static_cast<Input*>(self);
+    const Result<size_t> got = input.queue.Pull(input.buffer);
+    *bytes = input.buffer.data();
+    if (got.ok()) return static_cast<la_ssize_t>(*got);
+    input.failure = got.status();
+    archive_set_error(archive, EIO, "no more of the archive");
+    return -1;
+  }
+};
+
+Status Fail(archive* archive) {
+  const char* text = archive_error_string(archive);
+  const std::string what = text == nullptr ? "cannot unpack" : text;
+  const int error_number = archive_errno(archive);
+  return error_number > 0 ? SystemError(error_number, what) : Failed(what);
+}
+
+Status SyncPath(const fs::path& path, int flags) {
+  const os::UniqueFd fd(open(path.c_str(), flags | O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0)
+    return SystemError(errno, "cannot make \"" + path.string() + "\" durable");
+  return {};
+}
+
+// One pass that has the kernel write everything at once, and one that asks of each file.
+Status SyncTree(const std::string& directory) {
+  {
+    const os::UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd) syncfs(fd.get());
+  }
+  boost::system::error_code error;
+  for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::file_type type = entry->symlink_status().type();
+    if (type == fs::regular_file) VELAFS_TRY(SyncPath(entry->path(), 0));
+    if (type == fs::directory_file) VELAFS_TRY(SyncPath(entry->path(), O_DIRECTORY));
+  }
+  if (error) return SystemError(error.value(), "cannot make \"" + directory + "\" durable");
+  return SyncPath(directory, O_DIRECTORY);
+}
+
+Status CopyContent(archive* from, archive* to) {
+  for (;;) {
+    const void* bytes = nullptr;
+    size_t size = 0;
+    la_int64_t offset = 0;
+    const int read = archive_read_data_block(from, &bytes, &size, &offset);
+    if (read == ARCHIVE_EOF) return {};
+    if (read != ARCHIVE_OK) return Fail(from);
+    if (archive_write_data_block(to, bytes, size, offset) < ARCHIVE_OK) return Fail(to);
+  }
+}
+
+}  // namespace
+
+Unpacker::Unpacker(std::string directory)
+    : directory_(std::move(directory)), queue_(kQueueBytes), thread_([this] {
+        unpacked_ = Unpack();
+        queue_.Close();
+      }) {}
+
+Unpacker::~Unpacker() {
+  if (thread_.joinable()) static_cast<void>(Finish(Failed("cancelled")));
+}
+
+Status Unpacker::Take(std::span<const std::byte> bytes) {
+  return queue_.Push(bytes) ? Status() : Failed("the files cannot be made");
+}
+
+Status Unpacker::Finish(Status end) {
+  queue_.Finish(std::move(end));
+  thread_.join();
+  VELAFS_TRY(unpacked_);
+  return SyncTree(directory_);
+}
+
+Status Unpacker::Unpack() {
+  const std::unique_ptr<archive, FreeReader> from(archive_read_new());
+  const std::unique_ptr<archive, FreeWriter> to(archive_write_disk_new());
+  if (!from || !to) return SystemError(ENOMEM, "cannot unpack");
+  int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+              ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
+  if (geteuid() == 0) flags |= ARCHIVE_EXTRACT_OWNER;
+  archive_write_disk_set_options(to.get(), flags);
+  const auto input = std::make_unique<Input>(Input{queue_, {}});
+  archive_read_support_format_tar(from.get());
+  if (archive_read_open(from.get(), input.get(), nullptr, &Input::Read, nullptr) != ARCHIVE_OK) {
+    VELAFS_TRY(input->failure);
+    return Fail(from.get());
+  }
+  timespec top_times[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+  for (;;) {
+    archive_entry* entry = nullptr;
+    const int read = archive_read_next_header(from.get(), &entry);
+    VELAFS_TRY(input->failure);
+    if (read == ARCHIVE_EOF) break;
+    if (read < ARCHIVE_WARN) return Fail(from.get());
+    if (archive_entry_pathname(entry) == std::string_view("./")) {
+      top_times[1] = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+    }
+    if (archive_write_header(to.get(), entry) != ARCHIVE_OK) return Fail(to.get());
+    Status copied = CopyContent(from.get(), to.get());
+    VELAFS_TRY(input->failure);
+    VELAFS_TRY(std::move(copied));
+    if (archive_write_finish_entry(to.get()) != ARCHIVE_OK) return Fail(to.get());
+  }
+  // Modes and times of directories come last; the library leaves out the times of the top.
+  if (archive_write_close(to.get()) != ARCHIVE_OK) return Fail(to.get());
+  if (utimensat(AT_FDCWD, directory_.c_str(), top_times, 0) == 0) return {};
+  return SystemError(errno, "cannot set the times of \"" + directory_ + "\"");
+}
+
+}  // namespace velafs::cli

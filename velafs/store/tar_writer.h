@@ -1,0 +1,26 @@
+// A branch as a tar archive.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "velafs/base/status.h"
+#include "velafs/base/streams.h"
+#include "velafs/layer/branch.h"
+
+namespace velafs::store {
+
+struct TarCounts {
+  uint64_t files = 0;  // regular files, each once however many names it has
+  uint64_t bytes = 0;  // sum of their sizes
+};
+
+// Writes everything in `branch` but its postmaster.pid, in the pax format: the top directory first,
+// as "./", then every directory before what is in it, names in order, hard links as links, holes of
+// 64 KiB and more as holes. The branch must not change meanwhile. Fails with the sink's failure as
+// it is, with Corrupt when content cannot be had. `on_bytes` is told of content written; returning
+// false stops, with Failed.
+Result<TarCounts> WriteTar(layer::Branch& branch, const WriteFn& sink,
+                           const std::function<bool(uint64_t bytes_done)>& on_bytes);
+
+}  // namespace velafs::store
