@@ -62,7 +62,7 @@ TEST_CASE("wrong usage is exit status 2, and says what is wrong") {
   wrong({"show"}, "NAME is required");
   wrong({"show", "a", "b"}, "unexpected argument \"b\"");
   wrong({"clone", "main"}, "NAME is required");
-  wrong({"import", "main"}, "--from-dir is required");
+  wrong({"import", "main"}, "exactly 1 option from [--from-dir,--from-tar] is required");
   wrong({"clone", "a", "b", "--label", "ticket"}, "label \"ticket\" is not KEY=VALUE");
   wrong({"clone", "a", "b", "--label", "=42"}, "label \"=42\" is not KEY=VALUE");
   wrong({"list", "-q", "-v"}, "--quiet excludes --verbose");

@@ -123,7 +123,7 @@ TEST_CASE_FIXTURE(WithTree, "an export that fails half way leaves nothing") {
     return WEXITSTATUS(std::system(command.c_str()));
   };
   for (const std::string& target : {"--to-dir " + place + "/out", "--to-dir " + place + "/empty",
-                                   "--to-tar " + place + "/tar"}) {
+                                    "--to-tar " + place + "/tar"}) {
     CAPTURE(target);
     CHECK(limited(target) == 1);
     CHECK(ReadHostFile(place + "/err").starts_with("velafs: error: cannot export \"main\""));

@@ -182,13 +182,14 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   DirectoryTarget target;
   VELAFS_TRY(target.Prepare(given.to_dir));
-  Unpacker unpacker(target.work());
+  Unpacker unpacker(target.work(), Archive::kOurs);
   Result<json> result =
       Receive(globals, *client, given.source,
               [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });
   // Where making the files fails, that failure says more than the verb's.
   VELAFS_TRY(unpacker.Finish(result.status()));
   VELAFS_TRY(result.status());
+  VELAFS_TRY(SyncTree(target.work()));
   VELAFS_TRY(target.Keep());
   (*result)["path"] = target.path();
   return result;

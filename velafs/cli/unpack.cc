@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/filesystem.hpp>
 #include <cerrno>
@@ -14,6 +15,7 @@
 #include <utility>
 
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/source_links.h"
 
 namespace velafs::cli {
 namespace {
@@ -60,6 +62,40 @@ Status SyncPath(const fs::path& path, int flags) {
   return {};
 }
 
+Status CopyContent(archive* from, archive* to) {
+  for (;;) {
+    const void* bytes = nullptr;
+    size_t size = 0;
+    la_int64_t offset = 0;
+    const int read = archive_read_data_block(from, &bytes, &size, &offset);
+    if (read == ARCHIVE_EOF) return {};
+    if (read != ARCHIVE_OK) return Fail(from);
+    if (archive_write_data_block(to, bytes, size, offset) < ARCHIVE_OK) return Fail(to);
+  }
+}
+
+// Where in the archive it is, without "." and empty steps: "./base//5/1259" is three deep.
+size_t DepthOf(const fs::path& path) {
+  return static_cast<size_t>(std::ranges::count_if(
+      path, [](const fs::path& step) { return !step.empty() && step != "." && step != "/"; }));
+}
+
+Status CheckEntry(archive_entry* entry) {
+  const char* name = archive_entry_pathname(entry);
+  const std::string path = name == nullptr ? "" : name;
+  const char* target = archive_entry_symlink(entry);
+  if (target != nullptr && !store::StaysInside(target, DepthOf(path) - 1)) {
+    return Refused("\"" + path + "\" leads to \"" + target + "\", out of the archive",
+                   "unpack it where its links are good, and use --from-dir");
+  }
+  if (target != nullptr || archive_entry_hardlink(entry) != nullptr) return {};
+  const auto type = archive_entry_filetype(entry);
+  if (type == AE_IFREG || type == AE_IFDIR) return {};
+  return Refused("\"" + path + "\" is neither a file, a directory nor a link");
+}
+
+}  // namespace
+
 // One pass that has the kernel write everything at once, and one that asks of each file.
 Status SyncTree(const std::string& directory) {
   {
@@ -77,22 +113,8 @@ Status SyncTree(const std::string& directory) {
   return SyncPath(directory, O_DIRECTORY);
 }
 
-Status CopyContent(archive* from, archive* to) {
-  for (;;) {
-    const void* bytes = nullptr;
-    size_t size = 0;
-    la_int64_t offset = 0;
-    const int read = archive_read_data_block(from, &bytes, &size, &offset);
-    if (read == ARCHIVE_EOF) return {};
-    if (read != ARCHIVE_OK) return Fail(from);
-    if (archive_write_data_block(to, bytes, size, offset) < ARCHIVE_OK) return Fail(to);
-  }
-}
-
-}  // namespace
-
-Unpacker::Unpacker(std::string directory)
-    : directory_(std::move(directory)), queue_(kQueueBytes), thread_([this] {
+Unpacker::Unpacker(std::string directory, Archive archive)
+    : directory_(std::move(directory)), archive_(archive), queue_(kQueueBytes), thread_([this] {
         unpacked_ = Unpack();
         queue_.Close();
       }) {}
@@ -108,8 +130,7 @@ Status Unpacker::Take(std::span<const std::byte> bytes) {
 Status Unpacker::Finish(Status end) {
   queue_.Finish(std::move(end));
   thread_.join();
-  VELAFS_TRY(unpacked_);
-  return SyncTree(directory_);
+  return unpacked_;
 }
 
 Status Unpacker::Unpack() {
@@ -122,6 +143,7 @@ Status Unpacker::Unpack() {
   archive_write_disk_set_options(to.get(), flags);
   const auto input = std::make_unique<Input>(Input{queue_, {}});
   archive_read_support_format_tar(from.get());
+  if (archive_ == Archive::kForeign) archive_read_support_filter_all(from.get());
   if (archive_read_open(from.get(), input.get(), nullptr, &Input::Read, nullptr) != ARCHIVE_OK) {
     VELAFS_TRY(input->failure);
     return Fail(from.get());
@@ -136,6 +158,7 @@ Status Unpacker::Unpack() {
     if (archive_entry_pathname(entry) == std::string_view("./")) {
       top_times[1] = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     }
+    if (archive_ == Archive::kForeign) VELAFS_TRY(CheckEntry(entry));
     if (archive_write_header(to.get(), entry) != ARCHIVE_OK) return Fail(to.get());
     Status copied = CopyContent(from.get(), to.get());
     VELAFS_TRY(input->failure);

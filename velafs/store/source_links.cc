@@ -48,23 +48,6 @@ std::string Join(const std::vector<std::string>& components) {
   return path;
 }
 
-// True for `../../a/b` with no more steps up than `depth`: it leads out of nothing as long as no
-// link that a or b may be does.
-bool StaysInside(const std::string& target, size_t depth) {
-  if (target.starts_with('/')) return false;
-  size_t up = 0;
-  bool down = false;
-  for (const std::string& component : Components(target)) {
-    if (component == ".") continue;
-    if (component != "..") {
-      down = true;
-    } else if (down || ++up > depth) {
-      return false;
-    }
-  }
-  return true;
-}
-
 // The way from one directory of the branch to a path of it.
 std::string Relative(const std::string& from_directory, const std::string& to) {
   const std::vector<std::string> from = Components(from_directory);
@@ -229,6 +212,21 @@ class Resolver {
 };
 
 }  // namespace
+
+bool StaysInside(const std::string& target, size_t depth) {
+  if (target.starts_with('/')) return false;
+  size_t up = 0;
+  bool down = false;
+  for (const std::string& component : Components(target)) {
+    if (component == ".") continue;
+    if (component != "..") {
+      down = true;
+    } else if (down || ++up > depth) {
+      return false;
+    }
+  }
+  return true;
+}
 
 void ResolveLinks(SourceTree& tree, const std::string& keep_out) { Resolver(tree, keep_out).Run(); }
 

@@ -7,6 +7,10 @@
 
 namespace velafs::store {
 
+// True for `../../a/b` with no more steps up than `depth`: it leads out of nothing as long as no
+// link that a or b may be does.
+bool StaysInside(const std::string& target, size_t depth);
+
 // Turns every link found, and those found on the way, into what the branch will have: no link that
 // is left leads out of the branch. Nothing is taken from a directory that `keep_out` lies in.
 void ResolveLinks(SourceTree& tree, const std::string& keep_out);
