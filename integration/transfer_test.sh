@@ -99,3 +99,19 @@ reader_gone() {
   velafs show main >/dev/null
 }
 check "a reader that goes away ends it" reader_gone
+
+base_backup() {
+  host_start "$VELAFS_SANDBOX/cluster"
+  as_postgres "$pg_bin/pg_basebackup" -h "$VELAFS_SANDBOX/cluster.run" --format tar --wal-method fetch \
+    --checkpoint fast --pgdata - >"$out/base.tar"
+  host_stop "$VELAFS_SANDBOX/cluster"
+  gzip "$out/base.tar"
+  velafs -q import backup --from-tar - <"$out/base.tar.gz"
+  velafs -q clone backup restored
+  velapg -q start restored
+  equal "$(sql restored 'select count(*) from pgbench_accounts')" 200000 "rows"
+  velapg -q stop restored
+  checksums_hold restored | has_line 'Bad checksums: *0'
+  equal "$(compgen -G "$VELAFS_SANDBOX/velafs-import-*" || true)" "" "what is left in \$TMPDIR"
+}
+check "what pg_basebackup writes is imported, and starts" base_backup

@@ -44,7 +44,8 @@ class UnpackedTar {
     VELAFS_TRY(Open(tar));
     VELAFS_TRY(MakeDirectory());
     Unpacker unpacker(directory_, Archive::kForeign);
-    return unpacker.Finish(Feed(unpacker, quiet));
+    VELAFS_TRY(unpacker.Finish(Feed(unpacker, quiet)));
+    return GiveTopAnOwner();
   }
   // Archives are made of a directory's content, or of the directory.
   std::string DataDirectory() const {
@@ -74,6 +75,17 @@ class UnpackedTar {
     directory_ = path;
     if (chdir(path.c_str()) == 0) return {};
     return SystemError(errno, "cannot change to " + Quoted(path));
+  }
+
+  // pg_basebackup leaves the top directory out of its archives.
+  Status GiveTopAnOwner() {
+    struct stat top {};
+    struct stat version {};
+    if (stat(directory_.c_str(), &top) != 0 || top.st_uid != geteuid()) return {};
+    if (lstat((directory_ + "/PG_VERSION").c_str(), &version) != 0) return {};
+    if (version.st_uid == top.st_uid) return {};
+    if (chown(directory_.c_str(), version.st_uid, version.st_gid) == 0) return {};
+    return SystemError(errno, "cannot give " + Quoted(directory_) + " another owner");
   }
 
   Status Feed(Unpacker& unpacker, bool quiet) {
