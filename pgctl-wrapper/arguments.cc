@@ -70,6 +70,7 @@ class Grammar {
         ->capture_default_str();
     logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
     AddRun();
+    AddInspect();
     AddPool();
   }
 
@@ -100,6 +101,21 @@ class Grammar {
     AddLogin(run);
     AddPort(run);
     AddServerOptions(run);
+  }
+
+  void AddInspect() {
+    CLI::App* inspect =
+        AddTo(&app_, "inspect",
+              "Say, as JSON, what a server finds in SOURCE, on a clone that is then thrown away",
+              "velapg inspect main@monday --schema\n  velapg inspect pr-42 --relations");
+    inspect->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")
+        ->required()
+        ->option_text(" ");
+    inspect->add_flag("--schema", arguments_.inspect_schema,
+                      "The DDL of all its databases and roles");
+    inspect->add_flag("--relations", arguments_.inspect_relations,
+                      "Its tables, indexes and TOAST tables, with their files");
+    AddServerOptions(AddLogin(inspect));
   }
 
   CLI::App* AddTo(CLI::App* parent, const std::string& name, const std::string& description,

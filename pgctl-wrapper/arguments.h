@@ -35,6 +35,9 @@ struct Arguments {
   size_t workers = 1;
   bool no_prefix = false;
 
+  bool inspect_schema = false;
+  bool inspect_relations = false;
+
   size_t pool_size = 0;
   std::string pool_name;        // empty: after the source
   bool stop_all = false;        // what is taken, too

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "pgctl-wrapper/inspect.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
@@ -136,7 +137,7 @@ Result<int> Psql(const Arguments& arguments, const Output&) {
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
   const Owner& owner = running.target.owner;
   Command psql;
-  psql.argv = {PsqlFor(running.target, arguments.start.pgbin)};
+  psql.argv = {ClientProgramFor(running.target, arguments.start.pgbin, "psql")};
   psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
   psql.environment = WithConnection(EnvironmentOf(owner), ConnectionTo(running, arguments));
   VELAFS_TRY(BecomeForGood(owner));
@@ -191,13 +192,14 @@ Result<Found> FindServerOf(Session& session, const Branch& branch) {
   return found;
 }
 
-std::string PsqlFor(const Target& target, const std::string& pgbin) {
+std::string ClientProgramFor(const Target& target, const std::string& pgbin,
+                             const std::string& name) {
   const Result<int> version = ReadPgVersion(target.branch.data_dir);
-  if (!version.ok()) return "psql";
+  if (!version.ok()) return name;
   const auto programs = FindServerPrograms(*version, pgbin, target.branch.name);
-  if (!programs.ok()) return "psql";
-  const std::string psql = programs->Path("psql");
-  return access(psql.c_str(), X_OK) == 0 ? psql : "psql";
+  if (!programs.ok()) return name;
+  const std::string path = programs->Path(name);
+  return access(path.c_str(), X_OK) == 0 ? path : name;
 }
 
 Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,
@@ -216,6 +218,7 @@ Result<int> RunCommand(const Arguments& arguments, const Output& output) {
       {"pool list", ListPools}, {"pool refresh", RefreshPool},
       {"pool stop", StopPool},  {"pool fill", FillPoolNow},
       {"take", Take},           {"release", Release},
+      {"inspect", Inspect},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

@@ -29,9 +29,10 @@ struct Found {
 // The server on the branch, or what the death of the branch's mount has left of one.
 Result<Found> FindServerOf(Session& session, const Branch& branch);
 
-// The psql beside the branch's server program when there is one, else PATH's. `pgbin` as of
-// FindServerPrograms.
-std::string PsqlFor(const Target& target, const std::string& pgbin);
+// The program of that name, as psql, beside the branch's server program when there is one, else
+// PATH's. `pgbin` as of FindServerPrograms.
+std::string ClientProgramFor(const Target& target, const std::string& pgbin,
+                             const std::string& name);
 
 // How to reach a server as the role and in the database that the arguments, or the owner, name.
 Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,

@@ -34,7 +34,7 @@ void Warm(const Target& target, const StartedServer& server, const PoolPlan& pla
           const Output& output) {
   const std::string user = plan.user.empty() ? target.owner.name : plan.user;
   Command psql;
-  psql.argv = {PsqlFor(target, plan.start.pgbin), "-qXwAtc", "select 1"};
+  psql.argv = {ClientProgramFor(target, plan.start.pgbin, "psql"), "-qXwAtc", "select 1"};
   psql.environment = WithConnection(EnvironmentOf(target.owner),
                                     {server.socket_dir, server.port, user, plan.dbname});
   psql.run_as = &target.owner;

@@ -60,8 +60,9 @@ int RunUserCommand(const Arguments& arguments, const Connection& connection, siz
 }
 
 // All between the supervisor's beginning and its end.
-Result<int> RunSupervised(const Arguments& arguments, size_t worker, const std::string& name,
-                          RunSupervisor& supervisor, HeldSignals& signals, const Output& output) {
+Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
+                          RunSupervisor& supervisor, HeldSignals& signals, const Output& output,
+                          const UseServer& use) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_TRY(MakeClone(session, arguments.branch, name, supervisor));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, name));
@@ -74,22 +75,30 @@ Result<int> RunSupervised(const Arguments& arguments, size_t worker, const std::
   if (signals.Pending() != 0) return 128 + signals.Pending();
   const Connection connection =
       ConnectionTo(server.socket_dir, server.port, target.owner, arguments);
-  return RunUserCommand(arguments, connection, worker, name, signals, output);
+  return use(target, connection);
 }
 
-// One worker: a clone, a server, a command.
-Result<int> RunWorker(const Arguments& arguments, size_t worker, const std::string& name,
-                      const Output& output) {
+Result<int> RunOn(const Arguments& arguments, const std::string& name, HeldSignals& signals,
+                  const Output& output, const UseServer& use) {
   VELAFS_TRY(CheckName("branch", name));
-  HeldSignals signals;
   VELAFS_ASSIGN(RunSupervisor supervisor,
                 RunSupervisor::Start({arguments.store, name, arguments.keep}));
-  Result<int> exit_status = RunSupervised(arguments, worker, name, supervisor, signals, output);
+  Result<int> exit_status = RunSupervised(arguments, name, supervisor, signals, output, use);
   supervisor.Finish();
   while (waitpid(-1, nullptr, WNOHANG) > 0) {  // the server was our child: leave no zombie behind
   }
   if (!exit_status.ok() && signals.Pending() != 0) return 128 + signals.Pending();
   return exit_status;
+}
+
+// One worker: a clone, a server, a command.
+Result<int> RunWorker(const Arguments& arguments, size_t worker, const std::string& name,
+                      const Output& output) {
+  HeldSignals signals;
+  return RunOn(arguments, name, signals, output,
+               [&](const Target&, const Connection& connection) -> Result<int> {
+                 return RunUserCommand(arguments, connection, worker, name, signals, output);
+               });
 }
 
 // Starts the workers on clones of the clone `base`, and waits for them.
@@ -145,6 +154,13 @@ Result<int> RunOnClone(const Arguments& arguments, const Output& output) {
   const std::string name =
       arguments.run_name.empty() ? CloneName("run", arguments.branch) : arguments.run_name;
   return RunWorker(arguments, 0, name, output);
+}
+
+Result<int> OnThrowAwayClone(const Arguments& arguments, const Output& output,
+                             const UseServer& use) {
+  VELAFS_TRY(ParseSourceRef(arguments.branch).status());
+  HeldSignals signals;
+  return RunOn(arguments, CloneName("look", arguments.branch), signals, output, use);
 }
 
 }  // namespace velafs::pgctl

@@ -1,9 +1,11 @@
 // `velapg run`: a command on a throw-away clone.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "pgctl-wrapper/arguments.h"
+#include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/output.h"
 #include "velafs/base/status.h"
 
@@ -20,5 +22,11 @@ std::string CloneName(const std::string& use, const std::string& source);
 // With several workers, each does all that with a clone of its own, at the same time; the clones
 // are of one and the same state. The value is then that of the worker that failed first, or 0.
 Result<int> RunOnClone(const Arguments& arguments, const Output& output);
+
+// What is done with the server of a throw-away clone. The value is an exit status.
+using UseServer = std::function<Result<int>(const Target& target, const Connection& connection)>;
+// Clones `arguments.branch`, starts a server, has `use` do its work, stops, deletes.
+Result<int> OnThrowAwayClone(const Arguments& arguments, const Output& output,
+                             const UseServer& use);
 
 }  // namespace velafs::pgctl

@@ -3,6 +3,7 @@
 
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_text.h"
+#include "velafs/cli/wrapper.h"
 
 namespace velafs::cli {
 namespace {
@@ -14,11 +15,15 @@ struct BookmarkArguments {
   std::string branch;  // of the list
   std::string note;
   std::optional<std::string> keep;
+  bool checkpoint = false;
 };
 
 Status RunCreate(const Globals& globals, const BookmarkArguments& given) {
   json arguments = {{"name", given.name}, {"note", given.note}};
   if (given.keep) arguments["keep"] = *given.keep;
+  if (given.checkpoint) {
+    VELAFS_TRY(Checkpoint(globals, given.name.substr(0, given.name.find('@'))));
+  }
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json bookmark, client->Call("bookmark-create", arguments));
   return PrintConfirmation(globals, bookmark, "created bookmark \"" + given.name + "\"");
@@ -55,6 +60,9 @@ void AddBookmark(CommandLine& line) {
   create->add_option("--note", given->note, "Free text")->type_name("TEXT");
   create->add_option("--keep", given->keep, "For so long only, as in 90s 30m 12h 7d")
       ->type_name("D");
+  create->add_flag("--checkpoint", given->checkpoint,
+                   "Have the branch's server, if one runs, write a checkpoint first: clones of the "
+                   "bookmark then start without replay");
   line.OnRun(create, [given](const Globals& globals) { return RunCreate(globals, *given); });
 
   CLI::App* list = line.Add("list", "List bookmarks in the order of time",

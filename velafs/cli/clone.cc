@@ -4,6 +4,7 @@
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/labels.h"
+#include "velafs/cli/wrapper.h"
 
 namespace velafs::cli {
 namespace {
@@ -18,6 +19,7 @@ struct CloneArguments {
   std::vector<std::string> labels;
   std::optional<std::string> note;
   std::optional<std::string> at;
+  bool checkpoint = false;
 };
 
 Status RunClone(const Globals& globals, const CloneArguments& given) {
@@ -30,6 +32,7 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
     arguments["at"] = FormatTime(at);  // the daemon may live in another time zone
   }
   VELAFS_ASSIGN(arguments["labels"], LabelsToJson(given.labels));
+  if (given.checkpoint) VELAFS_TRY(Checkpoint(globals, given.source));
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json branch, client->Call("clone", arguments));
   const bool mounted = branch["path"].is_string();
@@ -62,6 +65,9 @@ void AddClone(CommandLine& line) {
           "--at", given->at,
           "From the newest bookmark made by then, as in 2026-11-22T10:00:00Z, or local time")
       ->type_name("TIME");
+  command->add_flag("--checkpoint", given->checkpoint,
+                    "Have the server on SOURCE, if one runs, write a checkpoint first: the clone's "
+                    "then starts without replay");
   line.OnRun(command, [given](const Globals& globals) { return RunClone(globals, *given); });
 }
 

@@ -4,6 +4,9 @@
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_diff.h"
+#include "velafs/cli/schema_diff.h"
+#include "velafs/cli/table_diff.h"
+#include "velafs/cli/wrapper.h"
 
 namespace velafs::cli {
 namespace {
@@ -14,6 +17,8 @@ struct DiffArguments {
   std::string a;
   std::string b;
   std::optional<std::string> fail_over;
+  bool tables = false;
+  bool schema = false;
 };
 
 Status CheckLimit(const json& diff, uint64_t limit_bytes) {
@@ -24,16 +29,39 @@ Status CheckLimit(const json& diff, uint64_t limit_bytes) {
                 FormatSize(limit_bytes));
 }
 
+// Adds `tables` and `schema`, as asked for.
+Status AskServers(const Globals& globals, const DiffArguments& given, json& diff) {
+  std::vector<std::string> words = {"inspect", given.a};
+  if (given.tables) words.emplace_back("--relations");
+  if (given.schema) words.emplace_back("--schema");
+  VELAFS_ASSIGN(const json a, CallVelapg(globals, words));
+  words[1] = given.b;
+  VELAFS_ASSIGN(const json b, CallVelapg(globals, words));
+  if (given.tables) diff["tables"] = TablesOf(diff, a, b);
+  if (given.schema) {
+    VELAFS_ASSIGN(const std::string text,
+                  SchemaDiff(given.a, a.at("schema"), given.b, b.at("schema")));
+    diff["schema"] = {{"equal", text.empty()}, {"diff", text}};
+  }
+  return {};
+}
+
 Status RunDiff(const Globals& globals, const DiffArguments& given) {
   std::optional<uint64_t> limit_bytes;
   if (given.fail_over) {
     VELAFS_ASSIGN(limit_bytes, ParseSize(*given.fail_over));
   }
-  VELAFS_ASSIGN(const auto client, globals.Connect());
-  VELAFS_ASSIGN(const json diff, client->Call("diff", {{"a", given.a}, {"b", given.b}}));
+  VELAFS_ASSIGN(auto client, globals.Connect());
+  VELAFS_ASSIGN(json diff, client->Call("diff", {{"a", given.a}, {"b", given.b}}));
+  client.reset();  // a store that was opened here could not be mounted
+  if (given.tables || given.schema) VELAFS_TRY(AskServers(globals, given, diff));
   const size_t most_files = globals.verbose ? SIZE_MAX : kMostFilesShown;
-  VELAFS_TRY(PrintResult(globals, diff, [most_files](const json& result, const Style& style) {
-    return RenderDiff(result, most_files, style);
+  VELAFS_TRY(PrintResult(globals, diff, [&](const json& result, const Style& style) {
+    const bool files = globals.verbose || (!given.tables && !given.schema);
+    std::string text = files ? RenderDiff(result, most_files, style) : RenderDiffSum(result);
+    if (given.tables) text += RenderTables(result["tables"], style);
+    if (given.schema) text += RenderSchemaDiff(result["schema"], style);
+    return text;
   }));
   return limit_bytes ? CheckLimit(diff, *limit_bytes) : Status();
 }
@@ -43,10 +71,14 @@ Status RunDiff(const Globals& globals, const DiffArguments& given) {
 void AddDiff(CommandLine& line) {
   CLI::App* command =
       line.Add("diff", "Show what differs between two branches or bookmarks",
-               "velafs diff main pr-42\n  velafs diff main@before-migration main --fail-over 500M");
+               "velafs diff main pr-42\n  velafs diff main pr-42 --tables --schema\n"
+               "  velafs diff main@before-migration main --fail-over 500M");
   const auto given = std::make_shared<DiffArguments>();
   command->add_option("A", given->a, "Branch, or bookmark BRANCH@NAME")->required()->type_name("");
   command->add_option("B", given->b, "Branch, or bookmark BRANCH@NAME")->required()->type_name("");
+  command->add_flag("--tables", given->tables,
+                    "Which tables the pages are of; asks servers on throw-away clones");
+  command->add_flag("--schema", given->schema, "How the DDL differs; asks them, too");
   command
       ->add_option("--fail-over", given->fail_over,
                    "Exit with status 1 when more than this differs")

@@ -68,16 +68,47 @@ std::vector<Directory> ByDirectory(const json& files, size_t most_files) {
   return directories;
 }
 
+// "app: public.orders"
+std::string NameOfTable(const json& row) {
+  const std::string database = row["database"];
+  const std::string table = row["table"];
+  const std::string where = database.empty() ? "(shared)" : database;
+  if (table.empty()) return where + ": (system catalogs)";
+  return where + ": " + row["schema"].get<std::string>() + "." + table;
+}
+
+// "41.0 MiB, 9 indexes 12.0 MiB, TOAST 1.0 MiB"
+std::string PartsOf(const json& row) {
+  std::string parts;
+  const auto add = [&parts](const std::string& part) {
+    parts += (parts.empty() ? "" : ", ") + part;
+  };
+  const uint64_t indexes = Number(row, "index_bytes");
+  const uint64_t toast = Number(row, "toast_bytes");
+  if (indexes == 0 && toast == 0) return "";
+  if (const uint64_t own = Number(row, "table_bytes")) add("rows " + FormatSize(own));
+  if (indexes > 0) {
+    const uint64_t count = Number(row, "indexes");
+    add((count == 1 ? "1 index " : std::to_string(count) + " indexes ") + FormatSize(indexes));
+  }
+  if (toast > 0) add("TOAST " + FormatSize(toast));
+  return parts;
+}
+
 }  // namespace
 
-std::string RenderDiff(const json& diff, size_t most_files, const Style& style) {
+std::string RenderDiffSum(const json& diff) {
   const json& files = diff.at("files");
   const std::string sides =
       diff.value("a", std::string()) + " and " + diff.value("b", std::string());
   if (files.empty()) return sides + " do not differ\n";
-  std::string text = sides + " differ in " + Counted(Number(diff, "pages_changed"), "page") + " (" +
-                     FormatSize(Number(diff, "bytes_changed")) + ") of " +
-                     Counted(files.size(), "file") + "\n";
+  return sides + " differ in " + Counted(Number(diff, "pages_changed"), "page") + " (" +
+         FormatSize(Number(diff, "bytes_changed")) + ") of " + Counted(files.size(), "file") + "\n";
+}
+
+std::string RenderDiff(const json& diff, size_t most_files, const Style& style) {
+  const json& files = diff.at("files");
+  std::string text = RenderDiffSum(diff);
   Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kLeft});
   for (const Directory& directory : ByDirectory(files, most_files)) {
     table.AddRow({{directory.name, &Style::Bold},
@@ -97,6 +128,32 @@ std::string RenderDiff(const json& diff, size_t most_files, const Style& style) 
         style.Dim(Counted(files.size() - most_files, "more file") + " not shown: use -v") + "\n";
   }
   return text;
+}
+
+std::string RenderTables(const json& tables, const Style& style) {
+  if (tables.empty()) return "";
+  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
+  table.AddRow({{"TABLE", &Style::Dim},
+                {"DIFFERS", &Style::Dim},
+                {"OF", &Style::Dim},
+                {"SHARE", &Style::Dim},
+                {"WHAT", &Style::Dim}});
+  for (const json& row : tables) {
+    const uint64_t changed = Number(row, "bytes_changed");
+    if (row["table"].is_null()) {
+      table.AddRow({{"(other files)"}, {FormatSize(changed)}, {"-"}, {"-"}, {""}});
+      continue;
+    }
+    const uint64_t bytes = Number(row, "bytes");
+    // What it was may have been larger.
+    const uint64_t percent = bytes == 0 ? 100 : std::min<uint64_t>(100, changed * 100 / bytes);
+    table.AddRow({{NameOfTable(row), &Style::Bold},
+                  {FormatSize(changed)},
+                  {FormatSize(bytes)},
+                  {std::to_string(percent) + "%"},
+                  {PartsOf(row), &Style::Dim}});
+  }
+  return table.Render(style);
 }
 
 }  // namespace velafs::cli

@@ -11,8 +11,13 @@ namespace velafs::cli {
 
 inline constexpr size_t kMostFilesShown = 20;
 
-// A line of sums, then the files that changed most, at most `most_files`, by directory; fits 80
+// One line.
+std::string RenderDiffSum(const nlohmann::json& diff);
+// That line, then the files that changed most, at most `most_files`, by directory; fits 80
 // columns unless a path does not.
 std::string RenderDiff(const nlohmann::json& diff, size_t most_files, const Style& style);
+
+// Of the rows that TablesOf gives: a line for each table, what of it differs, and the other files.
+std::string RenderTables(const nlohmann::json& tables, const Style& style);
 
 }  // namespace velafs::cli

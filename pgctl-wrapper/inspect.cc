@@ -1,0 +1,124 @@
+#include "pgctl-wrapper/inspect.h"
+
+#include <sstream>
+#include <utility>
+
+#include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/run.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using nlohmann::json;
+
+// Every relation that has files, and the table it belongs to: an index of a TOAST table to the
+// table that the TOAST table is of.
+constexpr char kRelations[] = R"sql(
+SELECT coalesce(json_agg(json_build_object(
+  'database', CASE WHEN c.relisshared THEN '' ELSE current_database() END,
+  'schema', n.nspname,
+  'table', o.relname,
+  'role', CASE WHEN toasted.oid IS NOT NULL THEN 'toast' WHEN x.indexrelid IS NOT NULL THEN 'index'
+               ELSE 'table' END,
+  'name', c.relname,
+  'file', pg_catalog.pg_relation_filepath(c.oid),
+  'bytes', pg_catalog.pg_relation_size(c.oid))), '[]')
+FROM pg_catalog.pg_class c
+LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_class toasted
+  ON toasted.reltoastrelid <> 0 AND toasted.reltoastrelid = coalesce(x.indrelid, c.oid)
+JOIN pg_catalog.pg_class o ON o.oid = coalesce(toasted.oid, x.indrelid, c.oid)
+JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+WHERE pg_catalog.pg_relation_filepath(c.oid) IS NOT NULL
+)sql";
+
+constexpr char kDatabases[] =
+    "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_catalog.pg_database "
+    "WHERE datallowconn";
+
+class Inspector {
+ public:
+  Inspector(const Target& target, const Connection& connection, std::string pgbin)
+      : target_(target), connection_(connection), pgbin_(std::move(pgbin)) {}
+
+  Result<json> Relations() {
+    VELAFS_ASSIGN(const json databases, Query(connection_.dbname, kDatabases));
+    json relations = json::array();
+    bool is_first = true;
+    for (const json& database : databases) {
+      VELAFS_ASSIGN(const json found, Query(database.get<std::string>(), kRelations));
+      for (const json& relation : found) {
+        const bool is_shared = relation.value("database", "").empty();
+        if (!is_shared || is_first) relations.push_back(relation);
+      }
+      is_first = false;
+    }
+    return relations;
+  }
+
+  Result<std::string> Schema() {
+    VELAFS_ASSIGN(const std::string dump,
+                  Run(connection_.dbname,
+                      {"pg_dumpall", "--schema-only", "--no-role-passwords", "--no-password"}));
+    // Lines with a word that is drawn for each dump.
+    std::istringstream lines(dump);
+    std::string schema;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("\\restrict ") || line.starts_with("\\unrestrict ")) continue;
+      schema += line + "\n";
+    }
+    return schema;
+  }
+
+ private:
+  Result<json> Query(const std::string& database, const std::string& query) {
+    VELAFS_ASSIGN(const std::string text,
+                  Run(database, {"psql", "-qXwAt", "-v", "ON_ERROR_STOP=1", "-c", query}));
+    json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) return Failed("the server's answer is not understood");
+    return value;
+  }
+
+  // What the program, which comes first, prints.
+  Result<std::string> Run(const std::string& database, std::vector<std::string> argv) {
+    const std::string program = argv[0];
+    argv[0] = ClientProgramFor(target_, pgbin_, program);
+    Connection connection = connection_;
+    connection.dbname = database;
+    Command command;
+    command.argv = std::move(argv);
+    command.environment = WithConnection(EnvironmentOf(target_.owner), connection);
+    command.run_as = &target_.owner;
+    VELAFS_ASSIGN(Captured captured, Capture(std::move(command)));
+    if (captured.exit_status == 0) return std::move(captured.out);
+    return Failed(program + " failed: " + captured.err.substr(0, captured.err.find('\n')));
+  }
+
+  const Target& target_;
+  const Connection& connection_;
+  const std::string pgbin_;
+};
+
+}  // namespace
+
+Result<int> Inspect(const Arguments& arguments, const Output& output) {
+  json document = {{"source", arguments.branch}};
+  VELAFS_ASSIGN(
+      const int exit_status,
+      OnThrowAwayClone(arguments, output,
+                       [&](const Target& target, const Connection& connection) -> Result<int> {
+                         Inspector inspector(target, connection, arguments.start.pgbin);
+                         if (arguments.inspect_relations) {
+                           VELAFS_ASSIGN(document["relations"], inspector.Relations());
+                         }
+                         if (arguments.inspect_schema) {
+                           VELAFS_ASSIGN(document["schema"], inspector.Schema());
+                         }
+                         return 0;
+                       }));
+  if (exit_status == 0) output.Print(document, document.dump(2) + "\n");
+  return exit_status;
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,24 @@
+// Another program, run to its end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+
+namespace velafs::cli {
+
+struct Child {
+  int exit_status = 0;  // 128 + N when signal N ended it
+  std::string out;
+};
+
+// What the child writes to standard error.
+enum class ChildMessages { kShown, kDropped };
+
+// `words[0]` is looked for in $PATH unless it has a slash; NotFound when it is not there. What the
+// program prints is kept.
+Result<Child> RunChild(std::vector<std::string> words,
+                       ChildMessages messages = ChildMessages::kShown);
+
+}  // namespace velafs::cli

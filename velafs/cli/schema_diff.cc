@@ -1,0 +1,69 @@
+#include "velafs/cli/schema_diff.h"
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "velafs/cli/child.h"
+
+namespace velafs::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Two files for as long as diff reads them.
+class Scratch {
+ public:
+  Scratch() {
+    std::error_code error;
+    std::string path = (fs::temp_directory_path(error) / "velafs-diff-XXXXXX").string();
+    if (mkdtemp(path.data()) != nullptr) directory_ = path;
+  }
+  ~Scratch() {
+    std::error_code error;
+    if (!directory_.empty()) fs::remove_all(directory_, error);
+  }
+  Result<std::string> Write(const std::string& name, const std::string& content) {
+    const std::string path = directory_ + "/" + name;
+    std::ofstream file(path, std::ios::binary);
+    file << content;
+    file.close();
+    if (directory_.empty() || !file) return Failed("cannot write a temporary file");
+    return path;
+  }
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace
+
+Result<std::string> SchemaDiff(const std::string& name_a, const std::string& schema_a,
+                               const std::string& name_b, const std::string& schema_b) {
+  if (schema_a == schema_b) return std::string();
+  Scratch scratch;
+  VELAFS_ASSIGN(const std::string a, scratch.Write("a", schema_a));
+  VELAFS_ASSIGN(const std::string b, scratch.Write("b", schema_b));
+  VELAFS_ASSIGN(Child child,
+                RunChild({"diff", "--unified", "--label", name_a, "--label", name_b, a, b}));
+  if (child.exit_status > 1) return Failed("the program diff failed");
+  return std::move(child.out);
+}
+
+std::string RenderSchemaDiff(const nlohmann::json& schema, const Style& style) {
+  if (schema["equal"]) return "the schemas do not differ\n";
+  std::istringstream lines(schema["diff"].get<std::string>());
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const char first = line.empty() ? ' ' : line[0];
+    text += (first == '-'   ? style.Red(line)
+             : first == '+' ? style.Green(line)
+             : first == '@' ? style.Dim(line)
+                            : line) +
+            "\n";
+  }
+  return text;
+}
+
+}  // namespace velafs::cli
