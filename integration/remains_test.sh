@@ -51,13 +51,14 @@ in_use() {
   velafs -q mount
   (cd "$mount_dir/one" && exec sleep 60) &
   user=$!
-  wait_until 10 test "$(readlink "/proc/$user/cwd")" = "$mount_dir/one" || fail "it does not begin"
+  wait_until 30 works_in_branch "$user" || fail "it does not begin"
   kill_daemon
   says_detached "$mount_dir" velafs mount
   cmp "$mount_dir/one/PG_VERSION" "$VELAFS_SANDBOX/cluster/PG_VERSION"
   kill "$user"
   velafs -q umount
 }
+works_in_branch() { [[ $(readlink "/proc/$1/cwd") == "$mount_dir/one" ]]; }
 check "also while somebody works in it" in_use
 
 umounted() {

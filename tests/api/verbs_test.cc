@@ -22,7 +22,9 @@ struct Fixture {
 
   Result<json> Run(const std::string& verb, const json& arguments,
                    const ProgressFn& progress = nullptr) {
-    return RunVerb(*store, CallerOf(geteuid()), verb, arguments, progress);
+    store::Caller caller = CallerOf(geteuid());
+    caller.pid = 1;
+    return RunVerb(*store, caller, verb, arguments, progress);
   }
   json Done(const std::string& verb, const json& arguments) {
     const Result<json> result = Run(verb, arguments);
@@ -187,6 +189,60 @@ TEST_CASE_FIXTURE(Fixture, "an import told to stop says it was interrupted and l
   CHECK(events == 1);
   CHECK(Done("list", json::object())["branches"].empty());
   Done("import", arguments);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done or not") {
+  Import("main");
+  Done("clone", {{"source", "main"}, {"name", "pr-1"}, {"ttl", "12h"}, {"note", "secret"}});
+  CHECK_FALSE(Run("clone", {{"source", "main"}, {"name", "pr-1"}}).ok());
+  CHECK_FALSE(Run("delete", {{"name", 7}}).ok());
+  Done("list", json::object());
+  Done("delete", {{"name", "pr-1"}, {"dry_run", true}});
+  Done("reset", {{"name", "pr-1"}});
+  Done("ttl", {{"name", "pr-1"}, {"ttl", "1s"}});
+
+  const json entries = Done("audit", json::object())["entries"];
+  REQUIRE(entries.size() == 6);
+  CHECK(entries[0]["verb"] == "import");
+  CHECK(entries[0]["result"] == "done");
+  const json& cloned = entries[1];
+  CHECK(cloned["id"] == 2);
+  CHECK(cloned["uid"] == geteuid());
+  CHECK(cloned["user"] == CallerOf(geteuid()).user);
+  CHECK(cloned["pid"] == 1);
+  CHECK(cloned["subjects"] == json{"pr-1"});
+  CHECK(cloned["source"] == "main");
+  CHECK(cloned["detail"] == json{{"ttl", "12h"}});
+  CHECK(cloned["duration_ms"].get<double>() > 0);
+  CHECK(entries[2]["result"] == "exists");
+  CHECK(entries[2]["detail"]["error"].get<std::string>().find("exists") != std::string::npos);
+  CHECK(entries[3]["verb"] == "delete");
+  CHECK(entries[3]["result"] == "usage");
+  CHECK(entries[4]["verb"] == "reset");
+  CHECK(entries[4]["source"] == "main");
+  CHECK(Done("audit", {{"verb", "ttl"}})["entries"] == json::array({entries[5]}));
+  CHECK(Done("audit-verify", json::object())["entries"] == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what an entry takes from a caller is short and on one line") {
+  CHECK_FALSE(Run("delete", {{"name", "a\nb" + std::string(100'000, 'x')}}).ok());
+  const json entry = Done("audit", json::object())["entries"][0];
+  REQUIRE(entry["subjects"].size() == 1);
+  const auto name = entry["subjects"][0].get<std::string>();
+  CHECK(name.starts_with("a?bxx"));
+  CHECK(name.size() == 256);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a verified log must go through what was noted") {
+  Import("main");
+  const json noted = Done("audit-verify", json::object())["head"];
+  Done("note", {{"name", "main"}, {"note", "x"}});
+  CHECK(Done("audit-verify", {{"noted", noted}})["entries"] == 2);
+  const std::string other = "1:" + std::string(64, '0');
+  CHECK(Run("audit-verify", {{"noted", other}}).status().code() == Code::kCorrupt);
+  for (const char* wrong : {"", "1", "1:", "x:00", "0:00", "1:zz"}) {
+    CHECK(Run("audit-verify", {{"noted", wrong}}).status().code() == Code::kUsage);
+  }
 }
 
 }  // namespace

@@ -206,25 +206,25 @@ TEST_CASE_FIXTURE(BranchesFixture, "the store's figures add up") {
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch keeps the port it was given") {
   Clone("main", "dev");
-  const auto first = store->AssignPort("main", {});
+  const auto first = store->AssignPort(caller, "main", {});
   REQUIRE(first.ok());
   CHECK(*first >= 54320);
   CHECK(*first <= 60999);
-  const auto second = store->AssignPort("dev", {});
+  const auto second = store->AssignPort(caller, "dev", {});
   REQUIRE(second.ok());
   CHECK(*second != *first);
   Reopen();
-  CHECK(*store->AssignPort("main", {}) == *first);
-  CHECK(*store->AssignPort("main", *first) == *first);
+  CHECK(*store->AssignPort(caller, "main", {}) == *first);
+  CHECK(*store->AssignPort(caller, "main", *first) == *first);
   CHECK(store->Show("dev")->port == *second);
-  const Status taken = store->AssignPort("main", *second).status();
+  const Status taken = store->AssignPort(caller, "main", *second).status();
   CHECK(taken.code() == Code::kRefused);
   CheckMessage(taken, "is kept for branch \"dev\"");
-  CHECK(store->AssignPort("none", {}).status().code() == Code::kNotFound);
+  CHECK(store->AssignPort(caller, "none", {}).status().code() == Code::kNotFound);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
-  const auto port = store->AssignPort("main", {});
+  const auto port = store->AssignPort(caller, "main", {});
   REQUIRE(port.ok());
   Clone("main", "dev");
   REQUIRE(store->Delete(caller, "main", {}).ok());
@@ -235,10 +235,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   REQUIRE(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   REQUIRE(listen(fd, 1) == 0);
-  const Status refused = store->AssignPort("dev", *port).status();
+  const Status refused = store->AssignPort(caller, "dev", *port).status();
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "in use on this host");
-  const auto other = store->AssignPort("dev", {});
+  const auto other = store->AssignPort(caller, "dev", {});
   REQUIRE(other.ok());
   CHECK(*other != *port);
   close(fd);

@@ -204,10 +204,11 @@ TEST_CASE_FIXTURE(ExportFixture, "the death of the process lets go of what was e
   Reopen();
 }
 
-TEST_CASE_FIXTURE(ExportFixture, "an export is refused to those who may not see the branch") {
+TEST_CASE_FIXTURE(ExportFixture, "an export is refused to those who may not clone the branch") {
   std::string tar;
   CHECK(Export("none", &tar).status().code() == Code::kNotFound);
   CHECK(Export("main@none", &tar).status().code() == Code::kNotFound);
+  REQUIRE(store->SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
   const Caller stranger{4242, "stranger"};
   const auto refused = store->Export(
       stranger, "main", [](std::span<const std::byte>) { return Failed("never called"); }, nullptr);

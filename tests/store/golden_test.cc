@@ -2,6 +2,7 @@
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/golden_v1.h"
+#include "tests/store/golden_v2.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -9,9 +10,7 @@ namespace {
 
 using namespace test;
 
-struct GoldenV1 {
-  GoldenV1() { MakeGoldenV1(root); }
-
+struct Golden {
   std::unique_ptr<Store> Open() {
     auto opened = Store::Open(root);
     REQUIRE_MESSAGE(opened.ok(), opened.status().message());
@@ -28,6 +27,14 @@ struct GoldenV1 {
   ScratchDirectory scratch;
   const std::string root = scratch / "store";
   const Caller caller{getuid(), "tester"};
+};
+
+struct GoldenV1 : Golden {
+  GoldenV1() { MakeGoldenV1(root); }
+};
+
+struct GoldenV2 : Golden {
+  GoldenV2() { MakeGoldenV2(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -112,6 +119,7 @@ std::vector<std::string> ShapeOf(const std::string& catalog) {
   auto statement = (*database)->Prepare(
       "SELECT m.name || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk"
       " FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+      " UNION ALL SELECT 'trigger ' || name FROM sqlite_schema WHERE type = 'trigger'"
       " UNION ALL SELECT m.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || i.partial"
       " FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table' ORDER BY 1");
   REQUIRE_MESSAGE(statement.ok(), statement.status().message());
@@ -123,11 +131,45 @@ std::vector<std::string> ShapeOf(const std::string& catalog) {
   return shape;
 }
 
-TEST_CASE_FIXTURE(GoldenV1, "a migrated catalog has the tables of a new one") {
-  Open().reset();
-  const std::string fresh = scratch / "fresh";
+void CheckHasTheTablesOfANewOne(Golden& golden) {
+  golden.Open().reset();
+  const std::string fresh = golden.scratch / "fresh";
   REQUIRE(Store::Init(fresh).ok());
-  CHECK(ShapeOf(root + "/catalog.db") == ShapeOf(fresh + "/catalog.db"));
+  CHECK(ShapeOf(golden.root + "/catalog.db") == ShapeOf(fresh + "/catalog.db"));
+}
+
+TEST_CASE_FIXTURE(GoldenV1, "a migrated catalog has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV2, "a catalog migrated from version 2 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {
+  {
+    const auto store = Open();
+    CHECK(store->List()->size() == 5);
+    CHECK(store->Show("dev")->is_protected);
+    CHECK(store->Show("retry")->parent_bookmark == "main@before");
+    const auto bookmarks = store->ListBookmarks({});
+    REQUIRE(bookmarks.ok());
+    REQUIRE(bookmarks->size() == 3);
+    const auto kept = std::ranges::find(*bookmarks, "dev@kept", &BookmarkInfo::name);
+    REQUIRE(kept != bookmarks->end());
+    CHECK(kept->expires_at == kept->created_at + TimeNs{30} * 86400 * 1'000'000'000);
+    CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
+    CHECK(store->Undelete(caller, "copy", {}).ok());
+    CHECK(store->audit_log().List({})->empty());
+    catalog::AuditRow entry;
+    entry.verb = "note";
+    REQUIRE(store->audit_log().Append(entry).ok());
+    CHECK(store->audit_log().Verify({})->count == 1);
+    CHECK(store->policies().Get("ttl", nullptr).empty());
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM pragma_foreign_key_check") == 0);
 }
 
 TEST_CASE_FIXTURE(GoldenV1, "a migration that fails leaves the store as it was") {

@@ -179,8 +179,8 @@ inline std::string FromHex(std::string_view hex) {
   return bytes;
 }
 
-// Makes that store in `directory`, on the host.
-inline void MakeGoldenV1(const std::string& directory) {
+// Makes a store with those packs and layers in `directory`, on the host.
+inline void MakeGoldenStore(const std::string& directory, const char* catalog, int version) {
   for (const char* part : {"/packs", "/layers/5", "/run"}) fs::create_directories(directory + part);
   WriteHostFile(directory + "/packs/1.pack", FromHex(kGoldenV1Pack));
   WriteHostFile(directory + "/layers/5/6", "second row\n");
@@ -193,12 +193,16 @@ inline void MakeGoldenV1(const std::string& directory) {
   REQUIRE(database.ok());
   REQUIRE((*database)->Text("PRAGMA journal_mode = WAL").ok());
   for (const std::string& text :
-       {std::string(kGoldenV1Catalog),
-        std::string("PRAGMA user_version = 1; PRAGMA application_id = 0x56454C41")}) {
+       {std::string(catalog),
+        "PRAGMA application_id = 0x56454C41; PRAGMA user_version = " + std::to_string(version)}) {
     const Status filled = (*database)->Execute(text);
     REQUIRE_MESSAGE(filled.ok(), filled.message());
   }
   REQUIRE((*database)->Checkpoint().ok());
+}
+
+inline void MakeGoldenV1(const std::string& directory) {
+  MakeGoldenStore(directory, kGoldenV1Catalog, 1);
 }
 
 }  // namespace velafs::test

@@ -13,7 +13,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset branch is what its parent is now, an
   options.note = "mine";
   options.ttl = std::chrono::hours(1);
   REQUIRE(store->Clone(caller, "main", "dev", options).ok());
-  const auto port = store->AssignPort("dev", {});
+  const auto port = store->AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   const BranchInfo before = Info("dev");
   WriteInto("dev", "99\n");
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   CHECK(refusal(caller, "dev", "main@none").code() == Code::kNotFound);
   const Status others = refusal(kAlice, "dev");
   CHECK(others.code() == Code::kRefused);
-  CHECK(others.hint() == "\"tester\", root and the user the store runs as may change it");
+  CHECK(others.hint() == "\"tester\", root, the user the store runs as and admins may change it");
   REQUIRE(store->Protect(caller, "dev", {}).ok());
   CHECK(refusal(caller, "dev").code() == Code::kRefused);
   CHECK(refusal(caller, "dev").hint() == "lift that first: velafs unprotect dev");
@@ -192,6 +192,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a promotion that cannot be done says why") {
   CHECK(store->Promote(caller, "dev", "none", true).status().code() == Code::kNotFound);
   CHECK(store->Promote(caller, "none", "dev", true).status().code() == Code::kNotFound);
   CHECK(store->Promote(kAlice, "dev", "main", true).status().code() == Code::kRefused);
+  REQUIRE(store->SetApproved("main", true).ok());
   CHECK(store->Promote(kAlice, "main", "dev", true).ok());
   REQUIRE(store->Protect(caller, "main", {}).ok());
   const Status refused = store->Promote(caller, "dev", "main", false).status();

@@ -33,7 +33,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
   WriteInto("dev", "17\n");
   Clone("dev", "child");
   WriteInto("dev", "18\n");
-  const auto port = store->AssignPort("dev", {});
+  const auto port = store->AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   const Tree tree = BranchTree("dev");
   const BranchInfo before = Info("dev");
@@ -63,11 +63,11 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
 
 TEST_CASE_FIXTURE(TrashFixture, "the name and port of a deleted branch are free for others") {
   Clone("main", "dev");
-  const auto port = store->AssignPort("dev", {});
+  const auto port = store->AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   Delete("dev");
   Clone("main", "dev");
-  REQUIRE(store->AssignPort("dev", *port).ok());
+  REQUIRE(store->AssignPort(caller, "dev", *port).ok());
   const Status taken = store->Undelete(caller, "dev", {}).status();
   CHECK(taken.code() == Code::kExists);
   CHECK(taken.hint() == "bring it back under another name: --as NEW");
@@ -80,11 +80,11 @@ TEST_CASE_FIXTURE(TrashFixture, "the name and port of a deleted branch are free 
 
 TEST_CASE_FIXTURE(TrashFixture, "a new branch is not given the port of one in the trash") {
   Clone("main", "dev");
-  const auto port = store->AssignPort("dev", {});
+  const auto port = store->AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   Delete("dev");
   Clone("main", "other");
-  CHECK(*store->AssignPort("other", {}) != *port);
+  CHECK(*store->AssignPort(caller, "other", {}) != *port);
   CHECK(store->Undelete(caller, "dev", {})->port == *port);
 }
 
@@ -241,7 +241,7 @@ TEST_CASE_FIXTURE(TrashFixture, "upkeep deletes what has expired, and empties th
   Delete("new");
   Change("UPDATE branches SET deleted_at = 1 WHERE name = 'old'");
   {
-    const Upkeep upkeep(*store);
+    const Upkeep upkeep(*store, caller);
     const auto deadline = std::chrono::steady_clock::now() + seconds(60);
     while (Trash() != std::vector<std::string>{"dev", "new"}) {
       REQUIRE(std::chrono::steady_clock::now() < deadline);
@@ -249,6 +249,14 @@ TEST_CASE_FIXTURE(TrashFixture, "upkeep deletes what has expired, and empties th
     }
   }
   CHECK(Names() == std::vector<std::string>{"main"});
+  const auto entries = store->audit_log().List({});
+  REQUIRE(entries.ok());
+  REQUIRE(entries->size() == 2);
+  CHECK((*entries)[0].verb == "expire");
+  CHECK((*entries)[0].subjects == "dev");
+  CHECK((*entries)[0].user == caller.user);
+  CHECK((*entries)[1].verb == "trash-purge");
+  CHECK((*entries)[1].subjects == "old");
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who may") {

@@ -84,6 +84,17 @@ std::optional<TimeNs> Arguments::Time(const std::string& name) {
   return *time;
 }
 
+std::optional<uint64_t> Arguments::Count(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return std::nullopt;
+  const int64_t count = value->is_number_integer() ? value->get<int64_t>() : 0;
+  if (count < 1) {
+    FailType(name, "a whole number, 1 or more");
+    return std::nullopt;
+  }
+  return static_cast<uint64_t>(count);
+}
+
 std::optional<uint16_t> Arguments::Port(const std::string& name) {
   constexpr int64_t kMaxPort = 65535;
   const json* value = Find(name);

@@ -29,7 +29,8 @@ class Arguments {
   std::optional<std::chrono::seconds> Duration(const std::string& name);
   // Required; empty for "none".
   std::optional<std::chrono::seconds> DurationOrNone(const std::string& name);
-  std::optional<TimeNs> Time(const std::string& name);  // RFC 3339
+  std::optional<TimeNs> Time(const std::string& name);     // RFC 3339
+  std::optional<uint64_t> Count(const std::string& name);  // 1 or more
   std::optional<uint16_t> Port(const std::string& name);
   std::map<std::string, std::string> TextMap(const std::string& name);
   std::vector<std::string> Texts(const std::string& name);

@@ -46,6 +46,17 @@ Answer Expire(Call& call);
 // verbs_scrub.cc
 Answer Scrub(Call& call);
 
+// verbs_audit.cc
+Answer AuditList(Call& call);
+Answer AuditVerify(Call& call);
+
+// verbs_policy.cc
+Answer PolicyShow(Call& call);
+Answer PolicySet(Call& call);
+Answer PolicyUnset(Call& call);
+Answer Approve(Call& call);
+Answer Unapprove(Call& call);
+
 // verbs_bookmarks.cc
 Answer BookmarkCreate(Call& call);
 Answer BookmarkList(Call& call);

@@ -173,7 +173,9 @@ class RemoteClient : public Client {
 class LocalClient : public Client {
  public:
   explicit LocalClient(std::unique_ptr<store::Store> store)
-      : store_(std::move(store)), caller_(CallerOf(geteuid())) {}
+      : store_(std::move(store)), caller_(CallerOf(geteuid())) {
+    caller_.pid = static_cast<uint32_t>(getpid());
+  }
 
   Result<json> Call(const std::string& verb, const json& arguments, const ProgressFn& progress,
                     const Streams& streams) override {
@@ -184,7 +186,7 @@ class LocalClient : public Client {
 
  private:
   const std::unique_ptr<store::Store> store_;
-  const store::Caller caller_;
+  store::Caller caller_;
 };
 
 std::string Environment(const char* name) {

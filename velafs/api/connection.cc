@@ -36,6 +36,13 @@ std::optional<os::Credentials> Connection::Peer() const {
   return user;
 }
 
+uint32_t Connection::PeerPid() const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  return known && peer.pid > 0 ? static_cast<uint32_t>(peer.pid) : 0;
+}
+
 bool Connection::is_readable() const { return begin_ < received_.size(); }
 
 bool Connection::is_writable() const {

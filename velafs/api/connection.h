@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ class Connection : public httplib::Stream {
 
   // The user at the other end when it connected, from the kernel. Empty when it does not say.
   std::optional<os::Credentials> Peer() const;
+  // And the process; 0 when it is not known.
+  uint32_t PeerPid() const;
 
   // From now on the peer is given up only when it goes away, or `patience` says so.
   void SetPatience(std::function<bool()> patience) { patience_ = std::move(patience); }

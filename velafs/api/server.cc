@@ -21,6 +21,7 @@
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/api/workers.h"
+#include "velafs/store/access.h"
 
 namespace velafs::api {
 namespace {
@@ -42,8 +43,12 @@ constexpr size_t kMaxWaiting = 256;
 constexpr int kBacklog = 128;
 
 // Who is at the other end of the request this thread works on, and the way there.
-thread_local os::Credentials peer_of_request;
-thread_local Connection* connection_of_request = nullptr;
+struct Peer {
+  os::Credentials user;
+  uint32_t pid = 0;
+  Connection* connection = nullptr;
+};
+thread_local Peer peer_of_request;
 
 std::string Line(const json& value) { return ToText(value) + "\n"; }
 
@@ -135,8 +140,7 @@ class UnixHttpServer : public httplib::Server {
   void Serve(Connection& connection) try {
     const std::optional<os::Credentials> peer = connection.Peer();
     if (!peer) return;
-    peer_of_request = *peer;
-    connection_of_request = &connection;
+    peer_of_request = {*peer, connection.PeerPid(), &connection};
     bool closed = false;
     process_request(connection, /*close_connection=*/true, closed, nullptr);
   } catch (const std::exception& error) {
@@ -166,9 +170,7 @@ class SocketServer : public Server {
     if (!http_.Bind(address.path)) {
       return SystemError(errno, "cannot listen at \"" + socket_path + "\"");
     }
-    if (chmod(socket_path.c_str(), 0600) != 0) {
-      return SystemError(errno, "cannot protect \"" + socket_path + "\"");
-    }
+    VELAFS_TRY(LetInWhoMay());
     thread_ = std::thread([this] {
       http_.listen_after_bind();
       if (!stopping_) spdlog::error("the API has failed and takes no more calls");
@@ -189,11 +191,7 @@ class SocketServer : public Server {
 
  private:
   void Handle(const httplib::Request& request, httplib::Response& response) {
-    const os::Credentials peer = peer_of_request;
-    if (peer.uid != geteuid() && peer.uid != 0) {
-      Answer(response, 403, Refused("store \"" + store_.paths().root + "\" is another user's"));
-      return;
-    }
+    const Peer peer = peer_of_request;
     Result<json> arguments = request.body.empty() ? json::object() : FromText(request.body);
     if (!arguments.ok()) {
       Answer(response, 400, std::move(arguments).status().WithContext("cannot read the arguments"));
@@ -209,35 +207,51 @@ class SocketServer : public Server {
         });
   }
 
-  Result<json> Run(const os::Credentials& peer, const std::string& verb, const json& arguments,
+  Result<json> Run(const Peer& peer, const std::string& verb, const json& arguments,
                    httplib::DataSink& sink) {
     const ProgressFn progress = [this, &sink](const json& event) {
       const std::string line = Line({{"progress", event}});
       return !stopping_ && sink.is_writable() && sink.write(line.data(), line.size());
     };
+    store::Caller caller = CallerOf(peer.user.uid);
+    caller.gid = peer.user.gid;
+    caller.groups = peer.user.groups;
+    caller.pid = peer.pid;
     if (const auto extra = extra_verbs_.find(verb); extra != extra_verbs_.end()) {
+      caller.role = store::RoleOf(store_.policies(), caller);
+      VELAFS_TRY(store::CheckRole(store_.policies(), caller, store::Role::kAdmin)
+                     .WithContext("cannot run verb \"" + verb + "\""));
       return extra->second(arguments, progress);
     }
-    store::Caller caller = CallerOf(peer.uid);
-    caller.gid = peer.gid;
-    caller.groups = peer.groups;
     const Streams streams{
         .out = [&](std::span<const std::byte> bytes) { return SendData(bytes, sink); }};
-    return RunVerb(store_, caller, verb, arguments, progress, streams);
+    Result<json> outcome = RunVerb(store_, caller, verb, arguments, progress, streams);
+    VELAFS_TRY(LetInWhoMay());  // the verb may have been one that says who
+    return outcome;
   }
 
   // What takes the data may take its time.
   Status SendData(std::span<const std::byte> bytes, httplib::DataSink& sink) {
-    connection_of_request->SetPatience([this] { return !stopping_; });
+    peer_of_request.connection->SetPatience([this] { return !stopping_; });
     const std::string line = Line({{"data", bytes.size()}});
     const bool sent = !stopping_ && sink.is_writable() && sink.write(line.data(), line.size()) &&
                       sink.write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return sent ? Status() : Failed("interrupted");
   }
 
+  // Whoever has a role may connect, and everybody may ask; each verb looks at who it is.
+  Status LetInWhoMay() {
+    const mode_t mode = store::IsShared(store_.policies()) ? 0666 : 0600;
+    if (socket_mode_.exchange(mode) == mode) return {};
+    const std::string socket_path = store_.paths().Socket();
+    if (chmod(socket_path.c_str(), mode) == 0) return {};
+    return SystemError(errno, "cannot set who may call at \"" + socket_path + "\"");
+  }
+
   store::Store& store_;
   const ExtraVerbs extra_verbs_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<mode_t> socket_mode_ = 0;
   std::atomic<bool> ended_ = false;  // takes no more calls, by Stop or for want of memory
   UnixHttpServer http_;
   std::thread thread_;

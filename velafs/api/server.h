@@ -21,9 +21,10 @@ class Server {
                                                          const ProgressFn& progress)>;
   using ExtraVerbs = std::map<std::string, ExtraVerb>;
 
-  // Answers on StorePaths::Socket() (mode 0600; a socket left there by a process that is no more is
+  // Answers on StorePaths::Socket() (a socket left there by a process that is no more is
   // replaced) until Stop, on threads of its own. The store is borrowed; the caller holds its lock.
-  // Only this process's user and root get more than a refusal.
+  // The socket's mode is 0600, or 0666 while policies give other users a role; those without one
+  // get no more than a refusal. The verbs added here are an admin's.
   static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs);
   // Stops.
   virtual ~Server() = default;

@@ -1,6 +1,7 @@
 #include "velafs/api/verbs.h"
 
 #include <pwd.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,15 +10,18 @@
 #include <string_view>
 #include <vector>
 
+#include "velafs/api/audited.h"
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/api/progress_gate.h"
 #include "velafs/api/version.h"
+#include "velafs/store/access.h"
 
 namespace velafs::api {
 namespace {
 
 using nlohmann::json;
+using store::Role;
 
 Result<json> Import(Call& call) {
   const std::string name = call.arguments.Required("name");
@@ -68,53 +72,97 @@ Result<json> StoreStatus(Call& call) {
 struct Verb {
   std::string_view name;
   Result<json> (*run)(Call&);
+  Role needs;  // a caller's least role; what is whose, the verb itself looks after
+  // Of a verb that changes something; the others leave no trace.
+  std::optional<Logged> logged = {};
 };
 
 constexpr std::array kVerbs = {
-    Verb{"import", Import},
-    Verb{"clone", Clone},
-    Verb{"list", List},
-    Verb{"show", Show},
-    Verb{"reset", Reset},
-    Verb{"promote", Promote},
-    Verb{"rename", Rename},
-    Verb{"delete", Delete},
-    Verb{"undelete", Undelete},
-    Verb{"trash-list", TrashList},
-    Verb{"trash-purge", TrashPurge},
-    Verb{"gc", Gc},
-    Verb{"protect", Protect},
-    Verb{"unprotect", Unprotect},
-    Verb{"label", Label},
-    Verb{"note", Note},
-    Verb{"chown", Chown},
-    Verb{"ttl", Ttl},
-    Verb{"expire", Expire},
-    Verb{"bookmark-create", BookmarkCreate},
-    Verb{"bookmark-list", BookmarkList},
-    Verb{"bookmark-delete", BookmarkDelete},
-    Verb{"diff", Diff},
-    Verb{"export", Export},
-    Verb{"stats", Stats},
-    Verb{"scrub", Scrub},
-    Verb{"assign-port", AssignPort},
-    Verb{"status", StoreStatus},
+    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir"}},
+    Verb{"clone", Clone, Role::kUser, Logged{{"name"}, "source", {"ttl", "owner", "labels", "at"}}},
+    Verb{"list", List, Role::kViewer},
+    Verb{"show", Show, Role::kViewer},
+    Verb{"reset", Reset, Role::kUser, Logged{{"name"}, "to"}},
+    Verb{"promote", Promote, Role::kUser, Logged{{"onto"}, "name"}},
+    Verb{"rename", Rename, Role::kUser, Logged{{"name", "new_name"}}},
+    Verb{"delete", Delete, Role::kUser, Logged{{"name"}, "", {"force", "purge"}}},
+    Verb{"undelete", Undelete, Role::kUser, Logged{{"name", "as"}}},
+    Verb{"trash-list", TrashList, Role::kViewer},
+    Verb{"trash-purge", TrashPurge, Role::kUser, Logged{{}, "", {"older_than"}}},
+    Verb{"gc", Gc, Role::kAdmin, Logged{}},
+    Verb{"protect", Protect, Role::kUser, Logged{{"name"}, "", {"for"}}},
+    Verb{"unprotect", Unprotect, Role::kUser, Logged{{"name"}}},
+    Verb{"label", Label, Role::kUser, Logged{{"name"}, "", {"set", "remove"}}},
+    Verb{"note", Note, Role::kUser, Logged{{"name"}}},
+    Verb{"chown", Chown, Role::kUser, Logged{{"name"}, "", {"owner"}}},
+    Verb{"ttl", Ttl, Role::kUser, Logged{{"name"}, "", {"ttl"}}},
+    Verb{"expire", Expire, Role::kUser, Logged{}},
+    Verb{"bookmark-create", BookmarkCreate, Role::kUser, Logged{{"name"}, "", {"keep"}}},
+    Verb{"bookmark-list", BookmarkList, Role::kViewer},
+    Verb{"bookmark-delete", BookmarkDelete, Role::kUser, Logged{{"name"}}},
+    Verb{"diff", Diff, Role::kViewer},
+    Verb{"export", Export, Role::kUser, Logged{{}, "source"}},
+    Verb{"stats", Stats, Role::kViewer},
+    Verb{"scrub", Scrub, Role::kAdmin, Logged{{}, "", {"repair", "restore_catalog"}}},
+    Verb{"assign-port", AssignPort, Role::kUser, Logged{{"name"}, "", {"port"}}},
+    Verb{"audit", AuditList, Role::kAdmin},
+    Verb{"audit-verify", AuditVerify, Role::kAdmin},
+    Verb{"policy-show", PolicyShow, Role::kViewer},
+    Verb{"policy-set", PolicySet, Role::kAdmin, Logged{{"name"}, "", {"place", "set"}}},
+    Verb{"policy-unset", PolicyUnset, Role::kAdmin, Logged{{"name"}, "", {"place", "keys"}}},
+    Verb{"approve", Approve, Role::kAdmin, Logged{{"name"}}},
+    Verb{"unapprove", Unapprove, Role::kAdmin, Logged{{"name"}}},
+    Verb{"status", StoreStatus, Role::kViewer},
 };
+
+bool IsDryRun(const json& arguments) {
+  const auto found = arguments.is_object() ? arguments.find("dry_run") : arguments.end();
+  return found != arguments.end() && *found == true;
+}
+
+Result<json> Run(const Verb& verb, store::Store& store, const store::Caller& caller,
+                 const json& arguments, const ProgressFn& progress, const Streams& streams) try {
+  VELAFS_TRY(store::CheckRole(store.policies(), caller, verb.needs)
+                 .WithContext("cannot run verb \"" + std::string(verb.name) + "\""));
+  Call call{store, caller, Arguments(arguments), progress, streams};
+  return verb.run(call);
+} catch (const std::exception& error) {
+  // Nothing below throws on purpose; a caller must not die of what a library throws.
+  return Failed("verb \"" + std::string(verb.name) + "\" failed: " + error.what());
+}
+
+// The entry is made when the verb is done, and before that is answered: of what nobody was told is
+// done, there may be no entry after a crash.
+Result<json> RunLogged(const Verb& verb, store::Store& store, const store::Caller& caller,
+                       const json& arguments, const ProgressFn& progress, const Streams& streams) {
+  const AuditedCall audited(caller, verb.name, *verb.logged, arguments);
+  Result<json> outcome = Run(verb, store, caller, arguments, progress, streams);
+  // A dry run leaves a trace only of what it may not do.
+  if (IsDryRun(arguments) && outcome.status().code() != Code::kRefused) return outcome;
+  Status appended = audited.Append(store.audit_log(), outcome);
+  if (appended.ok()) return outcome;
+  const bool is_full = os::IsOutOfSpace(appended);
+  // Room is made by deleting: a full disk must not call that a failure.
+  if (is_full || !outcome.ok()) {
+    spdlog::error("verb \"{}\" of user \"{}\" is not in the audit log: {}", verb.name, caller.user,
+                  appended.message());
+    return outcome;
+  }
+  return std::move(appended).WithContext("verb \"" + std::string(verb.name) +
+                                         "\" is done, but is not in the audit log");
+}
 
 }  // namespace
 
-Result<json> RunVerb(store::Store& store, const store::Caller& caller, const std::string& name,
-                     const json& arguments, const ProgressFn& progress,
-                     const Streams& streams) try {
+Result<json> RunVerb(store::Store& store, const store::Caller& asking, const std::string& name,
+                     const json& arguments, const ProgressFn& progress, const Streams& streams) {
+  store::Caller caller = asking;
+  caller.role = store::RoleOf(store.policies(), asking);
   for (const Verb& verb : kVerbs) {
     if (verb.name != name) continue;
-    Call call{store, caller, Arguments(arguments), progress, streams};
-    return verb.run(call);
+    return (verb.logged ? RunLogged : Run)(verb, store, caller, arguments, progress, streams);
   }
   return UsageError("unknown verb \"" + name + "\"");
-} catch (const std::exception& error) {
-  // Nothing below throws on purpose; a caller must not die of what a library throws.
-  return Failed("verb \"" + name + "\" failed: " + error.what());
 }
 
 store::Caller CallerOf(uint32_t uid) {

@@ -15,9 +15,11 @@ namespace velafs::api {
 // The least time between two progress events of a verb.
 inline constexpr int kProgressIntervalMs = 100;
 
-// Runs `verb` to its end. kUsage for an unknown verb or wrong arguments, before anything is done.
-// `progress` may be null; it is also how a verb learns, between events, that it is to stop. Throws
-// nothing. Thread-safe.
+// Runs `verb` to its end, if the caller's role, which is found out here, lets him: else kRefused,
+// saying who may. kUsage for an unknown verb or wrong arguments, before anything is done.
+// `progress` may be null; it is also how a verb learns, between events, that it is to stop. A verb
+// that changes something has its entry in the audit log on return, also when it was refused or
+// failed. Throws nothing. Thread-safe.
 Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
                                const std::string& verb, const nlohmann::json& arguments,
                                const ProgressFn& progress, const Streams& streams = {});

@@ -127,7 +127,7 @@ Answer AssignPort(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::optional<uint16_t> wanted = call.arguments.Port("port");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const uint16_t port, call.store.AssignPort(name, wanted));
+  VELAFS_ASSIGN(const uint16_t port, call.store.AssignPort(call.caller, name, wanted));
   return json{{"name", name}, {"port", port}};
 }
 

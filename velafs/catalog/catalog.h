@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -102,6 +102,13 @@ class Reader {
   };
   Result<std::vector<PackRow>> Packs();
 
+  Result<std::vector<SettingRow>> Settings();
+
+  Result<AuditHead> ReadAuditHead();
+  // Up to `limit` rows: the first after row `id`, oldest first; the last before it, newest first.
+  Result<std::vector<AuditRow>> AuditAfter(uint64_t id, uint64_t limit);
+  Result<std::vector<AuditRow>> AuditBefore(uint64_t id, uint64_t limit);
+
  protected:
   Statements& statements_;
 };
@@ -151,6 +158,12 @@ class Writer : public Reader {
   Status RemoveBranch(BranchId branch);                 // and its bookmarks and labels
   Status AddBookmark(const BookmarkRow& bookmark);      // id ignored
   Status RemoveBookmark(BranchId branch, const std::string& name);
+
+  Status PutSetting(const SettingRow& setting);
+  Status RemoveSetting(const SettingRow& setting);  // by its scope, subject and key, if it is there
+
+  // The row that follows the head, which moves to it.
+  Status AddAudit(const AuditRow& row);
 };
 
 // Thread-safe. `storage`, borrowed, is where SQLite keeps the file; what SQLite itself does goes

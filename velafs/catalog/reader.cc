@@ -116,6 +116,44 @@ std::vector<ChunkId> ReadChunkIds(Query& query) {
   return ids;
 }
 
+SettingRow ReadSetting(Query& query) {
+  SettingRow row;
+  row.scope =
+      static_cast<SettingScope>(query.Unsigned(0, static_cast<uint64_t>(SettingScope::kBookmark)));
+  row.subject = query.Unsigned(1);
+  row.key = query.Text(2);
+  row.value = query.Text(3);
+  return row;
+}
+
+ChunkId ReadHash(Query& query, int column) {
+  ChunkId hash;
+  const sql::Blob bytes = query.Bytes(column);
+  if (bytes.size() != sizeof hash) {
+    query.MarkMalformed();
+  } else {
+    std::memcpy(&hash, bytes.data(), sizeof hash);
+  }
+  return hash;
+}
+
+AuditRow ReadAudit(Query& query) {
+  AuditRow row;
+  row.id = query.Unsigned(0);
+  row.at = query.Signed(1);
+  row.uid = static_cast<uint32_t>(query.Unsigned(2, UINT32_MAX));
+  row.pid = static_cast<uint32_t>(query.Unsigned(3, UINT32_MAX));
+  row.duration_us = query.Unsigned(4);
+  row.user = query.Text(5);
+  row.verb = query.Text(6);
+  row.subjects = query.Text(7);
+  row.source = query.Text(8);
+  row.detail = query.Text(9);
+  row.result = query.Text(10);
+  row.hash = ReadHash(query, 11);
+  return row;
+}
+
 bool IsFileName(std::string_view name) {
   return !name.empty() && name.find('/') == std::string_view::npos &&
          name.find('\0') == std::string_view::npos;
@@ -366,6 +404,31 @@ Result<std::vector<Reader::PackRow>> Reader::Packs() {
     packs.push_back({row.IdAt<PackId>(0), row.Bool(1)});
   }));
   return packs;
+}
+
+Result<std::vector<SettingRow>> Reader::Settings() {
+  Query query(statements_[Sql::kSettings]);
+  return ReadAll(query, "settings", ReadSetting);
+}
+
+Result<AuditHead> Reader::ReadAuditHead() {
+  Query query(statements_[Sql::kAuditHead]);
+  std::optional<AuditHead> head;
+  VELAFS_TRY(query.ForEach("audit_head", [&](Query& row) {
+    head = AuditHead{row.Unsigned(0), ReadHash(row, 1)};
+  }));
+  if (!head) return Corrupt("the head of the audit log is not in the catalog");
+  return *head;
+}
+
+Result<std::vector<AuditRow>> Reader::AuditAfter(uint64_t id, uint64_t limit) {
+  Query query(statements_[Sql::kAuditAfter], id, limit);
+  return ReadAll(query, "audit", ReadAudit);
+}
+
+Result<std::vector<AuditRow>> Reader::AuditBefore(uint64_t id, uint64_t limit) {
+  Query query(statements_[Sql::kAuditBefore], id, limit);
+  return ReadAll(query, "audit", ReadAudit);
 }
 
 }  // namespace velafs::catalog

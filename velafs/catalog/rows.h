@@ -103,4 +103,41 @@ struct GivenIds {
   InstanceId instance;
 };
 
+// One line of the audit log: who did what, and what came of it.
+struct AuditRow {
+  uint64_t id = 0;  // 1, 2, 3 ... without a gap
+  TimeNs at = 0;
+  uint32_t uid = 0;
+  uint32_t pid = 0;  // 0: not known
+  uint64_t duration_us = 0;
+  std::string user;
+  std::string verb;
+  std::string subjects;  // what it was about, one full name a line
+  std::string source;    // what it took a state from; may be empty
+  std::string detail;    // its other arguments, as a JSON object
+  std::string result;    // "done", or the code of the failure
+  ChunkId hash;          // SHA-256 of all the above and of the hash of the row before
+};
+
+// Where a setting holds, and what its subject is.
+enum class SettingScope {
+  kStore = 0,     // 0
+  kSource = 1,    // inode number of the top directory of a tree's branches
+  kBranch = 2,    // BranchId
+  kBookmark = 3,  // BookmarkId
+};
+
+struct SettingRow {
+  SettingScope scope = SettingScope::kStore;
+  uint64_t subject = 0;
+  std::string key;
+  std::string value;
+};
+
+// How far the audit log reaches.
+struct AuditHead {
+  uint64_t count = 0;
+  ChunkId hash;  // of row `count`; zeros when there is none
+};
+
 }  // namespace velafs::catalog

@@ -120,6 +120,49 @@ CREATE TABLE sequences(
 INSERT INTO sequences VALUES ('inode', 1), ('instance', 1);
 )sql";
 
+// The audit log. Since version 3.
+constexpr char kAudit[] = R"sql(
+CREATE TABLE audit(
+  id INTEGER PRIMARY KEY CHECK(id > 0),
+  at INTEGER NOT NULL,
+  uid INTEGER NOT NULL CHECK(uid >= 0),
+  pid INTEGER NOT NULL CHECK(pid >= 0),
+  duration_us INTEGER NOT NULL CHECK(duration_us >= 0),
+  user TEXT NOT NULL,
+  verb TEXT NOT NULL,
+  subjects TEXT NOT NULL,
+  source TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  result TEXT NOT NULL,
+  hash BLOB NOT NULL CHECK(length(hash) = 32)
+) STRICT;
+CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit
+  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_keeps_fields BEFORE UPDATE ON audit
+  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE audit_head(
+  one INTEGER PRIMARY KEY CHECK(one = 1),
+  count INTEGER NOT NULL CHECK(count >= 0),
+  hash BLOB NOT NULL CHECK(length(hash) = 32)
+) STRICT;
+INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
+)sql";
+
+// Policies and approvals. Since version 3.
+constexpr char kSettings[] = R"sql(
+CREATE TABLE settings(
+  scope INTEGER NOT NULL CHECK(scope BETWEEN 0 AND 3),
+  subject INTEGER NOT NULL CHECK(subject >= 0),
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY(scope, subject, key)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER settings_of_branch AFTER DELETE ON branches
+  BEGIN DELETE FROM settings WHERE scope = 2 AND subject = old.id; END;
+CREATE TRIGGER settings_of_bookmark AFTER DELETE ON bookmarks
+  BEGIN DELETE FROM settings WHERE scope = 3 AND subject = old.id; END;
+)sql";
+
 // From version 1: branches may be deleted, and their parents are known by id. SQLite cannot take a
 // constraint from a table, so that of branches is made anew; ids given before are still not given
 // again. A parent by name alone is the one that is older than the clone.
@@ -167,7 +210,7 @@ CREATE INDEX branches_by_parent ON branches(parent);
 )sql";
 
 // What leads from version i + 1 to the next.
-constexpr std::array kMigrations = {kFromVersion1};
+const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }
@@ -178,7 +221,7 @@ Status CreateSchema(sql::Database& database) {
   // The two header fields last: with them a database is a catalog.
   VELAFS_ASSIGN(sql::Transaction transaction,
                 sql::Transaction::Begin(database, sql::Transaction::Kind::kWrite));
-  VELAFS_TRY(database.Execute(kTables));
+  VELAFS_TRY(database.Execute(std::string(kTables) + kAudit + kSettings));
   VELAFS_TRY(database.Execute(SetVersion() +
                               "; PRAGMA application_id = " + std::to_string(kApplicationId)));
   return transaction.Commit();

@@ -20,6 +20,8 @@ struct Row {
   " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at"                \
   " FROM branches b LEFT JOIN branches p ON p.id = b.parent "
 #define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at"
+#define AUDIT_COLUMNS \
+  "id, at, uid, pid, duration_us, user, verb, subjects, source, detail, result, hash"
 
 // Replacing is an UPDATE, not INSERT OR REPLACE: it leaves the secondary indexes alone.
 constexpr std::array<Row, kSqlCount> kRows = {{
@@ -73,6 +75,11 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kBookmark, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 AND name = ?2"},
     {Sql::kBookmarkById, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE id = ?1"},
     {Sql::kPacks, "SELECT id, published FROM packs ORDER BY id"},
+    {Sql::kSettings, "SELECT scope, subject, key, value FROM settings"},
+    {Sql::kAuditHead, "SELECT count, hash FROM audit_head"},
+    {Sql::kAuditAfter, "SELECT " AUDIT_COLUMNS " FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2"},
+    {Sql::kAuditBefore,
+     "SELECT " AUDIT_COLUMNS " FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2"},
 
     {Sql::kAddLayer,
      "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes)"
@@ -137,6 +144,13 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "INSERT INTO bookmarks(branch, name, layer, created_at, note, expires_at)"
      " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
     {Sql::kRemoveBookmark, "DELETE FROM bookmarks WHERE branch = ?1 AND name = ?2"},
+    {Sql::kPutSetting,
+     "INSERT INTO settings(scope, subject, key, value) VALUES (?1, ?2, ?3, ?4)"
+     " ON CONFLICT(scope, subject, key) DO UPDATE SET value = excluded.value"},
+    {Sql::kRemoveSetting, "DELETE FROM settings WHERE scope = ?1 AND subject = ?2 AND key = ?3"},
+    {Sql::kAddAudit, "INSERT INTO audit(" AUDIT_COLUMNS
+                     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+    {Sql::kMoveAuditHead, "UPDATE audit_head SET count = ?1, hash = ?2"},
 }};
 
 constexpr bool RowsAreInOrder() {

@@ -40,6 +40,10 @@ enum class Sql : size_t {
   kBookmark,
   kBookmarkById,
   kPacks,
+  kSettings,
+  kAuditHead,
+  kAuditAfter,
+  kAuditBefore,
 
   kAddLayer,
   kSetLayerState,
@@ -74,6 +78,10 @@ enum class Sql : size_t {
   kRemoveLabels,
   kAddBookmark,
   kRemoveBookmark,
+  kPutSetting,
+  kRemoveSetting,
+  kAddAudit,
+  kMoveAuditHead,
   kCount,
 };
 

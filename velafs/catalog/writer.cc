@@ -240,4 +240,21 @@ Status Writer::RemoveBookmark(BranchId branch, const std::string& name) {
   return {};
 }
 
+Status Writer::PutSetting(const SettingRow& setting) {
+  return Run(statements_, Sql::kPutSetting, static_cast<int>(setting.scope), setting.subject,
+             setting.key, setting.value);
+}
+
+Status Writer::RemoveSetting(const SettingRow& setting) {
+  return Run(statements_, Sql::kRemoveSetting, static_cast<int>(setting.scope), setting.subject,
+             setting.key);
+}
+
+Status Writer::AddAudit(const AuditRow& row) {
+  const sql::Blob hash(std::as_bytes(std::span(row.hash.bytes)));
+  VELAFS_TRY(Run(statements_, Sql::kAddAudit, row.id, row.at, row.uid, row.pid, row.duration_us,
+                 row.user, row.verb, row.subjects, row.source, row.detail, row.result, hash));
+  return Run(statements_, Sql::kMoveAuditHead, row.id, hash);
+}
+
 }  // namespace velafs::catalog

@@ -82,5 +82,7 @@ void AddExport(CommandLine& line);
 void AddScrub(CommandLine& line);
 void AddDoctor(CommandLine& line);
 void AddCompletion(CommandLine& line);
+void AddAudit(CommandLine& line);
+void AddPolicy(CommandLine& line);
 
 }  // namespace velafs::cli

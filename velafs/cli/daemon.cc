@@ -15,6 +15,7 @@
 #include "velafs/api/arguments.h"
 #include "velafs/api/client.h"
 #include "velafs/api/server.h"
+#include "velafs/api/verbs.h"
 #include "velafs/api/version.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
@@ -147,13 +148,19 @@ api::Server::ExtraVerbs UmountVerb(fuse::Mount& mount, const json& identity) {
            }}};
 }
 
+store::Caller Self() {
+  store::Caller self = api::CallerOf(geteuid());
+  self.pid = static_cast<uint32_t>(getpid());
+  return self;
+}
+
 // From the live mount to its end, whatever ends it.
 Status Serve(store::Store& store, const std::string& mountpoint, const OnLive& on_live) {
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint));
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
-  const store::Upkeep upkeep(store);
+  const store::Upkeep upkeep(store, Self());
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
                mountpoint);

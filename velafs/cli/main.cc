@@ -73,10 +73,11 @@ int Main(int argc, char** argv) {
   // A daemon or a reader of our output that goes away is a failed write, not our death.
   std::signal(SIGPIPE, SIG_IGN);
   CommandLine line;
-  for (const auto& add : {AddInit,    AddImport, AddMount,  AddClone,    AddList,      AddReset,
-                          AddPromote, AddRename, AddDelete, AddUndelete, AddProtect,   AddLabel,
-                          AddNote,    AddChown,  AddExpire, AddBookmark, AddGc,        AddStats,
-                          AddDiff,    AddExport, AddScrub,  AddDoctor,   AddCompletion}) {
+  for (const auto& add :
+       {AddInit,   AddImport,   AddMount,    AddClone,     AddList,  AddReset,  AddPromote,
+        AddRename, AddDelete,   AddUndelete, AddProtect,   AddLabel, AddNote,   AddChown,
+        AddExpire, AddBookmark, AddGc,       AddStats,     AddDiff,  AddExport, AddScrub,
+        AddAudit,  AddPolicy,   AddDoctor,   AddCompletion}) {
     add(line);
   }
   try {

@@ -132,6 +132,39 @@ std::string RenderScrub(const json& report, const Style& style) {
          " layers\n";
 }
 
+std::string RenderAudit(const json& log, const Style& style) {
+  const json& entries = log.at("entries");
+  if (entries.empty()) return "no entries\n";
+  Table table({Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft,
+               Align::kLeft, Align::kRight});
+  table.AddRow(Header({"TIME", "USER", "PID", "VERB", "WHAT", "FROM", "RESULT", "MS"}));
+  for (const json& entry : entries) {
+    std::string subjects;
+    for (const json& name : entry.at("subjects")) {
+      subjects += (subjects.empty() ? "" : " ") + name.get<std::string>();
+    }
+    const bool done = Text(entry, "result") == "done";
+    table.AddRow({{Text(entry, "at")},
+                  {Text(entry, "user")},
+                  {Text(entry, "pid")},
+                  {Text(entry, "verb"), &Style::Bold},
+                  {subjects.empty() ? "-" : subjects},
+                  {Text(entry, "source")},
+                  {Text(entry, "result"), done ? &Style::Dim : &Style::Red},
+                  {Text(entry, "duration_ms")}});
+  }
+  return table.Render(style);
+}
+
+std::string RenderPolicies(const json& policies, const Style& style) {
+  Table table({Align::kLeft, Align::kLeft, Align::kLeft});
+  table.AddRow(Header({"POLICY", "VALUE", "FROM"}));
+  for (const json& one : policies.at("policies")) {
+    table.AddRow({{Text(one, "key"), &Style::Bold}, {Text(one, "value")}, {Text(one, "from")}});
+  }
+  return table.Render(style);
+}
+
 std::string RenderStats(const json& stats, const Style& style) {
   const auto logical = static_cast<double>(stats.value("logical_bytes", uint64_t{0}));
   const auto stored = static_cast<double>(stats.value("stored_bytes", uint64_t{0}));

@@ -77,6 +77,7 @@ Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name
 Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
                                  std::optional<std::chrono::seconds> ttl) {
   return ChangeRow(caller, "set the time to live of", name, [&](BranchRow& row) -> Status {
+    VELAFS_TRY(CheckTtlPolicy(ttl, row));
     VELAFS_ASSIGN(row.expires_at, TimeAfter(NowNs(), ttl));
     return {};
   });

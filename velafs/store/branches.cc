@@ -1,6 +1,4 @@
 // The verbs on whole branches.
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "velafs/store/rules.h"
@@ -52,9 +50,10 @@ Result<BranchRow> Store::FindBranch(const std::string& name) {
 }
 
 Status Store::CheckMayChange(const Caller& caller, const BranchRow& branch) const {
-  if (caller.user == branch.owner || caller.uid == 0 || caller.uid == geteuid()) return {};
-  return Refused("branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
-                 Quoted(branch.owner) + ", root and the user the store runs as may change it");
+  if (caller.user == branch.owner || caller.IsAdmin()) return {};
+  return Refused(
+      "branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
+      Quoted(branch.owner) + ", root, the user the store runs as and admins may change it");
 }
 
 Status Store::CheckNotRunning(const BranchRow& branch) const {
@@ -92,7 +91,14 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   if (options.at) {
     VELAFS_ASSIGN(from.bookmark, FindBookmarkAt(from.branch, *options.at));
   }
+  VELAFS_TRY(CheckMayTake(caller, from));
   VELAFS_TRY(CheckNameIsFree(name));
+  VELAFS_TRY(CheckNamePolicy(name, from.branch));
+  const std::string owner = options.owner.value_or(caller.user);
+  if (owner != caller.user && !caller.IsAdmin()) {
+    return Refused("only an admin makes branches for others", "leave out --owner");
+  }
+  VELAFS_TRY(CheckBranchPolicies(owner, from.branch));
 
   BranchRow row;
   row.name = name;
@@ -102,9 +108,10 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
     row.parent_bookmark = from.bookmark->id;
     row.parent_bookmark_name = from.bookmark->name;
   }
-  row.owner = options.owner.value_or(caller.user);
+  row.owner = owner;
   row.created_at = NowNs();
-  VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, options.ttl));
+  VELAFS_ASSIGN(const auto ttl, CloneTtl(options.ttl, from.branch));
+  VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, ttl));
   row.note = options.note;
   row.labels = options.labels;
   const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {

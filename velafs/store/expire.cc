@@ -33,6 +33,10 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, Expired* expire
   });
   const DeleteOptions options{.force = false, .purge = false, .dry_run = dry_run};
   for (const BranchRow& row : rows) {
+    if (policies_->Get("on_expire", &row) == "keep") {
+      expired->kept.push_back({row.name, "its policy is on_expire=keep"});
+      continue;
+    }
     const auto delete_if_past = [&]() -> Result<BranchInfo> {
       MutexLock lock(verbs_mutex_);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(row.name));

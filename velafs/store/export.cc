@@ -22,7 +22,7 @@ Result<ExportResult> Store::Export(const Caller& caller, const std::string& sour
 Result<Store::HeldState> Store::Hold(const Caller& caller, const SourceRef& source) {
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const Origin origin, FindOrigin(source));
-  VELAFS_TRY(CheckMayChange(caller, origin.branch));
+  VELAFS_TRY(CheckMayTake(caller, origin));
   VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
   HeldState held{{}, origin.branch.root, source.ToString()};
   VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {

@@ -192,6 +192,9 @@ Status Store::OpenParts() {
     return catalog::Catalog::Open(paths_.Catalog(), storage_);
   }));
   VELAFS_TRY(CheckCatalogIsLatest());
+  audit_log_ = std::make_unique<AuditLog>(*catalog_, reserve_);
+  policies_ = std::make_unique<Policies>(*catalog_);
+  VELAFS_TRY(policies_->Load());
   packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
   volume_ = std::make_unique<layer::Volume>(
       layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});

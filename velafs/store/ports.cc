@@ -31,9 +31,11 @@ bool IsFree(uint16_t port) {
 
 }  // namespace
 
-Result<uint16_t> Store::AssignPort(const std::string& name, std::optional<uint16_t> wanted) {
+Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name,
+                                   std::optional<uint16_t> wanted) {
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
+  VELAFS_TRY(CheckMayChange(caller, branch));
   if (branch.port && (!wanted || *wanted == *branch.port)) return *branch.port;
   const std::string context = "cannot assign a port to \"" + name + "\"";
   Result<uint16_t> port = PickPort(branch, wanted);

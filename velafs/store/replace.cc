@@ -97,6 +97,8 @@ Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& nam
     return UsageError("that is what it is", "name another branch, or a bookmark");
   }
 
+  VELAFS_TRY(CheckMayTake(caller, origin));
+
   ResetResult result;
   result.source = origin.ToString();
   VELAFS_ASSIGN(result.branch, DescribeOne(branch));
@@ -137,6 +139,7 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
   VELAFS_ASSIGN(const BranchRow onto, FindBranch(target));
   if (origin.branch.id == onto.id) return UsageError("a branch is not promoted onto itself");
   VELAFS_TRY(CheckMayChange(caller, onto));
+  VELAFS_TRY(CheckMayTake(caller, origin));
   VELAFS_TRY(CheckNotProtected(onto));
   VELAFS_TRY(CheckNotRunning(origin.branch));
   VELAFS_TRY(CheckNotRunning(onto));
@@ -187,6 +190,7 @@ Status Store::RunRename(const Caller& caller, const std::string& name,
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotRunning(branch));
   VELAFS_TRY(CheckNameIsFree(new_name));
+  VELAFS_TRY(CheckNamePolicy(new_name, branch));
   return volume_->Rename(name, new_name);
 }
 

@@ -20,20 +20,14 @@
 #include "velafs/os/file_lock.h"
 #include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
+#include "velafs/store/audit_log.h"
 #include "velafs/store/branch_info.h"
+#include "velafs/store/caller.h"
 #include "velafs/store/catalog_copies.h"
+#include "velafs/store/policies.h"
 #include "velafs/store/scrub.h"
 
 namespace velafs::store {
-
-// Who asks, as the kernel says it (SO_PEERCRED, or this process itself).
-struct Caller {
-  uint32_t uid = 0;
-  std::string user;  // name of uid; the number when it has none
-  // What else decides which files it may read; means nothing when uid is this process's or root's.
-  uint32_t gid = 0;
-  std::vector<uint32_t> groups = {};
-};
 
 struct CloneOptions {
   std::optional<std::chrono::seconds> ttl;
@@ -156,9 +150,6 @@ class MountListener {
   virtual void BranchRemoved(const std::string& name) = 0;
 };
 
-// Deleted branches are kept this long.
-inline constexpr std::chrono::hours kTrashRetention{7 * 24};
-
 // The host paths of a store's parts.
 struct StorePaths {
   explicit StorePaths(std::string store_directory) : root(std::move(store_directory)) {}
@@ -256,12 +247,23 @@ class Store {
   // into the trash, bookmarks for good.
   Result<Expired> Expire(const Caller& caller, bool dry_run);
 
+  // Of a branch, or of the store. "source" stands for the tree of branch `name`.
+  Result<std::vector<PolicyValue>> ShowPolicies(const std::optional<std::string>& name);
+  // `place` is "store", "source" or "branch"; a key without a value is unset.
+  Result<std::vector<PolicyValue>> SetPolicies(
+      const std::string& place, const std::optional<std::string>& name,
+      const std::map<std::string, std::optional<std::string>>& values);
+  // Of a branch, which is of its bookmarks too, or of a bookmark: users may clone it, whose ever it
+  // is.
+  Status SetApproved(const std::string& source, bool approved);
+
   Result<std::vector<BranchInfo>> List(const ListFilter& filter = {});  // by name
   Result<BranchInfo> Show(const std::string& name);
   Result<StoreStats> Stats();
   // The port kept for the branch's server: `wanted` when given, else the one kept before, else a
   // free one. Refused when `wanted` is another branch's or in use.
-  Result<uint16_t> AssignPort(const std::string& name, std::optional<uint16_t> wanted);
+  Result<uint16_t> AssignPort(const Caller& caller, const std::string& name,
+                              std::optional<uint16_t> wanted);
 
   // `name` is BRANCH@NAME, here and below.
   Result<BookmarkInfo> CreateBookmark(const Caller& caller, const std::string& name,
@@ -280,8 +282,8 @@ class Store {
   Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
 
   // Writes what `source` is now as a tar archive; see WriteTar. A branch may be in use: it is
-  // frozen once, as for a clone, and runs on. Refused to all but the branch's owner, root and the
-  // owner of the process. What was written before a failure is part of an archive.
+  // frozen once, as for a clone, and runs on. Refused to who may not clone it. What was written
+  // before a failure is part of an archive.
   Result<ExportResult> Export(const Caller& caller, const std::string& source, const WriteFn& sink,
                               const ExportProgressFn& progress);
 
@@ -294,6 +296,8 @@ class Store {
   std::optional<std::string> mountpoint() const;
   Result<std::vector<std::string>> BranchNames();
   layer::Volume& volume() { return *volume_; }
+  AuditLog& audit_log() { return *audit_log_; }
+  Policies& policies() { return *policies_; }
   const StorePaths& paths() const { return paths_; }
   // From now on the catalog is copied now and then, until Close.
   void KeepCatalogCopies();
@@ -367,6 +371,15 @@ class Store {
   Status Release(const HeldState& state);
   Result<ExportResult> RunExport(const HeldState& state, const WriteFn& sink,
                                  const ExportProgressFn& progress);
+  Status CheckMayTake(const Caller& caller, const Origin& origin) const;
+  // What the policies of branch `of` have against another branch of that name, or of that owner.
+  Status CheckNamePolicy(const std::string& name, const catalog::BranchRow& of) const;
+  Status CheckBranchPolicies(const std::string& owner, const catalog::BranchRow& of);
+  // The lifetime of a clone of `of` that asks for `ttl`, or nothing; refused when it is too long.
+  Result<std::optional<std::chrono::seconds>> CloneTtl(
+      const std::optional<std::chrono::seconds>& ttl, const catalog::BranchRow& of) const;
+  Status CheckTtlPolicy(const std::optional<std::chrono::seconds>& ttl,
+                        const catalog::BranchRow& of) const;
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
   Status CheckNotRunning(const catalog::BranchRow& branch) const;
   // Exists when a branch has the name or an import is making it.
@@ -389,6 +402,8 @@ class Store {
   os::FileLock lock_;
   os::SpaceReserve reserve_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<AuditLog> audit_log_;
+  std::unique_ptr<Policies> policies_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
   std::unique_ptr<CatalogCopyKeeper> copies_;

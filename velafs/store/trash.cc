@@ -109,6 +109,7 @@ Status Store::RunUndelete(const Caller& caller, const std::string& name,
     if (free.code() != Code::kExists) return free;
     return std::move(free).WithHint("bring it back under another name: --as NEW");
   }
+  VELAFS_TRY(CheckBranchPolicies(row.owner, row));
   row.name = new_name;
   row.deleted_at.reset();
   if (row.expires_at && *row.expires_at <= NowNs()) row.expires_at.reset();

@@ -1,7 +1,6 @@
 #include "velafs/store/upkeep.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <chrono>
 
@@ -34,17 +33,50 @@ void Upkeep::Run() {
 }
 
 Status Upkeep::RunOnce() {
-  const Caller self{geteuid(), "velafs"};
-  VELAFS_ASSIGN(const Expired expired, store_.Expire(self, /*dry_run=*/false));
+  VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
+  return Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); });
+}
+
+Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {
+  const auto began = std::chrono::steady_clock::now();
+  catalog::AuditRow entry;
+  entry.at = NowNs();
+  Status done = run(&entry.subjects);
+  // What found nothing to do is not worth an entry every few seconds.
+  if (entry.subjects.empty()) return done;
+  entry.uid = self_.uid;
+  entry.pid = self_.pid;
+  entry.user = self_.user;
+  entry.verb = verb;
+  entry.detail = "{}";
+  entry.result = kAuditDone;
+  entry.duration_us = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                std::chrono::steady_clock::now() - began)
+                                                .count());
+  Status logged = store_.audit_log().Append(std::move(entry));
+  return done.ok() ? logged : done;
+}
+
+Status Upkeep::Expire(std::string* subjects) {
+  VELAFS_ASSIGN(const Expired expired, store_.Expire(self_, /*dry_run=*/false));
   for (const BranchInfo& branch : expired.branches) {
     spdlog::info("branch \"{}\" has expired: it is in the trash", branch.name);
+    AddAuditSubject(subjects, branch.name);
   }
   for (const std::string& bookmark : expired.bookmarks) {
     spdlog::info("bookmark \"{}\" has expired", bookmark);
+    AddAuditSubject(subjects, bookmark);
   }
-  VELAFS_ASSIGN(const Purged purged, store_.PurgeTrash(self, kTrashRetention, /*dry_run=*/false));
+  return {};
+}
+
+Status Upkeep::PurgeTrash(std::string* subjects) {
+  VELAFS_ASSIGN(const Purged purged,
+                store_.PurgeTrash(self_, store_.policies().Duration("trash_keep", nullptr),
+                                  /*dry_run=*/false));
   for (const BranchInfo& branch : purged.branches) {
     spdlog::info("branch \"{}\" has been in the trash for long enough", branch.name);
+    AddAuditSubject(subjects, branch.name);
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -12,18 +13,24 @@
 namespace velafs::store {
 
 // Works on a thread of its own, from construction to destruction. What it does, and what fails,
-// goes to the log.
+// goes to the log; what it does, also to the audit log.
 class Upkeep {
  public:
-  // The store is borrowed.
-  explicit Upkeep(Store& store) : store_(store), thread_([this] { Run(); }) {}
+  // The store is borrowed; `self` is who this process is.
+  Upkeep(Store& store, Caller self)
+      : store_(store), self_(std::move(self)), thread_([this] { Run(); }) {}
   ~Upkeep();
 
  private:
   void Run();
   Status RunOnce();
+  // Runs it, and makes an entry in the audit log of what it says it changed.
+  Status Log(const std::string& verb, const std::function<Status(std::string* subjects)>& run);
+  Status Expire(std::string* subjects);
+  Status PurgeTrash(std::string* subjects);
 
   Store& store_;
+  const Caller self_;
   std::string last_failure_;  // a lasting one is logged once
 
   std::mutex stop_lock_;

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# A store that a team shares: who may do what, what policies ask for, and what the audit log says of it. A
+# daemon of root serves users who are in its groups, or not; users of the system stand for them.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+begin "$@"
+
+as() { # as USER COMMAND...
+  runuser -u "$1" -- "${@:2}"
+}
+by() { # by USER COMMAND...: in which velafs is run by that user; for the subshell of a case
+  local who=$1
+  shift
+  # shellcheck disable=SC2317
+  velafs() { as "$who" velafs "$@"; }
+  "$@"
+}
+make_store 0
+velafs -q bookmark create main@nightly
+socket=$VELAFS_STORE/run/api.sock
+
+closed() {
+  equal "$(stat --format %a "$socket")" 600
+  ! as postgres velafs list 2>/dev/null || fail "it lets everybody in"
+}
+check "a store is its owner's at first" closed
+
+opened() {
+  velafs -q policy set --of-store user_group=postgres viewer_group=www-data
+  equal "$(stat --format %a "$socket")" 666
+  velafs --json policy show | jq -e '.policies[] | select(.key == "user_group") |
+    .value == "postgres" and .from == "store"'
+  as www-data velafs --json list | jq -e '.branches | length == 1'
+}
+check "groups that policies name are let in" opened
+
+check "who is in no group sees nothing" by nobody refuses 4 'user "nobody" has not the role "viewer"' velafs list
+check "a viewer makes nothing" by www-data refuses 4 'has not the role "user"' velafs clone main@nightly mine
+check "a user does not import" by postgres refuses 4 'has not the role "admin"' velafs import x --from-dir "$VELAFS_SANDBOX/cluster"
+check "a user does not set policies" by postgres refuses 4 'has not the role "admin"' velafs policy set --of-store ttl=1d
+check "a user does not read the audit log" by postgres refuses 4 'has not the role "admin"' velafs audit
+check "a user does not unmount" by postgres refuses 4 'has not the role "admin"' velafs umount
+check "a user takes nothing that is not approved" by postgres refuses 4 '"main@nightly" is not approved' velafs clone main@nightly pr-1
+check "a policy there is not is wrong usage" refuses 2 'no policy "tll"' velafs policy set --of-store tll=1d
+check "a value that is none is wrong usage" refuses 2 '"soon" is not a duration' velafs policy set main ttl=soon
+
+pull_request() {
+  velafs -q approve main@nightly
+  velafs -q policy set --source main ttl=2d name_pattern='pr-[0-9]+' max_branches_per_owner=2
+  as postgres velafs -q clone main@nightly pr-1
+  equal "$(field pr-1 owner)" postgres
+  [[ $(field pr-1 expires_at) != null ]] || fail "it never expires"
+}
+check "a user clones what was approved, and it has the time the policy gives" pull_request
+check "what was not approved stays closed" by postgres refuses 4 '"main" is not approved' velafs clone main pr-2
+check "a name is as the policy wants it" by postgres refuses 4 'pr-\[0-9\]\+' velafs clone main@nightly mine
+check "a branch of somebody else is not changed" by postgres refuses 4 '"main" belongs to "root"' velafs delete main
+check "nor promoted onto" by postgres refuses 4 '"main" belongs to "root"' velafs promote pr-1 --onto main
+
+too_many() {
+  refuses 4 'has the 2 branches' velafs clone main pr-9 --owner postgres
+}
+promoted() {
+  velapg start pr-1 >/dev/null
+  sql pr-1 'create table merged()'
+  velapg stop pr-1 >/dev/null
+  velafs -q promote pr-1 --onto main
+  as postgres velafs -q delete pr-1
+  velapg start main >/dev/null
+  equal "$(sql main "select count(*) from pg_class where relname = 'merged'")" 1
+  velapg stop main >/dev/null
+}
+expired() {
+  as postgres velafs -q clone main@nightly pr-3 --ttl 1s
+  wait_until 60 eval '! velafs --json show pr-3 >/dev/null 2>&1'
+}
+as postgres velafs -q clone main@nightly pr-2
+check "an owner has no more branches than the policy allows" too_many
+check "a pull request that passed is promoted by an admin, and deleted by its user" promoted
+check "one that is forgotten expires" expired
+
+entries() { # entries FILTER: of the audit log, how many jq lets pass
+  velafs --json audit | jq "[.entries[] | select($1)] | length"
+}
+# Each case of a refusal asked twice: for words and for JSON.
+logged() {
+  equal "$(entries '.user == "nobody"')" 0 "entries of what only looked"
+  equal "$(entries '.user == "www-data" and .result == "refused" and .verb == "clone"')" 2
+  equal "$(entries '.user == "postgres" and .verb == "clone" and .result == "done"')" 3
+  equal "$(entries '.user == "postgres" and .result == "refused"')" 14
+  equal "$(entries ".verb == \"expire\" and .user == \"root\" and .pid == $(daemon_pid) and .subjects == [\"pr-3\"]")" 1
+  equal "$(entries '.verb == "promote" and .subjects == ["main"] and .source == "pr-1"')" 3
+  velafs audit --branch pr-3 | has_line -E 'expire +pr-3' || fail "no entry of pr-3"
+}
+check "the audit log tells all of it" logged
+
+verified() {
+  local head
+  head=$(velafs --json audit verify | jq -r .head)
+  velafs -q note main x
+  velafs -q audit verify --noted "$head"
+  refuses 6 'entry 1 is not the one that was noted' velafs audit verify --noted "1:${head#*:}"
+}
+check "the audit log is whole" verified
+
+closed_again() {
+  velafs -q policy unset --of-store user_group viewer_group
+  equal "$(stat --format %a "$socket")" 600
+}
+check "without groups a store is its owner's again" closed_again

@@ -1,0 +1,116 @@
+#include "velafs/store/access.h"
+
+#include <grp.h>
+
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+// A group there is, and somebody who is in that one alone.
+struct Group {
+  explicit Group(uint32_t not_this = UINT32_MAX) {
+    setgrent();
+    for (group* entry = getgrent(); entry != nullptr; entry = getgrent()) {
+      if (entry->gr_gid == not_this) continue;
+      name = entry->gr_name;
+      gid = entry->gr_gid;
+      break;
+    }
+    endgrent();
+    REQUIRE_FALSE(name.empty());
+  }
+  Caller Member() const { return {geteuid() + 4242, "alice", gid, {gid}}; }
+  std::string name;
+  uint32_t gid = 0;
+};
+
+struct AccessFixture : BranchesFixture {
+  void Set(const std::string& key, const std::string& value) {
+    const auto set = store->SetPolicies("store", {}, {{key, value}});
+    REQUIRE_MESSAGE(set.ok(), set.status().message());
+  }
+  Status CloneBy(const Caller& who, const std::string& source, const std::string& name) {
+    return store->Clone(who, source, name, {}).status();
+  }
+  const Group group;
+};
+
+TEST_CASE_FIXTURE(AccessFixture, "only root and the user of the process have a role at first") {
+  CHECK(RoleOf(store->policies(), {0, "root"}) == Role::kAdmin);
+  CHECK(RoleOf(store->policies(), {geteuid(), "me"}) == Role::kAdmin);
+  CHECK(RoleOf(store->policies(), group.Member()) == Role::kNone);
+  CHECK_FALSE(IsShared(store->policies()));
+}
+
+TEST_CASE_FIXTURE(AccessFixture,
+                  "members of a group that a policy names have its role, the highest") {
+  Set("viewer_group", group.name);
+  CHECK(IsShared(store->policies()));
+  CHECK(RoleOf(store->policies(), group.Member()) == Role::kViewer);
+  const Group other(group.gid);
+  CHECK(RoleOf(store->policies(), other.Member()) == Role::kNone);
+  Set("admin_group", group.name);
+  CHECK(RoleOf(store->policies(), group.Member()) == Role::kAdmin);
+}
+
+TEST_CASE_FIXTURE(AccessFixture, "a refusal says who may") {
+  Set("admin_group", group.name);
+  Caller who = kAlice;
+  who.role = Role::kViewer;
+  CHECK(CheckRole(store->policies(), who, Role::kViewer).ok());
+  const Status refused = CheckRole(store->policies(), who, Role::kAdmin);
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "user \"alice\" has not the role \"admin\"");
+  CHECK(refused.hint().find("group \"" + group.name + "\"") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {
+  Bookmark("main@good");
+  Bookmark("main@bad");
+  Set("user_group", group.name);  // with users, the policy is on
+  CHECK(CloneBy(kAlice, "main", "a").code() == Code::kRefused);
+  CHECK(CloneBy(kAlice, "main@good", "a").code() == Code::kRefused);
+  REQUIRE(store->SetApproved("main@good", true).ok());
+  CHECK(CloneBy(kAlice, "main@good", "a").ok());
+  CHECK(CloneBy(kAlice, "main@bad", "b").code() == Code::kRefused);
+  CHECK(CloneBy(kAlice, "main", "b").code() == Code::kRefused);
+  CHECK(CloneBy(kAlice, "a", "b").ok());
+  SUBCASE("also by resetting and promoting") {
+    CHECK(store->Reset(kAlice, "a", "main@good", false).ok());
+    CHECK(store->Reset(kAlice, "a", "main", false).status().code() == Code::kRefused);
+    CHECK(store->Promote(kAlice, "main", "a", false).status().code() == Code::kRefused);
+    CHECK(store->Promote(kAlice, "b", "a", false).ok());
+  }
+  SUBCASE("all bookmarks of an approved branch are") {
+    REQUIRE(store->SetApproved("main", true).ok());
+    CHECK(CloneBy(kAlice, "main@bad", "c").ok());
+    REQUIRE(store->SetApproved("main", false).ok());
+    CHECK(CloneBy(kAlice, "main@bad", "d").code() == Code::kRefused);
+  }
+  SUBCASE("anything when the policy is off") {
+    Set("approved_sources_only", "off");
+    CHECK(CloneBy(kAlice, "main@bad", "c").ok());
+  }
+}
+
+TEST_CASE_FIXTURE(AccessFixture, "an admin rules the branches of others, a user does not") {
+  Caller admin{geteuid() + 4343, "carol"};
+  CHECK(store->SetNote(admin, "main", "x").status().code() == Code::kRefused);
+  CHECK(store->AssignPort(admin, "main", {}).status().code() == Code::kRefused);
+  admin.role = Role::kAdmin;
+  CHECK(store->SetNote(admin, "main", "x").ok());
+  CHECK(CloneBy(admin, "main", "hers").ok());
+}
+
+TEST_CASE_FIXTURE(AccessFixture, "only an admin makes branches for others") {
+  REQUIRE(store->SetApproved("main", true).ok());
+  CloneOptions options;
+  options.owner = "bob";
+  CHECK(store->Clone(kAlice, "main", "his", options).status().code() == Code::kRefused);
+  options.owner = "alice";
+  CHECK(store->Clone(kAlice, "main", "hers", options).ok());
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,145 @@
+#include "velafs/store/audit_log.h"
+
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using catalog::AuditHead;
+using catalog::AuditRow;
+
+struct AuditFixture : BranchesFixture {
+  AuditFixture() {
+    Append("alice", "clone", "pr-1", "main");
+    Append("bob", "bookmark-create", "main@before", "");
+    Append("alice", "delete", "pr-1\npr-10", "");
+    Append("alice", "clone", "pr-2", "main@before");
+  }
+  void Append(const std::string& user, const std::string& verb, const std::string& subjects,
+              const std::string& source) {
+    AuditRow row;
+    row.at = NowNs();
+    row.uid = 7;
+    row.pid = 42;
+    row.duration_us = 5;
+    row.user = user;
+    row.verb = verb;
+    row.subjects = subjects;
+    row.source = source;
+    row.detail = "{}";
+    row.result = "done";
+    const Status appended = store->audit_log().Append(row);
+    REQUIRE_MESSAGE(appended.ok(), appended.message());
+  }
+  std::vector<uint64_t> Ids(const AuditFilter& filter) {
+    const auto rows = store->audit_log().List(filter);
+    REQUIRE_MESSAGE(rows.ok(), rows.status().message());
+    std::vector<uint64_t> ids;
+    for (const AuditRow& row : *rows) ids.push_back(row.id);
+    return ids;
+  }
+  AuditHead Head() {
+    const auto head = store->audit_log().Verify({});
+    REQUIRE_MESSAGE(head.ok(), head.status().message());
+    return *head;
+  }
+  void CheckBroken(const std::string& words, const std::optional<AuditHead>& noted = {}) {
+    const auto verified = store->audit_log().Verify(noted);
+    REQUIRE_FALSE(verified.ok());
+    CHECK(verified.status().code() == Code::kCorrupt);
+    test::CheckMessage(verified.status(), words);
+  }
+  // As somebody does who has the catalog for himself.
+  void Tamper(const std::string& statement) {
+    Change("DROP TRIGGER audit_keeps_rows; DROP TRIGGER audit_keeps_fields; " + statement);
+  }
+};
+
+using Numbers = std::vector<uint64_t>;
+
+TEST_CASE_FIXTURE(AuditFixture, "entries are listed oldest first, by user, verb, branch and time") {
+  CHECK(Ids({}) == Numbers{1, 2, 3, 4});
+  CHECK(Ids({.user = "alice"}) == Numbers{1, 3, 4});
+  CHECK(Ids({.verb = "clone"}) == Numbers{1, 4});
+  CHECK(Ids({.branch = "pr-1"}) == Numbers{1, 3});
+  CHECK(Ids({.branch = "pr-10"}) == Numbers{3});
+  CHECK(Ids({.branch = "main"}) == Numbers{1, 2, 4});
+  CHECK(Ids({.limit = 2}) == Numbers{3, 4});
+  CHECK(Ids({.user = "alice", .limit = 2}) == Numbers{3, 4});
+  CHECK(Ids({.since = NowNs() + 1}).empty());
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "a log longer than one reading is listed and verified whole") {
+  for (int i = 4; i < 1203; ++i) Append("bob", "note", "main", "");
+  CHECK(Head().count == 1203);
+  CHECK(Ids({}).size() == 1203);
+  CHECK(Ids({.user = "alice"}) == Numbers{1, 3, 4});
+  CHECK(Ids({.limit = 1000}).front() == 204);
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "entries survive a restart, and what they speak of") {
+  const AuditHead head = Head();
+  Reopen();
+  CHECK(Head().hash == head.hash);
+  Delete("main", /*purge=*/true);
+  CHECK(Ids({.branch = "main"}) == Numbers{1, 2, 4});
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "the catalog itself refuses to change an entry or take one away") {
+  store.reset();
+  auto database = sql::Database::Open(root + "/catalog.db", 0);
+  REQUIRE(database.ok());
+  for (const char* statement :
+       {"UPDATE audit SET user = 'eve' WHERE id = 2", "DELETE FROM audit WHERE id = 4"}) {
+    test::CheckMessage((*database)->Execute(statement), "append-only");
+  }
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "each field that was changed breaks the chain at its entry") {
+  for (const char* change :
+       {"at = at + 1", "uid = 8", "pid = 43", "duration_us = 6", "user = 'eve'", "verb = 'note'",
+        "subjects = 'x'", "source = 'x'", "detail = '{ }'", "result = 'failed'",
+        "user = 'bobb', verb = 'ookmark-create'", "hash = randomblob(32)"}) {
+    CAPTURE(change);
+    AuditFixture another;
+    another.Tamper("UPDATE audit SET " + std::string(change) + " WHERE id = 2");
+    another.CheckBroken("entry 2 is not what was written");
+  }
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "an entry that was taken away is missed, the last one too") {
+  SUBCASE("from within") {
+    Tamper("DELETE FROM audit WHERE id = 2");
+    CheckBroken("entry 2 is missing");
+  }
+  SUBCASE("from the end") {
+    Tamper("DELETE FROM audit WHERE id = 4");
+    CheckBroken("entry 4 is missing");
+  }
+  SUBCASE("all") {
+    Tamper("DELETE FROM audit");
+    CheckBroken("entry 1 is missing");
+  }
+}
+
+TEST_CASE_FIXTURE(AuditFixture, "an entry past the known end is found out") {
+  Tamper("UPDATE audit_head SET count = 3, hash = (SELECT hash FROM audit WHERE id = 3)");
+  CheckBroken("entry 4 is past the end");
+}
+
+TEST_CASE_FIXTURE(AuditFixture,
+                  "only a head noted elsewhere tells of a log that was cut with its head") {
+  const AuditHead noted = Head();
+  Append("bob", "note", "main", "");
+  CHECK(store->audit_log().Verify(noted).ok());
+  Tamper(
+      "DELETE FROM audit WHERE id > 3; UPDATE audit_head SET count = 3,"
+      " hash = (SELECT hash FROM audit WHERE id = 3)");
+  CHECK(Head().count == 3);
+  CheckBroken("entry 4 was noted and is missing", noted);
+  Append("eve", "note", "main", "");
+  CheckBroken("entry 4 is not the one that was noted", noted);
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,161 @@
+// The store of golden_v1.h as a velafs of version 2 left it: branch "copy" is in the trash, "dev"
+// protected and with one more bookmark, which expires.
+#pragma once
+
+#include "tests/store/golden_v1.h"
+
+namespace velafs::test {
+
+constexpr char kGoldenV2Catalog[] = R"sql(
+BEGIN TRANSACTION;
+CREATE TABLE bookmarks(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  branch INTEGER NOT NULL REFERENCES branches(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  created_at INTEGER NOT NULL,
+  note TEXT NOT NULL, expires_at INTEGER,
+  UNIQUE(branch, name)
+) STRICT;
+INSERT INTO bookmarks VALUES(1,1,'before',1,1795577103538330384,'kept',NULL);
+INSERT INTO bookmarks VALUES(2,4,'point',5,1795577103585898686,'',NULL);
+INSERT INTO bookmarks VALUES(3,4,'kept',5,1795594433861239978,'later',1798186433861239978);
+CREATE TABLE chunks(
+  sha256 BLOB NOT NULL PRIMARY KEY CHECK(length(sha256) = 32),
+  pack INTEGER NOT NULL CHECK(pack > 0),
+  offset_bytes INTEGER NOT NULL CHECK(offset_bytes >= 0),
+  stored_bytes INTEGER NOT NULL CHECK(stored_bytes > 0),
+  raw_bytes INTEGER NOT NULL CHECK(raw_bytes BETWEEN 1 AND 65536),
+  codec INTEGER NOT NULL CHECK(codec IN (0, 1))
+) STRICT, WITHOUT ROWID;
+INSERT INTO chunks VALUES(X'0fcd568a5cb9bdb4677b69354b11ee415af8f784519cff3da49a26f84eaee7f2',1,195,7,7,0);
+INSERT INTO chunks VALUES(X'238903180cc104ec2c5d8b3f20c5bc61b389ec0a967df8cc208cdc7cd454174f',1,128,3,3,0);
+INSERT INTO chunks VALUES(X'99aeb0dffc9c32f6b188c6e99db409f3cbba4940f1d74bd297de7ee9d3cb7380',1,266,10,10,0);
+CREATE TABLE inodes(
+  ino INTEGER NOT NULL CHECK(ino > 0),
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  mode INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  gid INTEGER NOT NULL,
+  nlink INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL CHECK(size_bytes >= 0),
+  rdev INTEGER NOT NULL,
+  atime INTEGER NOT NULL,
+  mtime INTEGER NOT NULL,
+  ctime INTEGER NOT NULL,
+  target BLOB NOT NULL,
+  born_here INTEGER NOT NULL CHECK(born_here IN (0, 1)),
+  PRIMARY KEY(ino, layer)
+) STRICT, WITHOUT ROWID;
+INSERT INTO inodes VALUES(1,1,16832,0,0,4,0,0,1795577103465923828,1795577103465923828,1795577103465923828,X'',1);
+INSERT INTO inodes VALUES(1,5,16832,0,0,4,0,0,1795577103465923828,1795577103573761367,1795577103573761367,X'',0);
+INSERT INTO inodes VALUES(2,1,33152,0,0,1,3,0,1795577103465923828,1795577103467312360,1795577103467312360,X'',1);
+INSERT INTO inodes VALUES(3,1,16832,0,0,2,0,0,1795577103465923828,1795577103467312360,1795577103467312360,X'',1);
+INSERT INTO inodes VALUES(4,1,16832,0,0,2,0,0,1795577103465923828,1795577103467312360,1795577103467312360,X'',1);
+INSERT INTO inodes VALUES(5,1,33152,0,0,1,7,0,1795577103467312360,1795577103467312360,1795577103467312360,X'',1);
+INSERT INTO inodes VALUES(6,1,33152,0,0,1,10,0,1795577103467312360,1795577103467312360,1795577103467312360,X'',1);
+INSERT INTO inodes VALUES(7,5,33152,0,0,1,0,0,1795577103573761367,1795577103573761367,1795577103573761367,X'',1);
+CREATE TABLE labels(
+  branch INTEGER NOT NULL REFERENCES branches(id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY(branch, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO labels VALUES(4,'team','db');
+CREATE TABLE layers(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER REFERENCES layers(id) CHECK(parent < id),
+  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3),
+  created_at INTEGER NOT NULL,
+  logical_bytes INTEGER CHECK(logical_bytes >= 0),
+  stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0)
+, allocated_bytes INTEGER CHECK(allocated_bytes >= 0)) STRICT;
+INSERT INTO layers VALUES(1,NULL,3,1795577103485495849,20,20,NULL);
+INSERT INTO layers VALUES(2,1,1,1795577103489915670,20,0,NULL);
+INSERT INTO layers VALUES(4,1,1,1795577103509498198,20,0,NULL);
+INSERT INTO layers VALUES(5,1,2,1795577103528858399,25,0,NULL);
+INSERT INTO layers VALUES(6,1,1,1795577103547402734,20,0,NULL);
+INSERT INTO layers VALUES(7,5,1,1795577103585933087,25,0,NULL);
+INSERT INTO layers VALUES(8,5,1,1795577103592308711,25,0,0);
+INSERT INTO layers VALUES(9,1,1,1795577103599308711,20,0,NULL);
+CREATE TABLE manifests(
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  ino INTEGER NOT NULL CHECK(ino > 0),
+  part INTEGER NOT NULL CHECK(part >= 0),
+  chunks BLOB NOT NULL CHECK(length(chunks) % 32 = 0 AND length(chunks) <= 32768),
+  PRIMARY KEY(layer, ino, part)
+) STRICT, WITHOUT ROWID;
+INSERT INTO manifests VALUES(1,2,0,X'238903180cc104ec2c5d8b3f20c5bc61b389ec0a967df8cc208cdc7cd454174f');
+INSERT INTO manifests VALUES(1,5,0,X'0fcd568a5cb9bdb4677b69354b11ee415af8f784519cff3da49a26f84eaee7f2');
+INSERT INTO manifests VALUES(1,6,0,X'99aeb0dffc9c32f6b188c6e99db409f3cbba4940f1d74bd297de7ee9d3cb7380');
+CREATE TABLE names(
+  layer INTEGER NOT NULL REFERENCES layers(id),
+  directory INTEGER NOT NULL CHECK(directory > 0),
+  name BLOB NOT NULL CHECK(length(name) > 0),
+  ino INTEGER NOT NULL CHECK(ino >= 0),
+  PRIMARY KEY(layer, directory, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO names VALUES(1,1,X'50475f56455253494f4e',2);
+INSERT INTO names VALUES(1,1,X'62617365',3);
+INSERT INTO names VALUES(1,1,X'676c6f62616c',4);
+INSERT INTO names VALUES(1,3,X'31323539',6);
+INSERT INTO names VALUES(1,4,X'70675f636f6e74726f6c',5);
+INSERT INTO names VALUES(5,1,X'6e6577',7);
+CREATE TABLE packs(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  published INTEGER NOT NULL CHECK(published IN (0, 1))
+) STRICT;
+INSERT INTO packs VALUES(1,1);
+CREATE TABLE sequences(
+  name TEXT NOT NULL PRIMARY KEY,
+  next INTEGER NOT NULL CHECK(next > 0)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sequences VALUES('inode',1031);
+INSERT INTO sequences VALUES('instance',9);
+CREATE TABLE IF NOT EXISTS "branches"(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance INTEGER NOT NULL UNIQUE CHECK(instance > 0),
+  name TEXT NOT NULL,
+  head INTEGER NOT NULL REFERENCES layers(id),
+  root INTEGER NOT NULL CHECK(root > 0),
+  parent INTEGER CHECK(parent > 0),
+  parent_name TEXT NOT NULL,
+  parent_bookmark INTEGER CHECK(parent_bookmark > 0),
+  parent_bookmark_name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  protected INTEGER NOT NULL CHECK(protected IN (0, 1)),
+  protected_until INTEGER,
+  note TEXT NOT NULL,
+  quota_bytes INTEGER CHECK(quota_bytes >= 0),
+  port INTEGER CHECK(port BETWEEN 1 AND 65535),
+  deleted_at INTEGER
+) STRICT;
+INSERT INTO branches VALUES(1,1,'main',2,1,NULL,'',NULL,'','root',1795577103489915580,NULL,0,NULL,'',NULL,NULL,NULL);
+INSERT INTO branches VALUES(3,3,'orphan',4,1,NULL,'gone',NULL,'','root',1795577103509396456,NULL,0,NULL,'',NULL,NULL,NULL);
+INSERT INTO branches VALUES(4,4,'dev',7,1,1,'main',NULL,'','alice',1795577103528736437,1796181903528736437,1,NULL,'a note',NULL,NULL,NULL);
+INSERT INTO branches VALUES(5,5,'retry',6,1,1,'main',1,'before','root',1795577103547389555,NULL,0,NULL,'',NULL,NULL,NULL);
+INSERT INTO branches VALUES(6,6,'copy',8,1,4,'dev',NULL,'','root',1795577103592281611,NULL,0,NULL,'',NULL,NULL,1795594433825800252);
+INSERT INTO branches VALUES(7,7,'gone',9,1,1,'main',NULL,'','root',1795577103599281611,NULL,0,NULL,'',NULL,NULL,NULL);
+DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('layers',10);
+INSERT INTO sqlite_sequence VALUES('packs',1);
+INSERT INTO sqlite_sequence VALUES('bookmarks',3);
+INSERT INTO sqlite_sequence VALUES('branches',8);
+CREATE INDEX layers_by_parent ON layers(parent);
+CREATE INDEX inodes_by_layer ON inodes(layer);
+CREATE INDEX bookmarks_by_layer ON bookmarks(layer);
+CREATE UNIQUE INDEX branches_by_name ON branches(name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX branches_by_port ON branches(port) WHERE deleted_at IS NULL;
+CREATE INDEX branches_by_head ON branches(head);
+CREATE INDEX branches_by_parent ON branches(parent);
+COMMIT;
+)sql";
+
+// Makes that store in `directory`, on the host.
+inline void MakeGoldenV2(const std::string& directory) {
+  MakeGoldenStore(directory, kGoldenV2Catalog, 2);
+}
+
+}  // namespace velafs::test

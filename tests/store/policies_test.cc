@@ -1,0 +1,156 @@
+#include "velafs/store/policies.h"
+
+#include <thread>
+
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using Values = std::map<std::string, std::optional<std::string>>;
+
+struct PoliciesFixture : BranchesFixture {
+  Status TrySet(const std::string& place, const std::string& name, const Values& values) {
+    const auto where = name.empty() ? std::nullopt : std::optional(name);
+    return store->SetPolicies(place, where, values).status();
+  }
+  void Set(const std::string& place, const std::string& name, const Values& values) {
+    const Status set = TrySet(place, name, values);
+    REQUIRE_MESSAGE(set.ok(), set.message());
+  }
+  // "VALUE from PLACE".
+  std::string Effective(const std::string& key, const std::string& branch = "") {
+    const auto where = branch.empty() ? std::nullopt : std::optional(branch);
+    const auto policies = store->ShowPolicies(where);
+    REQUIRE(policies.ok());
+    for (const PolicyValue& one : *policies) {
+      if (one.key == key) return one.value + " from " + one.from;
+    }
+    return "";
+  }
+  Status CloneFailure(const std::string& name) {
+    const auto clone = store->Clone(caller, "main", name, {});
+    REQUIRE_FALSE(clone.ok());
+    return clone.status();
+  }
+};
+
+TEST_CASE_FIXTURE(PoliciesFixture, "the policy nearest to a branch holds, also after a restart") {
+  Clone("main", "dev");
+  Import("other");
+  CHECK(Effective("ttl", "dev") == " from default");
+  CHECK(Effective("trash_keep") == "7d from default");
+  Set("store", "", {{"ttl", "1d"}});
+  Set("source", "dev", {{"ttl", "2d"}});
+  Set("branch", "dev", {{"ttl", "3d"}});
+  for (int i = 0; i < 2; ++i) {
+    CHECK(Effective("ttl") == "1d from store");
+    CHECK(Effective("ttl", "other") == "1d from store");
+    CHECK(Effective("ttl", "main") == "2d from source");
+    CHECK(Effective("ttl", "dev") == "3d from branch");
+    Reopen();
+  }
+  Set("branch", "dev", {{"ttl", std::nullopt}});
+  CHECK(Effective("ttl", "dev") == "2d from source");
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a policy of a branch goes with it, that of its source stays") {
+  Clone("main", "dev");
+  Set("branch", "dev", {{"ttl", "3d"}});
+  Set("source", "dev", {{"ttl", "2d"}});
+  REQUIRE(store->SetApproved("dev", true).ok());
+  Delete("dev", /*purge=*/true);
+  Clone("main", "dev");
+  CHECK(Effective("ttl", "dev") == "2d from source");
+  store.reset();
+  auto database = sql::Database::Open(root + "/catalog.db", 0);
+  REQUIRE(database.ok());
+  CHECK(*(*database)->Integer("SELECT count(*) FROM settings") == 1);
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "what is no policy, or no value of it, is wrong usage") {
+  struct Wrong {
+    const char* place;
+    const char* key;
+    const char* value;
+    const char* words;
+  };
+  const Wrong wrong[] = {
+      {"store", "tll", "1d", "there is no policy \"tll\""},
+      {"store", "approved", "on", "there is no policy"},
+      {"store", "max_ttl", "soon", "\"soon\" is not a duration"},
+      {"store", "max_branches", "many", "\"many\" is not a whole number"},
+      {"store", "max_branches", "-1", "is not a whole number"},
+      {"store", "on_expire", "explode", "neither delete nor keep"},
+      {"store", "approved_sources_only", "yes", "neither on nor off"},
+      {"store", "name_pattern", "(", "not a regular expression"},
+      {"store", "user_group", "no-such-group-here", "there is no group"},
+      {"branch", "trash_keep", "1d", "is of a store"},
+  };
+  for (const Wrong& it : wrong) {
+    CAPTURE(it.key);
+    CAPTURE(it.value);
+    const bool of_store = std::string(it.place) == "store";
+    const Status refused =
+        TrySet(it.place, of_store ? "" : "main", {{"ttl", "1d"}, {it.key, it.value}});
+    CHECK(refused.code() == Code::kUsage);
+    test::CheckMessage(refused, it.words);
+  }
+  CHECK(Effective("ttl", "main") == " from default");
+  CHECK(TrySet("branch", "none", {{"ttl", "1d"}}).code() == Code::kNotFound);
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a clone lives as long as the policy says, unless told") {
+  Set("source", "main", {{"ttl", "2d"}});
+  Clone("main", "dev");
+  constexpr TimeNs kDay = TimeNs{86400} * 1'000'000'000;
+  CHECK(Info("dev").expires_at == Info("dev").created_at + 2 * kDay);
+  CloneOptions options;
+  options.ttl = std::chrono::hours(24);
+  REQUIRE(store->Clone(caller, "main", "short", options).ok());
+  CHECK(Info("short").expires_at == Info("short").created_at + kDay);
+  CHECK_FALSE(Info("main").expires_at);
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "names are as the policy wants them, also when they change") {
+  Set("store", "", {{"name_pattern", "pr-[0-9]+"}});
+  const Status refused = CloneFailure("dev");
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "pr-[0-9]+");
+  CHECK(CloneFailure("xpr-1").code() == Code::kRefused);
+  Clone("main", "pr-1");
+  CHECK(store->Rename(caller, "pr-1", "dev").status().code() == Code::kRefused);
+  CHECK(store->Rename(caller, "pr-1", "pr-2").ok());
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the policy allows") {
+  Set("store", "", {{"max_branches_per_owner", "2"}});
+  Clone("main", "one");
+  const Status refused = CloneFailure("two");
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "has the 2 branches");
+  CloneOptions options;
+  options.owner = "alice";
+  CHECK(store->Clone(caller, "main", "hers", options).ok());
+  Delete("one");
+  Clone("main", "two");
+  CHECK(store->Undelete(caller, "one", {}).status().code() == Code::kRefused);
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "what is to be kept does not expire") {
+  CloneOptions options;
+  options.ttl = std::chrono::hours(1);
+  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  Set("branch", "dev", {{"on_expire", "keep"}});
+  Change("UPDATE branches SET expires_at = 1 WHERE name = 'dev'");
+  auto expired = store->Expire(caller, false);
+  REQUIRE(expired.ok());
+  CHECK(expired->branches.empty());
+  REQUIRE(expired->kept.size() == 1);
+  CHECK(expired->kept[0].name == "dev");
+  Set("branch", "dev", {{"on_expire", std::nullopt}});
+  CHECK(store->Expire(caller, false)->branches.size() == 1);
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,79 @@
+#include "velafs/api/audited.h"
+
+#include <algorithm>
+
+#include "velafs/api/wire.h"
+
+namespace velafs::api {
+namespace {
+
+using nlohmann::json;
+
+// Longer text of a caller is cut: a refused call must not fill the disk.
+constexpr size_t kMaxTextBytes = 256;
+
+// On one line, and no longer than that.
+std::string Short(std::string text) {
+  if (text.size() > kMaxTextBytes) text.resize(kMaxTextBytes);
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+  return text;
+}
+
+// The value of that name as text; empty when there is none.
+std::string TextOf(const json& object, std::string_view name) {
+  if (name.empty() || !object.is_object()) return "";
+  const auto found = object.find(std::string(name));
+  if (found == object.end() || found->is_null()) return "";
+  return Short(found->is_string() ? found->get<std::string>() : ToText(*found));
+}
+
+// The names of what a verb that was given none found to change.
+void AddNames(std::string* lines, const json& result) {
+  for (const char* kind : {"branches", "bookmarks"}) {
+    const auto list = result.find(kind);
+    if (list == result.end() || !list->is_array()) continue;
+    for (const json& one : *list) {
+      store::AddAuditSubject(lines, one.is_string() ? one.get<std::string>() : TextOf(one, "name"));
+    }
+  }
+}
+
+}  // namespace
+
+AuditedCall::AuditedCall(const store::Caller& caller, std::string_view verb, const Logged& logged,
+                         const json& arguments)
+    : caller_(caller), verb_(verb), logged_(logged), arguments_(arguments) {}
+
+Status AuditedCall::Append(store::AuditLog& log, const Result<json>& outcome) const {
+  catalog::AuditRow entry;
+  entry.at = began_at_;
+  entry.uid = caller_.uid;
+  entry.pid = caller_.pid;
+  entry.user = caller_.user;
+  entry.verb = verb_;
+  entry.duration_us = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                std::chrono::steady_clock::now() - began_)
+                                                .count());
+  for (const std::string_view name : logged_.subjects) {
+    store::AddAuditSubject(&entry.subjects, TextOf(arguments_, name));
+  }
+  entry.source = TextOf(arguments_, logged_.source);
+  json detail = json::object();
+  for (const std::string_view name : logged_.detail) {
+    const std::string text = TextOf(arguments_, name);
+    if (!text.empty()) detail[std::string(name)] = text;
+  }
+  if (outcome.ok()) {
+    if (entry.source.empty()) entry.source = TextOf(*outcome, "source");
+    if (entry.subjects.empty()) AddNames(&entry.subjects, *outcome);
+    entry.result = store::kAuditDone;
+  } else {
+    detail["error"] = Short(outcome.status().message());
+    entry.result = CodeName(outcome.status().code());
+  }
+  entry.detail = ToText(detail);
+  return log.Append(std::move(entry));
+}
+
+}  // namespace velafs::api

@@ -1,0 +1,43 @@
+// What the audit log gets to know of a verb.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "velafs/base/status.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+// Which arguments of a verb that changes something go into its entry, and as what. An argument that
+// is not named stays out of the log: it may be long, or a secret.
+struct Logged {
+  std::array<std::string_view, 2> subjects = {};
+  std::string_view source = {};
+  std::array<std::string_view, 4> detail = {};
+};
+
+// One call of such a verb, from its beginning. One thread.
+class AuditedCall {
+ public:
+  // All is borrowed.
+  AuditedCall(const store::Caller& caller, std::string_view verb, const Logged& logged,
+              const nlohmann::json& arguments);
+
+  // Adds the entry; durable on return.
+  Status Append(store::AuditLog& log, const Result<nlohmann::json>& outcome) const;
+
+ private:
+  const store::Caller& caller_;
+  const std::string_view verb_;
+  const Logged& logged_;
+  const nlohmann::json& arguments_;
+  const TimeNs began_at_ = NowNs();
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace velafs::api

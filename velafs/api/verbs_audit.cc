@@ -1,0 +1,90 @@
+// The verbs on the audit log.
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
+
+#include "velafs/api/call.h"
+#include "velafs/api/documents.h"
+#include "velafs/api/wire.h"
+
+namespace velafs::api {
+namespace {
+
+using nlohmann::json;
+
+json NamesToJson(const std::string& lines) {
+  json names = json::array();
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = std::min(lines.find('\n', begin), lines.size());
+    names.push_back(lines.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+json EntryToJson(const catalog::AuditRow& row) {
+  constexpr double kUsPerMs = 1000;
+  // What somebody made of it by hand is still to be shown.
+  const Result<json> detail = FromText(row.detail);
+  return {{"id", row.id},
+          {"at", FormatTime(row.at)},
+          {"uid", row.uid},
+          {"user", row.user},
+          {"pid", row.pid},
+          {"verb", row.verb},
+          {"subjects", NamesToJson(row.subjects)},
+          {"source", row.source.empty() ? json() : json(row.source)},
+          {"detail", detail.ok() ? *detail : json(row.detail)},
+          {"result", row.result},
+          {"duration_ms", static_cast<double>(row.duration_us) / kUsPerMs},
+          {"hash", row.hash.ToHex()}};
+}
+
+// "N:HASH", as `audit-verify` gave it.
+Result<catalog::AuditHead> ParseHead(const std::string& text) {
+  catalog::AuditHead head;
+  const char* end = text.data() + text.size();
+  const auto number = std::from_chars(text.data(), end, head.count);
+  bool good = number.ec == std::errc() && head.count > 0 && number.ptr != end &&
+              *number.ptr == ':' && end - number.ptr == 1 + 2 * 32;
+  for (size_t i = 0; good && i < head.hash.bytes.size(); ++i) {
+    const char* digits = number.ptr + 1 + 2 * i;
+    const auto byte = std::from_chars(digits, digits + 2, head.hash.bytes[i], 16);
+    good = byte.ec == std::errc() && byte.ptr == digits + 2;
+  }
+  if (good) return head;
+  return UsageError("\"" + text + "\" is not a number and a hash of an entry",
+                    "`velafs audit verify` gives them, as in 42:9f86d0...");
+}
+
+}  // namespace
+
+Answer AuditList(Call& call) {
+  store::AuditFilter filter;
+  const auto since = call.arguments.Duration("since");
+  filter.user = call.arguments.Text("user");
+  filter.verb = call.arguments.Text("verb");
+  filter.branch = call.arguments.Text("branch");
+  filter.limit = call.arguments.Count("limit").value_or(0);
+  VELAFS_TRY(call.arguments.Finish());
+  if (since) filter.since = NowNs() - std::chrono::nanoseconds(*since).count();
+  VELAFS_ASSIGN(const std::vector<catalog::AuditRow> rows, call.store.audit_log().List(filter));
+  json entries = json::array();
+  for (const catalog::AuditRow& row : rows) entries.push_back(EntryToJson(row));
+  return json{{"entries", std::move(entries)}};
+}
+
+Answer AuditVerify(Call& call) {
+  const std::optional<std::string> text = call.arguments.Text("noted");
+  VELAFS_TRY(call.arguments.Finish());
+  std::optional<catalog::AuditHead> noted;
+  if (text) {
+    VELAFS_ASSIGN(noted, ParseHead(*text));
+  }
+  VELAFS_ASSIGN(const catalog::AuditHead head, call.store.audit_log().Verify(noted));
+  return json{{"entries", head.count},
+              {"head", std::to_string(head.count) + ":" + head.hash.ToHex()}};
+}
+
+}  // namespace velafs::api

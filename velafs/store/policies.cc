@@ -1,0 +1,202 @@
+#include "velafs/store/policies.h"
+
+#include <grp.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <regex>
+#include <string_view>
+
+#include "velafs/base/units.h"
+#include "velafs/store/rules.h"
+
+namespace velafs::store {
+namespace {
+
+using catalog::BranchRow;
+using catalog::SettingRow;
+using catalog::SettingScope;
+
+constexpr char kApproved[] = "approved";
+constexpr char kApprovedOnly[] = "approved_sources_only";
+constexpr char kUserGroup[] = "user_group";
+
+Status CheckDuration(const std::string& value) { return ParseDuration(value).status(); }
+
+Status CheckCount(const std::string& value) {
+  uint64_t count = 0;
+  const char* const end = value.data() + value.size();
+  const auto parsed = std::from_chars(value.data(), end, count);
+  if (parsed.ec == std::errc() && parsed.ptr == end) return {};
+  return UsageError(Quoted(value) + " is not a whole number");
+}
+
+Status CheckSwitch(const std::string& value) {
+  if (value == "on" || value == "off") return {};
+  return UsageError(Quoted(value) + " is neither on nor off");
+}
+
+Status CheckOnExpire(const std::string& value) {
+  if (value == "delete" || value == "keep") return {};
+  return UsageError(Quoted(value) + " is neither delete nor keep");
+}
+
+Status CheckPattern(const std::string& value) try {
+  std::regex pattern(value, std::regex::ECMAScript);
+  return {};
+} catch (const std::regex_error& error) {
+  return UsageError(Quoted(value) + " is not a regular expression: " + error.what());
+}
+
+Status CheckGroup(const std::string& value) {
+  std::vector<char> buffer(64 * 1024);
+  group entry{};
+  group* found = nullptr;
+  getgrnam_r(value.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr) return {};
+  return UsageError("there is no group " + Quoted(value));
+}
+
+struct KnownPolicy {
+  std::string_view key;
+  Status (*check)(const std::string& value);
+  std::string_view by_default = "";
+  bool for_store_only = false;
+};
+
+// By key.
+constexpr std::array kPolicies = {
+    KnownPolicy{"admin_group", CheckGroup, "", true},
+    KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
+    KnownPolicy{"max_branches", CheckCount},
+    KnownPolicy{"max_branches_per_owner", CheckCount},
+    KnownPolicy{"max_ttl", CheckDuration},
+    KnownPolicy{"name_pattern", CheckPattern},
+    KnownPolicy{"on_expire", CheckOnExpire, "delete"},
+    KnownPolicy{"trash_keep", CheckDuration, "7d", true},
+    KnownPolicy{"ttl", CheckDuration},
+    KnownPolicy{kUserGroup, CheckGroup, "", true},
+    KnownPolicy{"viewer_group", CheckGroup, "", true},
+};
+
+const KnownPolicy* FindKnown(const std::string& key) {
+  const auto* const found = std::ranges::find(kPolicies, key, &KnownPolicy::key);
+  return found == kPolicies.end() ? nullptr : found;
+}
+
+Status CheckPolicy(const PolicyPlace& place, const std::string& key,
+                   const std::optional<std::string>& value) {
+  const KnownPolicy* const known = FindKnown(key);
+  if (known == nullptr) {
+    std::string keys;
+    for (const KnownPolicy& one : kPolicies) keys += " " + std::string(one.key);
+    return UsageError("there is no policy " + Quoted(key), "policies are:" + keys);
+  }
+  if (known->for_store_only && place.scope != SettingScope::kStore) {
+    return UsageError("policy " + Quoted(key) + " is of a store", "set it with --of-store");
+  }
+  if (!value) return {};
+  return known->check(*value).WithContext("policy " + Quoted(key));
+}
+
+}  // namespace
+
+Status Policies::Load() {
+  std::vector<SettingRow> rows;
+  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Settings());
+    return {};
+  }));
+  MutexLock lock(mutex_);
+  for (const SettingRow& row : rows) settings_[{row.scope, row.subject, row.key}] = row.value;
+  return {};
+}
+
+std::optional<std::string> Policies::Find(const PolicyPlace& place, const std::string& key) const {
+  const auto found = settings_.find({place.scope, place.subject, key});
+  return found == settings_.end() ? std::nullopt : std::optional(found->second);
+}
+
+// Where users other than the owner come in, production's data is not for the taking.
+std::string Policies::DefaultOf(const std::string& key) const {
+  if (key == kApprovedOnly && Find(PolicyPlace::OfStore(), kUserGroup)) return "on";
+  return std::string(FindKnown(key)->by_default);
+}
+
+PolicyValue Policies::FindNearest(const std::string& key, const BranchRow* branch) const {
+  if (branch != nullptr) {
+    if (const auto own = Find(PolicyPlace::OfBranch(*branch), key)) return {key, *own, "branch"};
+    if (const auto tree = Find(PolicyPlace::OfSource(*branch), key)) return {key, *tree, "source"};
+  }
+  if (const auto all = Find(PolicyPlace::OfStore(), key)) return {key, *all, "store"};
+  return {key, DefaultOf(key), "default"};
+}
+
+PolicyValue Policies::Nearest(const std::string& key, const BranchRow* branch) const {
+  VELAFS_CHECK(FindKnown(key) != nullptr);
+  MutexLock lock(mutex_);
+  return FindNearest(key, branch);
+}
+
+std::string Policies::Get(const std::string& key, const BranchRow* branch) const {
+  return Nearest(key, branch).value;
+}
+
+std::vector<PolicyValue> Policies::Effective(const BranchRow* branch) const {
+  std::vector<PolicyValue> values;
+  MutexLock lock(mutex_);
+  for (const KnownPolicy& known : kPolicies) {
+    values.push_back(FindNearest(std::string(known.key), branch));
+  }
+  return values;
+}
+
+std::optional<std::chrono::seconds> Policies::Duration(const std::string& key,
+                                                       const BranchRow* branch) const {
+  const Result<std::chrono::seconds> duration = ParseDuration(Get(key, branch));
+  return duration.ok() ? std::optional(*duration) : std::nullopt;
+}
+
+Status Policies::Set(const PolicyPlace& place,
+                     const std::map<std::string, std::optional<std::string>>& values) {
+  for (const auto& [key, value] : values) VELAFS_TRY(CheckPolicy(place, key, value));
+  return Put(place, values);
+}
+
+bool Policies::IsApproved(const BranchRow& branch, const catalog::BookmarkRow* bookmark) const {
+  MutexLock lock(mutex_);
+  if (Find(PolicyPlace::OfBranch(branch), kApproved)) return true;
+  return bookmark != nullptr && Find(PolicyPlace::OfBookmark(*bookmark), kApproved).has_value();
+}
+
+Status Policies::SetApproved(const PolicyPlace& place, bool approved) {
+  return Put(place, {{kApproved, approved ? std::optional<std::string>("on") : std::nullopt}});
+}
+
+// Memory follows the disk: what is not durable does not hold yet.
+Status Policies::Put(const PolicyPlace& place,
+                     const std::map<std::string, std::optional<std::string>>& values) {
+  MutexLock change(change_mutex_);
+  VELAFS_ASSIGN(const catalog::CommitSequence sequence,
+                catalog_.Write([&](catalog::Writer& writer) -> Status {
+                  for (const auto& [key, value] : values) {
+                    const SettingRow row{place.scope, place.subject, key, value.value_or("")};
+                    VELAFS_TRY(value ? writer.PutSetting(row) : writer.RemoveSetting(row));
+                  }
+                  return {};
+                }));
+  VELAFS_TRY(catalog_.MakeDurable(sequence));
+  MutexLock lock(mutex_);
+  for (const auto& [key, value] : values) {
+    const Key at{place.scope, place.subject, key};
+    if (value) {
+      settings_[at] = *value;
+    } else {
+      settings_.erase(at);
+    }
+  }
+  return {};
+}
+
+}  // namespace velafs::store

@@ -1,0 +1,82 @@
+// Policies: what holds for the branches of a store, of one tree, or for one branch; and approvals.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+
+namespace velafs::store {
+
+struct PolicyValue {
+  std::string key;
+  std::string value;  // empty: none
+  std::string from;   // "branch", "source", "store" or "default"
+};
+
+// Where a policy is set: of a source for its whole tree, by the inode number of its top directory.
+struct PolicyPlace {
+  catalog::SettingScope scope = catalog::SettingScope::kStore;
+  uint64_t subject = 0;
+
+  static PolicyPlace OfStore() { return {}; }
+  static PolicyPlace OfSource(const catalog::BranchRow& branch) {
+    return {catalog::SettingScope::kSource, branch.root.value};
+  }
+  static PolicyPlace OfBranch(const catalog::BranchRow& branch) {
+    return {catalog::SettingScope::kBranch, branch.id.value};
+  }
+  static PolicyPlace OfBookmark(const catalog::BookmarkRow& bookmark) {
+    return {catalog::SettingScope::kBookmark, bookmark.id.value};
+  }
+};
+
+// Thread-safe. Answers from memory: may be asked with any lock held.
+class Policies {
+ public:
+  // The catalog is borrowed.
+  explicit Policies(catalog::Catalog& catalog) : catalog_(catalog) {}
+  // Reads them. Once, before anything else.
+  Status Load();
+
+  // The value nearest to the branch, or of the store when null: its own, its source's, the store's,
+  // the default.
+  PolicyValue Nearest(const std::string& key, const catalog::BranchRow* branch) const;
+  std::string Get(const std::string& key, const catalog::BranchRow* branch) const;
+  // Each policy there is, by key.
+  std::vector<PolicyValue> Effective(const catalog::BranchRow* branch) const;
+  std::optional<std::chrono::seconds> Duration(const std::string& key,
+                                               const catalog::BranchRow* branch) const;
+
+  // Sets each key, or unsets it when its value is empty. Usage, with nothing done, on an unknown
+  // key, a value that is none of the key's, or a key that is not for that place. Durable on return.
+  Status Set(const PolicyPlace& place,
+             const std::map<std::string, std::optional<std::string>>& values);
+
+  // Whether a user may take that state though it is not his.
+  bool IsApproved(const catalog::BranchRow& branch, const catalog::BookmarkRow* bookmark) const;
+  Status SetApproved(const PolicyPlace& place, bool approved);
+
+ private:
+  using Key = std::tuple<catalog::SettingScope, uint64_t, std::string>;
+  std::optional<std::string> Find(const PolicyPlace& place, const std::string& key) const
+      REQUIRES(mutex_);
+  std::string DefaultOf(const std::string& key) const REQUIRES(mutex_);
+  PolicyValue FindNearest(const std::string& key, const catalog::BranchRow* branch) const
+      REQUIRES(mutex_);
+  Status Put(const PolicyPlace& place,
+             const std::map<std::string, std::optional<std::string>>& values);
+
+  catalog::Catalog& catalog_;
+  Mutex change_mutex_;  // held by a change; taken before mutex_
+  mutable Mutex mutex_;
+  std::map<Key, std::string> settings_ GUARDED_BY(mutex_);
+};
+
+}  // namespace velafs::store
