@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/os/scratch_directory.h"
+#include "velafs/chunk/codec.h"
 
 namespace velafs::chunk {
 namespace {
@@ -215,9 +216,71 @@ TEST_CASE_FIXTURE(PacksFixture,
 
 TEST_CASE_FIXTURE(PacksFixture, "a codec this version does not know is an error in words") {
   Stored chunk = MakePack()[0];
-  chunk.location.codec = Codec::kZstd;
+  chunk.location.codec = static_cast<Codec>(2);
   std::vector<std::byte> got(1);
-  CheckDamage(reader.Read(chunk.location, 0, got), path, "codec 1");
+  CheckDamage(reader.Read(chunk.location, 0, got), path, "codec 2");
+}
+
+struct CompressedFixture : PacksFixture {
+  // Pack 7 with a compressed chunk between two that are not.
+  CompressedFixture() {
+    auto writer = PackWriter::Create(storage, directory.path(), PackId(7));
+    REQUIRE(writer.ok());
+    Put(**writer, Bytes(kPageBytes, 1));
+    chunk.content.assign(kChunkBytes, std::byte{7});
+    for (size_t i = 0; i < kChunkBytes; i += 100) chunk.content[i] = static_cast<std::byte>(i);
+    payload = Compress(chunk.content, {3});
+    REQUIRE(!payload.empty());
+    chunk.id = HashChunk(chunk.content);
+    chunk.location =
+        (*writer)->Reserve(kChunkBytes, static_cast<uint32_t>(payload.size()), Codec::kZstd);
+    REQUIRE((*writer)->Write(chunk.id, chunk.location, payload).ok());
+    last = Put(**writer, Bytes(1000, 2));
+    REQUIRE((*writer)->Finish().ok());
+  }
+  Stored chunk;
+  Stored last;
+  std::vector<std::byte> payload;
+};
+
+TEST_CASE_FIXTURE(CompressedFixture,
+                  "a compressed chunk is read as its content, in part and whole") {
+  std::vector<std::byte> whole(kChunkBytes);
+  std::vector<std::byte> page(kPageBytes);
+  const auto expected =
+      std::vector(chunk.content.begin() + 3 * kPageBytes, chunk.content.begin() + 4 * kPageBytes);
+  for (int round = 0; round < 2; ++round) {  // the second comes from memory
+    REQUIRE(reader.Read(chunk.location, 3 * kPageBytes, page).ok());
+    CHECK(page == expected);
+    REQUIRE(reader.ReadVerified(chunk.location, chunk.id, 0, whole).ok());
+    CHECK(whole == chunk.content);
+  }
+  CHECK(reader.Read(chunk.location, kChunkBytes - 1, page).code() == Code::kCorrupt);
+  CHECK(reader.Verify(chunk.location, chunk.id).ok());
+  std::vector<std::byte> stored(payload.size());
+  REQUIRE(reader.ReadPayload(chunk.location, stored).ok());
+  CHECK(stored == payload);
+  std::vector<ChunkLocation> found;
+  REQUIRE(Enumerate(&found).ok());
+  REQUIRE(found.size() == 3);
+  CHECK(found[1] == chunk.location);
+  CHECK(found[2] == last.location);
+}
+
+TEST_CASE_FIXTURE(CompressedFixture, "damage to a compressed chunk is found by whoever reads it") {
+  FlipByte(chunk.location.offset_bytes + payload.size() / 2);
+  std::vector<std::byte> page(kPageBytes);
+  CheckDamage(reader.ReadVerified(chunk.location, chunk.id, 0, page), path, "");
+  CheckDamage(reader.Verify(chunk.location, chunk.id), path, "");
+  CHECK(reader.ReadVerified(last.location, last.id, 0, std::span(page).first(1000)).ok());
+}
+
+TEST_CASE_FIXTURE(CompressedFixture, "a compressed chunk under another's name is Corrupt") {
+  std::vector<std::byte> page(kPageBytes);
+  REQUIRE(reader.Read(chunk.location, 0, page).ok());  // and kept in memory
+  CheckDamage(reader.ReadVerified(chunk.location, last.id, 0, page), path, last.id.ToHex());
+  chunk.location.stored_bytes = kChunkBytes + 1;
+  CheckDamage(reader.Read(chunk.location, 0, page), path, "");
 }
 
 TEST_CASE_FIXTURE(PacksFixture, "a verified read gives what a read does, or nothing") {

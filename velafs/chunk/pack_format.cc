@@ -100,7 +100,7 @@ Result<RecordHeader> DecodeRecordHeader(const HeaderBytes& bytes) {
 }
 
 Status CheckCodec(uint8_t codec) {
-  if (codec == static_cast<uint8_t>(Codec::kNone)) return {};
+  if (codec <= static_cast<uint8_t>(Codec::kZstd)) return {};
   return Corrupt("codec " + std::to_string(codec) + " is not one this version can read");
 }
 

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "velafs/base/mutex.h"
+#include "velafs/chunk/codec.h"
+#include "velafs/chunk/content_cache.h"
 #include "velafs/chunk/pack_format.h"
 #include "velafs/chunk/packs.h"
 
@@ -14,6 +16,12 @@ namespace {
 
 // Open packs beyond this many are closed again, to stay far below the limit on open files.
 constexpr size_t kMaxOpenPacks = 256;
+// Of decompressed content, 16 MiB.
+constexpr size_t kMaxKeptChunks = 256;
+
+std::string WrongHash(const ChunkId& id) {
+  return "the content of chunk " + id.ToHex() + " does not match its SHA-256";
+}
 
 Status DamagedAt(const std::string& path, uint64_t offset_bytes, const std::string& what) {
   return Corrupt("pack \"" + path + "\" is damaged at byte " + std::to_string(offset_bytes) + ": " +
@@ -57,6 +65,47 @@ struct PackReader::State {
     return file;
   }
 
+  Status Damaged(const ChunkLocation& location, const std::string& what) const {
+    return DamagedAt(PackPath(directory, location.pack), location.offset_bytes, what);
+  }
+
+  // What the catalog says of the chunk is sound, and the range lies within its content.
+  Status CheckRange(const ChunkLocation& location, uint64_t offset_in_chunk, size_t length) const {
+    if (const Status codec = CheckCodec(static_cast<uint8_t>(location.codec)); !codec.ok()) {
+      return Damaged(location, codec.message());
+    }
+    const bool is_sound =
+        location.stored_bytes <= kChunkBytes && location.raw_bytes <= kChunkBytes &&
+        (location.codec != Codec::kNone || location.raw_bytes == location.stored_bytes);
+    if (is_sound && offset_in_chunk <= location.raw_bytes &&
+        length <= location.raw_bytes - offset_in_chunk) {
+      return {};
+    }
+    return Damaged(location,
+                   "the chunk there has only " + std::to_string(location.raw_bytes) + " bytes");
+  }
+
+  // Of the payload as it is stored.
+  Status ReadStored(const ChunkLocation& location, uint64_t offset_bytes,
+                    std::span<std::byte> into) {
+    VELAFS_ASSIGN(const std::shared_ptr<os::File> file, Find(location.pack));
+    return ReadAll(*file, PackPath(directory, location.pack), location.offset_bytes + offset_bytes,
+                   into);
+  }
+
+  Result<Content> Decompressed(const ChunkLocation& location) {
+    if (Content kept = cache.Find(location)) return kept;
+    thread_local std::vector<std::byte> buffer(kChunkBytes);
+    const auto payload = std::span(buffer).first(location.stored_bytes);
+    VELAFS_TRY(ReadStored(location, 0, payload));
+    auto content = std::make_shared<std::vector<std::byte>>(location.raw_bytes);
+    if (const Status done = Decompress(payload, *content); !done.ok()) {
+      return Damaged(location, done.message());
+    }
+    cache.Keep(location, content);
+    return Content(std::move(content));
+  }
+
   Status CheckTrusted(const ChunkLocation& location) {
     if (!has_distrusted) return {};
     ReaderLock lock(mutex);
@@ -67,6 +116,7 @@ struct PackReader::State {
 
   os::Storage& storage;
   const std::string directory;
+  ContentCache cache{kMaxKeptChunks};
   SharedMutex mutex;
   std::atomic<bool> has_distrusted = false;
   std::set<std::pair<PackId, uint64_t>> distrusted GUARDED_BY(mutex);
@@ -81,49 +131,39 @@ PackReader::~PackReader() = default;
 
 Status PackReader::Read(const ChunkLocation& location, uint64_t offset_in_chunk,
                         std::span<std::byte> into) {
-  const auto describe = [&] { return PackPath(state_->directory, location.pack); };
-  if (const Status codec = CheckCodec(static_cast<uint8_t>(location.codec)); !codec.ok()) {
-    return DamagedAt(describe(), location.offset_bytes, codec.message());
-  }
-  if (offset_in_chunk > location.stored_bytes ||
-      into.size() > location.stored_bytes - offset_in_chunk) {
-    return DamagedAt(
-        describe(), location.offset_bytes,
-        "the chunk there has only " + std::to_string(location.stored_bytes) + " bytes");
-  }
+  VELAFS_TRY(state_->CheckRange(location, offset_in_chunk, into.size()));
   VELAFS_TRY(state_->CheckTrusted(location));
-  VELAFS_ASSIGN(const std::shared_ptr<os::File> file, state_->Find(location.pack));
-  const uint64_t offset_bytes = location.offset_bytes + offset_in_chunk;
-  VELAFS_ASSIGN(const size_t got, file->Read(offset_bytes, into));
-  if (got == into.size()) return {};
-  return DamagedAt(describe(), offset_bytes,
-                   "it ends " + std::to_string(into.size() - got) + " bytes too early");
+  if (location.codec == Codec::kNone) {
+    return state_->ReadStored(location, offset_in_chunk, into);
+  }
+  VELAFS_ASSIGN(const Content content, state_->Decompressed(location));
+  std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
+  return {};
 }
 
 Status PackReader::ReadVerified(const ChunkLocation& location, const ChunkId& id,
                                 uint64_t offset_in_chunk, std::span<std::byte> into) {
-  const auto damaged = [&](const std::string& what) {
-    return DamagedAt(PackPath(state_->directory, location.pack), location.offset_bytes, what);
-  };
-  if (location.stored_bytes > kChunkBytes || offset_in_chunk > location.raw_bytes ||
-      into.size() > location.raw_bytes - offset_in_chunk) {
-    return damaged("the chunk there has only " + std::to_string(location.raw_bytes) + " bytes");
-  }
+  VELAFS_TRY(state_->CheckRange(location, offset_in_chunk, into.size()));
   VELAFS_TRY(state_->CheckTrusted(location));
-  VELAFS_ASSIGN(const std::shared_ptr<os::File> file, state_->Find(location.pack));
+  if (location.codec != Codec::kNone) {
+    VELAFS_ASSIGN(const Content content, state_->Decompressed(location));
+    if (HashChunk(*content) != id) return state_->Damaged(location, WrongHash(id));
+    std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
+    return {};
+  }
   thread_local std::vector<std::byte> buffer(kChunkBytes);
   // A chunk that is wanted whole needs no copy.
   const bool is_whole = into.size() == location.stored_bytes;
-  const auto payload = is_whole ? into : std::span(buffer).first(location.stored_bytes);
-  VELAFS_ASSIGN(const size_t got, file->Read(location.offset_bytes, payload));
-  if (got < payload.size()) {
-    return damaged("it ends " + std::to_string(payload.size() - got) + " bytes too early");
-  }
-  if (const Status sound = CheckPayload(location, id, payload); !sound.ok()) {
-    return damaged(sound.message());
-  }
-  if (!is_whole) std::memcpy(into.data(), payload.data() + offset_in_chunk, into.size());
+  const auto content = is_whole ? into : std::span(buffer).first(location.stored_bytes);
+  VELAFS_TRY(state_->ReadStored(location, 0, content));
+  if (HashChunk(content) != id) return state_->Damaged(location, WrongHash(id));
+  if (!is_whole) std::memcpy(into.data(), content.data() + offset_in_chunk, into.size());
   return {};
+}
+
+Status PackReader::ReadPayload(const ChunkLocation& location, std::span<std::byte> into) {
+  VELAFS_TRY(state_->CheckTrusted(location));
+  return state_->ReadStored(location, 0, into);
 }
 
 Status PackReader::Verify(const ChunkLocation& location, const ChunkId& id) {

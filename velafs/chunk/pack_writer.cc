@@ -17,29 +17,33 @@ class FilePackWriter : public PackWriter {
 
   Status WriteFileHeader() { return file_->Write(0, EncodePackHeader(pack_)); }
 
-  ChunkLocation Reserve(uint32_t raw_bytes) override {
+  using PackWriter::Reserve;
+  ChunkLocation Reserve(uint32_t raw_bytes, uint32_t stored_bytes, Codec codec) override {
     VELAFS_CHECK(raw_bytes >= 1 && raw_bytes <= kChunkBytes);
+    VELAFS_CHECK(stored_bytes >= 1 && stored_bytes <= kChunkBytes);
+    VELAFS_CHECK(codec != Codec::kNone || stored_bytes == raw_bytes);
     MutexLock lock(mutex_);
     ChunkLocation location;
     location.pack = pack_;
     location.offset_bytes = size_bytes_ + kHeaderBytes;
-    location.stored_bytes = raw_bytes;
+    location.stored_bytes = stored_bytes;
     location.raw_bytes = raw_bytes;
+    location.codec = codec;
     size_bytes_ = location.offset_bytes + location.stored_bytes;
     ++unwritten_;
     return location;
   }
 
   Status Write(const ChunkId& id, const ChunkLocation& location,
-               std::span<const std::byte> content) override {
-    VELAFS_CHECK(location.pack == pack_ && location.raw_bytes == content.size());
+               std::span<const std::byte> payload) override {
+    VELAFS_CHECK(location.pack == pack_ && location.stored_bytes == payload.size());
     // One buffer, so that header and payload go down in one system call.
     thread_local std::vector<std::byte> record;
-    record.resize(kHeaderBytes + content.size());
+    record.resize(kHeaderBytes + payload.size());
     const HeaderBytes header =
         EncodeRecordHeader({id, location.codec, location.raw_bytes, location.stored_bytes});
     std::memcpy(record.data(), header.data(), header.size());
-    std::memcpy(record.data() + kHeaderBytes, content.data(), content.size());
+    std::memcpy(record.data() + kHeaderBytes, payload.data(), payload.size());
     Status status = file_->Write(location.offset_bytes - kHeaderBytes, record);
     MutexLock lock(mutex_);
     if (!status.ok()) {

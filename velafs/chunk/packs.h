@@ -42,10 +42,12 @@ class PackWriter {
   static Result<std::unique_ptr<PackWriter>> Create(os::Storage& storage,
                                                     const std::string& directory, PackId pack);
   virtual ~PackWriter() = default;
-  // Room for a chunk of `raw_bytes`; nothing is written yet. `Write` must follow with its content.
-  virtual ChunkLocation Reserve(uint32_t raw_bytes) = 0;
+  // Room for a chunk of `raw_bytes`, stored as a payload of `stored_bytes`; nothing is written yet.
+  // `Write` must follow with the payload.
+  virtual ChunkLocation Reserve(uint32_t raw_bytes, uint32_t stored_bytes, Codec codec) = 0;
+  ChunkLocation Reserve(uint32_t raw_bytes) { return Reserve(raw_bytes, raw_bytes, Codec::kNone); }
   virtual Status Write(const ChunkId& id, const ChunkLocation& location,
-                       std::span<const std::byte> content) = 0;
+                       std::span<const std::byte> payload) = 0;
   virtual uint64_t size_bytes() const = 0;
   // Makes all that was written durable, the file's name too.
   virtual Status Finish() = 0;
@@ -63,6 +65,8 @@ class PackReader {
   // As Read, but all of the chunk is read, and is Corrupt too when it does not match `id`.
   Status ReadVerified(const ChunkLocation& location, const ChunkId& id, uint64_t offset_in_chunk,
                       std::span<std::byte> into);
+  // The chunk as it is stored; `into` has that length. Not verified.
+  Status ReadPayload(const ChunkLocation& location, std::span<std::byte> into);
   // Reads the whole record and compares header and content with `id`: Corrupt when they differ.
   Status Verify(const ChunkLocation& location, const ChunkId& id);
   // Somebody has found the chunk there damaged: from now on every read of it is Corrupt.

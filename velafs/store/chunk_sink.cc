@@ -15,11 +15,12 @@ constexpr size_t kManifestIdsPerFlush = 8 * catalog::kChunksPerPart;
 }  // namespace
 
 ChunkSink::ChunkSink(os::Storage& storage, catalog::Catalog& catalog, std::string packs_directory,
-                     LayerId layer, std::set<PackId> published)
+                     LayerId layer, std::set<PackId> published, chunk::Compression compression)
     : storage_(storage),
       catalog_(catalog),
       packs_directory_(std::move(packs_directory)),
       layer_(layer),
+      compression_(compression),
       usable_(std::move(published)) {}
 
 Status ChunkSink::Store(std::span<const std::byte> content, std::vector<ChunkId>* ids) {
@@ -29,19 +30,34 @@ Status ChunkSink::Store(std::span<const std::byte> content, std::vector<ChunkId>
     ChunkId id;
     if (!chunk::IsZeros(chunk)) {
       id = chunk::HashChunk(chunk);
-      chunks.push_back({id, chunk, {}, nullptr});
+      chunks.push_back({id, chunk, {}, {}, nullptr});
     }
     ids->push_back(id);
   }
   if (chunks.empty()) return {};
+  VELAFS_TRY(CompressNew(&chunks));
   std::vector<Claim> claims;
   VELAFS_TRY(ClaimNew(std::move(chunks), &claims));
   return WriteClaims(claims);
 }
 
-Status ChunkSink::ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims) {
-  MutexLock lock(mutex_);
-  // Lookups and claims are one step for all threads: no two of them store the same chunk.
+// Before anything is claimed, and without the lock: it takes longer than all the rest. What another
+// thread stores meanwhile has been compressed in vain.
+Status ChunkSink::CompressNew(std::vector<Claim>* chunks) {
+  if (compression_ == chunk::Compression()) return {};
+  std::vector<bool> stored;
+  {
+    MutexLock lock(mutex_);
+    VELAFS_ASSIGN(stored, AreStored(*chunks));
+  }
+  for (size_t i = 0; i < chunks->size(); ++i) {
+    Claim& chunk = (*chunks)[i];
+    if (!stored[i]) chunk.compressed = chunk::Compress(chunk.content, compression_);
+  }
+  return {};
+}
+
+Result<std::vector<bool>> ChunkSink::AreStored(const std::vector<Claim>& chunks) {
   std::vector<bool> stored;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) REQUIRES(mutex_) -> Status {
     for (const Claim& chunk : chunks) {
@@ -50,6 +66,13 @@ Status ChunkSink::ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims
     }
     return {};
   }));
+  return stored;
+}
+
+Status ChunkSink::ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims) {
+  MutexLock lock(mutex_);
+  // Lookups and claims are one step for all threads: no two of them store the same chunk.
+  VELAFS_ASSIGN(const std::vector<bool> stored, AreStored(chunks));
   for (size_t i = 0; i < chunks.size(); ++i) {
     Claim& chunk = chunks[i];
     // Pending is asked again for chunks that this very call holds twice.
@@ -58,7 +81,11 @@ Status ChunkSink::ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims
       continue;
     }
     VELAFS_TRY(MakeRoom());
-    chunk.location = current_->writer->Reserve(static_cast<uint32_t>(chunk.content.size()));
+    const auto raw_bytes = static_cast<uint32_t>(chunk.content.size());
+    const auto compressed_bytes = static_cast<uint32_t>(chunk.compressed.size());
+    chunk.location = compressed_bytes == 0
+                         ? current_->writer->Reserve(raw_bytes)
+                         : current_->writer->Reserve(raw_bytes, compressed_bytes, Codec::kZstd);
     chunk.pack = current_;
     ++current_->users;
     pending_chunks_.emplace(chunk.id, chunk.location);
@@ -100,7 +127,9 @@ Status ChunkSink::MakeRoom() {
 
 Status ChunkSink::WriteClaims(const std::vector<Claim>& claims) {
   for (const Claim& claim : claims) {
-    VELAFS_TRY(claim.pack->writer->Write(claim.id, claim.location, claim.content));
+    const std::span<const std::byte> payload =
+        claim.compressed.empty() ? claim.content : std::span(claim.compressed);
+    VELAFS_TRY(claim.pack->writer->Write(claim.id, claim.location, payload));
     VELAFS_TRY(Release(claim.pack));
   }
   return {};

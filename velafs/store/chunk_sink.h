@@ -15,6 +15,7 @@
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
+#include "velafs/chunk/codec.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/os/storage.h"
 
@@ -34,9 +35,9 @@ class ChunkSink {
     uint64_t bytes_stored = 0;
   };
 
-  // `published`: packs whose chunks may be shared. All but the set are borrowed.
+  // `published`: packs whose chunks may be shared. Storage and catalog are borrowed.
   ChunkSink(os::Storage& storage, catalog::Catalog& catalog, std::string packs_directory,
-            LayerId layer, std::set<PackId> published);
+            LayerId layer, std::set<PackId> published, chunk::Compression compression);
 
   // Stores content that begins at a chunk boundary of its file; appends the ids of its chunks.
   // Calls with about 1 MiB are best.
@@ -62,6 +63,7 @@ class ChunkSink {
   struct Claim {
     ChunkId id;
     std::span<const std::byte> content;
+    std::vector<std::byte> compressed;  // empty: stored as it is
     ChunkLocation location;
     std::shared_ptr<Pack> pack;
   };
@@ -71,8 +73,11 @@ class ChunkSink {
     std::vector<ChunkId> ids;
   };
 
+  // Compresses what seems to be new.
+  Status CompressNew(std::vector<Claim>* chunks);
   // Decides what of a call's chunks is new, and gives it room.
   Status ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims);
+  Result<std::vector<bool>> AreStored(const std::vector<Claim>& chunks) REQUIRES(mutex_);
   Result<bool> IsStored(catalog::Reader& reader, const ChunkId& id) REQUIRES(mutex_);
   Status MakeRoom() REQUIRES(mutex_);  // sets current_
   Status WriteClaims(const std::vector<Claim>& claims);
@@ -85,6 +90,7 @@ class ChunkSink {
   catalog::Catalog& catalog_;
   const std::string packs_directory_;
   const LayerId layer_;
+  const chunk::Compression compression_;
 
   mutable Mutex mutex_;
   std::set<PackId> usable_ GUARDED_BY(mutex_);  // published ones and this import's own

@@ -220,10 +220,10 @@ Status GarbageCollector::FillPack(PackId pack, std::vector<Moved>* chunks) {
   for (Moved& chunk : *chunks) {
     // Damage must stay where it is found, under its own pack and offset.
     VELAFS_TRY(packs_.Verify(chunk.from, chunk.id));
-    const auto content = std::span(buffer).first(chunk.from.raw_bytes);
-    VELAFS_TRY(packs_.Read(chunk.from, 0, content));
-    chunk.to = writer->Reserve(chunk.from.raw_bytes);
-    VELAFS_TRY(writer->Write(chunk.id, chunk.to, content));
+    const auto payload = std::span(buffer).first(chunk.from.stored_bytes);
+    VELAFS_TRY(packs_.ReadPayload(chunk.from, payload));
+    chunk.to = writer->Reserve(chunk.from.raw_bytes, chunk.from.stored_bytes, chunk.from.codec);
+    VELAFS_TRY(writer->Write(chunk.id, chunk.to, payload));
   }
   return writer->Finish();
 }

@@ -35,9 +35,11 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
 Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& name,
                                       const std::string& directory,
                                       const ImportProgressFn& progress) {
+  VELAFS_ASSIGN(const chunk::Compression compression,
+                chunk::ParseCompression(policies_->Get("compression", nullptr)));
   VELAFS_ASSIGN(const Source source,
                 FindSource(directory, paths_.root, {caller.uid, caller.gid, caller.groups}));
-  Importer importer(storage_, *catalog_, paths_, source, progress);
+  Importer importer(storage_, *catalog_, paths_, source, compression, progress);
   const auto fill_and_publish = [&]() -> Result<catalog::CommitSequence> {
     VELAFS_TRY(importer.Run());
     return catalog_->Write([&](catalog::Writer& writer) -> Status {

@@ -53,8 +53,14 @@ unsigned WorkerCount() { return std::max(1u, std::thread::hardware_concurrency()
 }  // namespace
 
 Importer::Importer(os::Storage& storage, catalog::Catalog& catalog, const StorePaths& paths,
-                   const Source& source, const ImportProgressFn& progress)
-    : storage_(storage), catalog_(catalog), paths_(paths), source_(source), progress_(progress) {}
+                   const Source& source, const chunk::Compression& compression,
+                   const ImportProgressFn& progress)
+    : storage_(storage),
+      catalog_(catalog),
+      paths_(paths),
+      source_(source),
+      compression_(compression),
+      progress_(progress) {}
 
 Importer::~Importer() = default;
 
@@ -102,8 +108,8 @@ Status Importer::Begin() {
                    return {};
                  })
                  .status());
-  sink_ =
-      std::make_unique<ChunkSink>(storage_, catalog_, paths_.Packs(), layer_, std::move(published));
+  sink_ = std::make_unique<ChunkSink>(storage_, catalog_, paths_.Packs(), layer_,
+                                      std::move(published), compression_);
   return {};
 }
 

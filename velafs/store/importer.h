@@ -29,7 +29,8 @@ class Importer {
  public:
   // All are borrowed.
   Importer(os::Storage& storage, catalog::Catalog& catalog, const StorePaths& paths,
-           const Source& source, const ImportProgressFn& progress);
+           const Source& source, const chunk::Compression& compression,
+           const ImportProgressFn& progress);
   ~Importer();
 
   // Steps 1 and 2. Failed with "cancelled" when the progress function said so.
@@ -74,6 +75,7 @@ class Importer {
   catalog::Catalog& catalog_;
   const StorePaths& paths_;
   const Source& source_;
+  const chunk::Compression compression_;
   const ImportProgressFn& progress_;
 
   LayerId layer_;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "velafs/base/units.h"
+#include "velafs/chunk/codec.h"
 #include "velafs/store/rules.h"
 
 namespace velafs::store {
@@ -35,6 +36,10 @@ Status CheckCount(const std::string& value) {
 Status CheckSwitch(const std::string& value) {
   if (value == "on" || value == "off") return {};
   return UsageError(Quoted(value) + " is neither on nor off");
+}
+
+Status CheckCompression(const std::string& value) {
+  return chunk::ParseCompression(value).status();
 }
 
 Status CheckOnExpire(const std::string& value) {
@@ -69,6 +74,7 @@ struct KnownPolicy {
 constexpr std::array kPolicies = {
     KnownPolicy{"admin_group", CheckGroup, "", true},
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
+    KnownPolicy{"compression", CheckCompression, "none", true},
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
