@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(PackScanFixture,
 
 TEST_CASE_FIXTURE(PackScanFixture,
                   "after a damaged record header the scan goes on at the next record") {
-  for (const uint64_t byte : {0, 5, 9, 13, 20, 63}) {
+  for (const uint64_t byte : std::initializer_list<uint64_t>{0, 5, 9, 13, 20, 63}) {
     FlipByte(RecordAt(1) + byte);
     const std::vector<PackPiece> damaged = Damaged();
     REQUIRE(damaged.size() == 1);
@@ -107,7 +107,7 @@ TEST_CASE_FIXTURE(PackScanFixture,
 TEST_CASE_FIXTURE(PackScanFixture,
                   "a pack cut anywhere in a record ends in a stretch without one") {
   const uint64_t size = boost::filesystem::file_size(path);
-  for (const uint64_t missing : {1, 500, 1000, 1001, 1063}) {
+  for (const uint64_t missing : std::initializer_list<uint64_t>{1, 500, 1000, 1001, 1063}) {
     boost::filesystem::resize_file(path, size - missing);
     const std::vector<PackPiece> damaged = Damaged();
     REQUIRE(damaged.size() == 1);

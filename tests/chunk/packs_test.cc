@@ -167,7 +167,7 @@ TEST_CASE_FIXTURE(PacksFixture, "damage: a flipped byte of content is found by v
 TEST_CASE_FIXTURE(PacksFixture,
                   "damage: a flipped byte of a record's header ends the listing there") {
   const std::vector<Stored> chunks = MakePack();
-  for (uint64_t byte : {0, 4, 8, 20, 50, 63}) {
+  for (uint64_t byte : std::initializer_list<uint64_t>{0, 4, 8, 20, 50, 63}) {
     const uint64_t record_at = chunks[1].location.offset_bytes - kHeader;
     FlipByte(record_at + byte);
     std::vector<ChunkLocation> listed;
@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(PacksFixture,
 
 TEST_CASE_FIXTURE(PacksFixture, "damage: a flipped byte of the pack's own header is found") {
   MakePack();
-  for (uint64_t byte : {0, 8, 16, 30, 62}) {
+  for (uint64_t byte : std::initializer_list<uint64_t>{0, 8, 16, 30, 62}) {
     FlipByte(byte);
     std::vector<ChunkLocation> listed;
     CheckDamage(Enumerate(&listed), path, "byte 0");

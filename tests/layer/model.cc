@@ -451,7 +451,8 @@ void Model::CheckBranch(const std::string& name) {
   if (open == nullptr) return;
   uint64_t logical_bytes = 0;
   for (const auto& [file, ino] : names_[name]) {
-    REQUIRE_MESSAGE(InodeOf(*open, file) == ino, name, " lost ", file);
+    const std::string lost = name + " lost " + file;
+    REQUIRE_MESSAGE(InodeOf(*open, file) == ino, lost);
     const std::string content = ContentOf(*open, file);
     const std::string& expected = files_[name][ino].content;
     if (content != expected) {

@@ -134,9 +134,7 @@ TEST_CASE_FIXTURE(ExportFixture, "holes are told as holes, wherever they are") {
   REQUIRE(Export("main", &tar).ok());
   CHECK(tar.size() < 400'000);
   const auto files = FilesOfTar(tar);
-  for (const auto& [name, content] : expected) {
-    CHECK_MESSAGE(files.at(name) == content, name);
-  }
+  for (const auto& file : expected) CHECK_MESSAGE(files.at(file.first) == file.second, file.first);
 }
 
 TEST_CASE_FIXTURE(ExportFixture, "an export is of one moment, whatever becomes of the branch") {

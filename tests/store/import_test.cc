@@ -15,10 +15,10 @@ struct ImportFixture : StoreFixture {
   void CheckIsCopy(const std::string& branch) {
     const Tree source = TreeOfDirectory(data);
     const Tree copy = BranchTree(branch);
-    for (const auto& [path, line] : source) {
-      const auto found = copy.find(path);
-      REQUIRE_MESSAGE(found != copy.end(), path);
-      CHECK_MESSAGE(found->second == line, path);
+    for (const auto& entry : source) {
+      const auto found = copy.find(entry.first);
+      REQUIRE_MESSAGE(found != copy.end(), entry.first);
+      CHECK_MESSAGE(found->second == entry.second, entry.first);
     }
     CHECK(copy.size() == source.size());
   }

@@ -26,7 +26,7 @@ constexpr std::string_view kBash = R"sh(_velafs() {
 COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}
 complete -o default -F _velafs velafs
 _velapg() {
-  local commands='start stop restart status psql url env logs run pool take release'
+  local commands='start stop restart status psql url env logs run inspect pool take release'
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "${COMP_WORDS[1]}")
   else
@@ -46,7 +46,7 @@ _velafs() {
 _velapg() {
   local -a candidates
   if (( CURRENT == 2 )); then
-    candidates=(start stop restart status psql url env logs run pool take release)
+    candidates=(start stop restart status psql url env logs run inspect pool take release)
   else
     candidates=("${(@f)$(velafs candidates -- show "$words[CURRENT]" 2>/dev/null)}")
     candidates=(${candidates:#})
@@ -64,7 +64,7 @@ constexpr std::string_view kFish = R"sh(function __velafs_candidates
 end
 complete --command velafs --arguments '(__velafs_candidates)'
 complete --command velapg --condition __fish_use_subcommand --no-files \
-    --arguments 'start stop restart status psql url env logs run pool take release'
+    --arguments 'start stop restart status psql url env logs run inspect pool take release'
 complete --command velapg --condition 'not __fish_use_subcommand' \
     --arguments '(velafs candidates -- show (commandline --current-token) 2>/dev/null)'
 )sh";

@@ -74,6 +74,14 @@ const json* RelationOf(const json& file, const Relations& a, const Relations& b)
   return nullptr;
 }
 
+uint64_t SizeIn(const json& inspected, const TableKey& key) {
+  uint64_t bytes = 0;
+  for (const json& relation : inspected.at("relations")) {
+    if (KeyOf(relation) == key) bytes += relation.at("bytes").get<uint64_t>();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 json TablesOf(const json& diff, const json& a, const json& b) {
@@ -92,16 +100,9 @@ json TablesOf(const json& diff, const json& a, const json& b) {
     if (relation->at("role") == "index") row.indexes.insert(relation->at("name"));
   }
   // What a table is now; of one that is gone, what it was.
-  for (const auto& [key, row] : rows) {
-    const auto size_in = [&key](const json& side) {
-      uint64_t bytes = 0;
-      for (const json& relation : side.at("relations")) {
-        if (KeyOf(relation) == key) bytes += relation.at("bytes").get<uint64_t>();
-      }
-      return bytes;
-    };
-    const uint64_t now = size_in(b);
-    rows[key].bytes = now > 0 ? now : size_in(a);
+  for (auto& [key, row] : rows) {
+    const uint64_t now = SizeIn(b, key);
+    row.bytes = now > 0 ? now : SizeIn(a, key);
   }
   std::vector<json> sorted;
   for (const auto& [key, row] : rows) sorted.push_back(RowToJson(key, row));
