@@ -56,7 +56,10 @@ Result<catalog::InodeRow> Branch::CurrentRow(Inode& inode) {
   catalog::InodeRow row = inode.row;
   if (!inode.IsFile()) return row;
   VELAFS_ASSIGN(const Attributes now, AttributesOf(inode));
-  row.size_bytes = now.size_bytes;
+  {
+    ReaderLock content(inode.content_lock);
+    row.size_bytes = inode.content->SizeForRow(*head_);
+  }
   row.atime = now.atime;
   row.mtime = now.mtime;
   row.ctime = now.ctime;

@@ -59,6 +59,7 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
     VELAFS_ASSIGN(const os::FileInfo info, nearest->Stat());
     content.size_bytes_ = info.size_bytes;
   }
+  content.size_before_own_ = content.size_bytes_;  // a page file that is found is there to stay
   return content;
 }
 
@@ -146,6 +147,11 @@ Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, uint64_t offset_
   return ExtentFrom(source + 1, offset_bytes, std::min(run_end, inherited));
 }
 
+uint64_t FileContent::SizeForRow(const Layer& head) const {
+  const bool inherits = OwnFile(head) != nullptr && born_layer_ != head.id();
+  return inherits ? size_before_own_ : size_bytes_;
+}
+
 PageFile* FileContent::OwnFile(const Layer& head) const {
   const bool has_own = !page_files_.empty() && page_files_[0]->layer_id() == head.id();
   return has_own ? page_files_[0].get() : nullptr;
@@ -156,6 +162,7 @@ Result<PageFile*> FileContent::MakeOwnFile(Layer& head) {
     const auto inherited = born_layer_ == head.id() ? std::nullopt : std::optional(size_bytes_);
     VELAFS_ASSIGN(auto file, head.Create(ino_, size_bytes_, inherited));
     page_files_.insert(page_files_.begin(), std::move(file));
+    size_before_own_ = size_bytes_;
   }
   return page_files_[0].get();
 }

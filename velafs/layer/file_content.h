@@ -73,6 +73,10 @@ class FileContent {
 
   // The page files of `layer` and above, which is to say of this branch alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
+  // The size that a row in `head` is to have. A crash may take the page file there as long as its
+  // map is not durable, and the file is then what it was before: of that size, and not of one that
+  // would show what was truncated meanwhile.
+  uint64_t SizeForRow(const Layer& head) const;
   // The page file in `head`; null when there is none.
   PageFile* OwnFile(const Layer& head) const;
   // The page files that may hold changes which are not durable, lowest layer first.
@@ -93,6 +97,7 @@ class FileContent {
   InodeNumber ino_;
   LayerId born_layer_;
   uint64_t size_bytes_ = 0;
+  uint64_t size_before_own_ = 0;  // what it was when the page file in the head was made
   std::vector<std::shared_ptr<PageFile>> page_files_;  // nearest first
   std::shared_ptr<SealedFile> sealed_;                 // null when there is nothing below
   LayerId sealed_layer_;
