@@ -180,13 +180,25 @@ make_doomed() {
   cp "$VELAFS_SANDBOX/more/base/1/999999" "$mount_dir/doomed-$1/"
 }
 
+# Each has an entry for the audit log, while there is room.
+refused_often() {
+  local i
+  for ((i = 0; i < 200; ++i)); do
+    ! velafs -q note none x 2>/dev/null || fail "it wrote on what is not there"
+  done
+}
+
 deleted_without_space() {
   make_doomed 1
   make_doomed 2
   velafs -q clone main doomed-3
   wait_until 10 reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes"
   fill
+  refused_often
+  reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes after calls that failed"
   velafs delete doomed-3
+  velafs audit --branch doomed-3 --limit 1 | has_line -E 'delete +doomed-3' || fail "the audit log lacks the deletion"
+  velafs -q audit verify
   velafs delete --purge doomed-1
   has_free 8000000 || fail "only $(free_bytes) bytes are free after a deletion"
   wait_until 10 reserve_is_whole || fail "the reserve has $(reserve_bytes) bytes after a deletion"

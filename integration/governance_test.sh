@@ -86,7 +86,8 @@ logged() {
   equal "$(entries '.user == "nobody"')" 0 "entries of what only looked"
   equal "$(entries '.user == "www-data" and .result == "refused" and .verb == "clone"')" 2
   equal "$(entries '.user == "postgres" and .verb == "clone" and .result == "done"')" 3
-  equal "$(entries '.user == "postgres" and .result == "refused"')" 14
+  equal "$(entries '.user == "postgres" and .result == "refused"')" 16
+  equal "$(entries '.user == "postgres" and .verb == "umount" and .result == "refused"')" 2
   equal "$(entries ".verb == \"expire\" and .user == \"root\" and .pid == $(daemon_pid) and .subjects == [\"pr-3\"]")" 1
   equal "$(entries '.verb == "promote" and .subjects == ["main"] and .source == "pr-1"')" 3
   velafs audit --branch pr-3 | has_line -E 'expire +pr-3' || fail "no entry of pr-3"
@@ -102,8 +103,28 @@ verified() {
 }
 check "the audit log is whole" verified
 
+outlived() {
+  velafs -q delete --purge pr-2
+  velafs audit --branch pr-2 --limit 1 | has_line -E 'delete +pr-2' || fail "the deletion is not in the log"
+  equal "$(velafs --json audit --branch pr-2 | jq -r '.entries[0].verb')" clone
+}
+check "entries outlive the branch they speak of" outlived
+
 closed_again() {
   velafs -q policy unset --of-store user_group viewer_group
   equal "$(stat --format %a "$socket")" 600
 }
 check "without groups a store is its owner's again" closed_again
+
+undaemoned() {
+  local last
+  velafs -q umount
+  velafs -q note main y
+  ! velafs -q note none y 2>/dev/null || fail "it wrote on what is not there"
+  last=$(velafs --json audit --limit 3)
+  equal "$(jq -c '[.entries[] | [.verb, .user, .result]]' <<<"$last")" \
+    '[["umount","root","done"],["note","root","done"],["note","root","not_found"]]'
+  jq -e '.entries | all(.pid > 0)' <<<"$last"
+  velafs -q audit verify
+}
+check "commands without a daemon leave entries too" undaemoned

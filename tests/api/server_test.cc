@@ -175,5 +175,16 @@ TEST_CASE_FIXTURE(Fixture, "a hundred callers at once are all answered") {
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "a verb of the process that serves leaves an entry") {
+  Answer("/v1/echo", "{}", 200);
+  const auto entries = store->audit_log().List({});
+  REQUIRE(entries.ok());
+  REQUIRE(entries->size() == 1);
+  CHECK((*entries)[0].verb == "echo");
+  CHECK((*entries)[0].uid == geteuid());
+  CHECK((*entries)[0].pid == static_cast<uint32_t>(getpid()));
+  CHECK((*entries)[0].result == "done");
+}
+
 }  // namespace
 }  // namespace velafs::api

@@ -68,6 +68,7 @@ TEST_CASE_FIXTURE(AccessFixture, "a refusal says who may") {
 TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {
   Bookmark("main@good");
   Bookmark("main@bad");
+  CHECK(CloneBy(kAlice, "main", "before").ok());
   Set("user_group", group.name);  // with users, the policy is on
   CHECK(CloneBy(kAlice, "main", "a").code() == Code::kRefused);
   CHECK(CloneBy(kAlice, "main@good", "a").code() == Code::kRefused);

@@ -1,6 +1,6 @@
 #include "velafs/store/policies.h"
 
-#include <thread>
+#include <grp.h>
 
 #include "tests/store/branches_fixture.h"
 
@@ -8,6 +8,15 @@ namespace velafs::store {
 namespace {
 
 using Values = std::map<std::string, std::optional<std::string>>;
+
+std::string AnyGroup() {
+  setgrent();
+  const group* const entry = getgrent();
+  REQUIRE(entry != nullptr);
+  std::string name = entry->gr_name;
+  endgrent();
+  return name;
+}
 
 struct PoliciesFixture : BranchesFixture {
   Status TrySet(const std::string& place, const std::string& name, const Values& values) {
@@ -121,6 +130,51 @@ TEST_CASE_FIXTURE(PoliciesFixture, "names are as the policy wants them, also whe
   Clone("main", "pr-1");
   CHECK(store->Rename(caller, "pr-1", "dev").status().code() == Code::kRefused);
   CHECK(store->Rename(caller, "pr-1", "pr-2").ok());
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "sources need approval by default once users are let in") {
+  CHECK(Effective("approved_sources_only", "main") == "off from default");
+  Set("store", "", {{"user_group", AnyGroup()}});
+  CHECK(Effective("approved_sources_only", "main") == "on from default");
+  Set("source", "main", {{"approved_sources_only", "off"}});
+  CHECK(Effective("approved_sources_only", "main") == "off from source");
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "no lifetime is longer than the policy allows") {
+  Set("store", "", {{"max_ttl", "2d"}});
+  constexpr TimeNs kDay = TimeNs{86400} * 1'000'000'000;
+  Clone("main", "dev");
+  CHECK(Info("dev").expires_at == Info("dev").created_at + 2 * kDay);
+  CloneOptions options;
+  options.ttl = std::chrono::hours(49);
+  const Status refused = store->Clone(caller, "main", "long", options).status();
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "max_ttl is 2d");
+  CHECK(store->SetTtl(caller, "dev", std::chrono::hours(49)).status().code() == Code::kRefused);
+  CHECK(store->SetTtl(caller, "dev", std::nullopt).status().code() == Code::kRefused);
+  CHECK(store->SetTtl(caller, "dev", std::chrono::hours(48)).ok());
+  Set("store", "", {{"ttl", "1d"}});
+  Clone("main", "short");
+  CHECK(Info("short").expires_at == Info("short").created_at + kDay);
+  Set("store", "", {{"ttl", "9d"}});
+  Clone("main", "capped");
+  CHECK(Info("capped").expires_at == Info("capped").created_at + 2 * kDay);
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture,
+                  "there are no more branches than the policy of their place allows") {
+  Import("other");
+  Set("source", "main", {{"max_branches", "2"}});
+  Clone("main", "one");
+  const Status refused = CloneFailure("two");
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "max_branches allows 2 branches");
+  Clone("other", "others");  // another tree
+  Set("source", "main", {{"max_branches", std::nullopt}});
+  Set("store", "", {{"max_branches", "4"}});
+  CHECK(CloneFailure("two").code() == Code::kRefused);
+  Delete("others");
+  Clone("main", "two");
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the policy allows") {

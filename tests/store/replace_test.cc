@@ -192,7 +192,6 @@ TEST_CASE_FIXTURE(BranchesFixture, "a promotion that cannot be done says why") {
   CHECK(store->Promote(caller, "dev", "none", true).status().code() == Code::kNotFound);
   CHECK(store->Promote(caller, "none", "dev", true).status().code() == Code::kNotFound);
   CHECK(store->Promote(kAlice, "dev", "main", true).status().code() == Code::kRefused);
-  REQUIRE(store->SetApproved("main", true).ok());
   CHECK(store->Promote(kAlice, "main", "dev", true).ok());
   REQUIRE(store->Protect(caller, "main", {}).ok());
   const Status refused = store->Promote(caller, "dev", "main", false).status();

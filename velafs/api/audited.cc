@@ -1,5 +1,7 @@
 #include "velafs/api/audited.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "velafs/api/wire.h"
@@ -44,6 +46,19 @@ void AddNames(std::string* lines, const json& result) {
 AuditedCall::AuditedCall(const store::Caller& caller, std::string_view verb, const Logged& logged,
                          const json& arguments)
     : caller_(caller), verb_(verb), logged_(logged), arguments_(arguments) {}
+
+Result<json> AuditedCall::Conclude(store::AuditLog& log, Result<json> outcome) const {
+  Status appended = Append(log, outcome);
+  if (appended.ok()) return outcome;
+  // Room is made by deleting: a full disk must not call that a failure.
+  if (os::IsOutOfSpace(appended) || !outcome.ok()) {
+    spdlog::error("verb \"{}\" of user \"{}\" is not in the audit log: {}", verb_, caller_.user,
+                  appended.message());
+    return outcome;
+  }
+  return std::move(appended).WithContext("verb \"" + std::string(verb_) +
+                                         "\" is done, but is not in the audit log");
+}
 
 Status AuditedCall::Append(store::AuditLog& log, const Result<json>& outcome) const {
   catalog::AuditRow entry;

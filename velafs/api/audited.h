@@ -28,10 +28,14 @@ class AuditedCall {
   AuditedCall(const store::Caller& caller, std::string_view verb, const Logged& logged,
               const nlohmann::json& arguments);
 
-  // Adds the entry; durable on return.
-  Status Append(store::AuditLog& log, const Result<nlohmann::json>& outcome) const;
+  // Adds the entry, durably, and returns what to answer: `outcome`, or a failure when the verb is
+  // done and has no entry. One that a full disk has no room for, or of a failure, goes to the
+  // daemon's log instead.
+  Result<nlohmann::json> Conclude(store::AuditLog& log, Result<nlohmann::json> outcome) const;
 
  private:
+  Status Append(store::AuditLog& log, const Result<nlohmann::json>& outcome) const;
+
   const store::Caller& caller_;
   const std::string_view verb_;
   const Logged& logged_;

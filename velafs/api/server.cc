@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "velafs/api/audited.h"
 #include "velafs/api/connection.h"
 #include "velafs/api/receiver.h"
 #include "velafs/api/socket_address.h"
@@ -218,16 +219,24 @@ class SocketServer : public Server {
     caller.groups = peer.user.groups;
     caller.pid = peer.pid;
     if (const auto extra = extra_verbs_.find(verb); extra != extra_verbs_.end()) {
-      caller.role = store::RoleOf(store_.policies(), caller);
-      VELAFS_TRY(store::CheckRole(store_.policies(), caller, store::Role::kAdmin)
-                     .WithContext("cannot run verb \"" + verb + "\""));
-      return extra->second(arguments, progress);
+      const Logged logged;
+      const AuditedCall audited(caller, verb, logged, arguments);
+      return audited.Conclude(store_.audit_log(),
+                              RunExtra(extra->second, caller, verb, arguments, progress));
     }
     const Streams streams{
         .out = [&](std::span<const std::byte> bytes) { return SendData(bytes, sink); }};
     Result<json> outcome = RunVerb(store_, caller, verb, arguments, progress, streams);
     VELAFS_TRY(LetInWhoMay());  // the verb may have been one that says who
     return outcome;
+  }
+
+  Result<json> RunExtra(const ExtraVerb& run, store::Caller& caller, const std::string& verb,
+                        const json& arguments, const ProgressFn& progress) {
+    caller.role = store::RoleOf(store_.policies(), caller);
+    VELAFS_TRY(store::CheckRole(store_.policies(), caller, store::Role::kAdmin)
+                   .WithContext("cannot run verb \"" + verb + "\""));
+    return run(arguments, progress);
   }
 
   // What takes the data may take its time.

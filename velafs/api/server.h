@@ -24,7 +24,8 @@ class Server {
   // Answers on StorePaths::Socket() (a socket left there by a process that is no more is
   // replaced) until Stop, on threads of its own. The store is borrowed; the caller holds its lock.
   // The socket's mode is 0600, or 0666 while policies give other users a role; those without one
-  // get no more than a refusal. The verbs added here are an admin's.
+  // get no more than a refusal. The verbs added here are an admin's, and leave an entry in the
+  // audit log.
   static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs);
   // Stops.
   virtual ~Server() = default;

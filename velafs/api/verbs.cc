@@ -1,7 +1,6 @@
 #include "velafs/api/verbs.h"
 
 #include <pwd.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
@@ -139,17 +138,7 @@ Result<json> RunLogged(const Verb& verb, store::Store& store, const store::Calle
   Result<json> outcome = Run(verb, store, caller, arguments, progress, streams);
   // A dry run leaves a trace only of what it may not do.
   if (IsDryRun(arguments) && outcome.status().code() != Code::kRefused) return outcome;
-  Status appended = audited.Append(store.audit_log(), outcome);
-  if (appended.ok()) return outcome;
-  const bool is_full = os::IsOutOfSpace(appended);
-  // Room is made by deleting: a full disk must not call that a failure.
-  if (is_full || !outcome.ok()) {
-    spdlog::error("verb \"{}\" of user \"{}\" is not in the audit log: {}", verb.name, caller.user,
-                  appended.message());
-    return outcome;
-  }
-  return std::move(appended).WithContext("verb \"" + std::string(verb.name) +
-                                         "\" is done, but is not in the audit log");
+  return audited.Conclude(store.audit_log(), std::move(outcome));
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ void AddAudit(CommandLine& line) {
       ->type_name("VERB");
   audit->add_option("--branch", given->branch, "Only what concerns this branch")
       ->type_name("BRANCH");
-  audit->add_option("-n", given->limit, "Only the last so many")->type_name("N");
+  audit->add_option("-n,--limit", given->limit, "Only the last so many")->type_name("N");
   CLI::App* verify =
       line.Add("verify", "Check that no entry was changed or taken away",
                "velafs audit verify\n  velafs audit verify --noted 42:9f86d081884c7d65...", audit);
