@@ -11,7 +11,7 @@ readonly skip_status=77
 packages=(
   g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsqlite3-dev libssl-dev
   libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev libarchive-dev
-  libzstd-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2
+  libzstd-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2
 )
 
 die() {

@@ -61,6 +61,17 @@ stops_when_idle() {
 }
 check "a server is stopped when nobody has been connected for that time, and not before" stops_when_idle
 
+idle_by_policy() {
+  velafs -q policy set one idle_stop=1h
+  velapg -q start one
+  equal "$(velapg --json status one | jq .idle_stop_seconds)" 3600
+  velapg -q restart one --idle-stop never
+  equal "$(velapg --json status one | jq .idle_stop_seconds)" null
+  velapg -q stop one
+  velafs -q policy unset one idle_stop
+}
+check "a policy says when servers are stopped, unless the command does" idle_by_policy
+
 forgotten() {
   velapg -q start one
   equal "$(velapg --json status one | jq .idle_stop_seconds)" null

@@ -218,9 +218,9 @@ class Grammar {
     AddPort(command);
     command
         ->add_option("--idle-stop", raw_.idle_stop,
-                     "Stop the server when nobody has been connected for this long (default: "
-                     "never)")
-        ->type_name("DURATION");
+                     "Stop the server when nobody has been connected for this long, or never "
+                     "(default: as the policy idle_stop says)")
+        ->type_name("DURATION|never");
     AddServerOptions(command);
   }
 
@@ -319,7 +319,9 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   if (!raw.timeout.empty()) {
     VELAFS_ASSIGN(arguments.start.timeout, ParseDuration(raw.timeout));
   }
-  if (!raw.idle_stop.empty()) {
+  if (raw.idle_stop == "never") {
+    arguments.start.idle_stop = std::chrono::seconds(0);
+  } else if (!raw.idle_stop.empty()) {
     VELAFS_ASSIGN(arguments.start.idle_stop, ParseDuration(raw.idle_stop));
   }
   if (raw.take_wait == "0") {

@@ -16,6 +16,7 @@
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/status.h"
+#include "velafs/base/units.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -49,7 +50,7 @@ Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) 
 
 Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments) {
   const PostmasterFile& file = running.server.file;
-  return pgctl::ConnectionTo(file.socket_dir, file.port, running.target.owner, arguments);
+  return pgctl::ConnectionTo(file.socket_dir, file.port, running.target, arguments);
 }
 
 std::string StartedText(const std::string& branch, const StartedServer& server,
@@ -62,11 +63,18 @@ std::string StartedText(const std::string& branch, const StartedServer& server,
 
 Status StartTarget(Session& session, const Target& target, const Arguments& arguments,
                    const Output& output) {
+  StartOptions options = arguments.start;
+  if (!options.idle_stop) {
+    VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
+    if (!policy.empty()) {
+      VELAFS_ASSIGN(options.idle_stop, ParseDuration(policy));
+    }
+  }
   VELAFS_ASSIGN(const StartedServer server,
-                StartServer(session, target.branch, target.owner, arguments.start));
+                StartServer(session, target.branch, target.owner, options));
   for (const std::string& warning : server.warnings) output.Warn(warning);
   const std::string url =
-      Url(pgctl::ConnectionTo(server.socket_dir, server.port, target.owner, arguments));
+      Url(pgctl::ConnectionTo(server.socket_dir, server.port, target, arguments));
   output.Confirm({{"branch", target.branch.name},
                   {"pid", server.pid},
                   {"port", server.port},
@@ -202,9 +210,14 @@ std::string ClientProgramFor(const Target& target, const std::string& pgbin,
   return access(path.c_str(), X_OK) == 0 ? path : name;
 }
 
-Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,
+std::string DefaultRole(const Target& target) {
+  return target.branch.data_owner.empty() ? target.owner.name : target.branch.data_owner;
+}
+
+Connection ConnectionTo(const std::string& socket_dir, int port, const Target& target,
                         const Arguments& arguments) {
-  return {socket_dir, port, arguments.user.empty() ? owner.name : arguments.user, arguments.dbname};
+  return {socket_dir, port, arguments.user.empty() ? DefaultRole(target) : arguments.user,
+          arguments.dbname};
 }
 
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {

@@ -34,8 +34,11 @@ Result<Found> FindServerOf(Session& session, const Branch& branch);
 std::string ClientProgramFor(const Target& target, const std::string& pgbin,
                              const std::string& name);
 
-// How to reach a server as the role and in the database that the arguments, or the owner, name.
-Connection ConnectionTo(const std::string& socket_dir, int port, const Owner& owner,
+// The role that a server's first superuser most likely is: called like the user whose data it is.
+std::string DefaultRole(const Target& target);
+// How to reach a server as the role, or the default one, and in the database that the arguments
+// name.
+Connection ConnectionTo(const std::string& socket_dir, int port, const Target& target,
                         const Arguments& arguments);
 
 // Runs the command that the arguments name. The value is the exit status.

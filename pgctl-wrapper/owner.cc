@@ -74,6 +74,7 @@ std::optional<Owner> OwnerOfDirectory(const std::string& directory) {
 
 Result<Owner> OwnerOfData(const std::string& data_dir) {
   Result<Owner> owner = OwnerOfFile(data_dir + "/PG_VERSION");
+  if (owner.status().error_number() == EACCES) return OwnerOfFile(data_dir);
   if (owner.status().error_number() != ENOENT) return owner;
   return Failed("\"" + data_dir + "\" is not a PostgreSQL data directory",
                 "it has no file PG_VERSION");

@@ -104,8 +104,7 @@ Status PrintTaken(const FoundPool& pool, const TakenClone& taken, const Argument
   Arguments login;
   login.user = pool.plan.user;
   login.dbname = pool.plan.dbname;
-  const Connection connection =
-      ConnectionTo(server.socket_dir, server.port, taken.target.owner, login);
+  const Connection connection = ConnectionTo(server.socket_dir, server.port, taken.target, login);
   const std::string url = Url(connection);
   std::string text = "took branch " + Quoted(branch.name) + " from pool " +
                      Quoted(pool.dir.name()) + ": pid " + std::to_string(server.pid) + ", port " +

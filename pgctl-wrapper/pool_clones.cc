@@ -32,7 +32,7 @@ std::optional<TakenClone> FindUp(const Branch& clone) {
 // The first connection to a database builds its server's caches, in memory and on disk.
 void Warm(const Target& target, const StartedServer& server, const PoolPlan& plan,
           const Output& output) {
-  const std::string user = plan.user.empty() ? target.owner.name : plan.user;
+  const std::string user = plan.user.empty() ? DefaultRole(target) : plan.user;
   Command psql;
   psql.argv = {ClientProgramFor(target, plan.start.pgbin, "psql"), "-qXwAtc", "select 1"};
   psql.environment = WithConnection(EnvironmentOf(target.owner),

@@ -121,10 +121,16 @@ Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Br
     VELAFS_ASSIGN(const std::string control_data, ReadControlData(programs, branch, owner));
     VELAFS_TRY(WriteTextFile(places.config_file, GeneratedServerConfig(control_data)));
   }
-  if (!own("pg_hba.conf", &places.hba_file)) {
+  // The branch's own would let in its data's owner, who is not the one to run this server.
+  const bool is_shown = !branch.data_owner.empty();
+  if (is_shown) {
+    places.hba_file = run_dir.path + "/pg_hba.conf";
+    places.ident_file = run_dir.path + "/pg_ident.conf";
+  }
+  if (is_shown || !own("pg_hba.conf", &places.hba_file)) {
     VELAFS_TRY(WriteTextFile(places.hba_file, GeneratedHba()));
   }
-  if (!own("pg_ident.conf", &places.ident_file)) {
+  if (is_shown || !own("pg_ident.conf", &places.ident_file)) {
     VELAFS_TRY(WriteTextFile(places.ident_file, GeneratedIdent()));
   }
   return places;
@@ -252,7 +258,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& branch, const 
   VELAFS_ASSIGN(const Launched launched,
                 Launch(programs, branch, owner, run_dir, overrides, control.dies_with_parent));
   VELAFS_TRY(WaitUntilReady(launched, branch, options.timeout, control.is_cancelled));
-  if (options.idle_stop) {
+  if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
     VELAFS_TRY(StopWhenIdle(branch.data_dir, run_dir, owner, *options.idle_stop));
   }
 

@@ -19,8 +19,8 @@ struct StartOptions {
   std::string pgbin;
   std::optional<uint16_t> port;
   std::chrono::seconds timeout = std::chrono::minutes(10);
-  std::optional<std::chrono::seconds> idle_stop;
-  bool standby = false;  // keep standby.signal and recovery.signal
+  std::optional<std::chrono::seconds> idle_stop;  // 0: never
+  bool standby = false;                           // keep standby.signal and recovery.signal
   OverrideChoice overrides;
 };
 

@@ -23,6 +23,9 @@ Result<Branch> BranchFromJson(const json& shown) {
   branch.name = shown.value("name", "");
   branch.id = id->get<uint64_t>();
   if (path->is_string()) branch.data_dir = path->get<std::string>();
+  if (const auto owner = shown.find("data_owner"); owner != shown.end() && owner->is_string()) {
+    branch.data_owner = owner->get<std::string>();
+  }
   if (const auto labels = shown.find("labels"); labels != shown.end()) {
     for (const auto& [key, value] : labels->items()) {
       if (value.is_string()) branch.labels[key] = value.get<std::string>();
@@ -86,6 +89,16 @@ Status Session::Mount() {
   VELAFS_ASSIGN(client_, Client::Connect(store_));
   if (exit_status == 0) return {};
   return Failed("cannot mount store \"" + store_ + "\"", "see what velafs mount says above");
+}
+
+Result<std::string> Session::Policy(const std::string& name, const std::string& key) {
+  VELAFS_ASSIGN(const json shown, Call("policy-show", {{"name", name}}));
+  for (const json& policy : shown.value("policies", json::array())) {
+    if (policy.value("key", "") != key) continue;
+    const auto value = policy.find("value");
+    return value != policy.end() && value->is_string() ? value->get<std::string>() : "";
+  }
+  return std::string();
 }
 
 Result<uint16_t> Session::AssignPort(const std::string& name, std::optional<uint16_t> wanted) {

@@ -19,6 +19,8 @@ struct Branch {
   uint64_t id = 0;
   std::string data_dir;  // empty when the store is not mounted
   std::map<std::string, std::string> labels;
+  // The user whose data it is, where its files are shown as owned by another; not in a list.
+  std::string data_owner;
 };
 
 // One thread.
@@ -40,6 +42,8 @@ class Session {
   Result<Branch> FindMounted(const std::string& name);
   // The port kept for the branch; `wanted` becomes it when given.
   Result<uint16_t> AssignPort(const std::string& name, std::optional<uint16_t> wanted);
+  // The value of a policy that holds for the branch; empty when it has none.
+  Result<std::string> Policy(const std::string& name, const std::string& key);
   // Runs any verb.
   Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments) {
     return client_->Call(verb, arguments);

@@ -21,8 +21,7 @@ constexpr int kStoppedStatus = 3;  // as pg_ctl's
 
 // What there is to say of a server that runs.
 struct ServerStatus {
-  Branch branch;
-  Owner owner;
+  Target target;
   PostmasterFile file;
   std::string state;
   std::chrono::seconds uptime{0};
@@ -35,8 +34,7 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
                                      const Found& found) {
   if (!found.server || found.server->lost) return std::nullopt;
   const PostmasterFile& file = found.server->file;
-  ServerStatus status{branch,
-                      found.owner,
+  ServerStatus status{{branch, found.owner},
                       file,
                       file.IsUp()           ? "running"
                       : file.status.empty() ? "starting"
@@ -52,14 +50,14 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
 
 json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
   const PostmasterFile& file = status.file;
-  const Connection connection = ConnectionTo(file.socket_dir, file.port, status.owner, arguments);
-  json document = {{"branch", status.branch.name},
+  const Connection connection = ConnectionTo(file.socket_dir, file.port, status.target, arguments);
+  json document = {{"branch", status.target.branch.name},
                    {"state", status.state},
                    {"pid", file.pid},
                    {"port", file.port},
                    {"socket_dir", file.socket_dir},
                    {"url", Url(connection)},
-                   {"data_dir", status.branch.data_dir},
+                   {"data_dir", status.target.branch.data_dir},
                    {"started_at", FormatTime(file.started_at * 1'000'000'000)},
                    {"uptime_seconds", status.uptime.count()},
                    {"connections", status.connections},
@@ -69,7 +67,7 @@ json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
 }
 
 std::string StatusText(const ServerStatus& status) {
-  std::string text = "branch " + status.branch.name + ": " + status.state + ", pid " +
+  std::string text = "branch " + status.target.branch.name + ": " + status.state + ", pid " +
                      std::to_string(status.file.pid) + ", port " +
                      std::to_string(status.file.port) + ", up " + FormatDuration(status.uptime) +
                      ", " + std::to_string(status.connections) + " connections";

@@ -215,7 +215,7 @@ TEST_CASE_FIXTURE(CatalogFixture,
     VELAFS_TRY(writer.PutName(above, {InodeNumber(1), "f", InodeNumber(2)}));
     VELAFS_TRY(writer.PutInode(above, SomeInode(2)));
     VELAFS_TRY(writer.PutManifestPart(above, InodeNumber(2), 0, {}));
-    return writer.AddBookmark({branch, "here", below, 1, ""});
+    return writer.AddBookmark({branch, "here", below, InodeNumber(1), 1, ""});
   });
   Read([&](Reader& reader) -> Status {
     VELAFS_ASSIGN(const uint64_t uses_below, reader.LayerUses(below));
@@ -259,6 +259,8 @@ TEST_CASE_FIXTURE(CatalogFixture, "a branch comes back whole, by name and by ins
   branch.note = "for \"review\"";
   branch.quota_bytes = 1 << 30;
   branch.port = 5433;
+  branch.first_layer = branch.head;
+  branch.shown_as = FileOwner{1000, 1001};
   branch.labels = {{"ci", "1"}, {"team", "a"}};
   branch.id = AddBranch(branch);
   AddBranch(SomeBranch("main", AddLayer(), 9));
@@ -281,6 +283,8 @@ TEST_CASE_FIXTURE(CatalogFixture, "a branch comes back whole, by name and by ins
     CHECK(row.note == expected.note);
     CHECK(row.quota_bytes == expected.quota_bytes);
     CHECK(row.port == expected.port);
+    CHECK(row.first_layer == expected.first_layer);
+    CHECK(row.shown_as == expected.shown_as);
     CHECK(row.labels == expected.labels);
   };
   Read([&](Reader& reader) -> Status {
@@ -304,6 +308,7 @@ TEST_CASE_FIXTURE(CatalogFixture, "a branch comes back whole, by name and by ins
   branch.expires_at.reset();
   branch.quota_bytes.reset();
   branch.port.reset();
+  branch.shown_as.reset();
   branch.labels = {{"team", "b"}};
   Write([&](Writer& writer) { return writer.UpdateBranch(branch); });
   Read([&](Reader& reader) -> Status {
@@ -344,11 +349,11 @@ TEST_CASE_FIXTURE(CatalogFixture, "bookmarks are told oldest first and go with t
   const LayerId layer = AddLayer({}, LayerState::kFrozen);
   const BranchId branch = AddBranch(SomeBranch("main", AddLayer(layer), 1));
   Write([&](Writer& writer) -> Status {
-    VELAFS_TRY(writer.AddBookmark({branch, "b", layer, 20, "later"}));
-    return writer.AddBookmark({branch, "c", layer, 10, "sooner"});
+    VELAFS_TRY(writer.AddBookmark({branch, "b", layer, InodeNumber(1), 20, "later"}));
+    return writer.AddBookmark({branch, "c", layer, InodeNumber(1), 10, "sooner"});
   });
   const auto again = catalog->Write([&](Writer& w) {
-    return w.AddBookmark({branch, "b", layer, 30, ""});
+    return w.AddBookmark({branch, "b", layer, InodeNumber(1), 30, ""});
   });
   CHECK(again.status().message() == "bookmark \"b\" exists");
   Read([&](Reader& reader) -> Status {

@@ -145,6 +145,7 @@ TEST_CASE("a server is stopped when idle only if that is asked for") {
   CHECK(Parse({"start", "a"}).start.idle_stop == std::nullopt);
   CHECK(Parse({"start", "a", "--idle-stop", "15m"}).start.idle_stop == std::chrono::minutes(15));
   CHECK(Parse({"restart", "a", "--idle-stop", "1h"}).start.idle_stop == std::chrono::hours(1));
+  CHECK(Parse({"start", "a", "--idle-stop", "never"}).start.idle_stop == std::chrono::seconds(0));
   CHECK(Failure({"run", "--idle-stop", "1h", "main", "--", "true"}).code() == Code::kUsage);
 }
 

@@ -3,6 +3,7 @@
 #include <grp.h>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
@@ -63,6 +64,39 @@ TEST_CASE_FIXTURE(AccessFixture, "a refusal says who may") {
   CHECK(refused.code() == Code::kRefused);
   test::CheckMessage(refused, "user \"alice\" has not the role \"admin\"");
   CHECK(refused.hint().find("group \"" + group.name + "\"") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(AccessFixture, "files are shown as another user's to whom they are to be") {
+  const auto clone = [this](const Caller& who, const std::string& name,
+                            const std::optional<std::string>& as_user) {
+    CloneOptions options;
+    options.as_user = as_user;
+    return store->Clone(who, "main", name, options).status();
+  };
+  const auto shown = [&](const Caller& who, const std::string& name,
+                         const std::optional<std::string>& as_user) {
+    const Status made = clone(who, name, as_user);
+    REQUIRE_MESSAGE(made.ok(), made.message());
+    Reopen();
+    return std::pair(Info(name).shown_as, Info(name).data_owner);
+  };
+  const auto nobody_else = std::pair(std::optional<std::string>(), std::optional<std::string>());
+  CHECK(shown(caller, "plain", {}) == nobody_else);
+  const std::string self = UserName(geteuid());
+  CHECK(shown(caller, "own", self) == std::pair(std::optional(self), std::optional(self)));
+  CHECK(clone(caller, "x", "no such user").code() == Code::kUsage);
+  CHECK(clone(kAlice, "x", "1").code() == Code::kRefused);
+  if (geteuid() != 0) {
+    CHECK(shown(kAlice, "hers", {}) == nobody_else);
+    CHECK(clone(caller, "x", "1").code() == Code::kRefused);
+    return;
+  }
+  CHECK(shown(kAlice, "hers", {}) ==
+        std::pair(std::optional(std::to_string(kAlice.uid)), std::optional(self)));
+  CHECK(shown(kAlice, "raw", "none") == nobody_else);
+  CHECK(shown(caller, "given", "1").first == UserName(1));
+  Clone("given", "child");
+  CHECK_FALSE(Info("child").shown_as);
 }
 
 TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {

@@ -3,6 +3,7 @@
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/golden_v1.h"
 #include "tests/store/golden_v2.h"
+#include "tests/store/golden_v3.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -35,6 +36,10 @@ struct GoldenV1 : Golden {
 
 struct GoldenV2 : Golden {
   GoldenV2() { MakeGoldenV2(root); }
+};
+
+struct GoldenV3 : Golden {
+  GoldenV3() { MakeGoldenV3(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -169,6 +174,36 @@ TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an 
     REQUIRE(store->Close().ok());
   }
   CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM pragma_foreign_key_check") == 0);
+}
+
+TEST_CASE_FIXTURE(GoldenV3, "a catalog migrated from version 3 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV3, "a store of version 3 opens with its policies and its audit log") {
+  {
+    const auto store = Open();
+    CHECK(store->List()->size() == 5);
+    CHECK(store->policies().Get("ttl", nullptr) == "3d");
+    const auto policies = store->ShowPolicies("dev");
+    REQUIRE(policies.ok());
+    const auto find = [&](const std::string& key) {
+      const auto found = std::ranges::find(*policies, key, &PolicyValue::key);
+      REQUIRE(found != policies->end());
+      return found->value + " from " + found->from;
+    };
+    CHECK(find("max_branches") == "20 from source");
+    CHECK(find("on_expire") == "keep from branch");
+    CHECK(store->audit_log().Verify({})->count == 1);
+    CHECK(store->audit_log().List({})->front().user == "alice");
+    REQUIRE(store->Clone(caller, "dev@point", "clone", {}).ok());
+    CHECK(FileIn(*store, "clone", "base/1259") == FileIn(*store, "dev", "base/1259"));
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM bookmarks WHERE root = 1 AND scheduled = 0") == 3);
+  CHECK(Integer("SELECT count(*) FROM branches WHERE first_layer = head") == 7);
   CHECK(Integer("SELECT count(*) FROM pragma_foreign_key_check") == 0);
 }
 

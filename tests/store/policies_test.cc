@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "what is no policy, or no value of it, is wro
       {"store", "max_ttl", "soon", "\"soon\" is not a duration"},
       {"store", "max_branches", "many", "\"many\" is not a whole number"},
       {"store", "max_branches", "-1", "is not a whole number"},
-      {"store", "on_expire", "explode", "neither delete nor keep"},
+      {"store", "on_expire", "explode", "none of delete, bookmark and keep"},
       {"store", "approved_sources_only", "yes", "neither on nor off"},
       {"store", "name_pattern", "(", "not a regular expression"},
       {"store", "user_group", "no-such-group-here", "there is no group"},
@@ -175,6 +175,47 @@ TEST_CASE_FIXTURE(PoliciesFixture,
   CHECK(CloneFailure("two").code() == Code::kRefused);
   Delete("others");
   Clone("main", "two");
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a plan makes what is set at its places just what it says") {
+  Clone("main", "dev");
+  Set("store", "", {{"ttl", "3d"}, {"max_branches", "20"}});
+  Set("branch", "dev", {{"on_expire", "keep"}});
+  REQUIRE(store->SetApproved("main", true).ok());
+  const std::vector<PolicyPlan> plans = {{"store", {}, {{"ttl", "5d"}, {"quota", "1G"}}},
+                                         {"source", "dev", {{"max_ttl", "9d"}}}};
+  const auto apply = [&](bool dry_run) {
+    const auto changes = store->ApplyPolicies(plans, dry_run);
+    REQUIRE_MESSAGE(changes.ok(), changes.status().message());
+    std::vector<std::string> words;
+    for (const PolicyChange& one : *changes) {
+      words.push_back(one.place + " " + one.name.value_or("") + " " + one.key + " " +
+                      one.from.value_or("-") + " " + one.to.value_or("-"));
+    }
+    return words;
+  };
+  const std::vector<std::string> expected = {"store  max_branches 20 -", "store  quota - 1G",
+                                             "store  ttl 3d 5d", "source dev max_ttl - 9d"};
+  CHECK(apply(true) == expected);
+  CHECK(Effective("ttl", "main") == "3d from store");
+  CHECK(apply(false) == expected);
+  CHECK(apply(false).empty());
+  Reopen();
+  CHECK(Effective("ttl", "main") == "5d from store");
+  CHECK(Effective("max_branches", "main") == " from default");
+  CHECK(Effective("max_ttl", "main") == "9d from source");
+  CHECK(Effective("on_expire", "dev") == "keep from branch");  // a place that was not named
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a plan with a fault changes nothing") {
+  const auto fails = [&](const std::vector<PolicyPlan>& plans, Code code) {
+    CHECK(store->ApplyPolicies(plans, false).status().code() == code);
+    CHECK(Effective("ttl", "main") == " from default");
+  };
+  fails({{"store", {}, {{"ttl", "5d"}}}, {"branch", "none", {}}}, Code::kNotFound);
+  fails({{"store", {}, {{"ttl", "5d"}}}, {"branch", "main", {{"quota", "big"}}}}, Code::kUsage);
+  fails({{"store", {}, {{"ttl", "5d"}}}, {"source", "main", {{"trash_keep", "1d"}}}}, Code::kUsage);
+  fails({{"store", {}, {{"ttl", "5d"}}}, {"store", {}, {}}}, Code::kUsage);
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the policy allows") {

@@ -14,6 +14,9 @@ namespace {
 
 using namespace test;
 
+constexpr TimeNs kHour = 3'600'000'000'000;
+constexpr TimeNs kScheduledAt = 1'800'000'000'000'000'000;
+
 // All that a user sees of a store: branches with their trees, and bookmarks. Empty: no store.
 using Sight = std::map<std::string, Tree>;
 
@@ -62,6 +65,19 @@ class Scene {
     const auto bookmark = [this](const char* name) {
       return [=, this] { return store_->CreateBookmark(caller_, name, "").status(); };
     };
+    const auto expire = [this](const char* name) {
+      return [=, this]() -> Status {
+        VELAFS_ASSIGN(const Expired expired, store_->Expire(caller_, false, NowNs() + kHour));
+        return expired.saved == std::vector<std::string>{name} ? Status() : Failed("not expired");
+      };
+    };
+    const auto keep_schedules = [this]() -> Status {
+      VELAFS_ASSIGN(const Schedule done, store_->KeepSchedules(caller_, kScheduledAt));
+      return done.failure;
+    };
+    const auto policy = [this](const char* branch, const char* key, const char* value) {
+      return [=, this] { return store_->SetPolicies("branch", branch, {{key, value}}).status(); };
+    };
     const auto empty_trash = [this] { return store_->PurgeTrash(caller_, {}, false).status(); };
     return {[this] { return MakeStore(); },
             import("main", data_),
@@ -81,6 +97,13 @@ class Scene {
             [this] { return store_->Undelete(caller_, "spoon", "knife").status(); },
             [this] { return store_->DeleteBookmark(caller_, "knife@full"); },
             [this] { return store_->DeleteBookmark(caller_, "dev@before"); },
+            policy("dev", "bookmark_every", "1h"),
+            keep_schedules,
+            [this] { return WriteDurably("knife", "new", "last"); },
+            policy("knife", "on_expire", "bookmark"),
+            [this] { return store_->SetTtl(caller_, "knife", std::chrono::minutes(1)).status(); },
+            expire("dev@expired-knife"),
+            [this] { return store_->Undelete(caller_, "knife", {}).status(); },
             trash("knife"),
             empty_trash,
             trash("dev"),

@@ -112,6 +112,31 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch is reset to one of another source")
   CHECK(BranchTree("dev") == BranchTree("main"));
 }
 
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "a bookmark stays what it is when its branch gets another tree") {
+  Clone("main", "dev");
+  WriteInto("dev", "14\n");
+  Bookmark("dev@mine");
+  const Tree mine = BranchTree("dev");
+  WriteHostFile(data + "/other", "of another source");
+  Import("other");
+  REQUIRE(store->Reset(caller, "dev", "other", false).ok());
+  Bookmark("dev@others");
+  REQUIRE(store->Promote(caller, "other", "main", false).ok());
+  Reopen();
+  Clone("dev@mine", "a");
+  CHECK(BranchTree("a") == mine);
+  Clone("dev@others", "b");
+  CHECK(BranchTree("b") == BranchTree("other"));
+  Clone("main@before-promote-1", "c");
+  CHECK(BranchTree("c").size() == mine.size());
+  const auto same = store->Diff("dev@mine", "a");
+  REQUIRE_MESSAGE(same.ok(), same.status().message());
+  CHECK(same->empty());
+  REQUIRE(store->Reset(caller, "dev", "dev@mine", false).ok());
+  CHECK(BranchTree("dev") == mine);
+}
+
 TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   Clone("main", "dev");
   Clone("dev", "child");

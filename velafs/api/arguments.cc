@@ -57,15 +57,18 @@ bool Arguments::Flag(const std::string& name) {
   return value->get<bool>();
 }
 
-std::optional<std::chrono::seconds> Arguments::Duration(const std::string& name) {
+template <typename T>
+std::optional<T> Arguments::Parsed(const std::string& name, Result<T> (*parse)(std::string_view)) {
   const std::optional<std::string> text = Text(name);
   if (!text) return std::nullopt;
-  Result<std::chrono::seconds> duration = ParseDuration(*text);
-  if (!duration.ok()) {
-    Fail(std::move(duration).status().WithContext("argument \"" + name + "\""));
-    return std::nullopt;
-  }
-  return *duration;
+  Result<T> value = parse(*text);
+  if (value.ok()) return *value;
+  Fail(std::move(value).status().WithContext("argument \"" + name + "\""));
+  return std::nullopt;
+}
+
+std::optional<std::chrono::seconds> Arguments::Duration(const std::string& name) {
+  return Parsed(name, ParseDuration);
 }
 
 std::optional<std::chrono::seconds> Arguments::DurationOrNone(const std::string& name) {
@@ -73,15 +76,13 @@ std::optional<std::chrono::seconds> Arguments::DurationOrNone(const std::string&
   return Duration(name);
 }
 
-std::optional<TimeNs> Arguments::Time(const std::string& name) {
-  const std::optional<std::string> text = Text(name);
-  if (!text) return std::nullopt;
-  Result<TimeNs> time = ParseTime(*text);
-  if (!time.ok()) {
-    Fail(std::move(time).status().WithContext("argument \"" + name + "\""));
-    return std::nullopt;
-  }
-  return *time;
+std::optional<TimeNs> Arguments::Time(const std::string& name) { return Parsed(name, ParseTime); }
+
+std::optional<uint64_t> Arguments::Size(const std::string& name) { return Parsed(name, ParseSize); }
+
+std::optional<uint64_t> Arguments::SizeOrNone(const std::string& name) {
+  if (Required(name) == "none") return std::nullopt;
+  return Size(name);
 }
 
 std::optional<uint64_t> Arguments::Count(const std::string& name) {
@@ -138,6 +139,15 @@ std::vector<std::string> Arguments::Texts(const std::string& name) {
   }
   for (const json& text : *value) texts.push_back(text.get<std::string>());
   return texts;
+}
+
+const json* Arguments::Objects(const std::string& name) {
+  const json* value = Find(name);
+  if (value == nullptr) return nullptr;
+  const auto is_object = [](const json& one) { return one.is_object(); };
+  if (value->is_array() && std::ranges::all_of(*value, is_object)) return value;
+  FailType(name, "an array of objects");
+  return nullptr;
 }
 
 Status Arguments::Finish() {

@@ -31,15 +31,22 @@ class Arguments {
   std::optional<std::chrono::seconds> DurationOrNone(const std::string& name);
   std::optional<TimeNs> Time(const std::string& name);     // RFC 3339
   std::optional<uint64_t> Count(const std::string& name);  // 1 or more
+  // As in "10G".
+  std::optional<uint64_t> Size(const std::string& name);
+  std::optional<uint64_t> SizeOrNone(const std::string& name);  // required; empty for "none"
   std::optional<uint16_t> Port(const std::string& name);
   std::map<std::string, std::string> TextMap(const std::string& name);
   std::vector<std::string> Texts(const std::string& name);
+  // An array of objects; null when missing. They live as long as the arguments.
+  const nlohmann::json* Objects(const std::string& name);
 
   Status Finish();
 
  private:
   // The value, or nullptr when it is missing.
   const nlohmann::json* Find(const std::string& name);
+  template <typename T>
+  std::optional<T> Parsed(const std::string& name, Result<T> (*parse)(std::string_view));
   void Fail(Status failure);
   void FailType(const std::string& name, const std::string& wanted);
 

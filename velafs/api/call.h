@@ -33,6 +33,7 @@ Answer Label(Call& call);
 Answer Note(Call& call);
 Answer Chown(Call& call);
 Answer Ttl(Call& call);
+Answer Quota(Call& call);
 Answer AssignPort(Call& call);
 
 // verbs_trash.cc
@@ -53,6 +54,7 @@ Answer AuditVerify(Call& call);
 // verbs_policy.cc
 Answer PolicyShow(Call& call);
 Answer PolicySet(Call& call);
+Answer PolicyApply(Call& call);
 Answer PolicyUnset(Call& call);
 Answer Approve(Call& call);
 Answer Unapprove(Call& call);

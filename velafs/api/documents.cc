@@ -28,6 +28,9 @@ json BranchToJson(const store::BranchInfo& branch) {
       {"own_bytes", branch.own_bytes},
       {"logical_bytes", branch.logical_bytes},
       {"port", OrNull(branch.port)},
+      {"quota_bytes", OrNull(branch.quota_bytes)},
+      {"shown_as", OrNull(branch.shown_as)},
+      {"data_owner", OrNull(branch.data_owner)},
   };
 }
 
@@ -43,6 +46,7 @@ json BookmarkToJson(const store::BookmarkInfo& bookmark) {
           {"created_at", FormatTime(bookmark.created_at)},
           {"expires_at", TimeOrNull(bookmark.expires_at)},
           {"note", bookmark.note},
+          {"scheduled", bookmark.is_scheduled},
           {"own_bytes", bookmark.own_bytes}};
 }
 

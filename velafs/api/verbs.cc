@@ -1,6 +1,5 @@
 #include "velafs/api/verbs.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +14,7 @@
 #include "velafs/api/progress_gate.h"
 #include "velafs/api/version.h"
 #include "velafs/store/access.h"
+#include "velafs/store/users.h"
 
 namespace velafs::api {
 namespace {
@@ -78,7 +78,8 @@ struct Verb {
 
 constexpr std::array kVerbs = {
     Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir"}},
-    Verb{"clone", Clone, Role::kUser, Logged{{"name"}, "source", {"ttl", "owner", "labels", "at"}}},
+    Verb{"clone", Clone, Role::kUser,
+         Logged{{"name"}, "source", {"ttl", "owner", "labels", "at", "as_user", "quota"}}},
     Verb{"list", List, Role::kViewer},
     Verb{"show", Show, Role::kViewer},
     Verb{"reset", Reset, Role::kUser, Logged{{"name"}, "to"}},
@@ -94,6 +95,7 @@ constexpr std::array kVerbs = {
     Verb{"label", Label, Role::kUser, Logged{{"name"}, "", {"set", "remove"}}},
     Verb{"note", Note, Role::kUser, Logged{{"name"}}},
     Verb{"chown", Chown, Role::kUser, Logged{{"name"}, "", {"owner"}}},
+    Verb{"quota", Quota, Role::kUser, Logged{{"name"}, "", {"quota"}}},
     Verb{"ttl", Ttl, Role::kUser, Logged{{"name"}, "", {"ttl"}}},
     Verb{"expire", Expire, Role::kUser, Logged{}},
     Verb{"bookmark-create", BookmarkCreate, Role::kUser, Logged{{"name"}, "", {"keep"}}},
@@ -109,6 +111,7 @@ constexpr std::array kVerbs = {
     Verb{"policy-show", PolicyShow, Role::kViewer},
     Verb{"policy-set", PolicySet, Role::kAdmin, Logged{{"name"}, "", {"place", "set"}}},
     Verb{"policy-unset", PolicyUnset, Role::kAdmin, Logged{{"name"}, "", {"place", "keys"}}},
+    Verb{"policy-apply", PolicyApply, Role::kAdmin, Logged{{}, "", {"places"}}},
     Verb{"approve", Approve, Role::kAdmin, Logged{{"name"}}},
     Verb{"unapprove", Unapprove, Role::kAdmin, Logged{{"name"}}},
     Verb{"status", StoreStatus, Role::kViewer},
@@ -154,12 +157,6 @@ Result<json> RunVerb(store::Store& store, const store::Caller& asking, const std
   return UsageError("unknown verb \"" + name + "\"");
 }
 
-store::Caller CallerOf(uint32_t uid) {
-  std::array<char, 16 * 1024> buffer;
-  passwd entry{};
-  passwd* found = nullptr;
-  getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
-  return {uid, found == nullptr ? std::to_string(uid) : std::string(found->pw_name)};
-}
+store::Caller CallerOf(uint32_t uid) { return {uid, store::UserName(uid)}; }
 
 }  // namespace velafs::api

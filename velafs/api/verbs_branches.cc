@@ -26,6 +26,8 @@ Answer Clone(Call& call) {
   options.labels = call.arguments.TextMap("labels");
   options.note = call.arguments.Text("note").value_or("");
   options.at = call.arguments.Time("at");
+  options.as_user = call.arguments.Text("as_user");
+  options.quota_bytes = call.arguments.Size("quota");
   VELAFS_TRY(call.arguments.Finish());
   return BranchAnswer(call.store.Clone(call.caller, source, name, options));
 }
@@ -114,6 +116,13 @@ Answer Chown(Call& call) {
   const std::string owner = call.arguments.Required("owner");
   VELAFS_TRY(call.arguments.Finish());
   return BranchAnswer(call.store.SetOwner(call.caller, name, owner));
+}
+
+Answer Quota(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const auto quota = call.arguments.SizeOrNone("quota");
+  VELAFS_TRY(call.arguments.Finish());
+  return BranchAnswer(call.store.SetQuota(call.caller, name, quota));
 }
 
 Answer Ttl(Call& call) {

@@ -21,18 +21,33 @@ Answer PoliciesToJson(const Result<std::vector<store::PolicyValue>>& policies) {
   return json{{"policies", std::move(list)}};
 }
 
+Status CheckPlace(const std::string& place, const std::optional<std::string>& name) {
+  if (place != "store" && place != "source" && place != "branch") {
+    return UsageError("argument \"place\" is not store, source or branch");
+  }
+  if ((place == "store") != name.has_value()) return {};
+  return UsageError("argument \"name\" goes with a source or a branch");
+}
+
 Answer Change(Call& call, const std::map<std::string, std::optional<std::string>>& values) {
   const std::string place = call.arguments.Required("place");
   const std::optional<std::string> name = call.arguments.Text("name");
   VELAFS_TRY(call.arguments.Finish());
-  if (place != "store" && place != "source" && place != "branch") {
-    return UsageError("argument \"place\" is not store, source or branch");
-  }
-  if ((place == "store") == name.has_value()) {
-    return UsageError("argument \"name\" goes with a source or a branch");
-  }
+  VELAFS_TRY(CheckPlace(place, name));
   if (values.empty()) return UsageError("no policy is named");
   return PoliciesToJson(call.store.SetPolicies(place, name, values));
+}
+
+// {"place","name"?,"set"}
+Result<store::PolicyPlan> ToPlan(const json& object) {
+  Arguments arguments(object);
+  store::PolicyPlan plan;
+  plan.place = arguments.Required("place");
+  plan.name = arguments.Text("name");
+  plan.values = arguments.TextMap("set");
+  VELAFS_TRY(arguments.Finish());
+  VELAFS_TRY(CheckPlace(plan.place, plan.name));
+  return plan;
 }
 
 Answer Approval(Call& call, bool approved) {
@@ -60,6 +75,29 @@ Answer PolicyUnset(Call& call) {
   std::map<std::string, std::optional<std::string>> values;
   for (const std::string& key : call.arguments.Texts("keys")) values[key] = std::nullopt;
   return Change(call, values);
+}
+
+Answer PolicyApply(Call& call) {
+  const json* const places = call.arguments.Objects("places");
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  if (places == nullptr || places->empty()) return UsageError("no place is named");
+  std::vector<store::PolicyPlan> plans;
+  for (const json& one : *places) {
+    VELAFS_ASSIGN(store::PolicyPlan plan, ToPlan(one));
+    plans.push_back(std::move(plan));
+  }
+  VELAFS_ASSIGN(const std::vector<store::PolicyChange> changes,
+                call.store.ApplyPolicies(plans, dry_run));
+  json list = json::array();
+  for (const store::PolicyChange& change : changes) {
+    list.push_back({{"place", change.place},
+                    {"name", OrNull(change.name)},
+                    {"key", change.key},
+                    {"from", OrNull(change.from)},
+                    {"to", OrNull(change.to)}});
+  }
+  return json{{"changes", std::move(list)}, {"dry_run", dry_run}};
 }
 
 Answer Approve(Call& call) { return Approval(call, true); }

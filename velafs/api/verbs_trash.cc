@@ -72,6 +72,7 @@ Answer Expire(Call& call) {
   }
   return json{{"branches", BranchesToJson(expired.branches)},
               {"bookmarks", expired.bookmarks},
+              {"saved", expired.saved},
               {"kept", std::move(kept)},
               {"dry_run", dry_run}};
 }

@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -95,6 +95,7 @@ class Reader {
   Result<std::vector<BookmarkRow>> Bookmarks(BranchId branch);  // oldest first
   Result<std::optional<BookmarkRow>> Bookmark(BranchId branch, const std::string& name);
   Result<std::optional<BookmarkRow>> BookmarkById(BookmarkId id);
+  Result<std::vector<BookmarkRow>> ScheduledBookmarks();  // of all branches, oldest first
 
   struct PackRow {
     PackId id;

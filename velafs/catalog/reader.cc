@@ -75,6 +75,11 @@ BranchRow ReadBranch(Query& query) {
   if (!query.IsNull(15)) row.quota_bytes = query.Unsigned(15);
   if (!query.IsNull(16)) row.port = static_cast<uint16_t>(query.Unsigned(16, UINT16_MAX));
   row.deleted_at = ReadTime(query, 17);
+  row.first_layer = query.IdAt<LayerId>(18);
+  if (!query.IsNull(19)) {
+    row.shown_as = FileOwner{.uid = static_cast<uint32_t>(query.Unsigned(19, UINT32_MAX)),
+                             .gid = static_cast<uint32_t>(query.Unsigned(20, UINT32_MAX))};
+  }
   if (row.name.empty() || !row.instance || !row.head || !row.root) query.MarkMalformed();
   return row;
 }
@@ -88,7 +93,9 @@ BookmarkRow ReadBookmark(Query& query) {
   row.created_at = query.Signed(4);
   row.note = query.Text(5);
   row.expires_at = ReadTime(query, 6);
-  if (row.name.empty() || !row.layer) query.MarkMalformed();
+  row.is_scheduled = query.Bool(7);
+  row.root = query.IdAt<InodeNumber>(8);
+  if (row.name.empty() || !row.layer || !row.root) query.MarkMalformed();
   return row;
 }
 
@@ -390,6 +397,11 @@ Result<std::vector<BookmarkRow>> Reader::Bookmarks(BranchId branch) {
 Result<std::optional<BookmarkRow>> Reader::Bookmark(BranchId branch, const std::string& name) {
   Query query(statements_[Sql::kBookmark], branch, name);
   return ReadOne(query, "bookmarks", ReadBookmark);
+}
+
+Result<std::vector<BookmarkRow>> Reader::ScheduledBookmarks() {
+  Query query(statements_[Sql::kScheduledBookmarks]);
+  return ReadAll(query, "bookmarks", ReadBookmark);
 }
 
 Result<std::optional<BookmarkRow>> Reader::BookmarkById(BookmarkId id) {

@@ -60,6 +60,12 @@ struct NameRow {
 inline constexpr uint64_t kChunksPerPart = 1024;
 inline constexpr uint64_t kPartBytes = kChunksPerPart * kChunkBytes;
 
+struct FileOwner {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  bool operator==(const FileOwner&) const = default;
+};
+
 struct BranchRow {
   BranchId id;
   InstanceId instance;
@@ -81,6 +87,8 @@ struct BranchRow {
   std::optional<uint64_t> quota_bytes;
   std::optional<uint16_t> port;      // kept for the branch's server; unique among those not deleted
   std::optional<TimeNs> deleted_at;  // in the trash since then
+  LayerId first_layer;               // the first that is its own: the head it last began with
+  std::optional<FileOwner> shown_as;  // whose its files are shown to be, whoever owns them
   std::map<std::string, std::string> labels;
 };
 
@@ -88,10 +96,12 @@ struct BookmarkRow {
   BranchId branch;
   std::string name;  // without BRANCH@
   LayerId layer;
+  InodeNumber root;  // its top directory: that of its branch may be another by now
   TimeNs created_at = 0;
   std::string note;
   std::optional<TimeNs> expires_at = {};
   BookmarkId id = {};
+  bool is_scheduled = false;  // made by the daemon, and thinned out by it
 };
 
 // The highest ids ever given, of each kind that may have left something outside of the catalog.

@@ -87,7 +87,10 @@ CREATE TABLE branches(
   note TEXT NOT NULL,
   quota_bytes INTEGER CHECK(quota_bytes >= 0),
   port INTEGER CHECK(port BETWEEN 1 AND 65535),
-  deleted_at INTEGER
+  deleted_at INTEGER,
+  first_layer INTEGER NOT NULL CHECK(first_layer >= 0),
+  shown_uid INTEGER CHECK(shown_uid BETWEEN 0 AND 4294967295),
+  shown_gid INTEGER CHECK(shown_gid BETWEEN 0 AND 4294967295)
 ) STRICT;
 CREATE UNIQUE INDEX branches_by_name ON branches(name) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX branches_by_port ON branches(port) WHERE deleted_at IS NULL;
@@ -109,6 +112,8 @@ CREATE TABLE bookmarks(
   created_at INTEGER NOT NULL,
   note TEXT NOT NULL,
   expires_at INTEGER,
+  scheduled INTEGER NOT NULL CHECK(scheduled IN (0, 1)),
+  root INTEGER NOT NULL CHECK(root > 0),
   UNIQUE(branch, name)
 ) STRICT;
 CREATE INDEX bookmarks_by_layer ON bookmarks(layer);
@@ -209,8 +214,27 @@ CREATE INDEX branches_by_head ON branches(head);
 CREATE INDEX branches_by_parent ON branches(parent);
 )sql";
 
+// From version 3: what a branch had written before cannot be told from what it began with. A
+// bookmark's top directory is the first inode of its first layer; its branch's may be of another
+// tree, to which it was reset or promoted since.
+constexpr char kFromVersion3[] = R"sql(
+ALTER TABLE branches ADD COLUMN first_layer INTEGER NOT NULL DEFAULT 0 CHECK(first_layer >= 0);
+ALTER TABLE branches ADD COLUMN shown_uid INTEGER CHECK(shown_uid BETWEEN 0 AND 4294967295);
+ALTER TABLE branches ADD COLUMN shown_gid INTEGER CHECK(shown_gid BETWEEN 0 AND 4294967295);
+UPDATE branches SET first_layer = head;
+ALTER TABLE bookmarks ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 0 CHECK(scheduled IN (0, 1));
+ALTER TABLE bookmarks ADD COLUMN root INTEGER NOT NULL DEFAULT 1 CHECK(root > 0);
+UPDATE bookmarks SET root = coalesce((
+    WITH RECURSIVE chain(id, parent) AS (
+      SELECT id, parent FROM layers WHERE id = bookmarks.layer
+      UNION ALL SELECT l.id, l.parent FROM layers l JOIN chain c ON l.id = c.parent)
+    SELECT min(ino) FROM inodes WHERE layer = (SELECT id FROM chain WHERE parent IS NULL)),
+  (SELECT root FROM branches WHERE id = bookmarks.branch));
+)sql";
+
 // What leads from version i + 1 to the next.
-const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings};
+const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings,
+                                std::string(kFromVersion3)};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }

@@ -17,9 +17,10 @@ struct Row {
 #define SELECT_BRANCHES                                                                         \
   "SELECT b.id, b.instance, b.name, b.head, b.root, b.parent, coalesce(p.name, b.parent_name)," \
   " b.parent_bookmark, b.parent_bookmark_name, b.owner, b.created_at, b.expires_at,"            \
-  " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at"                \
+  " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at,"               \
+  " b.first_layer, b.shown_uid, b.shown_gid"                                                    \
   " FROM branches b LEFT JOIN branches p ON p.id = b.parent "
-#define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at"
+#define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at, scheduled, root"
 #define AUDIT_COLUMNS \
   "id, at, uid, pid, duration_us, user, verb, subjects, source, detail, result, hash"
 
@@ -74,6 +75,8 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 ORDER BY created_at, id"},
     {Sql::kBookmark, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 AND name = ?2"},
     {Sql::kBookmarkById, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE id = ?1"},
+    {Sql::kScheduledBookmarks,
+     "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE scheduled = 1 ORDER BY created_at, id"},
     {Sql::kPacks, "SELECT id, published FROM packs ORDER BY id"},
     {Sql::kSettings, "SELECT scope, subject, key, value FROM settings"},
     {Sql::kAuditHead, "SELECT count, hash FROM audit_head"},
@@ -127,13 +130,15 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kAddBranch,
      "INSERT INTO branches(instance, name, head, root, parent, parent_name, parent_bookmark,"
      " parent_bookmark_name, owner, created_at, expires_at, protected, protected_until, note,"
-     " quota_bytes, port, deleted_at)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"},
+     " quota_bytes, port, deleted_at, first_layer, shown_uid, shown_gid)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+     " ?19, ?20)"},
     {Sql::kUpdateBranch,
      "UPDATE branches SET instance = ?1, name = ?2, head = ?3, root = ?4, parent = ?5,"
      " parent_name = ?6, parent_bookmark = ?7, parent_bookmark_name = ?8, owner = ?9,"
      " created_at = ?10, expires_at = ?11, protected = ?12, protected_until = ?13, note = ?14,"
-     " quota_bytes = ?15, port = ?16, deleted_at = ?17 WHERE id = ?18"},
+     " quota_bytes = ?15, port = ?16, deleted_at = ?17, first_layer = ?18,"
+     " shown_uid = ?19, shown_gid = ?20 WHERE id = ?21"},
     {Sql::kKeepNameOfParent,
      "UPDATE branches SET parent_name = (SELECT name FROM branches WHERE id = ?1) WHERE parent = "
      "?1"},
@@ -141,8 +146,8 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kAddLabel, "INSERT INTO labels(branch, key, value) VALUES (?1, ?2, ?3)"},
     {Sql::kRemoveLabels, "DELETE FROM labels WHERE branch = ?1"},
     {Sql::kAddBookmark,
-     "INSERT INTO bookmarks(branch, name, layer, created_at, note, expires_at)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+     "INSERT INTO bookmarks(branch, name, layer, created_at, note, expires_at, scheduled, root)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
     {Sql::kRemoveBookmark, "DELETE FROM bookmarks WHERE branch = ?1 AND name = ?2"},
     {Sql::kPutSetting,
      "INSERT INTO settings(scope, subject, key, value) VALUES (?1, ?2, ?3, ?4)"

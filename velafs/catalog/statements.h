@@ -39,6 +39,7 @@ enum class Sql : size_t {
   kBookmarks,
   kBookmark,
   kBookmarkById,
+  kScheduledBookmarks,
   kPacks,
   kSettings,
   kAuditHead,

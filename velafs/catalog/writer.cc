@@ -72,7 +72,9 @@ Status RunWithBranch(Statements& statements, Sql sql, const BranchRow& branch,
              IfAny(branch.parent.value), branch.parent_name, IfAny(branch.parent_bookmark.value),
              branch.parent_bookmark_name, branch.owner, branch.created_at, branch.expires_at,
              branch.is_protected, branch.protected_until, branch.note, branch.quota_bytes,
-             branch.port, branch.deleted_at, last...);
+             branch.port, branch.deleted_at, branch.first_layer,
+             branch.shown_as ? std::optional(branch.shown_as->uid) : std::nullopt,
+             branch.shown_as ? std::optional(branch.shown_as->gid) : std::nullopt, last...);
 }
 
 }  // namespace
@@ -227,7 +229,8 @@ Status Writer::RemoveBranch(BranchId branch) {
 
 Status Writer::AddBookmark(const BookmarkRow& bookmark) {
   Status added = Run(statements_, Sql::kAddBookmark, bookmark.branch, bookmark.name, bookmark.layer,
-                     bookmark.created_at, bookmark.note, bookmark.expires_at);
+                     bookmark.created_at, bookmark.note, bookmark.expires_at, bookmark.is_scheduled,
+                     bookmark.root);
   if (added.code() == Code::kExists) return Exists("bookmark \"" + bookmark.name + "\" exists");
   return added;
 }

@@ -19,6 +19,8 @@ struct CloneArguments {
   std::vector<std::string> labels;
   std::optional<std::string> note;
   std::optional<std::string> at;
+  std::optional<std::string> as_user;
+  std::optional<std::string> quota;
   bool checkpoint = false;
 };
 
@@ -27,6 +29,8 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
   if (given.ttl) arguments["ttl"] = *given.ttl;
   if (given.owner) arguments["owner"] = *given.owner;
   if (given.note) arguments["note"] = *given.note;
+  if (given.as_user) arguments["as_user"] = *given.as_user;
+  if (given.quota) arguments["quota"] = *given.quota;
   if (given.at) {
     VELAFS_ASSIGN(const TimeNs at, ParseTime(*given.at));
     arguments["at"] = FormatTime(at);  // the daemon may live in another time zone
@@ -56,6 +60,15 @@ void AddClone(CommandLine& line) {
   command->add_option("NAME", given->name, "Name of the new branch")->required()->type_name("");
   command->add_option("--ttl", given->ttl, "Lifetime, as in 90s 30m 12h 7d")->type_name("D");
   command->add_option("--owner", given->owner, "Owner (default: you)")->type_name("USER");
+  command
+      ->add_option("--as-user", given->as_user,
+                   "Show the files as owned by USER, who can then run a server on them; nothing of "
+                   "it is written (default: you, where root serves the store and you are no admin)")
+      ->type_name("USER|none");
+  command
+      ->add_option("--quota", given->quota,
+                   "How much it may take on disk beyond what it begins with, as in 512M 10G")
+      ->type_name("SIZE");
   command->add_option("--label", given->labels, "Label; may be given again")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

@@ -74,6 +74,7 @@ void AddLabel(CommandLine& line);
 void AddNote(CommandLine& line);
 void AddChown(CommandLine& line);
 void AddExpire(CommandLine& line);
+void AddQuota(CommandLine& line);
 void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
 void AddStats(CommandLine& line);

@@ -29,6 +29,10 @@ std::string RenderExpired(const json& expired) {
     text += did + " \"" + branch["name"].get<std::string>() + "\" (" +
             FormatSize(branch["own_bytes"].get<uint64_t>()) + ")\n";
   }
+  for (const json& bookmark : expired["saved"]) {
+    text += std::string(expired["dry_run"].get<bool>() ? "would keep" : "kept") +
+            " what one was as bookmark \"" + bookmark.get<std::string>() + "\"\n";
+  }
   for (const json& bookmark : expired["bookmarks"]) {
     text += did + " bookmark \"" + bookmark.get<std::string>() + "\"\n";
   }

@@ -1,5 +1,10 @@
 // `velafs policy show`, `set` and `unset`, `velafs approve` and `unapprove`: what holds for whom.
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
 #include "velafs/cli/command.h"
+#include "velafs/cli/policy_file.h"
 #include "velafs/cli/render_text.h"
 
 namespace velafs::cli {
@@ -63,6 +68,23 @@ Status RunShow(const Globals& globals, const std::string& branch) {
   return PrintResult(globals, policies, RenderPolicies);
 }
 
+Result<std::string> ReadText(const std::string& path) {
+  std::ifstream file(path == "-" ? "/dev/stdin" : path);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.is_open() && !file.bad()) return text;
+  return SystemError(errno, "cannot read \"" + path + "\"");
+}
+
+Status RunApply(const Globals& globals, const std::string& path, bool dry_run) {
+  VELAFS_ASSIGN(const std::string text, ReadText(path));
+  VELAFS_ASSIGN(json places, ParsePolicies(text, "\"" + path + "\""));
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(const json applied, client->Call("policy-apply", {{"places", std::move(places)},
+                                                                  {"dry_run", dry_run}}));
+  if (globals.quiet && !globals.json && !dry_run) return {};
+  return PrintResult(globals, applied, RenderPolicyChanges);
+}
+
 void AddPlace(CLI::App* command, const std::shared_ptr<PolicyArguments>& given,
               const std::string& what) {
   CLI::Option* store = command->add_flag("--of-store", given->store, "Of the whole store");
@@ -112,6 +134,19 @@ void AddPolicy(CommandLine& line) {
       line.Add("unset", "Take policies back", "velafs policy unset --of-store ttl", policy);
   AddPlace(unset, given, "[BRANCH] KEY...");
   line.OnRun(unset, [given](const Globals& globals) { return RunUnset(globals, *given); });
+
+  CLI::App* apply =
+      line.Add("apply",
+               "Make what is set at the places that FILE names just what it says: tables [store], "
+               "[source.NAME] and [branch.NAME] of a TOML file. Other places stay as they are",
+               "velafs policy apply policies.toml --dry-run", policy);
+  const auto path = std::make_shared<std::string>();
+  const auto dry_run = std::make_shared<bool>(false);
+  apply->add_option("FILE", *path, "TOML file, or - for standard input")->required()->type_name("");
+  apply->add_flag("--dry-run", *dry_run, "Only show what would change");
+  line.OnRun(apply, [path, dry_run](const Globals& globals) {
+    return RunApply(globals, *path, *dry_run);
+  });
 
   AddApproval(line, "approve", "Let users clone what is not theirs", "is approved");
   AddApproval(line, "unapprove", "Let users no longer clone it", "is not approved");

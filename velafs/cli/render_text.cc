@@ -75,6 +75,11 @@ std::string RenderBranch(const json& branch, const Style& style) {
   add("labels", LabelsOf(branch));
   add("note", Text(branch, "note", "").empty() ? "-" : Text(branch, "note"));
   add("port", Text(branch, "port"));
+  if (branch.contains("shown_as") && branch["shown_as"].is_string()) {
+    add("files as", Text(branch, "shown_as") + ", of " + Text(branch, "data_owner"));
+  }
+  const bool has_quota = branch.contains("quota_bytes") && branch["quota_bytes"].is_number();
+  add("quota", has_quota ? Size(branch, "quota_bytes") : "none");
   add("own size", Size(branch, "own_bytes"));
   add("size", Size(branch, "logical_bytes"));
   return table.Render(style);
@@ -163,6 +168,20 @@ std::string RenderPolicies(const json& policies, const Style& style) {
     table.AddRow({{Text(one, "key"), &Style::Bold}, {Text(one, "value")}, {Text(one, "from")}});
   }
   return table.Render(style);
+}
+
+std::string RenderPolicyChanges(const json& applied, const Style& style) {
+  const json& changes = applied.at("changes");
+  if (changes.empty()) return "nothing to change\n";
+  std::string text;
+  for (const json& change : changes) {
+    const std::string where = Text(change, "place") +
+                              (change.at("name").is_null() ? "" : " " + Text(change, "name")) +
+                              ": " + Text(change, "key") + "=";
+    if (!change.at("from").is_null()) text += style.Red("- " + where + Text(change, "from")) + "\n";
+    if (!change.at("to").is_null()) text += style.Green("+ " + where + Text(change, "to")) + "\n";
+  }
+  return text;
 }
 
 std::string RenderStats(const json& stats, const Style& style) {

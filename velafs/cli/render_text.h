@@ -15,6 +15,7 @@ std::string RenderTrash(const nlohmann::json& list, const Style& style);
 std::string RenderBookmarkList(const nlohmann::json& list, const Style& style);
 std::string RenderScrub(const nlohmann::json& report, const Style& style);
 std::string RenderAudit(const nlohmann::json& log, const Style& style);
+std::string RenderPolicyChanges(const nlohmann::json& applied, const Style& style);
 std::string RenderPolicies(const nlohmann::json& policies, const Style& style);
 std::string RenderStats(const nlohmann::json& stats, const Style& style);
 

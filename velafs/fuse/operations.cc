@@ -33,6 +33,18 @@ std::span<std::byte> ReadBuffer(size_t size_bytes) {
   return std::span(buffer).first(size_bytes);
 }
 
+// In a branch whose files are shown as one user's nobody else can be made an owner, and the user
+// changes nothing by making them his.
+Status KeepOwner(const layer::Branch& branch, layer::AttributeChange* change) {
+  const auto& shown = branch.shown_as();
+  if (!shown) return {};
+  if (change->uid.value_or(shown->uid) != shown->uid) return Errno(EPERM);
+  if (change->gid.value_or(shown->gid) != shown->gid) return Errno(EPERM);
+  change->uid.reset();
+  change->gid.reset();
+  return {};
+}
+
 // The time a SETATTR asks for, if it does: `now_flag` stands for this moment.
 std::optional<TimeNs> WantedTime(int which, int flag, int now_flag, const timespec& wanted) {
   if ((which & now_flag) != 0) return NowNs();
@@ -49,11 +61,20 @@ Result<Operations::Place> Operations::Find(fuse_ino_t node) {
   return Place{std::move(branch), at.ino};
 }
 
+struct stat Operations::Shown(const layer::Branch& branch, const layer::Attributes& attributes) {
+  struct stat shown = ToStat(ToNodeId(branch.instance(), attributes.ino), attributes);
+  if (const auto& owner = branch.shown_as()) {
+    shown.st_uid = owner->uid;
+    shown.st_gid = owner->gid;
+  }
+  return shown;
+}
+
 Result<Reply> Operations::Entry(const Place& place, const layer::Attributes& attributes) {
   const uint64_t node_id = ToNodeId(place.branch->instance(), attributes.ino);
   EntryReply reply{.entry = {}, .branch = place.branch, .ino = attributes.ino};
   reply.entry.ino = node_id;
-  reply.entry.attr = ToStat(node_id, attributes);
+  reply.entry.attr = Shown(*place.branch, attributes);
   reply.entry.attr_timeout = kCacheSeconds;
   reply.entry.entry_timeout = kCacheSeconds;
   place.branch->Retain(attributes.ino);
@@ -98,7 +119,7 @@ Result<Reply> Operations::GetAttributes(fuse_ino_t node) {
   if (ToNode(node).IsRoot()) return Reply(AttributesReply{ToStat(kRootNode, RootAttributes())});
   VELAFS_ASSIGN(const Place place, Find(node));
   VELAFS_ASSIGN(const auto attributes, place.branch->Get(place.ino));
-  return Reply(AttributesReply{ToStat(node, attributes)});
+  return Reply(AttributesReply{Shown(*place.branch, attributes)});
 }
 
 Result<Reply> Operations::SetAttributes(fuse_ino_t node, const struct stat& wanted, int which) {
@@ -110,8 +131,9 @@ Result<Reply> Operations::SetAttributes(fuse_ino_t node, const struct stat& want
   if ((which & FUSE_SET_ATTR_SIZE) != 0) change.size_bytes = static_cast<uint64_t>(wanted.st_size);
   change.atime = WantedTime(which, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, wanted.st_atim);
   change.mtime = WantedTime(which, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, wanted.st_mtim);
+  VELAFS_TRY(KeepOwner(*place.branch, &change));
   VELAFS_ASSIGN(const auto attributes, place.branch->Set(place.ino, change));
-  return Reply(AttributesReply{ToStat(node, attributes)});
+  return Reply(AttributesReply{Shown(*place.branch, attributes)});
 }
 
 Result<Reply> Operations::ReadLink(fuse_ino_t node) {
@@ -122,7 +144,13 @@ Result<Reply> Operations::ReadLink(fuse_ino_t node) {
 
 Result<Reply> Operations::Make(fuse_ino_t parent, const char* name, const layer::NewNode& made) {
   VELAFS_ASSIGN(const Place place, Find(parent));
-  VELAFS_ASSIGN(const auto attributes, place.branch->Make(place.ino, name, made));
+  layer::NewNode node = made;
+  if (place.branch->shown_as()) {  // it belongs to whom the rest of the data does
+    VELAFS_ASSIGN(const auto top, place.branch->Get(place.branch->root()));
+    node.uid = top.uid;
+    node.gid = top.gid;
+  }
+  VELAFS_ASSIGN(const auto attributes, place.branch->Make(place.ino, name, node));
   return Entry(place, attributes);
 }
 
@@ -219,8 +247,7 @@ Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size,
   VELAFS_TRY(place.branch->List(
       place.ino, after,
       [&](layer::DirectoryCookie cookie, const std::string& name, const layer::Attributes& found) {
-        return listing.Add(cookie, name,
-                           ToStat(ToNodeId(place.branch->instance(), found.ino), found));
+        return listing.Add(cookie, name, Shown(*place.branch, found));
       }));
   const auto bytes = listing.Finish();
   for (uint64_t referred : listing.referred()) place.branch->Retain(ToNode(referred).ino);

@@ -52,6 +52,8 @@ class Operations {
   // Where a node is; EPERM for the root, whose names are the branches.
   Result<Place> Find(fuse_ino_t node);
   Result<Reply> Entry(const Place& place, const layer::Attributes& attributes);
+  // What the kernel is told of an inode of the branch.
+  static struct stat Shown(const layer::Branch& branch, const layer::Attributes& attributes);
   Result<Reply> ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus);
   layer::Attributes RootAttributes() const;
 

@@ -15,7 +15,13 @@ bool Branch::Inode::IsDirectory() const { return S_ISDIR(row.mode); }
 bool Branch::Inode::IsFile() const { return S_ISREG(row.mode); }
 
 Branch::Branch(BranchHost& host, const catalog::BranchRow& row)
-    : host_(host), instance_(row.instance), root_(row.root), name_(row.name) {}
+    : host_(host),
+      instance_(row.instance),
+      root_(row.root),
+      shown_as_(row.shown_as),
+      first_layer_(row.first_layer),
+      allowance_(row.quota_bytes),
+      name_(row.name) {}
 
 Result<std::shared_ptr<Branch>> Branch::Open(BranchHost& host, const catalog::BranchRow& row) {
   std::shared_ptr<Branch> branch(new Branch(host, row));

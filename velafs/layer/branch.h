@@ -21,6 +21,7 @@
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
+#include "velafs/layer/allowance.h"
 #include "velafs/layer/directory.h"
 #include "velafs/layer/file_content.h"
 #include "velafs/layer/layer.h"
@@ -84,6 +85,9 @@ class Branch {
 
   InstanceId instance() const { return instance_; }
   InodeNumber root() const { return root_; }
+  // Whose its files are to be shown to be, to those who use it. Everything below has them as they
+  // are.
+  const std::optional<catalog::FileOwner>& shown_as() const { return shown_as_; }
 
   // Names.
   Result<Attributes> Lookup(InodeNumber directory, std::string_view name);
@@ -144,6 +148,12 @@ class Branch {
   // return.
   Status Retire(bool durable, const std::function<Status(const HeadState&)>& commit);
   void SetName(const std::string& name);
+  // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
+  // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what
+  // is written at the same moment.
+  void SetQuota(std::optional<uint64_t> bytes) { allowance_.SetQuota(bytes); }
+  // While it is held back, nothing that needs more space is done, with EDQUOT.
+  void HoldBack(bool held_back) { allowance_.Close(held_back); }
   Result<uint64_t> LogicalBytes();
   std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
 
@@ -202,6 +212,12 @@ class Branch {
   // Runs a change of a file's content with the locks it needs.
   Status ChangeContent(InodeNumber ino,
                        const std::function<Status(FileContent&, Layer& head)>& change);
+  // That, for one that makes everything from an offset up to what `end` says take space, within the
+  // branch's allowance.
+  Status GrowContent(InodeNumber ino, uint64_t offset_bytes,
+                     const std::function<uint64_t(const FileContent&, const Layer& head)>& end,
+                     const std::function<Status(FileContent&, Layer& head)>& change);
+  Status CountSpace();
   Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
   Status Fail(Status status);  // notes that the branch has failed for good
   Status SyncFailed(const Layer& layer, Status status);  // the same, unless it may be tried again
@@ -210,6 +226,9 @@ class Branch {
   BranchHost& host_;
   const InstanceId instance_;
   const InodeNumber root_;
+  const std::optional<catalog::FileOwner> shown_as_;
+  const LayerId first_layer_;
+  Allowance allowance_;
 
   Mutex name_lock_;
   std::string name_ GUARDED_BY(name_lock_);  // as messages have it

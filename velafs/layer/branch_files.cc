@@ -118,6 +118,35 @@ Status Branch::ChangeContent(InodeNumber ino,
   return status;
 }
 
+Status Branch::GrowContent(
+    InodeNumber ino, uint64_t offset_bytes,
+    const std::function<uint64_t(const FileContent&, const Layer& head)>& end,
+    const std::function<Status(FileContent&, Layer& head)>& change) {
+  if (!allowance_.IsLimited()) return ChangeContent(ino, change);
+  bool is_refused = false;
+  const auto change_if_allowed = [&](FileContent& content, Layer& head) -> Status {
+    VELAFS_ASSIGN(const uint64_t bytes,
+                  content.NewBytes(head, offset_bytes, end(content, head) - offset_bytes));
+    is_refused = !allowance_.Take(bytes);
+    return is_refused ? Errno(EDQUOT) : change(content, head);
+  };
+  Status status = ChangeContent(ino, change_if_allowed);
+  if (!is_refused) return status;
+  VELAFS_TRY(CountSpace());
+  return ChangeContent(ino, change_if_allowed);
+}
+
+Status Branch::CountSpace() {
+  uint64_t used = 0;
+  for (const auto& layer : Layers()) {
+    if (layer->id() < first_layer_) break;
+    VELAFS_ASSIGN(const uint64_t bytes, layer->AllocatedBytes({}));
+    used += bytes;
+  }
+  allowance_.SetUsed(used);
+  return {};
+}
+
 Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into) {
   VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
   Status read;
@@ -159,17 +188,24 @@ std::string Branch::PathOf(InodeNumber ino) {
 
 Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {
   if (offset_bytes > kMaxFileBytes) return Errno(EFBIG);
-  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
-    return content.Write(head, offset_bytes, data);
-  });
+  if (data.empty()) return {};
+  return GrowContent(
+      ino, offset_bytes,
+      [&](const FileContent& content, const Layer& head) {
+        return content.EndOfWrite(head, offset_bytes, offset_bytes + data.size());
+      },
+      [&](FileContent& content, Layer& head) { return content.Write(head, offset_bytes, data); });
 }
 
 Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes,
                         bool keep_size) {
   if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
-  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
-    return content.Allocate(head, offset_bytes, length_bytes, keep_size);
-  });
+  return GrowContent(
+      ino, offset_bytes,
+      [&](const FileContent&, const Layer&) { return offset_bytes + length_bytes; },
+      [&](FileContent& content, Layer& head) {
+        return content.Allocate(head, offset_bytes, length_bytes, keep_size);
+      });
 }
 
 Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {

@@ -186,8 +186,7 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   if (!own->RunAt(first, 1).held) begin_whole = first * kPageBytes;
   if (!own->RunAt(last, 1).held) {
     end_whole = std::max(end, std::min((last + 1) * kPageBytes, size_bytes_));
-    end_ahead = std::max(
-        end, std::min((last + 1 + PagesAhead(*own, first, last)) * kPageBytes, size_bytes_));
+    end_ahead = EndOfWrite(head, offset_bytes, end);
   }
   Status status = WriteWith(*own, offset_bytes, data, begin_whole, end_ahead);
   if (end_ahead > end_whole && os::IsOutOfSpace(status)) {
@@ -202,6 +201,15 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   own->Hold(first, PagesUpTo(end_ahead) - first);
   size_bytes_ = std::max(size_bytes_, end);
   return {};
+}
+
+uint64_t FileContent::EndOfWrite(const Layer& head, uint64_t offset_bytes,
+                                 uint64_t end_bytes) const {
+  const PageFile* const own = OwnFile(head);
+  const PageNumber last = (end_bytes - 1) / kPageBytes;
+  if (own == nullptr || own->RunAt(last, 1).held) return end_bytes;
+  const uint64_t ahead = PagesAhead(*own, offset_bytes / kPageBytes, last);
+  return std::max(end_bytes, std::min((last + 1 + ahead) * kPageBytes, size_bytes_));
 }
 
 Status FileContent::WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
@@ -255,6 +263,27 @@ Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_byt
   VELAFS_TRY(write_zeros(offset_bytes, first_whole * kPageBytes));
   VELAFS_TRY(own->PunchPages(first_whole, end_whole - first_whole));
   return write_zeros(end_whole * kPageBytes, end);
+}
+
+Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
+                                       uint64_t length_bytes) const {
+  const PageNumber first = offset_bytes / kPageBytes;
+  const uint64_t pages = PagesUpTo(offset_bytes + length_bytes) - first;
+  PageFile* const own = OwnFile(head);
+  if (own == nullptr) return pages * kPageBytes;
+  uint64_t bytes = 0;
+  for (PageNumber page = first; page < first + pages;) {
+    const auto run = own->RunAt(page, first + pages - page);
+    const uint64_t end = (page + run.pages) * kPageBytes;
+    if (!run.held) bytes += run.pages * kPageBytes;
+    for (uint64_t at = page * kPageBytes; run.held && at < end;) {  // a held page may be a hole
+      VELAFS_ASSIGN(const PageFile::Extent extent, own->ExtentAt(at, end - at));
+      if (!extent.is_data) bytes += extent.length_bytes;
+      at += extent.length_bytes;
+    }
+    page += run.pages;
+  }
+  return bytes;
 }
 
 std::vector<std::shared_ptr<PageFile>> FileContent::FilesFrom(LayerId layer) const {

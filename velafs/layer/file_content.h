@@ -71,6 +71,11 @@ class FileContent {
   // The page file of a file that was just made in `head`.
   Status Begin(Layer& head);
 
+  // How much more space the page file in `head` takes once all of the range is written.
+  Result<uint64_t> NewBytes(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes) const;
+  // How far Write goes for a write up to `end_bytes`: it takes along what is to come next.
+  uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
+
   // The page files of `layer` and above, which is to say of this branch alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
   // The size that a row in `head` is to have. A crash may take the page file there as long as its

@@ -354,6 +354,10 @@ Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const End
 Status Volume::Rename(const std::string& name, const std::string& new_name) {
   return impl_->Rename(name, new_name);
 }
+void Volume::SetQuota(InstanceId instance, std::optional<uint64_t> bytes) {
+  impl_->SetQuota(instance, bytes);
+}
+void Volume::HoldBack(const std::set<InstanceId>& full) { impl_->HoldBack(full); }
 Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& tops) {
   return impl_->UsageOfAll(tops);
 }

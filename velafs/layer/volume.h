@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,12 @@ class Volume {
 
   // Durable on return. What is open stays open.
   Status Rename(const std::string& name, const std::string& new_name);
+
+  // The quota of a branch as its row has it now, for one that is open.
+  void SetQuota(InstanceId instance, std::optional<uint64_t> bytes);
+  // Those branches, and no others, do nothing more that needs space: EDQUOT. Of those that are
+  // open.
+  void HoldBack(const std::set<InstanceId>& full);
 
   // For each in its order. Opens no branch, and may be some seconds old.
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);

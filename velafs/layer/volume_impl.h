@@ -29,6 +29,8 @@ class Volume::Impl : public BranchHost {
   Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
   Status Rename(const std::string& name, const std::string& new_name);
+  void SetQuota(InstanceId instance, std::optional<uint64_t> bytes);
+  void HoldBack(const std::set<InstanceId>& full);
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
   Result<SpaceUsage> Usage(const std::string& name);
   Status RemoveOrphans();

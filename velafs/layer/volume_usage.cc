@@ -63,6 +63,14 @@ void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
   });
 }
 
+void Volume::Impl::SetQuota(InstanceId instance, std::optional<uint64_t> bytes) {
+  if (const auto branch = FindOpen(instance)) branch->SetQuota(bytes);
+}
+
+void Volume::Impl::HoldBack(const std::set<InstanceId>& full) {
+  for (const auto& branch : OpenBranches()) branch->HoldBack(full.contains(branch->instance()));
+}
+
 Result<SpaceUsage> Volume::Impl::Usage(const std::string& name) {
   VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
   VELAFS_ASSIGN(const auto usages, UsageOfAll({{row.head, row.instance}}));

@@ -12,13 +12,18 @@ Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& ver
   VELAFS_TRY(CheckName("branch", name));
   const auto run = [&]() -> Status {
     MutexLock lock(verbs_mutex_);
-    return WriteDurably([&](catalog::Writer& writer) -> Status {
+    BranchRow changed;
+    VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(std::optional<BranchRow> row, writer.Branch(name));
       if (!row) return NoBranch(name);
       VELAFS_TRY(CheckMayChange(caller, *row));
       VELAFS_TRY(change(*row));
-      return writer.UpdateBranch(*row);
-    });
+      VELAFS_TRY(writer.UpdateBranch(*row));
+      changed = *std::move(row);
+      return {};
+    }));
+    volume_->SetQuota(changed.instance, changed.quota_bytes);
+    return {};
   };
   VELAFS_TRY(run().WithContext("cannot " + verb + " " + Quoted(name)));
   return Show(name);

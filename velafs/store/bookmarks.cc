@@ -24,6 +24,7 @@ BookmarkInfo ToInfo(const BranchRow& branch, const BookmarkRow& row) {
   info.note = row.note;
   info.created_at = row.created_at;
   info.expires_at = row.expires_at;
+  info.is_scheduled = row.is_scheduled;
   return info;
 }
 
@@ -78,6 +79,7 @@ Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const Source
   BookmarkRow row;
   row.branch = branch.id;
   row.name = bookmark.bookmark;
+  row.root = branch.root;
   row.note = note;
   row.created_at = NowNs();
   VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, keep));

@@ -28,6 +28,9 @@ struct BranchInfo {
   uint64_t logical_bytes = 0;  // sum of its files' sizes
   std::optional<uint16_t> port;
   std::optional<TimeNs> deleted_at;  // in the trash since then
+  std::optional<uint64_t> quota_bytes;
+  std::optional<std::string> shown_as;    // user that its files are shown to belong to
+  std::optional<std::string> data_owner;  // user they belong to, then; only of one that is shown
   uint64_t id = 0;  // BranchId: names run/<id>/, the branch's place for sockets and logs
 };
 

@@ -1,9 +1,13 @@
 // The verbs on whole branches.
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "velafs/layer/branch.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/running_servers.h"
 #include "velafs/store/store.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
@@ -114,8 +118,10 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   VELAFS_ASSIGN(row.expires_at, TimeAfter(row.created_at, ttl));
   row.note = options.note;
   row.labels = options.labels;
+  VELAFS_ASSIGN(row.shown_as, ShownAs(caller, options));
+  VELAFS_ASSIGN(row.quota_bytes, CloneQuota(caller, options.quota_bytes, from.branch));
   const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
-    VELAFS_TRY(StandOn(writer, state, from.branch.root, &row));
+    VELAFS_TRY(StandOn(writer, state, from.root(), &row));
     return writer.AddBranch(row).status();
   };
   if (!from.bookmark) return volume_->Freeze(from.branch.name, add_branch);
@@ -123,9 +129,28 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
       [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); });
 }
 
+Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,
+                                                         const CloneOptions& options) const {
+  using Shown = std::optional<catalog::FileOwner>;
+  const bool is_served_by_root = geteuid() == 0;
+  if (!options.as_user) {
+    const bool is_guest = is_served_by_root && !caller.IsAdmin();
+    return is_guest ? Shown({caller.uid, caller.gid}) : Shown();
+  }
+  if (*options.as_user == "none") return Shown();
+  VELAFS_ASSIGN(const catalog::FileOwner owner, FindUser(*options.as_user));
+  if (!caller.IsAdmin() && owner.uid != caller.uid) {
+    return Refused("only an admin makes branches for others", "leave out --as-user");
+  }
+  if (is_served_by_root || owner.uid == geteuid()) return Shown(owner);
+  return Refused("the store is not served by root, and nobody else gets to its files",
+                 "leave out --as-user");
+}
+
 Status Store::StandOn(catalog::Writer& writer, LayerId state, InodeNumber root, BranchRow* row) {
   VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(state));
   VELAFS_ASSIGN(row->head, writer.AddLayer(state, catalog::LayerState::kHead));
+  row->first_layer = row->head;
   VELAFS_TRY(writer.SetLayerLogicalBytes(row->head, below.logical_bytes));
   VELAFS_ASSIGN(row->instance, writer.ReserveInstance());
   row->root = root;
@@ -169,7 +194,9 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
   info.logical_bytes = usage.logical_bytes;
   info.port = row.port;
   info.deleted_at = row.deleted_at;
+  info.quota_bytes = row.quota_bytes;
   info.id = row.id.value;
+  if (row.shown_as) info.shown_as = UserName(row.shown_as->uid);
   return info;
 }
 
@@ -195,7 +222,13 @@ Result<BranchInfo> Store::DescribeOne(const BranchRow& row) {
 Result<BranchInfo> Store::Show(const std::string& name) {
   VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
   VELAFS_ASSIGN(const layer::SpaceUsage usage, volume_->Usage(name));
-  return Describe(row, usage, RunningServers(mountpoint()));
+  BranchInfo info = Describe(row, usage, RunningServers(mountpoint()));
+  if (row.shown_as) {
+    VELAFS_ASSIGN(const auto branch, volume_->Open(name));
+    VELAFS_ASSIGN(const layer::Attributes top, branch->Get(branch->root()));
+    info.data_owner = UserName(top.uid);
+  }
+  return info;
 }
 
 Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {

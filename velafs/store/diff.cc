@@ -17,7 +17,7 @@ Result<layer::TreeState> FindState(catalog::Reader& reader, const SourceRef& sou
     return NotFound("there is no bookmark " + Quoted(source.ToString()),
                     "`velafs bookmark list` shows the bookmarks");
   }
-  return layer::TreeState{bookmark->layer, branch->root};
+  return layer::TreeState{bookmark->layer, bookmark->root};
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // What goes by itself when its time has come.
+#include <algorithm>
+
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -12,26 +14,37 @@ bool IsPast(const std::optional<TimeNs>& expires_at, TimeNs now) {
   return expires_at && *expires_at <= now;
 }
 
+// The name, cut to what a name may have, with a number behind it when it is taken.
+std::string UnusedName(const std::string& wanted, const std::vector<BookmarkRow>& bookmarks) {
+  constexpr size_t kLongest = 56;  // leaves room for the number
+  std::string name = wanted.substr(0, kLongest);
+  const auto is_taken = [&] {
+    return std::ranges::find(bookmarks, name, &BookmarkRow::name) != bookmarks.end();
+  };
+  for (int number = 2; is_taken(); ++number) {
+    name = wanted.substr(0, kLongest) + "-" + std::to_string(number);
+  }
+  return name;
+}
+
 }  // namespace
 
-Result<Expired> Store::Expire(const Caller& caller, bool dry_run) {
+Result<Expired> Store::Expire(const Caller& caller, bool dry_run, TimeNs now) {
   Expired expired;
-  VELAFS_TRY(ExpireBranches(caller, dry_run, &expired));
-  VELAFS_TRY(ExpireBookmarks(caller, dry_run, &expired));
+  VELAFS_TRY(ExpireBranches(caller, dry_run, now, &expired));
+  VELAFS_TRY(ExpireBookmarks(caller, dry_run, now, &expired));
   return expired;
 }
 
-Status Store::ExpireBranches(const Caller& caller, bool dry_run, Expired* expired) {
+Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Expired* expired) {
   std::vector<BranchRow> rows;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
     return {};
   }));
-  const TimeNs now = NowNs();
   std::erase_if(rows, [&](const BranchRow& row) {
     return !IsPast(row.expires_at, now) || !CheckMayChange(caller, row).ok();
   });
-  const DeleteOptions options{.force = false, .purge = false, .dry_run = dry_run};
   for (const BranchRow& row : rows) {
     if (policies_->Get("on_expire", &row) == "keep") {
       expired->kept.push_back({row.name, "its policy is on_expire=keep"});
@@ -41,7 +54,7 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, Expired* expire
       MutexLock lock(verbs_mutex_);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(row.name));
       if (!IsPast(current.expires_at, now)) return NotFound("it was given more time");
-      return RunDelete(caller, row.name, options);
+      return ExpireBranch(caller, current, dry_run, expired);
     };
     Result<BranchInfo> deleted = delete_if_past();
     if (deleted.ok()) {
@@ -56,14 +69,40 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, Expired* expire
   return {};
 }
 
-Status Store::ExpireBookmarks(const Caller& caller, bool dry_run, Expired* expired) {
+Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& branch, bool dry_run,
+                                       Expired* expired) {
+  const DeleteOptions options{.force = false, .purge = false, .dry_run = dry_run};
+  if (policies_->Get("on_expire", &branch) != "bookmark") {
+    return RunDelete(caller, branch.name, options);
+  }
+  std::optional<BranchRow> parent;
+  BookmarkRow saved;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    if (!branch.parent) return {};
+    VELAFS_ASSIGN(parent, reader.BranchById(branch.parent));
+    VELAFS_ASSIGN(const std::vector<BookmarkRow> bookmarks, reader.Bookmarks(branch.parent));
+    saved.name = UnusedName("expired-" + branch.name, bookmarks);
+    return {};
+  }));
+  if (!parent || parent->deleted_at) {
+    return Refused("its policy is on_expire=bookmark, and there is no parent to have the bookmark");
+  }
+  saved.branch = parent->id;
+  saved.root = branch.root;
+  saved.note = "what " + branch.name + " was when it expired";
+  saved.created_at = NowNs();
+  VELAFS_ASSIGN(BranchInfo info, RunDelete(caller, branch.name, options, &saved));
+  expired->saved.push_back(parent->name + "@" + saved.name);
+  return info;
+}
+
+Status Store::ExpireBookmarks(const Caller& caller, bool dry_run, TimeNs now, Expired* expired) {
   MutexLock lock(verbs_mutex_);
   struct Named {
     BookmarkRow row;
     std::string name;
   };
   std::vector<Named> past;
-  const TimeNs now = NowNs();
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const std::vector<BranchRow> branches, reader.Branches());
     for (const BranchRow& branch : branches) {

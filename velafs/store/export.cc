@@ -24,7 +24,7 @@ Result<Store::HeldState> Store::Hold(const Caller& caller, const SourceRef& sour
   VELAFS_ASSIGN(const Origin origin, FindOrigin(source));
   VELAFS_TRY(CheckMayTake(caller, origin));
   VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
-  HeldState held{{}, origin.branch.root, source.ToString()};
+  HeldState held{{}, origin.root(), source.ToString()};
   VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
     VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(state));
     VELAFS_ASSIGN(held.layer, writer.AddLayer(state, catalog::LayerState::kImporting));

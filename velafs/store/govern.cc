@@ -19,15 +19,44 @@ Result<std::vector<PolicyValue>> Store::ShowPolicies(const std::optional<std::st
 Result<std::vector<PolicyValue>> Store::SetPolicies(
     const std::string& place, const std::optional<std::string>& name,
     const std::map<std::string, std::optional<std::string>>& values) {
-  MutexLock lock(verbs_mutex_);
-  if (place == "store") {
-    VELAFS_TRY(policies_->Set(PolicyPlace::OfStore(), values));
-    return policies_->Effective(nullptr);
+  {
+    MutexLock lock(verbs_mutex_);
+    VELAFS_ASSIGN(const PolicyPlace where, FindPlace(place, name));
+    VELAFS_TRY(policies_->Set({{where, values}}));
   }
+  return ShowPolicies(name);
+}
+
+Result<PolicyPlace> Store::FindPlace(const std::string& place,
+                                     const std::optional<std::string>& name) {
+  if (place == "store") return PolicyPlace::OfStore();
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(name.value_or("")));
-  VELAFS_TRY(policies_->Set(
-      place == "source" ? PolicyPlace::OfSource(branch) : PolicyPlace::OfBranch(branch), values));
-  return policies_->Effective(&branch);
+  return place == "source" ? PolicyPlace::OfSource(branch) : PolicyPlace::OfBranch(branch);
+}
+
+Result<std::vector<PolicyChange>> Store::ApplyPolicies(const std::vector<PolicyPlan>& plans,
+                                                       bool dry_run) {
+  MutexLock lock(verbs_mutex_);
+  std::vector<PolicyChange> changes;
+  std::map<PolicyPlace, Policies::Values> wanted;
+  for (const PolicyPlan& plan : plans) {
+    VELAFS_ASSIGN(const PolicyPlace place, FindPlace(plan.place, plan.name));
+    if (wanted.contains(place)) {
+      return UsageError("one place is named twice", "two branches of a tree have one source");
+    }
+    Policies::Values& values = wanted[place];
+    for (const auto& [key, value] : plan.values) values[key] = value;
+    const std::map<std::string, std::string> present = policies_->SetAt(place);
+    for (const auto& [key, value] : present) values.try_emplace(key, std::nullopt);
+    for (const auto& [key, value] : values) {
+      const auto found = present.find(key);
+      const auto from = found == present.end() ? std::nullopt : std::optional(found->second);
+      if (from != value) changes.push_back({plan.place, plan.name, key, from, value});
+    }
+  }
+  VELAFS_TRY(Policies::Check(wanted));
+  if (!dry_run && !changes.empty()) VELAFS_TRY(policies_->Set(wanted));
+  return changes;
 }
 
 Status Store::SetApproved(const std::string& source, bool approved) {
@@ -54,7 +83,8 @@ Status Store::CheckNamePolicy(const std::string& name, const BranchRow& of) cons
 Status Store::CheckBranchPolicies(const std::string& owner, const BranchRow& of) {
   const PolicyValue of_all = policies_->Nearest("max_branches", &of);
   const PolicyValue of_owner = policies_->Nearest("max_branches_per_owner", &of);
-  if (of_all.value.empty() && of_owner.value.empty()) return {};
+  const auto quota = policies_->Size("quota_per_owner", nullptr);
+  if (of_all.value.empty() && of_owner.value.empty() && !quota) return {};
   std::vector<BranchRow> branches;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(branches, reader.Branches());
@@ -78,6 +108,13 @@ Status Store::CheckBranchPolicies(const std::string& owner, const BranchRow& of)
   if (is_full(of_owner, [&owner](const BranchRow& branch) { return branch.owner == owner; })) {
     return Refused(Quoted(owner) + " has the " + of_owner.value +
                        " branches that the policy max_branches_per_owner allows",
+                   "delete one first: velafs list --owner " + owner);
+  }
+  if (!quota) return {};
+  VELAFS_ASSIGN(const auto used, UsageOfOwners(branches));
+  if (const auto found = used.find(owner); found != used.end() && found->second >= *quota) {
+    return Refused(Quoted(owner) + " has used the " + policies_->Get("quota_per_owner", nullptr) +
+                       " that the policy quota_per_owner allows",
                    "delete one first: velafs list --owner " + owner);
   }
   return {};

@@ -50,6 +50,7 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
       row.owner = caller.user;
       row.created_at = NowNs();
       VELAFS_ASSIGN(row.head, writer.AddLayer(importer.layer(), catalog::LayerState::kHead));
+      row.first_layer = row.head;
       VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, importer.logical_bytes()));
       VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
       return writer.AddBranch(row).status();

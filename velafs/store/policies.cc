@@ -11,6 +11,7 @@
 #include "velafs/base/units.h"
 #include "velafs/chunk/codec.h"
 #include "velafs/store/rules.h"
+#include "velafs/store/schedule.h"
 
 namespace velafs::store {
 namespace {
@@ -43,9 +44,13 @@ Status CheckCompression(const std::string& value) {
 }
 
 Status CheckOnExpire(const std::string& value) {
-  if (value == "delete" || value == "keep") return {};
-  return UsageError(Quoted(value) + " is neither delete nor keep");
+  if (value == "delete" || value == "bookmark" || value == "keep") return {};
+  return UsageError(Quoted(value) + " is none of delete, bookmark and keep");
 }
+
+Status CheckKeep(const std::string& value) { return ParseKeep(value).status(); }
+
+Status CheckSize(const std::string& value) { return ParseSize(value).status(); }
 
 Status CheckPattern(const std::string& value) try {
   std::regex pattern(value, std::regex::ECMAScript);
@@ -74,12 +79,17 @@ struct KnownPolicy {
 constexpr std::array kPolicies = {
     KnownPolicy{"admin_group", CheckGroup, "", true},
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
+    KnownPolicy{"bookmark_every", CheckDuration},
+    KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "none", true},
+    KnownPolicy{"idle_stop", CheckDuration},
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
     KnownPolicy{"name_pattern", CheckPattern},
     KnownPolicy{"on_expire", CheckOnExpire, "delete"},
+    KnownPolicy{"quota", CheckSize},
+    KnownPolicy{"quota_per_owner", CheckSize, "", true},
     KnownPolicy{"trash_keep", CheckDuration, "7d", true},
     KnownPolicy{"ttl", CheckDuration},
     KnownPolicy{kUserGroup, CheckGroup, "", true},
@@ -164,42 +174,75 @@ std::optional<std::chrono::seconds> Policies::Duration(const std::string& key,
   return duration.ok() ? std::optional(*duration) : std::nullopt;
 }
 
-Status Policies::Set(const PolicyPlace& place,
-                     const std::map<std::string, std::optional<std::string>>& values) {
-  for (const auto& [key, value] : values) VELAFS_TRY(CheckPolicy(place, key, value));
-  return Put(place, values);
+std::optional<uint64_t> Policies::Size(const std::string& key, const BranchRow* branch) const {
+  const Result<uint64_t> size = ParseSize(Get(key, branch));
+  return size.ok() ? std::optional(*size) : std::nullopt;
+}
+
+Status Policies::Check(const std::map<PolicyPlace, Values>& values) {
+  for (const auto& [place, of_place] : values) {
+    for (const auto& [key, value] : of_place) VELAFS_TRY(CheckPolicy(place, key, value));
+  }
+  return {};
+}
+
+Status Policies::Set(const std::map<PolicyPlace, Values>& values) {
+  VELAFS_TRY(Check(values));
+  return Put(values);
+}
+
+std::map<std::string, std::string> Policies::SetAt(const PolicyPlace& place) const {
+  std::map<std::string, std::string> values;
+  MutexLock lock(mutex_);
+  for (const KnownPolicy& known : kPolicies) {
+    const std::string key(known.key);
+    if (auto value = Find(place, key)) values[key] = *std::move(value);
+  }
+  return values;
 }
 
 bool Policies::IsApproved(const BranchRow& branch, const catalog::BookmarkRow* bookmark) const {
+  if (bookmark != nullptr && IsApproved(*bookmark)) return true;
   MutexLock lock(mutex_);
-  if (Find(PolicyPlace::OfBranch(branch), kApproved)) return true;
-  return bookmark != nullptr && Find(PolicyPlace::OfBookmark(*bookmark), kApproved).has_value();
+  return Find(PolicyPlace::OfBranch(branch), kApproved).has_value();
+}
+
+bool Policies::IsApproved(const catalog::BookmarkRow& bookmark) const {
+  MutexLock lock(mutex_);
+  return Find(PolicyPlace::OfBookmark(bookmark), kApproved).has_value();
 }
 
 Status Policies::SetApproved(const PolicyPlace& place, bool approved) {
-  return Put(place, {{kApproved, approved ? std::optional<std::string>("on") : std::nullopt}});
+  return Put({{place, {{kApproved, approved ? std::optional<std::string>("on") : std::nullopt}}}});
 }
 
 // Memory follows the disk: what is not durable does not hold yet.
-Status Policies::Put(const PolicyPlace& place,
-                     const std::map<std::string, std::optional<std::string>>& values) {
+Status Policies::Put(const std::map<PolicyPlace, Values>& values) {
+  const auto for_each = [&values](const auto& visit) -> Status {
+    for (const auto& [place, of_place] : values) {
+      for (const auto& [key, value] : of_place) VELAFS_TRY(visit(place, key, value));
+    }
+    return {};
+  };
   MutexLock change(change_mutex_);
   VELAFS_ASSIGN(const catalog::CommitSequence sequence,
-                catalog_.Write([&](catalog::Writer& writer) -> Status {
-                  for (const auto& [key, value] : values) {
+                catalog_.Write([&](catalog::Writer& writer) {
+                  return for_each([&](const PolicyPlace& place, const std::string& key,
+                                      const std::optional<std::string>& value) {
                     const SettingRow row{place.scope, place.subject, key, value.value_or("")};
-                    VELAFS_TRY(value ? writer.PutSetting(row) : writer.RemoveSetting(row));
-                  }
-                  return {};
+                    return value ? writer.PutSetting(row) : writer.RemoveSetting(row);
+                  });
                 }));
   VELAFS_TRY(catalog_.MakeDurable(sequence));
   MutexLock lock(mutex_);
-  for (const auto& [key, value] : values) {
-    const Key at{place.scope, place.subject, key};
-    if (value) {
-      settings_[at] = *value;
-    } else {
-      settings_.erase(at);
+  for (const auto& [place, of_place] : values) {
+    for (const auto& [key, value] : of_place) {
+      const Key at{place.scope, place.subject, key};
+      if (value) {
+        settings_[at] = *value;
+      } else {
+        settings_.erase(at);
+      }
     }
   }
   return {};

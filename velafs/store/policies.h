@@ -25,6 +25,7 @@ struct PolicyPlace {
   catalog::SettingScope scope = catalog::SettingScope::kStore;
   uint64_t subject = 0;
 
+  auto operator<=>(const PolicyPlace&) const = default;
   static PolicyPlace OfStore() { return {}; }
   static PolicyPlace OfSource(const catalog::BranchRow& branch) {
     return {catalog::SettingScope::kSource, branch.root.value};
@@ -54,13 +55,22 @@ class Policies {
   std::optional<std::chrono::seconds> Duration(const std::string& key,
                                                const catalog::BranchRow* branch) const;
 
-  // Sets each key, or unsets it when its value is empty. Usage, with nothing done, on an unknown
-  // key, a value that is none of the key's, or a key that is not for that place. Durable on return.
-  Status Set(const PolicyPlace& place,
-             const std::map<std::string, std::optional<std::string>>& values);
+  std::optional<uint64_t> Size(const std::string& key, const catalog::BranchRow* branch) const;
+
+  // By key; one without a value is unset.
+  using Values = std::map<std::string, std::optional<std::string>>;
+  // Usage for an unknown key, a value that is none of the key's, or a key that is not for the
+  // place.
+  static Status Check(const std::map<PolicyPlace, Values>& values);
+  // Sets all of it, or, when Check finds fault, nothing. Durable on return.
+  Status Set(const std::map<PolicyPlace, Values>& values);
+  // What is set there.
+  std::map<std::string, std::string> SetAt(const PolicyPlace& place) const;
 
   // Whether a user may take that state though it is not his.
   bool IsApproved(const catalog::BranchRow& branch, const catalog::BookmarkRow* bookmark) const;
+  // The bookmark alone, whatever its branch is.
+  bool IsApproved(const catalog::BookmarkRow& bookmark) const;
   Status SetApproved(const PolicyPlace& place, bool approved);
 
  private:
@@ -70,8 +80,7 @@ class Policies {
   std::string DefaultOf(const std::string& key) const REQUIRES(mutex_);
   PolicyValue FindNearest(const std::string& key, const catalog::BranchRow* branch) const
       REQUIRES(mutex_);
-  Status Put(const PolicyPlace& place,
-             const std::map<std::string, std::optional<std::string>>& values);
+  Status Put(const std::map<PolicyPlace, Values>& values);
 
   catalog::Catalog& catalog_;
   Mutex change_mutex_;  // held by a change; taken before mutex_

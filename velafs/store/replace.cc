@@ -110,7 +110,7 @@ Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& nam
                  ->EndInstance(name, layer::Volume::End::kDiscard,
                                [&](catalog::Writer& writer, BranchRow row,
                                    const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
-                                 VELAFS_TRY(StandOn(writer, state, origin.branch.root, &row));
+                                 VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
                                  VELAFS_TRY(writer.UpdateBranch(row));
                                  return writer.RemoveUnusedLayers(old.id);
                                })
@@ -146,6 +146,7 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
 
   BookmarkRow kept;
   kept.branch = onto.id;
+  kept.root = onto.root;
   kept.created_at = NowNs();
   kept.note = "before " + name + " was promoted onto it";
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
@@ -161,16 +162,22 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
   VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
   const auto change = [&](catalog::Writer& writer, BranchRow row,
                           const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
-    const bool keep_parent = old.is_empty && old.parent;
-    kept.layer = keep_parent ? old.parent : old.id;
-    if (!keep_parent) VELAFS_TRY(writer.FreezeLayer(old.id, old.logical_bytes));
-    VELAFS_TRY(writer.AddBookmark(kept));
-    VELAFS_TRY(StandOn(writer, state, origin.branch.root, &row));
+    VELAFS_TRY(BookmarkEnded(writer, old, kept).status());
+    VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
     VELAFS_TRY(writer.UpdateBranch(row));
     return writer.RemoveUnusedLayers(old.id);
   };
   VELAFS_TRY(volume_->EndInstance(target, layer::Volume::End::kKeep, change).status());
   return result;
+}
+
+Result<LayerId> Store::BookmarkEnded(catalog::Writer& writer, const layer::EndedHead& head,
+                                     BookmarkRow bookmark) {
+  const bool keep_parent = head.is_empty && head.parent;
+  bookmark.layer = keep_parent ? head.parent : head.id;
+  if (!keep_parent) VELAFS_TRY(writer.FreezeLayer(head.id, head.logical_bytes));
+  VELAFS_TRY(writer.AddBookmark(bookmark));
+  return bookmark.layer;
 }
 
 Result<BranchInfo> Store::Rename(const Caller& caller, const std::string& name,

@@ -26,7 +26,7 @@ Result<std::vector<View>> AllViews(Reader& reader) {
     views.push_back({branch.name + where, branch.head, branch.root});
     VELAFS_ASSIGN(const auto bookmarks, reader.Bookmarks(branch.id));
     for (const catalog::BookmarkRow& bookmark : bookmarks) {
-      views.push_back({branch.name + "@" + bookmark.name + where, bookmark.layer, branch.root});
+      views.push_back({branch.name + "@" + bookmark.name + where, bookmark.layer, bookmark.root});
     }
     return {};
   };

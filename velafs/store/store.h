@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,11 @@ struct CloneOptions {
   std::optional<std::string> owner;
   std::map<std::string, std::string> labels;
   std::string note;
+  // Under the mount, files are shown as owned by this user, by name or number; nothing of it is
+  // written. By default those of a clone that a user, who is no admin, makes are shown as his,
+  // where root serves the store. "none": they are shown as they are.
+  std::optional<std::string> as_user;
+  std::optional<uint64_t> quota_bytes;
   // From the newest bookmark of the source that was made by the end of this second.
   std::optional<TimeNs> at;
 };
@@ -74,7 +80,14 @@ struct Expired {
   };
   std::vector<BranchInfo> branches;  // into the trash
   std::vector<std::string> bookmarks;
-  std::vector<Kept> kept;  // past their time too, but running, say
+  std::vector<std::string> saved;  // bookmarks made of what those branches were
+  std::vector<Kept> kept;          // past their time too, but running, say
+};
+
+struct Schedule {
+  std::vector<std::string> made;  // full names of bookmarks
+  std::vector<std::string> removed;
+  Status failure;  // the first; the rest was done all the same
 };
 
 struct ImportProgress {
@@ -132,13 +145,29 @@ struct GcProgress {
 // As ImportProgressFn.
 using GcProgressFn = std::function<bool(const GcProgress&)>;
 
+// All that is to be set at one place: of the store, or "source" or "branch" of a branch.
+struct PolicyPlan {
+  std::string place;
+  std::optional<std::string> name;
+  std::map<std::string, std::string> values;
+};
+
+struct PolicyChange {
+  std::string place;
+  std::optional<std::string> name;
+  std::string key;
+  std::optional<std::string> from;  // empty: it was not set
+  std::optional<std::string> to;    // empty: it is taken back
+};
+
 struct BookmarkInfo {
   std::string name;  // full name, BRANCH@NAME
   std::string branch;
   std::string note;
   TimeNs created_at = 0;
   std::optional<TimeNs> expires_at;
-  uint64_t own_bytes = 0;  // on disk for this bookmark alone
+  uint64_t own_bytes = 0;     // on disk for this bookmark alone
+  bool is_scheduled = false;  // made by the daemon
 };
 
 // Told of branches that come and go under the mount, after the change is durable. Called without
@@ -239,13 +268,26 @@ class Store {
                              const std::string& note);
   Result<BranchInfo> SetOwner(const Caller& caller, const std::string& name,
                               const std::string& owner);
+  // How much the branch may take on disk beyond what it began with; any when empty. A user gives no
+  // more than the policy does.
+  Result<BranchInfo> SetQuota(const Caller& caller, const std::string& name,
+                              std::optional<uint64_t> bytes);
   // From now on; never when empty.
   Result<BranchInfo> SetTtl(const Caller& caller, const std::string& name,
                             std::optional<std::chrono::seconds> ttl);
 
   // Deletes what of the caller's is past its expiry and neither protected nor running: branches
-  // into the trash, bookmarks for good.
-  Result<Expired> Expire(const Caller& caller, bool dry_run);
+  // into the trash, bookmarks for good. Where the policy on_expire is "bookmark", what a branch was
+  // stays as a bookmark of its parent, expired-NAME.
+  Result<Expired> Expire(const Caller& caller, bool dry_run, TimeNs now = NowNs());
+  // Makes the bookmarks that the policy bookmark_every asks for, and deletes those of an earlier
+  // time that bookmark_keep no longer does, but not what is approved or a branch was cloned from. A
+  // branch that has not changed gets none.
+  Result<Schedule> KeepSchedules(const Caller& caller, TimeNs now);
+
+  // Holds back the branches of owners who have used up what the policy quota_per_owner gives them,
+  // and lets go of the others. To be run every now and then.
+  Status EnforceOwnerQuotas();
 
   // Of a branch, or of the store. "source" stands for the tree of branch `name`.
   Result<std::vector<PolicyValue>> ShowPolicies(const std::optional<std::string>& name);
@@ -253,6 +295,10 @@ class Store {
   Result<std::vector<PolicyValue>> SetPolicies(
       const std::string& place, const std::optional<std::string>& name,
       const std::map<std::string, std::optional<std::string>>& values);
+  // Makes what is set at each of these places, and at no other, just what is said there; all of it
+  // or nothing. Returns what changes.
+  Result<std::vector<PolicyChange>> ApplyPolicies(const std::vector<PolicyPlan>& plans,
+                                                  bool dry_run);
   // Of a branch, which is of its bookmarks too, or of a bookmark: users may clone it, whose ever it
   // is.
   Status SetApproved(const std::string& source, bool approved);
@@ -317,8 +363,13 @@ class Store {
                                  const std::string& directory, const ImportProgressFn& progress);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                   const CloneOptions& options);
+  // With `saved`, what the branch was stays as that bookmark; in the same transaction.
   Result<BranchInfo> RunDelete(const Caller& caller, const std::string& name,
-                               const DeleteOptions& options) REQUIRES(verbs_mutex_);
+                               const DeleteOptions& options,
+                               const catalog::BookmarkRow* saved = nullptr) REQUIRES(verbs_mutex_);
+  // Makes the state of a head whose branch's life ends that bookmark; returns the bookmark's layer.
+  static Result<LayerId> BookmarkEnded(catalog::Writer& writer, const layer::EndedHead& head,
+                                       catalog::BookmarkRow bookmark);
   Status RunUndelete(const Caller& caller, const std::string& name, const std::string& new_name);
   Result<Purged> RunPurgeTrash(const Caller& caller, std::optional<TimeNs> deleted_before,
                                bool dry_run);
@@ -332,8 +383,17 @@ class Store {
                                          std::optional<std::chrono::seconds> keep);
   Status RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark);
   Status RemoveBookmark(BranchId branch, const std::string& name) REQUIRES(verbs_mutex_);
-  Status ExpireBranches(const Caller& caller, bool dry_run, Expired* expired);
-  Status ExpireBookmarks(const Caller& caller, bool dry_run, Expired* expired);
+  Status ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Expired* expired);
+  Status ExpireBookmarks(const Caller& caller, bool dry_run, TimeNs now, Expired* expired);
+  // Deletes a branch whose time has passed, saving it first if that is asked for.
+  Result<BranchInfo> ExpireBranch(const Caller& caller, const catalog::BranchRow& branch,
+                                  bool dry_run, Expired* expired) REQUIRES(verbs_mutex_);
+  Status MakeScheduled(const Caller& caller, const catalog::BranchRow& branch,
+                       const std::vector<catalog::BookmarkRow>& bookmarks, TimeNs now,
+                       Schedule* done);
+  Status ThinOutScheduled(const catalog::BranchRow& branch,
+                          const std::vector<catalog::BookmarkRow>& bookmarks,
+                          const std::set<BookmarkId>& origins, TimeNs now, Schedule* done);
 
   Result<catalog::BranchRow> FindBranch(const std::string& name);
   // NotFound when the branch has none of that name.
@@ -345,6 +405,7 @@ class Store {
   struct Origin {
     catalog::BranchRow branch;
     std::optional<catalog::BookmarkRow> bookmark;
+    InodeNumber root() const { return bookmark ? bookmark->root : branch.root; }
     std::string ToString() const;
   };
   Result<Origin> FindOrigin(const SourceRef& source);
@@ -371,6 +432,7 @@ class Store {
   Status Release(const HeldState& state);
   Result<ExportResult> RunExport(const HeldState& state, const WriteFn& sink,
                                  const ExportProgressFn& progress);
+  Result<PolicyPlace> FindPlace(const std::string& place, const std::optional<std::string>& name);
   Status CheckMayTake(const Caller& caller, const Origin& origin) const;
   // What the policies of branch `of` have against another branch of that name, or of that owner.
   Status CheckNamePolicy(const std::string& name, const catalog::BranchRow& of) const;
@@ -394,6 +456,16 @@ class Store {
   Result<BranchInfo> DescribeOne(const catalog::BranchRow& row);
   Result<uint16_t> PickPort(const catalog::BranchRow& branch, std::optional<uint16_t> wanted)
       REQUIRES(verbs_mutex_);
+  // The quota that the caller may give a branch; by default the one of the policy.
+  Result<std::optional<uint64_t>> CloneQuota(const Caller& caller, std::optional<uint64_t> wanted,
+                                             const catalog::BranchRow& of) const;
+  Status CheckQuotaPolicy(const Caller& caller, std::optional<uint64_t> wanted,
+                          const catalog::BranchRow& of) const;
+  // By owner, what is on disk for each one's branches alone.
+  Result<std::map<std::string, uint64_t>> UsageOfOwners(
+      const std::vector<catalog::BranchRow>& branches);
+  Result<std::optional<catalog::FileOwner>> ShownAs(const Caller& caller,
+                                                    const CloneOptions& options) const;
   void TellAdded(const std::string& name);
   void TellRemoved(const std::string& name);
 
@@ -412,6 +484,8 @@ class Store {
   Mutex import_mutex_;  // held by the import, or collection of garbage, under way
   Mutex verbs_mutex_;   // held by every other changing verb
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported
+  // When a branch was last looked at for a bookmark by schedule.
+  std::map<BranchId, TimeNs> looked_at_ GUARDED_BY(verbs_mutex_);
 
   mutable Mutex mount_mutex_;
   std::optional<std::string> mountpoint_ GUARDED_BY(mount_mutex_);

@@ -45,7 +45,7 @@ Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
 }
 
 Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& name,
-                                    const DeleteOptions& options) {
+                                    const DeleteOptions& options, const BookmarkRow* saved) {
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotProtected(branch));
@@ -65,8 +65,14 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
   } else {
     const auto ended = volume_->EndInstance(
         name, layer::Volume::End::kKeep,
-        [](catalog::Writer& writer, BranchRow row, const layer::EndedHead&) -> Removed {
+        [&](catalog::Writer& writer, BranchRow row, const layer::EndedHead& old) -> Removed {
           row.deleted_at = NowNs();
+          if (saved != nullptr) {
+            VELAFS_ASSIGN(const LayerId state, BookmarkEnded(writer, old, *saved));
+            const LayerId first_layer = row.first_layer;
+            if (state == old.id) VELAFS_TRY(StandOn(writer, state, row.root, &row));
+            row.first_layer = first_layer;
+          }
           VELAFS_TRY(writer.UpdateBranch(row));
           return std::vector<LayerId>();
         });

@@ -34,7 +34,9 @@ void Upkeep::Run() {
 
 Status Upkeep::RunOnce() {
   VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
-  return Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); });
+  VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
+  VELAFS_TRY(store_.EnforceOwnerQuotas());
+  return RunSchedules();
 }
 
 Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {
@@ -63,6 +65,10 @@ Status Upkeep::Expire(std::string* subjects) {
     spdlog::info("branch \"{}\" has expired: it is in the trash", branch.name);
     AddAuditSubject(subjects, branch.name);
   }
+  for (const std::string& bookmark : expired.saved) {
+    spdlog::info("what an expired branch was is bookmark \"{}\"", bookmark);
+    AddAuditSubject(subjects, bookmark);
+  }
   for (const std::string& bookmark : expired.bookmarks) {
     spdlog::info("bookmark \"{}\" has expired", bookmark);
     AddAuditSubject(subjects, bookmark);
@@ -79,6 +85,22 @@ Status Upkeep::PurgeTrash(std::string* subjects) {
     AddAuditSubject(subjects, branch.name);
   }
   return {};
+}
+
+Status Upkeep::RunSchedules() {
+  VELAFS_ASSIGN(const Schedule done, store_.KeepSchedules(self_, NowNs()));
+  const auto log = [this](const std::string& verb, const std::vector<std::string>& names) {
+    return Log(verb, [&](std::string* subjects) -> Status {
+      for (const std::string& name : names) {
+        spdlog::info("{} \"{}\" by schedule", verb, name);
+        AddAuditSubject(subjects, name);
+      }
+      return {};
+    });
+  };
+  VELAFS_TRY(log("bookmark-create", done.made));
+  VELAFS_TRY(log("bookmark-delete", done.removed));
+  return done.failure;
 }
 
 }  // namespace velafs::store

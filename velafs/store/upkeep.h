@@ -1,5 +1,5 @@
-// Does by itself, as long as a daemon runs, what time asks for: deletes what has expired, and
-// empties the trash of what has been there long enough.
+// Does by itself, as long as a daemon runs, what time asks for: deletes what has expired, empties
+// the trash of what has been there long enough, and makes and thins out bookmarks by schedule.
 #pragma once
 
 #include <condition_variable>
@@ -28,6 +28,7 @@ class Upkeep {
   Status Log(const std::string& verb, const std::function<Status(std::string* subjects)>& run);
   Status Expire(std::string* subjects);
   Status PurgeTrash(std::string* subjects);
+  Status RunSchedules();
 
   Store& store_;
   const Caller self_;

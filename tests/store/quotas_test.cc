@@ -1,0 +1,129 @@
+#include <cerrno>
+#include <chrono>
+
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+constexpr uint64_t kMiB = 1 << 20;
+
+struct QuotasFixture : BranchesFixture {
+  void CloneWith(const std::string& name, std::optional<uint64_t> quota, Caller who) {
+    CloneOptions options;
+    options.quota_bytes = quota;
+    options.as_user = "none";
+    const auto made = store->Clone(who, "main", name, options);
+    REQUIRE_MESSAGE(made.ok(), made.status().message());
+  }
+  // Writes so many pages of file "big", from a page on.
+  Status Fill(const std::string& name, uint64_t first, uint64_t pages) {
+    VELAFS_ASSIGN(const auto branch, store->volume().Open(name));
+    auto file = branch->Lookup(branch->root(), "big");
+    if (!file.ok()) file = branch->Make(branch->root(), "big", {.mode = S_IFREG | 0600});
+    VELAFS_TRY(file.status());
+    const std::vector<std::byte> page(kPageBytes, std::byte{7});
+    for (uint64_t i = first; i < first + pages; ++i) {
+      VELAFS_TRY(branch->Write(file->ino, i * kPageBytes, page));
+    }
+    return {};
+  }
+  Status Cut(const std::string& name, uint64_t pages) {
+    VELAFS_ASSIGN(const auto branch, store->volume().Open(name));
+    VELAFS_ASSIGN(const auto file, branch->Lookup(branch->root(), "big"));
+    return branch->Set(file.ino, {.size_bytes = pages * kPageBytes}).status();
+  }
+  void Set(const std::map<std::string, std::optional<std::string>>& values) {
+    REQUIRE(store->SetPolicies("store", {}, values).ok());
+  }
+};
+
+TEST_CASE_FIXTURE(QuotasFixture,
+                  "a branch takes no more than its quota, and goes on with what it has") {
+  CloneWith("dev", kMiB, caller);
+  CHECK(Info("dev").quota_bytes == kMiB);
+  const Status full = Fill("dev", 0, 1000);
+  CHECK(full.error_number() == EDQUOT);
+  CHECK(Info("dev").own_bytes <= kMiB);
+  CHECK(Info("dev").own_bytes > kMiB - 4 * kPageBytes);
+  CHECK(Fill("dev", 0, 100).ok());  // pages it has
+  REQUIRE(Cut("dev", 20).ok());
+  CHECK(Fill("dev", 20, 60).ok());
+  CHECK(Fill("dev", 80, 100).error_number() == EDQUOT);
+  Clone("dev", "free");
+  CHECK(Fill("free", 200, 300).ok());  // a clone begins with nothing of its own
+}
+
+TEST_CASE_FIXTURE(QuotasFixture, "holes of a file count once they are filled") {
+  CloneWith("dev", kMiB, caller);
+  REQUIRE(Fill("dev", 4000, 1).ok());
+  CHECK(Fill("dev", 0, 1000).error_number() == EDQUOT);
+  CHECK(Info("dev").own_bytes <= kMiB);
+}
+
+TEST_CASE_FIXTURE(QuotasFixture, "bookmarks of a branch count for its quota, until it is reset") {
+  CloneWith("dev", kMiB, caller);
+  REQUIRE(Fill("dev", 0, 100).ok());
+  Bookmark("dev@full");
+  CHECK(Fill("dev", 0, 100).error_number() == EDQUOT);
+  REQUIRE(store->Reset(caller, "dev", "dev@full", false).ok());
+  CHECK(Fill("dev", 0, 100).ok());
+  REQUIRE(store->volume().SyncAll().ok());
+  Reopen();
+  CHECK(Fill("dev", 100, 100).error_number() == EDQUOT);
+}
+
+TEST_CASE_FIXTURE(QuotasFixture, "a quota is changed while the branch is in use") {
+  CloneWith("dev", kMiB, caller);
+  CHECK(Fill("dev", 0, 200).error_number() == EDQUOT);
+  CHECK(store->SetQuota(caller, "dev", 4 * kMiB)->quota_bytes == 4 * kMiB);
+  CHECK(Fill("dev", 0, 200).ok());
+  CHECK(Fill("dev", 0, 1000).error_number() == EDQUOT);
+  CHECK_FALSE(store->SetQuota(caller, "dev", {})->quota_bytes);
+  CHECK(Fill("dev", 0, 1000).ok());
+  REQUIRE(store->SetQuota(caller, "dev", kMiB).ok());
+  CHECK(Fill("dev", 1000, 1).error_number() == EDQUOT);
+  CHECK(Fill("dev", 0, 1000).ok());
+}
+
+TEST_CASE_FIXTURE(QuotasFixture, "a user gives no larger quota than the policy") {
+  Set({{"quota", "1M"}});
+  CloneWith("hers", {}, kAlice);
+  CHECK(Info("hers").quota_bytes == kMiB);
+  CHECK(store->SetQuota(kAlice, "hers", 2 * kMiB).status().code() == Code::kRefused);
+  CHECK(store->SetQuota(kAlice, "hers", {}).status().code() == Code::kRefused);
+  CHECK(store->SetQuota(kAlice, "hers", kMiB / 2).ok());
+  CHECK(store->SetQuota(caller, "hers", 2 * kMiB).ok());
+  CloneOptions options;
+  options.quota_bytes = 2 * kMiB;
+  CHECK(store->Clone(kAlice, "main", "more", options).status().code() == Code::kRefused);
+}
+
+TEST_CASE_FIXTURE(QuotasFixture,
+                  "an owner who has used up his quota is held back until he deletes") {
+  Set({{"quota_per_owner", "1M"}});
+  CloneWith("one", {}, kAlice);
+  CloneWith("two", {}, kAlice);
+  REQUIRE(Fill("one", 0, 200).ok());
+  REQUIRE(store->volume().SyncAll().ok());
+  uint64_t page = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  do {  // what is counted may be some seconds old
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    REQUIRE(store->EnforceOwnerQuotas().ok());
+  } while (Fill("two", page++, 1).ok());
+  CHECK(Fill("two", page, 1).error_number() == EDQUOT);
+  CHECK(Fill("one", 0, 200).ok());
+  CHECK(Fill("main", 0, 1).ok());  // another's
+  const Status refused = store->Clone(kAlice, "main", "three", {}).status();
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "quota_per_owner");
+  Delete("one", true);
+  REQUIRE(store->EnforceOwnerQuotas().ok());
+  CHECK(Fill("two", page, 1).ok());
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,64 @@
+// What branches and owners may occupy.
+#include <set>
+
+#include "velafs/store/rules.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+
+using catalog::BranchRow;
+
+Result<std::optional<uint64_t>> Store::CloneQuota(const Caller& caller,
+                                                  std::optional<uint64_t> wanted,
+                                                  const BranchRow& of) const {
+  if (!wanted) return policies_->Size("quota", &of);
+  VELAFS_TRY(CheckQuotaPolicy(caller, wanted, of));
+  return wanted;
+}
+
+Status Store::CheckQuotaPolicy(const Caller& caller, std::optional<uint64_t> wanted,
+                               const BranchRow& of) const {
+  const std::optional<uint64_t> most = policies_->Size("quota", &of);
+  if (caller.IsAdmin() || !most || (wanted && *wanted <= *most)) return {};
+  return Refused("the policy quota is " + policies_->Get("quota", &of), "an admin may give more");
+}
+
+Result<BranchInfo> Store::SetQuota(const Caller& caller, const std::string& name,
+                                   std::optional<uint64_t> bytes) {
+  return ChangeRow(caller, "set the quota of", name, [&](BranchRow& row) -> Status {
+    VELAFS_TRY(CheckQuotaPolicy(caller, bytes, row));
+    row.quota_bytes = bytes;
+    return {};
+  });
+}
+
+Result<std::map<std::string, uint64_t>> Store::UsageOfOwners(
+    const std::vector<BranchRow>& branches) {
+  std::vector<layer::UsageOf> tops;
+  tops.reserve(branches.size());
+  for (const BranchRow& branch : branches) tops.push_back({branch.head, branch.instance});
+  VELAFS_ASSIGN(const std::vector<layer::SpaceUsage> usages, volume_->UsageOfAll(tops));
+  std::map<std::string, uint64_t> used;
+  for (size_t i = 0; i < branches.size(); ++i) used[branches[i].owner] += usages[i].own_bytes;
+  return used;
+}
+
+Status Store::EnforceOwnerQuotas() {
+  const std::optional<uint64_t> most = policies_->Size("quota_per_owner", nullptr);
+  std::set<InstanceId> full;
+  if (most) {
+    std::vector<BranchRow> branches;
+    VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(branches, reader.Branches());
+      return {};
+    }));
+    VELAFS_ASSIGN(const auto used, UsageOfOwners(branches));
+    for (const BranchRow& branch : branches) {
+      if (used.at(branch.owner) >= *most) full.insert(branch.instance);
+    }
+  }
+  volume_->HoldBack(full);
+  return {};
+}
+
+}  // namespace velafs::store
