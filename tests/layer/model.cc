@@ -40,7 +40,7 @@ Model::Model(unsigned seed, size_t max_file_bytes)
 
 void Model::Step(bool with_crashes) {
   const std::string branch = PickBranch();
-  switch (Pick(with_crashes ? 28 : 24)) {
+  switch (Pick(with_crashes ? 29 : 25)) {
     case 0:
       return Clone(branch);
     case 1:
@@ -65,13 +65,15 @@ void Model::Step(bool with_crashes) {
       return Zero(branch);
     case 13:
       return CheckBranch(branch);
-    case 24:
-      return Reopen();
+    case 14:
+      return Merge();
     case 25:
-      return KillProcess();
+      return Reopen();
     case 26:
-      return CutPower();
+      return KillProcess();
     case 27:
+      return CutPower();
+    case 28:
       return InjectFailure();
     default:
       return Write(branch);
@@ -155,6 +157,17 @@ void Model::Clone(const std::string& source) {
   for (auto& [ino, file] : files_[source]) file.since_sync = {file.content};
   files_[name] = files_[source];
   durable_from_ = history_.size() - 1;
+}
+
+// Changes nothing that is to be seen.
+void Model::Merge() {
+  const auto merge = fixture_.volume().BeginMerge();
+  if (!merge.ok()) return Failed(merge.status());
+  if (!*merge) return;
+  const bool go_on = Pick(6) > 0;
+  const auto merged = fixture_.volume().FinishMerge(**merge, [go_on] { return go_on; });
+  if (!merged.ok()) return Failed(merged.status());
+  if (go_on) ++merges_;
 }
 
 void Model::Remove(const std::string& name) {

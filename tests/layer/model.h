@@ -21,6 +21,7 @@ class Model {
   // One random operation. `with_crashes`: ends of the process, cuts and faults too.
   void Step(bool with_crashes);
   void CheckAll();
+  int merges() const { return merges_; }
 
   test::VolatileStorage& disk() { return disk_; }
   // Power comes back after a cut: the volume opens by itself, with all that was made durable, and
@@ -50,6 +51,7 @@ class Model {
   Branch* Open(const std::string& branch);
 
   void Clone(const std::string& source);
+  void Merge();
   void Remove(const std::string& name);
   void Create(const std::string& branch);
   void Unlink(const std::string& branch);
@@ -90,6 +92,7 @@ class Model {
   std::shared_ptr<Branch> open_;
   bool has_failed_ = false;  // an injected failure has struck: recovery is due
   int next_name_ = 0;
+  int merges_ = 0;
 };
 
 }  // namespace velafs::layer

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,12 +58,14 @@ class Stress {
     start([this] { MakeAndRemove("b"); });
     start([this] { LookAround(); });
     start([this] { Measure(); });
+    start([this] { Merge(); });
     for (unsigned long i = 0; i < clones; ++i) CloneAndDelete("clone" + std::to_string(i % 3));
     stop_ = true;
     for (std::thread& thread : threads) thread.join();
     CHECK(failures_ == 0);
     CHECK(torn_ == 0);
     CHECK(writes_ > 0);
+    CHECK(merges_ > 0);
     fixture_.Reopen();
     const auto main = fixture_.Open("main");
     for (const char* file : {"written0", "written1"}) CHECK(IsOfOneMoment(ContentOf(*main, file)));
@@ -136,8 +140,29 @@ class Stress {
     while (!stop_) Expect(fixture_.volume().Usage("main").status());
   }
 
+  void Merge() {
+    while (!stop_) {
+      std::optional<Volume::Merge> found;
+      {
+        std::lock_guard lock(verbs_lock_);
+        const auto begun = fixture_.volume().BeginMerge();
+        Expect(begun.status());
+        if (begun.ok()) found = *begun;
+      }
+      if (!found) {
+        std::this_thread::yield();
+        continue;
+      }
+      Expect(fixture_.volume().FinishMerge(*found, [] { return true; }).status());
+      ++merges_;
+    }
+  }
+
   void CloneAndDelete(const std::string& name) {
-    Expect(fixture_.Clone("main", name));
+    {
+      std::lock_guard lock(verbs_lock_);
+      Expect(fixture_.Clone("main", name));
+    }
     const auto opened = fixture_.volume().Open(name);
     Expect(opened.status());
     if (!opened.ok()) return;
@@ -164,6 +189,8 @@ class Stress {
   std::atomic<int> failures_ = 0;
   std::atomic<int> torn_ = 0;
   std::atomic<uint64_t> writes_ = 0;
+  std::atomic<uint64_t> merges_ = 0;
+  std::mutex verbs_lock_;
 };
 
 TEST_CASE("clones taken while many threads work are each of one moment") {

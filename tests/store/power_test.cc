@@ -75,6 +75,11 @@ class Scene {
       VELAFS_ASSIGN(const Schedule done, store_->KeepSchedules(caller_, kScheduledAt));
       return done.failure;
     };
+    const auto merge = [this]() -> Status {
+      VELAFS_ASSIGN(const auto freed, store_->MergeLayers([] { return true; }));
+      if (freed) ++merges_;
+      return {};
+    };
     const auto policy = [this](const char* branch, const char* key, const char* value) {
       return [=, this] { return store_->SetPolicies("branch", branch, {{key, value}}).status(); };
     };
@@ -97,6 +102,13 @@ class Scene {
             [this] { return store_->Undelete(caller_, "spoon", "knife").status(); },
             [this] { return store_->DeleteBookmark(caller_, "knife@full"); },
             [this] { return store_->DeleteBookmark(caller_, "dev@before"); },
+            bookmark("dev@first"),
+            [this] { return WriteDurably("dev", "PG_VERSION", "18\n"); },
+            [this] { return WriteDurably("dev", "new", "fused"); },
+            bookmark("dev@second"),
+            [this] { return store_->DeleteBookmark(caller_, "dev@first"); },
+            merge,
+            [this] { return store_->DeleteBookmark(caller_, "dev@second"); },
             policy("dev", "bookmark_every", "1h"),
             keep_schedules,
             [this] { return WriteDurably("knife", "new", "last"); },
@@ -171,6 +183,7 @@ class Scene {
   }
 
   VolatileStorage& disk() { return disk_; }
+  int merges() const { return merges_; }
 
  private:
   Status MakeStore() {
@@ -205,6 +218,7 @@ class Scene {
   VolatileStorage disk_;
   StorageForSqlite sqlite_;
   std::unique_ptr<Store> store_;
+  int merges_ = 0;
 };
 
 // What is to be seen before any verb, after the first, and so on.
@@ -216,6 +230,7 @@ std::vector<Sight> Expected() {
     REQUIRE_MESSAGE(done.ok(), done.message());
     sights.push_back(scene.See());
   }
+  CHECK(scene.merges() > 0);
   return sights;
 }
 

@@ -56,6 +56,7 @@ Answer Gc(Call& call) {
                 call.store.CollectGarbage(call.caller, dry_run, progress));
   return json{{"packs_removed", result.packs_removed},
               {"packs_rewritten", result.packs_rewritten},
+              {"layers_merged", result.layers_merged},
               {"chunks_removed", result.chunks_removed},
               {"freed_bytes", result.bytes_freed},
               {"damaged", result.damaged},

@@ -82,6 +82,8 @@ class Reader {
   };
   Result<std::vector<ManifestRow>> ManifestsAfter(const ManifestRow& after, uint64_t limit);
   Result<std::vector<InodeRow>> InodesOf(LayerId layer);
+  // The smallest number it has; of the first layer of a tree, that of the top directory.
+  Result<InodeNumber> FirstInode(LayerId layer);
   Result<GivenIds> LastIds();
 
   // Branches that are not deleted.
@@ -131,6 +133,10 @@ class Writer : public Reader {
   // Removes `top` and the layers below it, down to the first that something stands on; returns
   // which those were. A layer that is there no more is none.
   Result<std::vector<LayerId>> RemoveUnusedLayers(LayerId top);
+  // What `lower` says of names and inodes, and `upper`, which stands on it, does not, is said by
+  // `upper` from now on, which then stands on what `lower` stood on; `lower` goes. Refused when
+  // anything else stands on it. Page files are the caller's.
+  Status MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes);
 
   // A layer that holds names of a directory holds that directory's inode too: callers keep that.
   Status PutName(LayerId layer, const NameRow& name);

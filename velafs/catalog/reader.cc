@@ -399,6 +399,13 @@ Result<std::optional<BookmarkRow>> Reader::Bookmark(BranchId branch, const std::
   return ReadOne(query, "bookmarks", ReadBookmark);
 }
 
+Result<InodeNumber> Reader::FirstInode(LayerId layer) {
+  Query query(statements_[Sql::kFirstInode], layer);
+  InodeNumber first;
+  VELAFS_TRY(query.ForEach("inodes", [&](Query& row) { first = row.IdAt<InodeNumber>(0); }));
+  return first;
+}
+
 Result<std::vector<BookmarkRow>> Reader::ScheduledBookmarks() {
   Query query(statements_[Sql::kScheduledBookmarks]);
   return ReadAll(query, "bookmarks", ReadBookmark);

@@ -61,6 +61,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT chunks, layer, ino, part FROM manifests"
      " WHERE (layer, ino, part) > (?1, ?2, ?3) ORDER BY layer, ino, part LIMIT ?4"},
     {Sql::kInodesOfLayer, "SELECT " INODE_COLUMNS " FROM inodes WHERE layer = ?1"},
+    {Sql::kFirstInode, "SELECT coalesce(min(ino), 0) FROM inodes WHERE layer = ?1"},
     {Sql::kLastId, "SELECT max(seq) FROM sqlite_sequence WHERE name = ?1"},
     {Sql::kNextNumber, "SELECT next FROM sequences WHERE name = ?1"},
     {Sql::kBranches, SELECT_BRANCHES "WHERE b.deleted_at IS NULL ORDER BY b.name"},
@@ -97,6 +98,22 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kRemoveLayerInodes, "DELETE FROM inodes WHERE layer = ?1"},
     {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},
     {Sql::kRemoveLayer, "DELETE FROM layers WHERE id = ?1"},
+    // ?1 is merged into ?2, which stands on it and overrides what it says.
+    {Sql::kMergeOverriddenNames,
+     "DELETE FROM names WHERE layer = ?1 AND EXISTS(SELECT 1 FROM names upper WHERE"
+     " upper.layer = ?2 AND upper.directory = names.directory AND upper.name = names.name)"},
+    {Sql::kMergeNames, "UPDATE names SET layer = ?2 WHERE layer = ?1"},
+    {Sql::kMergeBirths,
+     "UPDATE inodes SET born_here = 1 WHERE layer = ?2 AND EXISTS(SELECT 1 FROM inodes lower"
+     " WHERE lower.layer = ?1 AND lower.ino = inodes.ino AND lower.born_here = 1)"},
+    {Sql::kMergeOverriddenInodes,
+     "DELETE FROM inodes WHERE layer = ?1 AND EXISTS(SELECT 1 FROM inodes upper WHERE"
+     " upper.layer = ?2 AND upper.ino = inodes.ino)"},
+    {Sql::kMergeInodes, "UPDATE inodes SET layer = ?2 WHERE layer = ?1"},
+    {Sql::kMergeLeftovers, "DELETE FROM inodes WHERE layer = ?1 AND nlink = 0 AND born_here = 1"},
+    {Sql::kMergeLayer,
+     "UPDATE layers SET parent = (SELECT parent FROM layers WHERE id = ?1),"
+     " logical_bytes = ?3, allocated_bytes = NULL WHERE id = ?2"},
     {Sql::kPutName,
      "INSERT INTO names(layer, directory, name, ino) VALUES (?1, ?2, ?3, ?4)"
      " ON CONFLICT(layer, directory, name) DO UPDATE SET ino = excluded.ino"},

@@ -129,6 +129,22 @@ Result<std::vector<LayerId>> Writer::RemoveUnusedLayers(LayerId top) {
   return removed;
 }
 
+Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes) {
+  VELAFS_ASSIGN(const LayerRow above, Layer(upper));
+  VELAFS_ASSIGN(const uint64_t uses, LayerUses(lower));
+  if (above.parent != lower || uses != 1) {
+    return Refused("layer " + std::to_string(lower.value) + " is in use");
+  }
+  VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenNames, lower, upper));
+  VELAFS_TRY(Run(statements_, Sql::kMergeNames, lower, upper));
+  VELAFS_TRY(Run(statements_, Sql::kMergeBirths, lower, upper));
+  VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenInodes, lower, upper));
+  VELAFS_TRY(Run(statements_, Sql::kMergeInodes, lower, upper));
+  VELAFS_TRY(Run(statements_, Sql::kMergeLeftovers, upper));
+  VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper, logical_bytes));
+  return Run(statements_, Sql::kRemoveLayer, lower);
+}
+
 Status Writer::PutName(LayerId layer, const NameRow& name) {
   return Run(statements_, Sql::kPutName, layer, name.directory, sql::AsBlob(name.name), name.ino);
 }

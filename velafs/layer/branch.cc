@@ -371,6 +371,40 @@ Status Branch::Retire(bool durable, const std::function<Status(const HeadState&)
   return {};
 }
 
+std::vector<LayerId> Branch::GoneLayers() {
+  std::vector<LayerId> layers;
+  ReaderLock names(namespace_);
+  MutexLock lock(inodes_lock_);
+  for (const auto& [ino, inode] : inodes_) {
+    if (inode->is_gone) layers.push_back(inode->gone_layer);
+  }
+  return layers;
+}
+
+Status Branch::Absorb(const Layer& lower, Layer& upper) {
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  const auto found =
+      std::ranges::find(chain_, lower.id(), [](const ChainLink& link) { return link.layer->id(); });
+  if (found == chain_.end()) return {};
+  MutexLock lock(inodes_lock_);
+  for (const auto& [ino, inode] : inodes_) {
+    if (inode->row_layer == lower.id()) inode->row_layer = upper.id();
+    if (inode->born_layer == lower.id()) inode->born_layer = upper.id();
+    WriterLock content(inode->content_lock);
+    if (!inode->content) continue;
+    if (Status absorbed = inode->content->Absorb(lower, upper); !absorbed.ok()) {
+      return Fail(std::move(absorbed));
+    }
+  }
+  chain_.erase(found);
+  height_of_.clear();
+  for (size_t i = 0; i < chain_.size(); ++i) {
+    height_of_[chain_[i].layer->id()] = chain_.size() - 1 - i;
+  }
+  return {};
+}
+
 void Branch::SetName(const std::string& name) {
   MutexLock lock(name_lock_);
   name_ = name;

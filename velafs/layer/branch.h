@@ -147,6 +147,11 @@ class Branch {
   // when it succeeds, every operation answers ESTALE from then on, and no change is under way on
   // return.
   Status Retire(bool durable, const std::function<Status(const HeadState&)>& commit);
+  // The layers in which files lost their last name that somebody has open: those show such a file
+  // no more, and it may be read from them.
+  std::vector<LayerId> GoneLayers();
+  // `lower`, of the chain, has been merged into `upper`. A branch that fails here stays failed.
+  Status Absorb(const Layer& lower, Layer& upper);
   void SetName(const std::string& name);
   // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
   // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what

@@ -286,6 +286,20 @@ Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
   return bytes;
 }
 
+Status FileContent::Absorb(const Layer& lower, Layer& upper) {
+  if (born_layer_ == lower.id()) born_layer_ = upper.id();
+  const auto layer_of = [](const auto& file) { return file->layer_id(); };
+  const auto found = std::ranges::find(page_files_, lower.id(), layer_of);
+  if (found == page_files_.end()) return {};
+  if (std::ranges::find(page_files_, upper.id(), layer_of) != page_files_.end()) {
+    page_files_.erase(found);
+    return {};
+  }
+  VELAFS_ASSIGN(*found, upper.Find(ino_, true));
+  if (*found) return {};
+  return Corrupt("\"" + upper.PagePath(ino_) + "\" is missing");
+}
+
 std::vector<std::shared_ptr<PageFile>> FileContent::FilesFrom(LayerId layer) const {
   std::vector<std::shared_ptr<PageFile>> files;
   for (const auto& file : page_files_) {

@@ -76,6 +76,9 @@ class FileContent {
   // How far Write goes for a write up to `end_bytes`: it takes along what is to come next.
   uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
 
+  // The pages of `lower` are in `upper`, which stands on it, too: it is no longer read.
+  Status Absorb(const Layer& lower, Layer& upper);
+
   // The page files of `layer` and above, which is to say of this branch alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
   // The size that a row in `head` is to have. A crash may take the page file there as long as its

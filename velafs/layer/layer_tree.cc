@@ -32,6 +32,19 @@ std::vector<const catalog::LayerRow*> LayerTree::OwnLayers(LayerId top) const {
   return own;
 }
 
+std::optional<LayerTree::Pair> LayerTree::FindMerge(const std::set<LayerId>& left_out) const {
+  using catalog::LayerState;
+  std::optional<Pair> lowest;
+  for (const auto& [id, upper] : layers_) {
+    const Entry* const lower = Find(upper.row.parent);
+    if (lower == nullptr || lower->uses != 1 || left_out.contains(lower->row.id)) continue;
+    if (upper.row.state != LayerState::kFrozen || lower->row.state != LayerState::kFrozen) continue;
+    if (!lower->row.logical_bytes) continue;  // not settled: a crash has left it so
+    if (!lowest || lower->row.id < lowest->lower->id) lowest = {&lower->row, &upper.row};
+  }
+  return lowest;
+}
+
 uint64_t LayerTree::LogicalBytes(LayerId top, bool* is_estimate) const {
   *is_estimate = false;
   for (const Entry* entry = Find(top); entry != nullptr; entry = Find(entry->row.parent)) {

@@ -94,6 +94,16 @@ Result<std::shared_ptr<Branch>> Volume::Impl::Open(InstanceId instance) {
   return branch;
 }
 
+Result<std::shared_ptr<Branch>> Volume::Impl::OpenState(LayerId top, InodeNumber root,
+                                                        const std::string& name) {
+  catalog::BranchRow row;
+  row.head = top;
+  row.root = root;
+  row.name = name;
+  MutexLock opening(opening_lock_);  // its chain stays what it is until its layers are in memory
+  return Branch::Open(*this, row);
+}
+
 std::shared_ptr<Branch> Volume::Impl::FindOpen(InstanceId instance) {
   ReaderLock lock(branches_lock_);
   const auto found = branches_.find(instance);
@@ -328,6 +338,7 @@ Status Volume::Impl::UpkeepRound() {
       first_failure = std::move(synced).WithContext("cannot write changes to disk");
     }
   }
+  if (Status removed = RemoveDoomed(); first_failure.ok()) first_failure = std::move(removed);
   parts_.reserve.Refill();
   return first_failure;
 }
@@ -364,11 +375,11 @@ Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& t
 Result<SpaceUsage> Volume::Usage(const std::string& name) { return impl_->Usage(name); }
 Result<std::shared_ptr<Branch>> Volume::OpenState(LayerId top, InodeNumber root,
                                                   const std::string& name) {
-  catalog::BranchRow row;
-  row.head = top;
-  row.root = root;
-  row.name = name;
-  return Branch::Open(*impl_, row);
+  return impl_->OpenState(top, root, name);
+}
+Result<std::optional<Volume::Merge>> Volume::BeginMerge() { return impl_->BeginMerge(); }
+Result<uint64_t> Volume::FinishMerge(const Merge& merge, const std::function<bool()>& go_on) {
+  return impl_->FinishMerge(merge, go_on);
 }
 Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a,
                                                     const FindTreeState& b) {

@@ -97,6 +97,22 @@ class Volume {
   // open.
   void HoldBack(const std::set<InstanceId>& full);
 
+  // Layers that nothing needs for themselves any more, as bookmarks and clones leave them when they
+  // go, are merged into the frozen ones that stand on them: what those override is given back, and
+  // chains get shorter. Nothing anybody sees changes. Begin with no other operation on branches
+  // under way; nothing when there is none to merge. Then Finish, during which all goes on; it
+  // returns how much space was freed. With `go_on` false, or a failure, what was done stays done,
+  // and both layers are as good as before. One merge at a time.
+  struct Merge {
+    LayerId lower;
+    LayerId upper;
+    LayerId pin;  // keeps them until the end
+    InodeNumber root;
+    std::optional<uint64_t> logical_bytes;  // of the upper one; empty when a crash had left it
+  };
+  Result<std::optional<Merge>> BeginMerge();
+  Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
+
   // For each in its order. Opens no branch, and may be some seconds old.
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
   // Of a branch, never an estimate: it is opened when it must be.

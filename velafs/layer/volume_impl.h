@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -29,6 +30,9 @@ class Volume::Impl : public BranchHost {
   Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
   Status Rename(const std::string& name, const std::string& new_name);
+  Result<std::optional<Merge>> BeginMerge();
+  Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
+  Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
   void SetQuota(InstanceId instance, std::optional<uint64_t> bytes);
   void HoldBack(const std::set<InstanceId>& full);
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
@@ -56,6 +60,11 @@ class Volume::Impl : public BranchHost {
   std::vector<std::shared_ptr<Branch>> OpenBranches();
   std::string LayerDirectory(LayerId layer) const;
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
+  Status CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber ino,
+                const std::function<bool()>& go_on);
+  Status CommitMerge(const Merge& merge, const Layer& lower, Layer& upper, uint64_t logical_bytes);
+  Status GiveUp(const Merge& merge);
+  Status RemoveDoomed();
   void KeepCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
@@ -77,6 +86,9 @@ class Volume::Impl : public BranchHost {
 
   Mutex upkeep_lock_;
   std::vector<Discard> discards_ GUARDED_BY(upkeep_lock_);
+  // Of no branch any more: their directories go once nobody reads them.
+  std::vector<std::shared_ptr<Layer>> doomed_ GUARDED_BY(upkeep_lock_);
+  std::set<LayerId> unmergeable_ GUARDED_BY(upkeep_lock_);  // where a merge has failed
   bool is_upkeep_running_ GUARDED_BY(upkeep_lock_) = false;
   std::mutex stop_lock_;
   std::condition_variable stop_changed_;

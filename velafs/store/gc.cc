@@ -245,15 +245,34 @@ Status GarbageCollector::ForgetPack(PackId pack, const PackContent& content) {
 Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
                                        const GcProgressFn& progress) {
   const std::string context = "cannot collect garbage";
-  if (caller.uid != 0 && caller.uid != geteuid()) {
-    return Refused(context + ": that is for root and the owner of the store");
+  if (!caller.IsAdmin()) return Refused(context + ": that is for admins");
+  GcResult merged;
+  while (!dry_run) {
+    VELAFS_ASSIGN(const std::optional<uint64_t> freed, MergeLayers([] { return true; }));
+    if (!freed) break;
+    ++merged.layers_merged;
+    merged.bytes_freed += *freed;
   }
   MutexLock packs_lock(packs_mutex_);
   MutexLock lock(import_mutex_);  // an import may be about to use a chunk that nothing else does
   GarbageCollector collector(storage_, *catalog_, *packs_, paths_.Packs());
   Result<GcResult> result = collector.Run(dry_run, progress);
   if (!result.ok()) return std::move(result).status().WithContext(context);
+  result->layers_merged = merged.layers_merged;
+  result->bytes_freed += merged.bytes_freed;
   return result;
+}
+
+Result<std::optional<uint64_t>> Store::MergeLayers(const std::function<bool()>& go_on) {
+  MutexLock lock(merge_mutex_);
+  std::optional<layer::Volume::Merge> merge;
+  {
+    MutexLock verbs(verbs_mutex_);
+    VELAFS_ASSIGN(merge, volume_->BeginMerge());
+  }
+  if (!merge) return std::optional<uint64_t>();
+  VELAFS_ASSIGN(const uint64_t freed, volume_->FinishMerge(*merge, go_on));
+  return std::optional(freed);
 }
 
 }  // namespace velafs::store

@@ -134,6 +134,7 @@ struct GcResult {
   uint64_t packs_removed = 0;
   uint64_t packs_rewritten = 0;
   uint64_t chunks_removed = 0;
+  uint64_t layers_merged = 0;
   uint64_t bytes_freed = 0;
   std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
 };
@@ -198,8 +199,8 @@ struct StorePaths {
 
 // Thread-safe. Every verb that returns success is durable.
 //
-// Lock order: packs_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the volume's own;
-// mount_mutex_ and listener_mutex_ are taken alone.
+// Lock order: packs_mutex_, import_mutex_, merge_mutex_, verbs_mutex_, then the catalog's and the
+// volume's own; mount_mutex_ and listener_mutex_ are taken alone.
 class Store {
  public:
   // Makes a store in `directory`, which must be missing (its parents are made too) or empty.
@@ -322,6 +323,12 @@ class Store {
   // Gives back the space of chunks that no branch, bookmark or deleted branch uses. Branches are
   // used and changed meanwhile; imports wait. `dry_run` only says what it would free.
   Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
+
+  // Merges layers that nothing needs for themselves any more; see layer::Volume::BeginMerge. One
+  // pair; the space freed, or nothing when there was none. Everything goes on meanwhile.
+  Result<std::optional<uint64_t>> MergeLayers(const std::function<bool()>& go_on);
+  // Another one when anything but file content may have changed.
+  catalog::CommitSequence LastChange() const { return catalog_->LastCommit(); }
 
   // What differs from `a` to `b`, each a branch as it is now or a bookmark. See
   // layer::CompareTrees.
@@ -482,6 +489,7 @@ class Store {
 
   Mutex packs_mutex_;   // held by what looks at all packs, and by what moves chunks between them
   Mutex import_mutex_;  // held by the import, or collection of garbage, under way
+  Mutex merge_mutex_;   // held by the merge of layers under way
   Mutex verbs_mutex_;   // held by every other changing verb
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported
   // When a branch was last looked at for a bookmark by schedule.

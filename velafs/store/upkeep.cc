@@ -36,7 +36,8 @@ Status Upkeep::RunOnce() {
   VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
   VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
   VELAFS_TRY(store_.EnforceOwnerQuotas());
-  return RunSchedules();
+  VELAFS_TRY(RunSchedules());
+  return MergeLayers();
 }
 
 Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {
@@ -83,6 +84,21 @@ Status Upkeep::PurgeTrash(std::string* subjects) {
   for (const BranchInfo& branch : purged.branches) {
     spdlog::info("branch \"{}\" has been in the trash for long enough", branch.name);
     AddAuditSubject(subjects, branch.name);
+  }
+  return {};
+}
+
+Status Upkeep::MergeLayers() {
+  const auto go_on = [this] {
+    std::lock_guard lock(stop_lock_);
+    return !stop_;
+  };
+  const auto until = std::chrono::steady_clock::now() + kInterval;
+  while (go_on() && std::chrono::steady_clock::now() < until) {
+    const catalog::CommitSequence change = store_.LastChange();
+    if (change == merged_at_) break;  // looking for what to merge takes its time, too
+    VELAFS_ASSIGN(const std::optional<uint64_t> freed, store_.MergeLayers(go_on));
+    if (!freed) merged_at_ = change;
   }
   return {};
 }

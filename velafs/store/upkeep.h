@@ -29,10 +29,12 @@ class Upkeep {
   Status Expire(std::string* subjects);
   Status PurgeTrash(std::string* subjects);
   Status RunSchedules();
+  Status MergeLayers();
 
   Store& store_;
   const Caller self_;
-  std::string last_failure_;  // a lasting one is logged once
+  std::string last_failure_;               // a lasting one is logged once
+  catalog::CommitSequence merged_at_ = 0;  // the last change after which there was nothing to merge
 
   std::mutex stop_lock_;
   std::condition_variable stop_changed_;

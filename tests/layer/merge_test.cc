@@ -1,0 +1,252 @@
+// Layers that nothing needs for themselves are merged, and nobody sees it.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "tests/layer/volume_fixture.h"
+
+namespace velafs::layer {
+namespace {
+
+std::string Pages(char fill, size_t pages) { return std::string(pages * kPageBytes, fill); }
+
+struct MergeFixture : VolumeFixture {
+  MergeFixture() {
+    MakeSource("main", {{"both", Pages('a', 8)},
+                        {"lower", Pages('b', 8)},
+                        {"upper", Pages('c', 8)},
+                        {"gone", Pages('d', 4)},
+                        {"cut", Pages('e', 8)},
+                        {"none", Pages('f', 2)}});
+  }
+
+  void Write(const std::string& branch, const std::string& name, PageNumber page, char fill,
+             size_t pages = 1) {
+    const auto open = Open(branch);
+    const InodeNumber ino = InodeOf(*open, name) ? InodeOf(*open, name) : MakeFile(*open, name);
+    REQUIRE(open->Write(ino, page * kPageBytes, BytesOf(Pages(fill, pages))).ok());
+  }
+  void Cut(const std::string& branch, const std::string& name, uint64_t bytes) {
+    const auto open = Open(branch);
+    REQUIRE(open->Set(InodeOf(*open, name), {.size_bytes = bytes}).ok());
+  }
+  void Unlink(const std::string& branch, const std::string& name) {
+    const auto open = Open(branch);
+    REQUIRE(open->Unlink(open->root(), name).ok());
+  }
+  // Freezes main, by way of a clone that goes at once.
+  void Freeze() {
+    REQUIRE(Clone("main", "passing").ok());
+    REQUIRE(volume().Remove("passing", [](catalog::Writer&) { return Status(); }).ok());
+  }
+  // How many pairs were merged.
+  int MergeAll() {
+    for (int merges = 0;; ++merges) {
+      const auto merge = volume().BeginMerge();
+      REQUIRE_MESSAGE(merge.ok(), merge.status().message());
+      if (!*merge) return merges;
+      const auto merged = volume().FinishMerge(**merge, [] { return true; });
+      REQUIRE_MESSAGE(merged.ok(), merged.status().message());
+    }
+  }
+  std::map<std::string, std::string> TreeOf(const std::string& name) {
+    const auto branch = Open(name);
+    std::vector<std::string> names;
+    REQUIRE(branch
+                ->List(branch->root(), 0,
+                       [&](DirectoryCookie, const std::string& file, const Attributes&) {
+                         names.push_back(file);
+                         return true;
+                       })
+                .ok());
+    std::map<std::string, std::string> tree;
+    for (const std::string& file : names) tree[file] = ContentOf(*branch, file);
+    return tree;
+  }
+  size_t Depth(const std::string& name) {
+    size_t depth = 0;
+    const LayerId head = HeadOf(name);
+    REQUIRE(catalog()
+                .Read([&](catalog::Reader& reader) -> Status {
+                  VELAFS_ASSIGN(const auto chain, reader.Chain(head));
+                  depth = chain.size();
+                  return {};
+                })
+                .ok());
+    return depth;
+  }
+  size_t DirectoriesOnDisk() {
+    const std::filesystem::directory_iterator layers(directory() + "/layers");
+    return static_cast<size_t>(std::distance(layers, std::filesystem::directory_iterator()));
+  }
+
+  // Two frozen layers with every kind of change, and a head.
+  void MakeTwoLayers() {
+    Write("main", "both", 1, '1', 3);
+    Write("main", "lower", 2, '1', 2);
+    Write("main", "gone", 0, '1');
+    Write("main", "born", 0, '1', 4);
+    Write("main", "born and gone", 0, '1', 4);
+    Write("main", "holes", 9, '1');
+    Write("main", "cut", 0, '1', 8);
+    Cut("main", "cut", 5 * kPageBytes + 100);
+    Freeze();
+    Write("main", "both", 2, '2', 4);
+    Write("main", "upper", 7, '2', 3);
+    Write("main", "born", 3, '2', 3);
+    Cut("main", "cut", 9 * kPageBytes);
+    Unlink("main", "gone");
+    Unlink("main", "born and gone");
+    const auto main = Open("main");
+    REQUIRE(main->Rename(main->root(), "lower", main->root(), "moved", RenameMode::kReplace).ok());
+    Freeze();
+    Write("main", "both", 3, '3');
+    Write("main", "moved", 3, '3');
+  }
+};
+
+TEST_CASE_FIXTURE(MergeFixture, "a merge changes nothing that a branch shows") {
+  MakeTwoLayers();
+  const auto before = TreeOf("main");
+  CHECK(Depth("main") == 4);
+  const size_t directories = DirectoriesOnDisk();
+  CHECK(MergeAll() == 1);
+  CHECK(Depth("main") == 3);
+  CHECK(DirectoriesOnDisk() == directories - 1);
+  CHECK(TreeOf("main") == before);
+  Write("main", "both", 0, '4');
+  Write("main", "born", 0, '4');
+  const auto after = TreeOf("main");
+  Reopen();
+  CHECK(TreeOf("main") == after);
+  CHECK(MergeAll() == 0);
+}
+
+TEST_CASE_FIXTURE(MergeFixture,
+                  "a branch that is not open, and one that was killed, are merged too") {
+  MakeTwoLayers();
+  REQUIRE(volume().SyncAll().ok());
+  const auto before = TreeOf("main");
+  Crash();
+  CHECK(MergeAll() == 1);
+  CHECK(TreeOf("main") == before);
+  Crash();
+  CHECK(TreeOf("main") == before);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "clones of the upper layer see what they saw, and go on") {
+  MakeTwoLayers();
+  REQUIRE(Clone("main", "dev").ok());  // its layer is needed, and stands on the two
+  const auto main_before = TreeOf("main");
+  const auto dev_before = TreeOf("dev");
+  CHECK(MergeAll() == 2);
+  CHECK(TreeOf("main") == main_before);
+  CHECK(TreeOf("dev") == dev_before);
+  Write("dev", "both", 1, '5');
+  CHECK(TreeOf("main") == main_before);
+  CHECK(TreeOf("dev") != dev_before);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a layer that a clone stands on is not merged") {
+  Write("main", "both", 0, '1');
+  REQUIRE(Clone("main", "dev").ok());
+  Write("main", "both", 1, '2');
+  Freeze();
+  Write("main", "both", 2, '3');
+  CHECK(MergeAll() == 0);
+  REQUIRE(volume().Remove("dev", [](catalog::Writer&) { return Status(); }).ok());
+  CHECK(MergeAll() == 1);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a merge gives back what nobody sees any more") {
+  for (int i = 0; i < 5; ++i) {
+    Write("main", "both", 0, static_cast<char>('1' + i), 8);
+    Freeze();
+  }
+  const uint64_t before = volume().Usage("main")->own_bytes;
+  CHECK(MergeAll() == 4);
+  Reopen();
+  const uint64_t after = volume().Usage("main")->own_bytes;
+  CHECK(after < before / 4);
+  CHECK(TreeOf("main")["both"] == Pages('5', 8));
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "what lies below a cut does not come back") {
+  Cut("main", "both", 3 * kPageBytes + 10);
+  Freeze();
+  Cut("main", "both", 8 * kPageBytes);
+  Write("main", "both", 7, '2');
+  Freeze();
+  Write("main", "none", 0, '3');
+  const auto before = TreeOf("main");
+  CHECK(before.at("both").substr(3 * kPageBytes + 10, 5) == std::string(5, '\0'));
+  CHECK(MergeAll() == 1);
+  CHECK(TreeOf("main") == before);
+  Reopen();
+  CHECK(TreeOf("main") == before);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a file that is open without a name keeps what it had") {
+  Write("main", "open", 0, '1', 4);
+  const auto main = Open("main");
+  const InodeNumber ino = InodeOf(*main, "open");
+  main->Retain(ino);
+  Freeze();
+  Unlink("main", "open");
+  Write("main", "both", 0, '2');
+  Freeze();
+  Write("main", "both", 1, '3');
+  CHECK(MergeAll() == 0);
+  std::string content(4 * kPageBytes, '?');
+  REQUIRE(main->Read(ino, 0, std::as_writable_bytes(std::span(content))).ok());
+  CHECK(content == Pages('1', 4));
+  main->Forget(ino, 1);
+  CHECK(MergeAll() == 1);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a merge that was stopped can be done later") {
+  MakeTwoLayers();
+  const auto before = TreeOf("main");
+  const auto merge = volume().BeginMerge();
+  REQUIRE(merge.ok());
+  REQUIRE(*merge);
+  int pieces = 0;
+  CHECK(volume().FinishMerge(**merge, [&] { return ++pieces < 5; }).ok());
+  CHECK(TreeOf("main") == before);
+  CHECK(Depth("main") == 4);
+  Reopen();
+  CHECK(TreeOf("main") == before);
+  CHECK(MergeAll() == 1);
+  CHECK(TreeOf("main") == before);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "layers whose branch goes while they are merged go, too") {
+  REQUIRE(Clone("main", "dev").ok());
+  for (int i = 0; i < 2; ++i) {
+    Write("dev", "both", 0, static_cast<char>('1' + i), 3);
+    REQUIRE(Clone("dev", "passing").ok());
+    REQUIRE(volume().Remove("passing", [](catalog::Writer&) { return Status(); }).ok());
+  }
+  const auto merge = volume().BeginMerge();
+  REQUIRE(merge.ok());
+  REQUIRE(*merge);
+  REQUIRE(volume().Remove("dev", [](catalog::Writer&) { return Status(); }).ok());
+  CHECK(volume().FinishMerge(**merge, [] { return true; }).ok());
+  CHECK(DirectoriesOnDisk() == 0);
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "times of files stay") {
+  MakeTwoLayers();
+  const auto time_of = [this](const char* name) {
+    const auto main = Open("main");
+    return main->Get(InodeOf(*main, name))->mtime;
+  };
+  std::map<std::string, TimeNs> before;
+  for (const char* name : {"both", "moved", "upper", "born", "cut"}) before[name] = time_of(name);
+  CHECK(MergeAll() == 1);
+  Reopen();
+  for (const auto& [name, time] : before) CHECK(time_of(name.c_str()) == time);
+}
+
+}  // namespace
+}  // namespace velafs::layer
