@@ -281,7 +281,8 @@ field() { # field BRANCH NAME: from `velafs show`
 # Bytes on disk of the whole store, what is mounted on it left out.
 store_bytes() {
   sync -f "$VELAFS_STORE"
-  du --summarize --one-file-system --block-size=1 "$VELAFS_STORE" | cut -f1
+  # A layer that is merged into another may go while it is looked at.
+  { du --summarize --one-file-system --block-size=1 "$VELAFS_STORE" 2>/dev/null || true; } | cut -f1
 }
 
 # ---- PostgreSQL ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "velafs/layer/branch.h"
 #include "velafs/store/rules.h"
@@ -27,8 +28,10 @@ Status CheckOptions(const CloneOptions& options) {
 
 Result<uint64_t> BytesOnDisk(os::Storage& storage, const std::string& directory) {
   uint64_t total = 0;
-  VELAFS_ASSIGN(const std::vector<os::DirectoryEntry> entries, storage.List(directory));
-  for (const os::DirectoryEntry& entry : entries) {
+  const auto entries = storage.List(directory);
+  if (entries.status().error_number() == ENOENT) return uint64_t{0};  // gone by now
+  VELAFS_TRY(entries.status());
+  for (const os::DirectoryEntry& entry : *entries) {
     const std::string path = directory + "/" + entry.name;
     if (entry.is_directory) {
       VELAFS_ASSIGN(const uint64_t inside, BytesOnDisk(storage, path));
