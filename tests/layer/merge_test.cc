@@ -186,6 +186,19 @@ TEST_CASE_FIXTURE(MergeFixture, "what lies below a cut does not come back") {
   CHECK(TreeOf("main") == before);
 }
 
+TEST_CASE_FIXTURE(MergeFixture, "a page that was cut keeps what is before the cut") {
+  Cut("main", "both", 3 * kPageBytes + 10);
+  Cut("main", "both", 8 * kPageBytes);
+  Freeze();
+  Write("main", "both", 7, '2');
+  Freeze();
+  Write("main", "none", 0, '3');
+  const auto before = TreeOf("main");
+  CHECK(before.at("both").substr(3 * kPageBytes, 12) == "aaaaaaaaaa" + std::string(2, '\0'));
+  CHECK(MergeAll() == 1);
+  CHECK(TreeOf("main") == before);
+}
+
 TEST_CASE_FIXTURE(MergeFixture, "a file that is open without a name keeps what it had") {
   Write("main", "open", 0, '1', 4);
   const auto main = Open("main");

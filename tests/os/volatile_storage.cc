@@ -115,13 +115,15 @@ class VolatileStorage::OpenFile : public os::File {
   Result<uint64_t> SeekData(uint64_t offset_bytes) override {
     const std::lock_guard lock(storage_.mutex_);
     VELAFS_TRY(CheckAlive());
-    if (offset_bytes >= node_->content.size()) return Errno(ENXIO);
-    return offset_bytes;
+    const uint64_t found = FirstBlock(offset_bytes, /*is_data=*/true);
+    if (found >= node_->content.size()) return Errno(ENXIO);
+    return found;
   }
   Result<uint64_t> SeekHole(uint64_t offset_bytes) override {
-    VELAFS_TRY(SeekData(offset_bytes).status());
     const std::lock_guard lock(storage_.mutex_);
-    return uint64_t{node_->content.size()};
+    VELAFS_TRY(CheckAlive());
+    if (offset_bytes >= node_->content.size()) return Errno(ENXIO);
+    return FirstBlock(offset_bytes, /*is_data=*/false);
   }
 
   Status Sync(os::SyncKind) override {
@@ -155,6 +157,18 @@ class VolatileStorage::OpenFile : public os::File {
   }
 
  private:
+  // The first byte of a block of data, or of a hole, from the offset on; blocks of zeros are holes.
+  uint64_t FirstBlock(uint64_t offset_bytes, bool is_data) const {
+    constexpr uint64_t kBlockBytes = 4096;
+    const std::string_view content = node_->content;
+    for (uint64_t at = offset_bytes; at < content.size();
+         at = (at / kBlockBytes + 1) * kBlockBytes) {
+      const auto block = content.substr(at / kBlockBytes * kBlockBytes, kBlockBytes);
+      const bool has_data = block.find_first_not_of('\0') != std::string_view::npos;
+      if (has_data == is_data) return at;
+    }
+    return content.size();
+  }
   Status CheckAlive() const {
     VELAFS_TRY(storage_.CheckPower(path_));
     return life_ == storage_.life_ ? Status() : SystemError(EIO, "a dead file");

@@ -29,7 +29,7 @@ class Copier {
   Copier(Branch& view, PageFile& from, PageFile& to, const Attributes& seen)
       : view_(view), from_(from), to_(to), seen_(seen) {}
 
-  // Of pages that are not in `to` yet, which shows what is in `from`.
+  // Of pages that `from` holds, and `to` does not yet.
   Status Copy(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
       const uint64_t offset = page * kPageBytes;
@@ -45,13 +45,7 @@ class Copier {
     }
     return {};
   }
-  // Writing has changed the times.
-  Status Finish() {
-    VELAFS_TRY(to_.SetTimes(seen_.atime, seen_.mtime));
-    return to_.Sync(os::SyncKind::kFull);
-  }
-
- private:
+  // Whatever `from` has of them.
   Status CopyData(PageNumber page, uint64_t pages) {
     const auto began = std::chrono::steady_clock::now();
     buffer_.resize(pages * kPageBytes);
@@ -67,7 +61,13 @@ class Copier {
     std::this_thread::sleep_for(std::chrono::steady_clock::now() - began);
     return {};
   }
+  // Writing has changed the times.
+  Status Finish() {
+    VELAFS_TRY(to_.SetTimes(seen_.atime, seen_.mtime));
+    return to_.Sync(os::SyncKind::kFull);
+  }
 
+ private:
   Branch& view_;
   PageFile& from_;
   PageFile& to_;
@@ -184,11 +184,12 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
     if (!above.held && below.held) VELAFS_TRY(copier.Copy(page, below.pages));
     page += below.pages;
   }
-  // The page in which the lower layer ends what it inherits has zeros from there on.
+  // The page in which the lower layer ends what it inherits has zeros from there on, though that
+  // layer may not hold it.
   const uint64_t cut = from->inherited_bytes();
   if (cut % kPageBytes != 0 && cut < to->inherited_bytes() &&
       !to->RunAt(cut / kPageBytes, 1).held) {
-    VELAFS_TRY(copier.Copy(cut / kPageBytes, 1));
+    VELAFS_TRY(copier.CopyData(cut / kPageBytes, 1));
   }
   return copier.Finish();
 }
