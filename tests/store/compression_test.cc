@@ -41,6 +41,7 @@ struct CompressionFixture : StoreFixture {
 };
 
 TEST_CASE_FIXTURE(CompressionFixture, "a compressed store holds the same, in less space") {
+  SetCompression("none");
   const ImportResult plain = Import("plain");
   const uint64_t plain_bytes = PackBytes();
   const Tree tree = BranchTree("plain");

@@ -26,12 +26,13 @@ Status RunInit(const Globals& globals, const std::optional<std::string>& compres
 }  // namespace
 
 void AddInit(CommandLine& line) {
-  CLI::App* command = line.Add("init", "Make a store",
-                               "velafs --store /srv/velafs init\n  velafs init --compression zstd");
+  CLI::App* command =
+      line.Add("init", "Make a store",
+               "velafs --store /srv/velafs init\n  velafs init --compression zstd:1");
   const auto compression = std::make_shared<std::optional<std::string>>();
   command
       ->add_option("--compression", *compression,
-                   "What is done to what is imported: none, zstd or zstd:LEVEL (default: none); "
+                   "What is done to new chunks: none, zstd or zstd:LEVEL (default: zstd); "
                    "`velafs policy set --of-store compression=...` changes it")
       ->type_name("CODEC");
   line.OnRun(command,

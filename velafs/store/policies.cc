@@ -81,7 +81,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
-    KnownPolicy{"compression", CheckCompression, "none", true},
+    KnownPolicy{"compression", CheckCompression, "zstd", true},
     KnownPolicy{"idle_stop", CheckDuration},
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
