@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(ObserverFixture, "what breaks a rule is found, in words") {
                                         .size_bytes = kPartBytes + 70'000,
                                         .born_here = true}));
       VELAFS_TRY(writer.PutManifestPart(base, InodeNumber(2), 0, {}));
-      return writer.PutManifestPart(base, InodeNumber(2), 1, std::vector<ChunkId>(1));
+      return writer.PutManifestPart(base, InodeNumber(2), 1, {std::vector<ChunkId>(1)});
     });
     CheckFinds("the manifest of inode 2 in layer 1 is not whole");
   }
@@ -172,7 +172,7 @@ TEST_CASE_FIXTURE(ObserverFixture, "tables are read from end to end, a piece at 
     Write([&](Writer& writer) -> Status {
       ChunkId id;
       id.bytes.fill(i);
-      VELAFS_TRY(writer.PutManifestPart(base, InodeNumber(1 + i / 4), i, std::span(&id, 1)));
+      VELAFS_TRY(writer.PutManifestPart(base, InodeNumber(1 + i / 4), i, {{id}}));
       return writer.PutChunk(id, {PackId(1), 64u * i, 9, 9, Codec::kNone});
     });
   }

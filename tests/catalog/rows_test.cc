@@ -122,10 +122,12 @@ TEST_CASE_FIXTURE(CatalogFixture,
 
 TEST_CASE_FIXTURE(CatalogFixture, "a manifest part of no chunks is not the same as no part") {
   const LayerId layer = AddLayer();
-  std::vector<ChunkId> full(kChunksPerPart, SomeChunk(1));
-  full[3] = ChunkId();
+  ManifestPartRow full{std::vector<ChunkId>(kChunksPerPart, SomeChunk(1)), {}};
+  full.chunks[3] = ChunkId();
+  const ManifestPartRow some{{SomeChunk(1), ChunkId(), SomeChunk(2)}, {0xff, 0, 0x81}};
   Write([&](Writer& writer) -> Status {
     VELAFS_TRY(writer.PutManifestPart(layer, InodeNumber(5), 0, full));
+    VELAFS_TRY(writer.PutManifestPart(layer, InodeNumber(6), 0, some));
     return writer.PutManifestPart(layer, InodeNumber(5), 1, {});
   });
   Read([&](Reader& reader) -> Status {
@@ -135,7 +137,10 @@ TEST_CASE_FIXTURE(CatalogFixture, "a manifest part of no chunks is not the same 
     REQUIRE(first);
     CHECK(*first == full);
     REQUIRE(second);
-    CHECK(second->empty());
+    CHECK(second->chunks.empty());
+    VELAFS_ASSIGN(const auto other, reader.ManifestPart(layer, InodeNumber(6), 0));
+    REQUIRE(other);
+    CHECK(*other == some);
     CHECK_FALSE(third);
     return {};
   });

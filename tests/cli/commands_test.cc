@@ -48,6 +48,7 @@ TEST_CASE("every command's help has an example") {
                                                  {"delete"},
                                                  {"undelete"},
                                                  {"gc"},
+                                                 {"seal"},
                                                  {"protect"},
                                                  {"unprotect"},
                                                  {"label"},

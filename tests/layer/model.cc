@@ -40,7 +40,7 @@ Model::Model(unsigned seed, size_t max_file_bytes)
 
 void Model::Step(bool with_crashes) {
   const std::string branch = PickBranch();
-  switch (Pick(with_crashes ? 29 : 25)) {
+  switch (Pick(with_crashes ? 30 : 26)) {
     case 0:
       return Clone(branch);
     case 1:
@@ -67,13 +67,15 @@ void Model::Step(bool with_crashes) {
       return CheckBranch(branch);
     case 14:
       return Merge();
-    case 25:
-      return Reopen();
+    case 15:
+      return Seal();
     case 26:
-      return KillProcess();
+      return Reopen();
     case 27:
-      return CutPower();
+      return KillProcess();
     case 28:
+      return CutPower();
+    case 29:
       return InjectFailure();
     default:
       return Write(branch);
@@ -168,6 +170,14 @@ void Model::Merge() {
   const auto merged = fixture_.volume().FinishMerge(**merge, [go_on] { return go_on; });
   if (!merged.ok()) return Failed(merged.status());
   if (go_on) ++merges_;
+}
+
+void Model::Seal() {
+  const bool go_on = Pick(6) > 0;
+  const uint64_t limit_bytes = Pick(3) == 0 ? 1 : UINT64_MAX;
+  const auto sealed = fixture_.Seal(limit_bytes, [&] { return go_on || Pick(3) > 0; });
+  if (sealed.ok() && *sealed) ++seals_;
+  if (!sealed.ok() && sealed.status().code() != Code::kRefused) Failed(sealed.status());
 }
 
 void Model::Remove(const std::string& name) {

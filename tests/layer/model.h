@@ -22,6 +22,7 @@ class Model {
   void Step(bool with_crashes);
   void CheckAll();
   int merges() const { return merges_; }
+  int seals() const { return seals_; }
 
   test::VolatileStorage& disk() { return disk_; }
   // Power comes back after a cut: the volume opens by itself, with all that was made durable, and
@@ -52,6 +53,7 @@ class Model {
 
   void Clone(const std::string& source);
   void Merge();
+  void Seal();
   void Remove(const std::string& name);
   void Create(const std::string& branch);
   void Unlink(const std::string& branch);
@@ -93,6 +95,7 @@ class Model {
   bool has_failed_ = false;  // an injected failure has struck: recovery is due
   int next_name_ = 0;
   int merges_ = 0;
+  int seals_ = 0;
 };
 
 }  // namespace velafs::layer

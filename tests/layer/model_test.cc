@@ -24,7 +24,7 @@ TEST_CASE("branches behave as plain files do, through freezes, clones, crashes a
     model.Step(true);
   }
   model.CheckAll();
-  MESSAGE("merges: ", model.merges());
+  MESSAGE("merges: ", model.merges(), ", seals: ", model.seals());
 }
 
 // The same operations again and again, with the power cut after one change of the disk, after two,

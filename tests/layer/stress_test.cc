@@ -58,7 +58,7 @@ class Stress {
     start([this] { MakeAndRemove("b"); });
     start([this] { LookAround(); });
     start([this] { Measure(); });
-    start([this] { Merge(); });
+    start([this] { MergeAndSeal(); });
     for (unsigned long i = 0; i < clones; ++i) CloneAndDelete("clone" + std::to_string(i % 3));
     stop_ = true;
     for (std::thread& thread : threads) thread.join();
@@ -66,6 +66,7 @@ class Stress {
     CHECK(torn_ == 0);
     CHECK(writes_ > 0);
     CHECK(merges_ > 0);
+    CHECK(seals_ > 0);
     fixture_.Reopen();
     const auto main = fixture_.Open("main");
     for (const char* file : {"written0", "written1"}) CHECK(IsOfOneMoment(ContentOf(*main, file)));
@@ -140,21 +141,30 @@ class Stress {
     while (!stop_) Expect(fixture_.volume().Usage("main").status());
   }
 
-  void Merge() {
+  void MergeAndSeal() {
     while (!stop_) {
-      std::optional<Volume::Merge> found;
+      std::optional<Volume::Merge> merge;
+      std::optional<Volume::Seal> seal;
       {
         std::lock_guard lock(verbs_lock_);
-        const auto begun = fixture_.volume().BeginMerge();
-        Expect(begun.status());
-        if (begun.ok()) found = *begun;
+        const auto merging = fixture_.volume().BeginMerge();
+        Expect(merging.status());
+        if (merging.ok()) merge = *merging;
+        if (!merge) {
+          const auto sealing = fixture_.volume().BeginSeal(NowNs());
+          Expect(sealing.status());
+          if (sealing.ok()) seal = *sealing;
+        }
       }
-      if (!found) {
+      if (merge) {
+        Expect(fixture_.volume().FinishMerge(*merge, [] { return true; }).status());
+        ++merges_;
+      } else if (seal) {
+        Expect(fixture_.Seal(std::move(seal), UINT64_MAX, VolumeFixture::Always).status());
+        ++seals_;
+      } else {
         std::this_thread::yield();
-        continue;
       }
-      Expect(fixture_.volume().FinishMerge(*found, [] { return true; }).status());
-      ++merges_;
     }
   }
 
@@ -190,6 +200,7 @@ class Stress {
   std::atomic<int> torn_ = 0;
   std::atomic<uint64_t> writes_ = 0;
   std::atomic<uint64_t> merges_ = 0;
+  std::atomic<uint64_t> seals_ = 0;
   std::mutex verbs_lock_;
 };
 

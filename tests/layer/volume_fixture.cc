@@ -111,7 +111,7 @@ void VolumeFixture::MakeSource(const std::string& name,
         VELAFS_TRY(pack_writer.Write(chunks.back(), location, bytes));
         VELAFS_TRY(writer.PutChunk(chunks.back(), location));
       }
-      VELAFS_TRY(writer.PutManifestPart(base, ino, 0, chunks));
+      VELAFS_TRY(writer.PutManifestPart(base, ino, 0, {chunks, {}}));
     }
     VELAFS_TRY(pack_writer.Finish());
     VELAFS_TRY(writer.PublishPack(pack));
@@ -139,6 +139,98 @@ Status VolumeFixture::Clone(const std::string& source, const std::string& name) 
     branch->name = name;
     return writer.AddBranch(*branch).status();
   });
+}
+
+namespace {
+
+// Into a pack of its own, which is published with the rest.
+class PackSink : public Volume::SealSink {
+ public:
+  PackSink(os::Storage& storage, catalog::Catalog& catalog, std::string directory)
+      : storage_(storage), catalog_(catalog), directory_(std::move(directory)) {}
+
+  Result<ChunkId> Store(std::span<const std::byte> content) override {
+    if (chunk::IsZeros(content)) return ChunkId();
+    const ChunkId id = chunk::HashChunk(content);
+    bool is_known = new_chunks_.contains(id);
+    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(const auto known, reader.Chunk(id));
+      is_known = is_known || known;
+      return {};
+    }));
+    if (is_known) return id;
+    if (!writer_) VELAFS_TRY(MakePack());
+    const ChunkLocation location = writer_->Reserve(static_cast<uint32_t>(content.size()));
+    VELAFS_TRY(writer_->Write(id, location, content));
+    new_chunks_[id] = location;
+    return id;
+  }
+  Status PutManifest(InodeNumber ino, uint64_t part, catalog::ManifestPartRow row) override {
+    manifests_.push_back({ino, part, std::move(row)});
+    return {};
+  }
+  Status Finish() { return writer_ ? writer_->Finish() : Status(); }
+  Status Publish(catalog::Writer& writer, LayerId layer) const {
+    if (pack_) VELAFS_TRY(writer.PublishPack(pack_));
+    for (const auto& [id, location] : new_chunks_) VELAFS_TRY(writer.PutChunk(id, location));
+    for (const Manifest& manifest : manifests_) {
+      VELAFS_TRY(writer.PutManifestPart(layer, manifest.ino, manifest.part, manifest.row));
+    }
+    return {};
+  }
+
+ private:
+  struct Manifest {
+    InodeNumber ino;
+    uint64_t part;
+    catalog::ManifestPartRow row;
+  };
+  Status MakePack() {
+    VELAFS_ASSIGN(const auto added, catalog_.Write([&](catalog::Writer& writer) -> Status {
+      VELAFS_ASSIGN(pack_, writer.AddPack());
+      return {};
+    }));
+    VELAFS_TRY(catalog_.MakeDurable(added));
+    VELAFS_ASSIGN(writer_, chunk::PackWriter::Create(storage_, directory_, pack_));
+    return {};
+  }
+
+  os::Storage& storage_;
+  catalog::Catalog& catalog_;
+  const std::string directory_;
+  PackId pack_;
+  std::unique_ptr<chunk::PackWriter> writer_;
+  std::map<ChunkId, ChunkLocation> new_chunks_;
+  std::vector<Manifest> manifests_;
+};
+
+}  // namespace
+
+Result<bool> VolumeFixture::Seal(uint64_t limit_bytes, const std::function<bool()>& go_on) {
+  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
+  return Seal(std::move(seal), limit_bytes, go_on);
+}
+
+Result<bool> VolumeFixture::Seal(std::optional<Volume::Seal> seal, uint64_t limit_bytes,
+                                 const std::function<bool()>& go_on) {
+  if (!seal) return false;
+  const auto run = [&]() -> Status {
+    while (!seal->is_all) {
+      PackSink sink(storage_, *catalog_, directory_ + "/packs");
+      VELAFS_ASSIGN(auto rows, volume_->SealFiles(*seal, sink, limit_bytes, go_on));
+      VELAFS_TRY(sink.Finish());
+      VELAFS_TRY(volume_->CommitSeal(*seal, std::move(rows), [&](catalog::Writer& writer) {
+        return sink.Publish(writer, seal->pin);
+      }));
+    }
+    return {};
+  };
+  Status done = run();
+  if (Status freed = volume_->GiveBack(*seal).status(); done.ok()) done = std::move(freed);
+  seal->view.reset();
+  if (Status ended = volume_->EndSeal(*seal, done); done.ok()) done = std::move(ended);
+  if (!done.ok()) return done;
+  return true;
 }
 
 std::shared_ptr<Branch> VolumeFixture::Open(const std::string& name) {

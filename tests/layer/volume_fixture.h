@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +29,11 @@ class VolumeFixture {
   // Makes branch `name` of branch `source` as it is now.
   Status Clone(const std::string& source, const std::string& name);
   std::shared_ptr<Branch> Open(const std::string& name);
+  // Seals a layer, if there is one to seal: whether there was. Refused when `go_on` was false.
+  static bool Always() { return true; }
+  Result<bool> Seal(uint64_t limit_bytes = UINT64_MAX, const std::function<bool()>& go_on = Always);
+  Result<bool> Seal(std::optional<Volume::Seal> begun, uint64_t limit_bytes,
+                    const std::function<bool()>& go_on);
 
   // Opens the volume anew: after a clean end, or as if its process had been killed.
   void Reopen();

@@ -128,8 +128,8 @@ struct BrokenStore : StoreFixture {
     const auto catalog = catalog::Catalog::Open(CatalogFile());
     REQUIRE(catalog.ok());
     const Status read = (*catalog)->Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(const auto ids, reader.ManifestPart(LayerId(1), ino, 0));
-      row.id = ids->at(index);
+      VELAFS_ASSIGN(const auto part, reader.ManifestPart(LayerId(1), ino, 0));
+      row.id = part->chunks.at(index);
       VELAFS_ASSIGN(const auto location, reader.Chunk(row.id));
       row.location = *location;
       return {};

@@ -1,9 +1,7 @@
 // Stores of earlier formats open, and are what they were.
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
-#include "tests/store/golden_v1.h"
-#include "tests/store/golden_v2.h"
-#include "tests/store/golden_v3.h"
+#include "tests/store/golden_v4.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -40,6 +38,10 @@ struct GoldenV2 : Golden {
 
 struct GoldenV3 : Golden {
   GoldenV3() { MakeGoldenV3(root); }
+};
+
+struct GoldenV4 : Golden {
+  GoldenV4() { MakeGoldenV4(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -149,6 +151,29 @@ TEST_CASE_FIXTURE(GoldenV1, "a migrated catalog has the tables of a new one") {
 
 TEST_CASE_FIXTURE(GoldenV2, "a catalog migrated from version 2 has the tables of a new one") {
   CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV4, "a catalog migrated from version 4 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV4, "a store of version 4 opens with all it had, and is sealed") {
+  std::string before;
+  {
+    const auto store = Open();
+    CHECK(store->ListBookmarks({})->size() == 3);
+    before = FileIn(*store, "dev", "base/1259");
+    CHECK(before != FileIn(*store, "main", "base/1259"));
+    const auto sealed = store->Seal(caller, std::chrono::seconds(0), [] { return true; });
+    REQUIRE_MESSAGE(sealed.ok(), sealed.status().message());
+    CHECK(sealed->layers > 0);
+    CHECK(FileIn(*store, "dev", "base/1259") == before);
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(FileIn(*Open(), "dev", "base/1259") == before);
+  CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM branches WHERE shown_uid = 1000 AND shown_gid = 1001") == 1);
+  CHECK(Integer("SELECT count(*) FROM bookmarks WHERE scheduled = 1") == 1);
 }
 
 TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {

@@ -80,6 +80,12 @@ class Scene {
       if (freed) ++merges_;
       return {};
     };
+    const auto seal = [this]() -> Status {
+      VELAFS_ASSIGN(const auto sealed,
+                    store_->SealLayer(NowNs(), Store::Pace::kFull, [] { return true; }));
+      if (sealed) ++seals_;
+      return {};
+    };
     const auto policy = [this](const char* branch, const char* key, const char* value) {
       return [=, this] { return store_->SetPolicies("branch", branch, {{key, value}}).status(); };
     };
@@ -107,7 +113,9 @@ class Scene {
             [this] { return WriteDurably("dev", "new", "fused"); },
             bookmark("dev@second"),
             [this] { return store_->DeleteBookmark(caller_, "dev@first"); },
+            seal,
             merge,
+            seal,
             [this] { return store_->DeleteBookmark(caller_, "dev@second"); },
             policy("dev", "bookmark_every", "1h"),
             keep_schedules,
@@ -116,6 +124,7 @@ class Scene {
             [this] { return store_->SetTtl(caller_, "knife", std::chrono::minutes(1)).status(); },
             expire("dev@expired-knife"),
             [this] { return store_->Undelete(caller_, "knife", {}).status(); },
+            seal,
             trash("knife"),
             empty_trash,
             trash("dev"),
@@ -184,6 +193,7 @@ class Scene {
 
   VolatileStorage& disk() { return disk_; }
   int merges() const { return merges_; }
+  int seals() const { return seals_; }
 
  private:
   Status MakeStore() {
@@ -219,6 +229,7 @@ class Scene {
   StorageForSqlite sqlite_;
   std::unique_ptr<Store> store_;
   int merges_ = 0;
+  int seals_ = 0;
 };
 
 // What is to be seen before any verb, after the first, and so on.
@@ -231,6 +242,7 @@ std::vector<Sight> Expected() {
     sights.push_back(scene.See());
   }
   CHECK(scene.merges() > 0);
+  CHECK(scene.seals() > 0);
   return sights;
 }
 

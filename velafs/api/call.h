@@ -42,6 +42,7 @@ Answer Undelete(Call& call);
 Answer TrashList(Call& call);
 Answer TrashPurge(Call& call);
 Answer Gc(Call& call);
+Answer Seal(Call& call);
 Answer Expire(Call& call);
 
 // verbs_scrub.cc

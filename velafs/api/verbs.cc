@@ -90,6 +90,7 @@ constexpr std::array kVerbs = {
     Verb{"trash-list", TrashList, Role::kViewer},
     Verb{"trash-purge", TrashPurge, Role::kUser, Logged{{}, "", {"older_than"}}},
     Verb{"gc", Gc, Role::kAdmin, Logged{}},
+    Verb{"seal", Seal, Role::kAdmin, Logged{{}, "", {"older_than"}}},
     Verb{"protect", Protect, Role::kUser, Logged{{"name"}, "", {"for"}}},
     Verb{"unprotect", Unprotect, Role::kUser, Logged{{"name"}}},
     Verb{"label", Label, Role::kUser, Logged{{"name"}, "", {"set", "remove"}}},

@@ -1,4 +1,5 @@
 // The verbs that take branches away, and bring them back.
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -76,6 +77,25 @@ Answer Expire(Call& call) {
               {"saved", expired.saved},
               {"kept", std::move(kept)},
               {"dry_run", dry_run}};
+}
+
+Answer Seal(Call& call) {
+  const auto older_than = call.arguments.Duration("older_than");
+  VELAFS_TRY(call.arguments.Finish());
+  auto told = std::chrono::steady_clock::now();
+  const auto go_on = [&] {
+    const auto now = std::chrono::steady_clock::now();
+    if (!call.progress || now - told < std::chrono::milliseconds(100)) return true;
+    told = now;
+    return call.progress(json::object());
+  };
+  VELAFS_ASSIGN(const store::SealResult result,
+                call.store.Seal(call.caller, older_than.value_or(std::chrono::seconds(0)), go_on));
+  return json{{"layers_sealed", result.layers},
+              {"chunks_new", result.chunks_new},
+              {"chunks_shared", result.chunks_shared},
+              {"stored_bytes", result.bytes_stored},
+              {"freed_bytes", result.bytes_freed}};
 }
 
 }  // namespace velafs::api

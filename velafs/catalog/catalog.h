@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 4;
+inline constexpr int kSchemaVersion = 5;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -62,8 +62,14 @@ class Reader {
   Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
   Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);
   // Empty when the layer has no manifest of that part.
-  Result<std::optional<std::vector<ChunkId>>> ManifestPart(LayerId layer, InodeNumber ino,
-                                                           uint64_t part);
+  Result<std::optional<ManifestPartRow>> ManifestPart(LayerId layer, InodeNumber ino,
+                                                      uint64_t part);
+  // The files of which the layer has sealed content, and how much each inherits: see InodeRow.
+  struct SealedInode {
+    InodeNumber ino;
+    uint64_t inherited_bytes = 0;
+  };
+  Result<std::vector<SealedInode>> SealedInodes(LayerId layer);
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
 
@@ -134,8 +140,9 @@ class Writer : public Reader {
   // which those were. A layer that is there no more is none.
   Result<std::vector<LayerId>> RemoveUnusedLayers(LayerId top);
   // What `lower` says of names and inodes, and `upper`, which stands on it, does not, is said by
-  // `upper` from now on, which then stands on what `lower` stood on; `lower` goes. Refused when
-  // anything else stands on it. Page files are the caller's.
+  // `upper` from now on, which then stands on what `lower` stood on; `lower` goes. When it
+  // has manifests, which somebody may be reading, it stays in state kImporting, for the caller to
+  // remove. Refused when anything else stands on it. Page files are the caller's.
   Status MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes);
 
   // A layer that holds names of a directory holds that directory's inode too: callers keep that.
@@ -144,7 +151,9 @@ class Writer : public Reader {
   Status PutInode(LayerId layer, const InodeRow& inode);
   Status RemoveInode(LayerId layer, InodeNumber ino);
   Status PutManifestPart(LayerId layer, InodeNumber ino, uint64_t part,
-                         std::span<const ChunkId> chunks);
+                         const ManifestPartRow& content);
+  // The manifests of `from` are those of `to` from now on, instead of any it had of the same files.
+  Status MoveManifests(LayerId from, LayerId to);
 
   Result<PackId> AddPack();  // not yet published
   Status PublishPack(PackId pack);

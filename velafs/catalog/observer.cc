@@ -40,7 +40,8 @@ constexpr std::array<std::string_view, 11> kRules = {
          (SELECT 1 FROM inodes WHERE inodes.ino = directory AND inodes.layer = names.layer))",
     R"(SELECT 'the manifest of inode ' || i.ino || ' in layer ' || i.layer || ' is not whole'
        FROM inodes i JOIN layers ON layers.id = i.layer
-       WHERE state = 3 AND born_here = 1 AND mode & 61440 = 32768
+       WHERE (state = 3 AND born_here = 1 AND nlink > 0 AND mode & 61440 = 32768
+           OR inherited_bytes IS NOT NULL)
          AND ((size_bytes + 67108863) / 67108864 <> (SELECT count(*)
              FROM manifests m WHERE m.layer = i.layer AND m.ino = i.ino)
            OR EXISTS (SELECT 1 FROM manifests m WHERE m.layer = i.layer AND m.ino = i.ino

@@ -47,6 +47,7 @@ InodeRow ReadInode(Query& query) {
   row.ctime = query.Signed(9);
   row.target = sql::AsBytes(query.Bytes(10));
   row.born_here = query.Bool(11);
+  if (!query.IsNull(12)) row.inherited_bytes = query.Unsigned(12);
   return row;
 }
 
@@ -121,6 +122,20 @@ std::vector<ChunkId> ReadChunkIds(Query& query) {
   std::vector<ChunkId> ids(bytes.size() / sizeof(ChunkId));
   if (!ids.empty()) std::memcpy(ids.data(), bytes.data(), bytes.size());
   return ids;
+}
+
+ManifestPartRow ReadManifestPart(Query& query) {
+  ManifestPartRow row;
+  row.chunks = ReadChunkIds(query);
+  const sql::Blob pages = query.Bytes(1);
+  if (!pages.empty() && pages.size() != row.chunks.size()) query.MarkMalformed();
+  row.pages.resize(pages.size());
+  if (!pages.empty()) std::memcpy(row.pages.data(), pages.data(), pages.size());
+  return row;
+}
+
+Reader::SealedInode ReadSealedInode(Query& query) {
+  return {query.IdAt<InodeNumber>(0), query.Unsigned(1)};
 }
 
 SettingRow ReadSetting(Query& query) {
@@ -284,7 +299,7 @@ Result<std::vector<Reader::InodeInLayer>> Reader::Inodes(InodeNumber ino) {
   std::vector<InodeInLayer> found;
   Query query(statements_[Sql::kInodes], ino);
   VELAFS_TRY(query.ForEach("inodes", [&](Query& row) {
-    found.push_back({row.IdAt<LayerId>(12), ReadInode(row)});
+    found.push_back({row.IdAt<LayerId>(13), ReadInode(row)});
   }));
   return found;
 }
@@ -294,10 +309,15 @@ Result<std::optional<InodeRow>> Reader::Inode(LayerId layer, InodeNumber ino) {
   return ReadOne(query, "inodes", ReadInode);
 }
 
-Result<std::optional<std::vector<ChunkId>>> Reader::ManifestPart(LayerId layer, InodeNumber ino,
-                                                                 uint64_t part) {
+Result<std::optional<ManifestPartRow>> Reader::ManifestPart(LayerId layer, InodeNumber ino,
+                                                            uint64_t part) {
   Query query(statements_[Sql::kManifestPart], layer, ino, part);
-  return ReadOne(query, "manifests", ReadChunkIds);
+  return ReadOne(query, "manifests", ReadManifestPart);
+}
+
+Result<std::vector<Reader::SealedInode>> Reader::SealedInodes(LayerId layer) {
+  Query query(statements_[Sql::kSealedInodes], layer);
+  return ReadAll(query, "inodes", ReadSealedInode);
 }
 
 Result<std::optional<ChunkLocation>> Reader::Chunk(const ChunkId& id) {

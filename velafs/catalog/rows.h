@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "velafs/base/ids.h"
 #include "velafs/base/units.h"
@@ -47,6 +48,9 @@ struct InodeRow {
   TimeNs ctime = 0;
   std::string target = {};  // of a symbolic link
   bool born_here = false;   // first seen in this layer: a regular file has nothing below
+  // Of a regular file whose pages in this layer have been sealed: how much of the file below is
+  // still visible, as a page map says it. Empty: the layer has none, or was imported.
+  std::optional<uint64_t> inherited_bytes = {};
 };
 
 struct NameRow {
@@ -59,6 +63,13 @@ struct NameRow {
 // (p * kChunksPerPart + i) * kChunkBytes. Chunks past the last one of a file are left out.
 inline constexpr uint64_t kChunksPerPart = 1024;
 inline constexpr uint64_t kPartBytes = kChunksPerPart * kChunkBytes;
+struct ManifestPartRow {
+  std::vector<ChunkId> chunks;
+  // Which pages of each the layer holds, lowest bit first; the chunk is of these, in their order.
+  // Empty: every chunk is whole.
+  std::vector<uint8_t> pages = {};
+  bool operator==(const ManifestPartRow&) const = default;
+};
 
 struct FileOwner {
   uint32_t uid = 0;

@@ -35,9 +35,11 @@ CREATE TABLE inodes(
   ctime INTEGER NOT NULL,
   target BLOB NOT NULL,
   born_here INTEGER NOT NULL CHECK(born_here IN (0, 1)),
+  inherited_bytes INTEGER CHECK(inherited_bytes >= 0),
   PRIMARY KEY(ino, layer)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inodes_by_layer ON inodes(layer);
+CREATE INDEX inodes_sealed ON inodes(layer) WHERE inherited_bytes IS NOT NULL;
 
 CREATE TABLE names(
   layer INTEGER NOT NULL REFERENCES layers(id),
@@ -52,6 +54,7 @@ CREATE TABLE manifests(
   ino INTEGER NOT NULL CHECK(ino > 0),
   part INTEGER NOT NULL CHECK(part >= 0),
   chunks BLOB NOT NULL CHECK(length(chunks) % 32 = 0 AND length(chunks) <= 32768),
+  pages BLOB NOT NULL CHECK(length(pages) IN (0, length(chunks) / 32)),
   PRIMARY KEY(layer, ino, part)
 ) STRICT, WITHOUT ROWID;
 
@@ -232,9 +235,17 @@ UPDATE bookmarks SET root = coalesce((
   (SELECT root FROM branches WHERE id = bookmarks.branch));
 )sql";
 
+// From version 4: nothing but imports was sealed.
+constexpr char kFromVersion4[] = R"sql(
+ALTER TABLE inodes ADD COLUMN inherited_bytes INTEGER CHECK(inherited_bytes >= 0);
+CREATE INDEX inodes_sealed ON inodes(layer) WHERE inherited_bytes IS NOT NULL;
+ALTER TABLE manifests ADD COLUMN pages BLOB NOT NULL DEFAULT x''
+  CHECK(length(pages) IN (0, length(chunks) / 32));
+)sql";
+
 // What leads from version i + 1 to the next.
 const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings,
-                                std::string(kFromVersion3)};
+                                std::string(kFromVersion3), std::string(kFromVersion4)};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }

@@ -11,8 +11,9 @@ struct Row {
 };
 
 #define LAYER_COLUMNS "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes"
-#define INODE_COLUMNS \
-  "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here"
+#define INODE_COLUMNS                                                                     \
+  "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here," \
+  " inherited_bytes"
 // A parent that is still there is shown by the name it has now.
 #define SELECT_BRANCHES                                                                         \
   "SELECT b.id, b.instance, b.name, b.head, b.root, b.parent, coalesce(p.name, b.parent_name)," \
@@ -50,7 +51,9 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1"},
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kManifestPart,
-     "SELECT chunks FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
+     "SELECT chunks, pages FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
+    {Sql::kSealedInodes,
+     "SELECT ino, inherited_bytes FROM inodes WHERE layer = ?1 AND inherited_bytes IS NOT NULL"},
     {Sql::kChunk,
      "SELECT pack, offset_bytes, stored_bytes, raw_bytes, codec FROM chunks WHERE sha256 = ?1"},
     {Sql::kChunkCount, "SELECT count(*) FROM chunks"},
@@ -89,6 +92,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes)"
      " VALUES (?1, ?2, ?3, 0, 0)"},
     {Sql::kSetLayerState, "UPDATE layers SET state = ?2 WHERE id = ?1"},
+    {Sql::kSetAsideLayer, "UPDATE layers SET state = ?2, parent = NULL WHERE id = ?1"},
     {Sql::kFreezeLayer,
      "UPDATE layers SET state = ?2, logical_bytes = ?3, allocated_bytes = NULL WHERE id = ?1"},
     {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
@@ -109,7 +113,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kMergeOverriddenInodes,
      "DELETE FROM inodes WHERE layer = ?1 AND EXISTS(SELECT 1 FROM inodes upper WHERE"
      " upper.layer = ?2 AND upper.ino = inodes.ino)"},
-    {Sql::kMergeInodes, "UPDATE inodes SET layer = ?2 WHERE layer = ?1"},
+    {Sql::kMergeInodes, "UPDATE inodes SET layer = ?2, inherited_bytes = NULL WHERE layer = ?1"},
     {Sql::kMergeLeftovers, "DELETE FROM inodes WHERE layer = ?1 AND nlink = 0 AND born_here = 1"},
     {Sql::kMergeLayer,
      "UPDATE layers SET parent = (SELECT parent FROM layers WHERE id = ?1),"
@@ -120,15 +124,21 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kRemoveName, "DELETE FROM names WHERE layer = ?1 AND directory = ?2 AND name = ?3"},
     {Sql::kPutInode,
      "INSERT INTO inodes(" INODE_COLUMNS ", layer)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
      " ON CONFLICT(ino, layer) DO UPDATE SET mode = excluded.mode, uid = excluded.uid,"
      " gid = excluded.gid, nlink = excluded.nlink, size_bytes = excluded.size_bytes,"
      " rdev = excluded.rdev, atime = excluded.atime, mtime = excluded.mtime,"
-     " ctime = excluded.ctime, target = excluded.target, born_here = excluded.born_here"},
+     " ctime = excluded.ctime, target = excluded.target, born_here = excluded.born_here,"
+     " inherited_bytes = excluded.inherited_bytes"},
     {Sql::kRemoveInode, "DELETE FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kPutManifestPart,
-     "INSERT INTO manifests(layer, ino, part, chunks) VALUES (?1, ?2, ?3, ?4)"
-     " ON CONFLICT(layer, ino, part) DO UPDATE SET chunks = excluded.chunks"},
+     "INSERT INTO manifests(layer, ino, part, chunks, pages) VALUES (?1, ?2, ?3, ?4, ?5)"
+     " ON CONFLICT(layer, ino, part) DO UPDATE SET chunks = excluded.chunks,"
+     " pages = excluded.pages"},
+    {Sql::kReplaceManifests,
+     "DELETE FROM manifests WHERE layer = ?2 AND ino IN"
+     " (SELECT ino FROM manifests WHERE layer = ?1)"},
+    {Sql::kMoveManifests, "UPDATE manifests SET layer = ?2 WHERE layer = ?1"},
     {Sql::kAddPack, "INSERT INTO packs(published) VALUES (0)"},
     {Sql::kPublishPack, "UPDATE packs SET published = 1 WHERE id = ?1"},
     {Sql::kRemovePackChunks, "DELETE FROM chunks WHERE pack = ?1"},

@@ -142,7 +142,9 @@ Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes)
   VELAFS_TRY(Run(statements_, Sql::kMergeInodes, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeLeftovers, upper));
   VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper, logical_bytes));
-  return Run(statements_, Sql::kRemoveLayer, lower);
+  VELAFS_ASSIGN(const bool is_empty, LayerIsEmpty(lower));
+  if (is_empty) return Run(statements_, Sql::kRemoveLayer, lower);
+  return Run(statements_, Sql::kSetAsideLayer, lower, static_cast<int>(LayerState::kImporting));
 }
 
 Status Writer::PutName(LayerId layer, const NameRow& name) {
@@ -156,7 +158,7 @@ Status Writer::RemoveName(LayerId layer, InodeNumber directory, const std::strin
 Status Writer::PutInode(LayerId layer, const InodeRow& inode) {
   return Run(statements_, Sql::kPutInode, inode.ino, inode.mode, inode.uid, inode.gid, inode.nlink,
              inode.size_bytes, inode.rdev, inode.atime, inode.mtime, inode.ctime,
-             sql::AsBlob(inode.target), inode.born_here, layer);
+             sql::AsBlob(inode.target), inode.born_here, inode.inherited_bytes, layer);
 }
 
 Status Writer::RemoveInode(LayerId layer, InodeNumber ino) {
@@ -164,10 +166,16 @@ Status Writer::RemoveInode(LayerId layer, InodeNumber ino) {
 }
 
 Status Writer::PutManifestPart(LayerId layer, InodeNumber ino, uint64_t part,
-                               std::span<const ChunkId> chunks) {
-  VELAFS_CHECK(chunks.size() <= kChunksPerPart);
+                               const ManifestPartRow& content) {
+  VELAFS_CHECK(content.chunks.size() <= kChunksPerPart);
   return Run(statements_, Sql::kPutManifestPart, layer, ino, part,
-             sql::Blob(std::as_bytes(chunks)));
+             sql::Blob(std::as_bytes(std::span(content.chunks))),
+             sql::Blob(std::as_bytes(std::span(content.pages))));
+}
+
+Status Writer::MoveManifests(LayerId from, LayerId to) {
+  VELAFS_TRY(Run(statements_, Sql::kReplaceManifests, from, to));
+  return Run(statements_, Sql::kMoveManifests, from, to);
 }
 
 Result<PackId> Writer::AddPack() {

@@ -77,6 +77,7 @@ void AddExpire(CommandLine& line);
 void AddQuota(CommandLine& line);
 void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
+void AddSeal(CommandLine& line);
 void AddStats(CommandLine& line);
 void AddDiff(CommandLine& line);
 void AddExport(CommandLine& line);

@@ -92,6 +92,7 @@ Status Branch::MakeLostPageFiles(Layer& layer) {
   }));
   for (const catalog::InodeRow& row : rows) {
     if (!row.born_here || !S_ISREG(row.mode) || row.nlink == 0) continue;
+    if (layer.IsSealed(row.ino)) continue;
     const auto found = layer.Find(row.ino, false);
     if (!found.ok() || *found) continue;
     VELAFS_ASSIGN(const auto file, layer.Create(row.ino, row.size_bytes, std::nullopt));
@@ -198,6 +199,15 @@ Result<Branch::RowsByHeight> Branch::RowsOf(InodeNumber ino) {
 }
 
 Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
+  while (true) {
+    Result<InodePtr> loaded = TryLoad(ino);
+    // Sealed a moment ago: its row is another by now.
+    const bool is_stale = loaded.status().error_number() == EAGAIN;
+    if (!is_stale) return loaded;
+  }
+}
+
+Result<Branch::InodePtr> Branch::TryLoad(InodeNumber ino) {
   VELAFS_ASSIGN(RowsByHeight rows, RowsOf(ino));
   auto inode = std::make_shared<Inode>(ino);
   for (auto& [height, said] : rows) {
@@ -401,6 +411,27 @@ Status Branch::Absorb(const Layer& lower, Layer& upper) {
   height_of_.clear();
   for (size_t i = 0; i < chain_.size(); ++i) {
     height_of_[chain_[i].layer->id()] = chain_.size() - 1 - i;
+  }
+  return {};
+}
+
+Status Branch::Refresh(Layer& layer, const std::vector<catalog::InodeRow>& rows) {
+  WriterLock gate(gate_);
+  WriterLock names(namespace_);
+  if (!height_of_.contains(layer.id())) return {};
+  MutexLock lock(inodes_lock_);
+  for (const catalog::InodeRow& row : rows) {
+    const auto found = inodes_.find(row.ino);
+    if (found == inodes_.end()) continue;
+    Inode& inode = *found->second;
+    WriterLock content(inode.content_lock);
+    if (!inode.content) continue;
+    if (Status refreshed = inode.content->Refresh(layer); !refreshed.ok()) {
+      return Fail(std::move(refreshed));
+    }
+    if (inode.row_layer > layer.id()) continue;
+    inode.row = row;
+    inode.row_layer = layer.id();
   }
   return {};
 }

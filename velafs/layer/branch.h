@@ -152,6 +152,10 @@ class Branch {
   std::vector<LayerId> GoneLayers();
   // `lower`, of the chain, has been merged into `upper`. A branch that fails here stays failed.
   Status Absorb(const Layer& lower, Layer& upper);
+  // Content of `layer` has been sealed; these are the rows the layer now has of the files.
+  Status Refresh(Layer& layer, const std::vector<catalog::InodeRow>& rows);
+  // What a row of the inode in the nearest layer would say now.
+  Result<catalog::InodeRow> RowOf(InodeNumber ino);
   void SetName(const std::string& name);
   // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
   // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what
@@ -191,6 +195,7 @@ class Branch {
   // ESTALE when there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  Result<InodePtr> TryLoad(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
   // What the layers of the chain say of an inode, lowest first.
   using RowsByHeight = std::map<size_t, catalog::Reader::InodeInLayer>;

@@ -66,6 +66,16 @@ Result<catalog::InodeRow> Branch::CurrentRow(Inode& inode) {
   return row;
 }
 
+Result<catalog::InodeRow> Branch::RowOf(InodeNumber ino) {
+  VELAFS_TRY(CheckAlive());
+  ReaderLock gate(gate_);
+  ReaderLock names(namespace_);
+  VELAFS_ASSIGN(const InodePtr inode, Find(ino));
+  VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
+  row.born_here = inode->born_layer == head_->id();
+  return row;
+}
+
 Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
   if (change.size_bytes) {
     if (*change.size_bytes > kMaxFileBytes) return Errno(EFBIG);
@@ -142,6 +152,11 @@ Status Branch::CountSpace() {
     if (layer->id() < first_layer_) break;
     VELAFS_ASSIGN(const uint64_t bytes, layer->AllocatedBytes({}));
     used += bytes;
+    VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(const auto row, reader.FindLayer(layer->id()));
+      if (row) used += row->stored_bytes;
+      return {};
+    }));
   }
   allowance_.SetUsed(used);
   return {};

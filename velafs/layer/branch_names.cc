@@ -69,6 +69,7 @@ Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<Name
     for (const RowChange& change : rows) {
       catalog::InodeRow row = change.row;
       row.born_here = change.inode->born_layer == head;
+      row.inherited_bytes.reset();
       if (row.born_here && row.nlink == 0) {
         VELAFS_TRY(writer.RemoveInode(head, row.ino));
       } else {

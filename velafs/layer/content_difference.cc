@@ -41,8 +41,8 @@ class Comparison {
 
   Status Run(PageNumber end) {
     for (PageNumber page = 0; page < end;) {
-      const auto of_a = a_.OriginOf(page, end - page);
-      const auto of_b = b_.OriginOf(page, end - page);
+      VELAFS_ASSIGN(const auto of_a, a_.OriginOf(page, end - page));
+      VELAFS_ASSIGN(const auto of_b, b_.OriginOf(page, end - page));
       const uint64_t pages = std::min(of_a.pages, of_b.pages);
       if (!Same(of_a.origin, of_b.origin)) {
         const bool chunks = of_a.origin.kind == FileContent::Origin::Kind::kChunks &&
@@ -65,8 +65,8 @@ class Comparison {
   Status CompareChunks(PageNumber page, PageNumber end) {
     while (page < end) {
       const PageNumber next = std::min(end, (page / kPagesPerChunk + 1) * kPagesPerChunk);
-      VELAFS_ASSIGN(const ChunkId in_a, ids_of_a_.At(*a_.sealed(), page));
-      VELAFS_ASSIGN(const ChunkId in_b, ids_of_b_.At(*b_.sealed(), page));
+      VELAFS_ASSIGN(const ChunkId in_a, ids_of_a_.At(*a_.chunks(), page));
+      VELAFS_ASSIGN(const ChunkId in_b, ids_of_b_.At(*b_.chunks(), page));
       if (in_a != in_b) VELAFS_TRY(ComparePages(page, next));
       page = next;
     }

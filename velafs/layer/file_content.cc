@@ -43,18 +43,19 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
   content.size_bytes_ = row.size_bytes;
   for (const ChainLink& link : chain) {
     const bool is_born_here = link.layer->id() == born_layer;
-    VELAFS_ASSIGN(auto page_file, link.layer->Find(row.ino, !is_born_here));
-    const bool is_last = is_born_here || (page_file && page_file->inherited_bytes() == 0);
-    if (page_file) {
-      content.page_files_.push_back(std::move(page_file));
-    } else if (is_last && link.is_sealed) {
-      content.sealed_ = link.layer->Sealed(row.ino);
-      content.sealed_layer_ = link.layer->id();
-    } else if (is_born_here && link.layer->is_settled()) {
+    VELAFS_ASSIGN(auto found, link.layer->ContentOf(row.ino, !is_born_here));
+    if (!found && is_born_here && link.is_sealed) {
+      found.emplace(link.layer->id(), link.layer->Imported(row.ino), nullptr);
+    }
+    if (!found && is_born_here && link.layer->is_settled()) {
       return Corrupt("\"" + link.layer->PagePath(row.ino) + "\" is missing");
     }
-    if (is_last) break;
+    if (found) content.layers_.push_back(*std::move(found));
+    const bool has_all = !content.layers_.empty() && content.layers_.back().inherited_bytes() == 0;
+    if (is_born_here || has_all) break;
   }
+  const bool is_nearer = !content.layers_.empty() && content.layers_[0].layer_id() > row_layer;
+  if (is_nearer && content.layers_[0].sealed()) return Errno(EAGAIN);
   if (PageFile* nearest = content.TimesFrom(row_layer)) {
     VELAFS_ASSIGN(const os::FileInfo info, nearest->Stat());
     content.size_bytes_ = info.size_bytes;
@@ -65,8 +66,8 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
 
 PageFile* FileContent::TimesFrom(LayerId row_layer) const {
   // A layer's id is larger than those of the layers below it.
-  if (page_files_.empty() || page_files_[0]->layer_id() < row_layer) return nullptr;
-  return page_files_[0].get();
+  if (layers_.empty() || layers_[0].layer_id() < row_layer) return nullptr;
+  return layers_[0].page_file().get();
 }
 
 Status FileContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
@@ -81,21 +82,20 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
   into = into.first(visible);
   if (into.empty()) return {};
 
-  if (source == page_files_.size()) {
-    if (sealed_) return sealed_->Read(offset_bytes, into);
+  if (source == layers_.size()) {
     std::memset(into.data(), 0, into.size());
     return {};
   }
-  PageFile& file = *page_files_[source];
+  const LayerContent& layer = layers_[source];
   while (!into.empty()) {
     const PageNumber page = offset_bytes / kPageBytes;
-    const auto run = file.RunAt(page, PagesUpTo(offset_bytes + into.size()) - page);
+    VELAFS_ASSIGN(const auto run, layer.RunAt(page, PagesUpTo(offset_bytes + into.size()) - page));
     const uint64_t run_end = (page + run.pages) * kPageBytes;
     const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
     if (run.held) {
-      VELAFS_TRY(file.Read(offset_bytes, piece));
+      VELAFS_TRY(layer.Read(offset_bytes, piece));
     } else {
-      VELAFS_TRY(ReadFrom(source + 1, file.inherited_bytes(), offset_bytes, piece));
+      VELAFS_TRY(ReadFrom(source + 1, layer.inherited_bytes(), offset_bytes, piece));
     }
     offset_bytes += piece.size();
     into = into.subspan(piece.size());
@@ -103,20 +103,20 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
   return {};
 }
 
-FileContent::OriginRun FileContent::OriginOf(PageNumber page, uint64_t limit) const {
+Result<FileContent::OriginRun> FileContent::OriginOf(PageNumber page, uint64_t limit) const {
   using Kind = Origin::Kind;
-  for (const auto& file : page_files_) {
-    const auto run = file->RunAt(page, limit);
+  for (const LayerContent& layer : layers_) {
+    VELAFS_ASSIGN(const auto run, layer.RunAt(page, limit));
     limit = run.pages;
-    if (run.held) return {{Kind::kPages, file->layer_id()}, limit};
-    const uint64_t inherited = file->inherited_bytes();
-    if (page * kPageBytes >= inherited) return {{}, limit};  // truncated a moment ago
+    const Kind kind = layer.is_whole_manifest() ? Kind::kChunks : Kind::kPages;
+    if (run.held) return OriginRun{{kind, layer.layer_id()}, limit};
+    const uint64_t inherited = layer.inherited_bytes();
+    if (page * kPageBytes >= inherited) return OriginRun{{}, limit};  // truncated a moment ago
     const uint64_t whole = inherited / kPageBytes - page;
-    if (whole == 0) return {{Kind::kMixed, {}}, 1};
+    if (whole == 0) return OriginRun{{Kind::kMixed, {}}, 1};
     limit = std::min(limit, whole);
   }
-  if (sealed_) return {{Kind::kChunks, sealed_layer_}, limit};
-  return {{}, limit};
+  return OriginRun{{}, limit};
 }
 
 Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {
@@ -133,16 +133,13 @@ Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {
 Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, uint64_t offset_bytes,
                                                  uint64_t end_bytes) const {
   const uint64_t length = end_bytes - offset_bytes;
-  if (source == page_files_.size()) {
-    if (sealed_) return sealed_->ExtentAt(offset_bytes, length);
-    return PageFile::Extent{false, length};
-  }
-  PageFile& file = *page_files_[source];
+  if (source == layers_.size()) return PageFile::Extent{false, length};
+  const LayerContent& layer = layers_[source];
   const PageNumber page = offset_bytes / kPageBytes;
-  const auto run = file.RunAt(page, PagesUpTo(end_bytes) - page);
+  VELAFS_ASSIGN(const auto run, layer.RunAt(page, PagesUpTo(end_bytes) - page));
   const uint64_t run_end = std::min((page + run.pages) * kPageBytes, end_bytes);
-  if (run.held) return file.ExtentAt(offset_bytes, run_end - offset_bytes);
-  const uint64_t inherited = file.inherited_bytes();
+  if (run.held) return layer.ExtentAt(offset_bytes, run_end - offset_bytes);
+  const uint64_t inherited = layer.inherited_bytes();
   if (offset_bytes >= inherited) return PageFile::Extent{false, run_end - offset_bytes};
   return ExtentFrom(source + 1, offset_bytes, std::min(run_end, inherited));
 }
@@ -153,18 +150,18 @@ uint64_t FileContent::SizeForRow(const Layer& head) const {
 }
 
 PageFile* FileContent::OwnFile(const Layer& head) const {
-  const bool has_own = !page_files_.empty() && page_files_[0]->layer_id() == head.id();
-  return has_own ? page_files_[0].get() : nullptr;
+  const bool has_own = !layers_.empty() && layers_[0].layer_id() == head.id();
+  return has_own ? layers_[0].page_file().get() : nullptr;
 }
 
 Result<PageFile*> FileContent::MakeOwnFile(Layer& head) {
   if (OwnFile(head) == nullptr) {
     const auto inherited = born_layer_ == head.id() ? std::nullopt : std::optional(size_bytes_);
     VELAFS_ASSIGN(auto file, head.Create(ino_, size_bytes_, inherited));
-    page_files_.insert(page_files_.begin(), std::move(file));
+    layers_.emplace(layers_.begin(), head.id(), nullptr, std::move(file));
     size_before_own_ = size_bytes_;
   }
-  return page_files_[0].get();
+  return layers_[0].page_file().get();
 }
 
 Status FileContent::Begin(Layer& head) {
@@ -288,30 +285,41 @@ Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
 
 Status FileContent::Absorb(const Layer& lower, Layer& upper) {
   if (born_layer_ == lower.id()) born_layer_ = upper.id();
-  const auto layer_of = [](const auto& file) { return file->layer_id(); };
-  const auto found = std::ranges::find(page_files_, lower.id(), layer_of);
-  if (found == page_files_.end()) return {};
-  if (std::ranges::find(page_files_, upper.id(), layer_of) != page_files_.end()) {
-    page_files_.erase(found);
-    return {};
+  const auto found = std::ranges::find(layers_, lower.id(), &LayerContent::layer_id);
+  if (found == layers_.end()) return {};
+  VELAFS_ASSIGN(const auto absorbed, upper.ContentOf(ino_, true));
+  if (!absorbed) return Corrupt("\"" + upper.PagePath(ino_) + "\" is missing");
+  const auto above = std::ranges::find(layers_, upper.id(), &LayerContent::layer_id);
+  if (above == layers_.end()) {
+    *found = *absorbed;
+  } else {
+    *above = *absorbed;
+    layers_.erase(found);
   }
-  VELAFS_ASSIGN(*found, upper.Find(ino_, true));
-  if (*found) return {};
-  return Corrupt("\"" + upper.PagePath(ino_) + "\" is missing");
+  return {};
+}
+
+Status FileContent::Refresh(Layer& layer) {
+  const auto found = std::ranges::find(layers_, layer.id(), &LayerContent::layer_id);
+  if (found == layers_.end()) return {};
+  VELAFS_ASSIGN(const auto now, layer.ContentOf(ino_, born_layer_ != layer.id()));
+  if (!now) return Corrupt("\"" + layer.PagePath(ino_) + "\" is missing");
+  *found = *now;
+  return {};
 }
 
 std::vector<std::shared_ptr<PageFile>> FileContent::FilesFrom(LayerId layer) const {
   std::vector<std::shared_ptr<PageFile>> files;
-  for (const auto& file : page_files_) {
-    if (file->layer_id() >= layer) files.push_back(file);
+  for (const LayerContent& content : layers_) {
+    if (content.layer_id() >= layer && content.page_file()) files.push_back(content.page_file());
   }
   return files;
 }
 
 std::vector<std::shared_ptr<PageFile>> FileContent::DirtyFiles() const {
   std::vector<std::shared_ptr<PageFile>> files;
-  for (auto file = page_files_.rbegin(); file != page_files_.rend(); ++file) {
-    if ((*file)->NeedsSync()) files.push_back(*file);
+  for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
+    if (layer->page_file() && layer->page_file()->NeedsSync()) files.push_back(layer->page_file());
   }
   return files;
 }

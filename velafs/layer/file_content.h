@@ -1,5 +1,5 @@
 // The content of one regular file as one branch sees it: the branch's own page file, where there is
-// one, over those of lower layers, over chunks.
+// one, over what lower layers have of it.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
 #include "velafs/layer/layer.h"
+#include "velafs/layer/layer_content.h"
 
 namespace velafs::layer {
 
@@ -29,7 +30,8 @@ class FileContent {
   static FileContent Empty(InodeNumber ino, LayerId born_layer);
   // What is nearest for the file among a branch's chain. `row` and `row_layer`: what the nearest
   // layer says of the inode; `born_layer`: where it came to be, below which there is nothing.
-  // Corrupt when a page file or map is damaged or has been lost.
+  // Corrupt when a page file or map is damaged or has been lost; EAGAIN when the row was read
+  // before the catalog had a nearer one, of a layer that has been sealed.
   static Result<FileContent> Load(const Chain& chain, const catalog::InodeRow& row,
                                   LayerId row_layer, LayerId born_layer);
 
@@ -57,9 +59,10 @@ class FileContent {
     uint64_t pages;
   };
   // Of `page`, and for how many pages from it on, at most `limit`, it is the same. limit > 0.
-  OriginRun OriginOf(PageNumber page, uint64_t limit) const;
+  Result<OriginRun> OriginOf(PageNumber page, uint64_t limit) const;
   InodeNumber ino() const { return ino_; }
-  SealedFile* sealed() const { return sealed_.get(); }  // null when there is none
+  // What pages whose origin is chunks are read from.
+  SealedFile* chunks() const { return layers_.back().sealed().get(); }
 
   // Changes go to the page file in `head`, which is made when there is none yet.
   Status Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data);
@@ -78,6 +81,8 @@ class FileContent {
 
   // The pages of `lower` are in `upper`, which stands on it, too: it is no longer read.
   Status Absorb(const Layer& lower, Layer& upper);
+  // What `layer` has of the file may have been sealed.
+  Status Refresh(Layer& layer);
 
   // The page files of `layer` and above, which is to say of this branch alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
@@ -91,7 +96,7 @@ class FileContent {
   std::vector<std::shared_ptr<PageFile>> DirtyFiles() const;
 
  private:
-  // `Source` i is page_files_[i]; the last, page_files_.size(), is what lies below them all.
+  // `Source` i is layers_[i]; the last, layers_.size(), is the nothing below them all.
   Status ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offset_bytes,
                   std::span<std::byte> into) const;
   Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
@@ -105,10 +110,8 @@ class FileContent {
   InodeNumber ino_;
   LayerId born_layer_;
   uint64_t size_bytes_ = 0;
-  uint64_t size_before_own_ = 0;  // what it was when the page file in the head was made
-  std::vector<std::shared_ptr<PageFile>> page_files_;  // nearest first
-  std::shared_ptr<SealedFile> sealed_;                 // null when there is nothing below
-  LayerId sealed_layer_;
+  uint64_t size_before_own_ = 0;      // what it was when the page file in the head was made
+  std::vector<LayerContent> layers_;  // nearest first
 };
 
 }  // namespace velafs::layer

@@ -9,6 +9,7 @@ namespace velafs::layer {
 namespace {
 
 constexpr std::string_view kMapSuffix = ".map";
+constexpr std::string_view kSealedMark = "sealed";
 
 // The inode number a page file's name spells; none when it is not one.
 InodeNumber InodeOf(std::string_view name) {
@@ -31,6 +32,7 @@ Result<std::shared_ptr<Layer>> Layer::Load(const VolumeParts& parts, LayerId id,
   auto layer = New(parts, id);
   layer->is_settled_ = is_settled;
   VELAFS_TRY(layer->ReadDirectory());
+  VELAFS_TRY(layer->ReadSealed());
   return layer;
 }
 
@@ -44,6 +46,7 @@ Status Layer::ReadDirectory() {
   std::vector<InodeNumber> maps;
   for (const os::DirectoryEntry& file : *listed) {
     std::string_view name = file.name;
+    if (name == kSealedMark) is_marked_sealed_ = true;
     const bool is_map = name.ends_with(kMapSuffix);
     if (is_map) name.remove_suffix(kMapSuffix.size());
     const InodeNumber ino = InodeOf(name);
@@ -64,6 +67,21 @@ Status Layer::ReadDirectory() {
   return {};
 }
 
+Status Layer::ReadSealed() {
+  std::vector<catalog::Reader::SealedInode> sealed;
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(sealed, reader.SealedInodes(id_));
+    return {};
+  }));
+  MutexLock lock(lock_);
+  for (const auto& inode : sealed) sealed_inodes_[inode.ino] = inode.inherited_bytes;
+  if (is_marked_sealed_ && sealed.empty()) {
+    return Corrupt("layer " + std::to_string(id_.value) +
+                   " was sealed, which this catalog, an older one, does not know");
+  }
+  return {};
+}
+
 std::string Layer::PagePath(InodeNumber ino) const {
   return directory_ + "/" + std::to_string(ino.value);
 }
@@ -72,6 +90,10 @@ std::string Layer::MapPath(InodeNumber ino) const { return PagePath(ino).append(
 
 Result<std::shared_ptr<PageFile>> Layer::Find(InodeNumber ino, bool inherits) {
   MutexLock lock(lock_);
+  return FindLocked(ino, inherits);
+}
+
+Result<std::shared_ptr<PageFile>> Layer::FindLocked(InodeNumber ino, bool inherits) {
   const auto found = entries_.find(ino);
   if (found == entries_.end()) {
     if (is_settled_ && stray_maps_.contains(ino)) return Missing(PagePath(ino));
@@ -216,13 +238,91 @@ Status Layer::RemoveStrayMaps() {
   return {};
 }
 
-std::shared_ptr<SealedFile> Layer::Sealed(InodeNumber ino) {
+Result<std::optional<LayerContent>> Layer::ContentOf(InodeNumber ino, bool inherits) {
   MutexLock lock(lock_);
+  std::shared_ptr<SealedFile> sealed;
+  if (const auto found = sealed_inodes_.find(ino); found != sealed_inodes_.end()) {
+    sealed = SealedLocked(ino, found->second);
+  }
+  // Beside what is sealed, a page file counts with its map only: without one it is what a crash has
+  // left of one that was sealed.
+  const auto entry = entries_.find(ino);
+  const bool has_page_file = !sealed || (entry != entries_.end() && entry->second.has_map &&
+                                         (!entry->second.open.expired() || HasWrittenMap(ino)));
+  std::shared_ptr<PageFile> page_file;
+  if (has_page_file) {
+    VELAFS_ASSIGN(page_file, FindLocked(ino, inherits));
+  }
+  if (!sealed && !page_file) return std::optional<LayerContent>();
+  return std::optional(LayerContent(id_, std::move(sealed), std::move(page_file)));
+}
+
+std::shared_ptr<SealedFile> Layer::Imported(InodeNumber ino) {
+  MutexLock lock(lock_);
+  return SealedLocked(ino, 0);
+}
+
+std::shared_ptr<SealedFile> Layer::SealedLocked(InodeNumber ino, uint64_t inherited_bytes) {
   std::weak_ptr<SealedFile>& known = sealed_[ino];
   if (auto file = known.lock()) return file;
-  auto file = std::make_shared<SealedFile>(parts_.catalog, parts_.packs, id_, ino);
+  auto file = std::make_shared<SealedFile>(parts_.catalog, parts_.packs, id_, ino, inherited_bytes);
   known = file;
   return file;
+}
+
+bool Layer::IsSealed(InodeNumber ino) const {
+  MutexLock lock(lock_);
+  return sealed_inodes_.contains(ino);
+}
+
+std::set<InodeNumber> Layer::InodesWithContent() const {
+  MutexLock lock(lock_);
+  std::set<InodeNumber> inodes;
+  for (const auto& [ino, entry] : entries_) inodes.insert(ino);
+  for (const auto& [ino, inherited_bytes] : sealed_inodes_) inodes.insert(ino);
+  return inodes;
+}
+
+Status Layer::MarkSealed() {
+  {
+    MutexLock lock(lock_);
+    if (is_marked_sealed_) return {};
+    VELAFS_TRY(MakeDirectory());
+    const std::string path = directory_ + "/" + std::string(kSealedMark);
+    VELAFS_TRY(storage().Open(path, os::OpenMode::kCreate).status());
+    is_marked_sealed_ = true;
+  }
+  return SyncNames();
+}
+
+Layer::Retired Layer::Retire(const std::vector<catalog::Reader::SealedInode>& sealed) {
+  Retired retired;
+  MutexLock lock(lock_);
+  has_changed_ = true;
+  for (const auto& inode : sealed) {
+    sealed_inodes_[inode.ino] = inode.inherited_bytes;
+    sealed_.erase(inode.ino);  // what was known of it may be less
+    const auto found = entries_.find(inode.ino);
+    if (found == entries_.end()) continue;
+    retired[inode.ino] = found->second.open.lock();
+    entries_.erase(found);
+  }
+  return retired;
+}
+
+Status Layer::RemoveSealedPageFiles() {
+  for (const PageFileName& file : PageFiles()) VELAFS_TRY(Discard(file.ino));
+  return RemoveStrayMaps();
+}
+
+Result<uint64_t> Layer::RemoveRetired(InodeNumber ino) {
+  uint64_t bytes = 0;
+  for (const std::string& path : {PagePath(ino), MapPath(ino)}) {
+    const auto info = storage().Stat(path);
+    if (info.ok()) bytes += info->allocated_bytes;
+    VELAFS_TRY(RemoveIfAny(path));
+  }
+  return bytes;
 }
 
 std::vector<Layer::PageFileName> Layer::PageFiles() const {

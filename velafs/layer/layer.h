@@ -1,4 +1,5 @@
-// One layer as a running process sees it: the page files in its directory, and its sealed files.
+// One layer as a running process sees it: the page files in its directory, and what of it is
+// sealed.
 #pragma once
 
 #include <atomic>
@@ -15,8 +16,7 @@
 #include "velafs/base/ids.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
-#include "velafs/layer/page_file.h"
-#include "velafs/layer/sealed_file.h"
+#include "velafs/layer/layer_content.h"
 #include "velafs/layer/volume.h"
 #include "velafs/os/storage.h"
 
@@ -27,7 +27,8 @@ class Layer : public std::enable_shared_from_this<Layer> {
  public:
   // A layer that was just made, with nothing on disk.
   static std::shared_ptr<Layer> New(const VolumeParts& parts, LayerId id);
-  // A layer with what its directory holds.
+  // A layer with what its directory holds, and of what it is sealed. Corrupt when that is more than
+  // the catalog knows.
   static Result<std::shared_ptr<Layer>> Load(const VolumeParts& parts, LayerId id, bool is_settled);
 
   LayerId id() const { return id_; }
@@ -51,7 +52,24 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // Removes from disk the maps that a crash has left without their page files: they would pass for
   // the maps of later ones. Before any change.
   Status RemoveStrayMaps();
-  std::shared_ptr<SealedFile> Sealed(InodeNumber ino);
+
+  // All that the layer has of a file: as Find, and what has been sealed. Nothing when it has none.
+  Result<std::optional<LayerContent>> ContentOf(InodeNumber ino, bool inherits);
+  // Of a file that was imported into the layer.
+  std::shared_ptr<SealedFile> Imported(InodeNumber ino);
+  bool IsSealed(InodeNumber ino) const;
+  std::set<InodeNumber> InodesWithContent() const;  // imported files left out
+  // Notes in the directory, durably, that content of the layer is known to the catalog only: one
+  // that does not know it is an older one. Before page files that were sealed are removed.
+  Status MarkSealed();
+  // The catalog has what the layer holds of these files, durably: their page files are no longer
+  // found. Returned are those that somebody has open: `Discard` must wait for them.
+  using Retired = std::map<InodeNumber, std::shared_ptr<PageFile>>;
+  Retired Retire(const std::vector<catalog::Reader::SealedInode>& sealed);
+  // Of a layer that is sealed as a whole: removes what a crash has left of its page files.
+  Status RemoveSealedPageFiles();
+  // Removes a retired page file and its map from disk; returns what they took.
+  Result<uint64_t> RemoveRetired(InodeNumber ino);
 
   struct PageFileName {
     InodeNumber ino;
@@ -89,12 +107,16 @@ class Layer : public std::enable_shared_from_this<Layer> {
  private:
   Layer(const VolumeParts& parts, LayerId id);
   Status MakeDirectory() REQUIRES(lock_);
+  Result<std::shared_ptr<PageFile>> FindLocked(InodeNumber ino, bool inherits) REQUIRES(lock_);
+  std::shared_ptr<SealedFile> SealedLocked(InodeNumber ino, uint64_t inherited_bytes)
+      REQUIRES(lock_);
   Result<std::shared_ptr<PageFile>> MakePageFile(InodeNumber ino, std::unique_ptr<os::File> file,
                                                  uint64_t size_bytes,
                                                  std::optional<uint64_t> inherited_bytes)
       REQUIRES(lock_);
   Result<std::unique_ptr<os::File>> MakeMapFile(InodeNumber ino, uint64_t inherited_bytes);
   Status ReadDirectory();
+  Status ReadSealed();
   Status Missing(const std::string& path) const;
   Status RemoveIfAny(const std::string& path) const;
 
@@ -117,6 +139,9 @@ class Layer : public std::enable_shared_from_this<Layer> {
   bool has_directory_ GUARDED_BY(lock_) = false;
   std::unordered_map<InodeNumber, Entry> entries_ GUARDED_BY(lock_);
   std::set<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
+  bool is_marked_sealed_ GUARDED_BY(lock_) = false;
+  std::unordered_map<InodeNumber, uint64_t> sealed_inodes_
+      GUARDED_BY(lock_);  // and what they inherit
   std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);
   std::map<InodeNumber, DirtyEntry> dirty_ GUARDED_BY(lock_);
   struct Count {

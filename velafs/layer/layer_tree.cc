@@ -1,17 +1,30 @@
 #include "velafs/layer/layer_tree.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace velafs::layer {
+
+using catalog::LayerState;
+
+namespace {
+
+bool IsFrozen(const catalog::LayerRow& row) {
+  return row.state == LayerState::kFrozen || row.state == LayerState::kSealed;
+}
+
+}  // namespace
 
 Status LayerTree::Load(catalog::Reader& reader) {
   VELAFS_ASSIGN(std::vector<catalog::LayerRow> rows, reader.Layers());
   VELAFS_ASSIGN(const std::vector<LayerId> holders, reader.LayerHolders());
   layers_.reserve(rows.size());
   for (catalog::LayerRow& row : rows) {
-    const LayerId parent = row.parent;
+    if (Entry* const parent = row.parent ? &layers_[row.parent] : nullptr) {
+      ++parent->uses;
+      parent->frozen_at = std::min(parent->frozen_at.value_or(row.created_at), row.created_at);
+    }
     layers_[row.id].row = std::move(row);
-    if (parent) ++layers_[parent].uses;
   }
   for (const LayerId holder : holders) ++layers_[holder].uses;
   return {};
@@ -32,15 +45,37 @@ std::vector<const catalog::LayerRow*> LayerTree::OwnLayers(LayerId top) const {
   return own;
 }
 
+bool LayerTree::IsMerge(const Entry& upper, const std::set<LayerId>& left_out) const {
+  const Entry* const lower = Find(upper.row.parent);
+  if (lower == nullptr || lower->uses != 1 || left_out.contains(lower->row.id)) return false;
+  if (!IsFrozen(upper.row) || !IsFrozen(lower->row)) return false;
+  const bool is_import = lower->row.state == LayerState::kSealed && !lower->row.parent;
+  // One that is not settled, a crash has left so.
+  return !is_import && lower->row.logical_bytes;
+}
+
 std::optional<LayerTree::Pair> LayerTree::FindMerge(const std::set<LayerId>& left_out) const {
-  using catalog::LayerState;
   std::optional<Pair> lowest;
   for (const auto& [id, upper] : layers_) {
+    if (!IsMerge(upper, left_out)) continue;
     const Entry* const lower = Find(upper.row.parent);
-    if (lower == nullptr || lower->uses != 1 || left_out.contains(lower->row.id)) continue;
-    if (upper.row.state != LayerState::kFrozen || lower->row.state != LayerState::kFrozen) continue;
-    if (!lower->row.logical_bytes) continue;  // not settled: a crash has left it so
     if (!lowest || lower->row.id < lowest->lower->id) lowest = {&lower->row, &upper.row};
+  }
+  return lowest;
+}
+
+const catalog::LayerRow* LayerTree::FindUnsealed(TimeNs frozen_before,
+                                                 const std::set<LayerId>& left_out) const {
+  std::set<LayerId> to_be_merged;
+  for (const auto& [id, upper] : layers_) {
+    if (IsMerge(upper, {})) to_be_merged.insert({id, upper.row.parent});
+  }
+  const catalog::LayerRow* lowest = nullptr;
+  for (const auto& [id, entry] : layers_) {
+    if (entry.row.state != LayerState::kFrozen || !entry.row.logical_bytes) continue;
+    if (left_out.contains(id) || to_be_merged.contains(id)) continue;
+    if (entry.frozen_at.value_or(entry.row.created_at) > frozen_before) continue;
+    if (lowest == nullptr || id < lowest->id) lowest = &entry.row;
   }
   return lowest;
 }

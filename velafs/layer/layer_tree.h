@@ -22,22 +22,29 @@ class LayerTree {
   // From `top`, on which one branch or bookmark stands, down: the layers nothing else needs. Empty
   // when there is no such layer any more. Valid as long as this is.
   std::vector<const catalog::LayerRow*> OwnLayers(LayerId top) const;
-  // A frozen layer that only another frozen one stands on, and that one; the lowest there is that
-  // is not left out. Nothing when there is none.
+  // A frozen layer that only another frozen one stands on, and that one, sealed or not, but for
+  // what was imported; the lowest there is that is not left out. Nothing when there is none.
   struct Pair {
     const catalog::LayerRow* lower;
     const catalog::LayerRow* upper;
   };
   std::optional<Pair> FindMerge(const std::set<LayerId>& left_out) const;
+  // A layer with content to seal that was frozen before that time and is not to be merged into
+  // another; the lowest that is not left out. Null when there is none.
+  const catalog::LayerRow* FindUnsealed(TimeNs frozen_before,
+                                        const std::set<LayerId>& left_out) const;
   // Of the nearest layer from `top` down that knows; `*is_estimate` when that is not `top`.
   uint64_t LogicalBytes(LayerId top, bool* is_estimate) const;
 
  private:
   struct Entry {
     catalog::LayerRow row;
-    uint64_t uses = 0;  // layers, branches and bookmarks that stand on it
+    uint64_t uses = 0;                // layers, branches and bookmarks that stand on it
+    std::optional<TimeNs> frozen_at;  // when the first layer on it was made
   };
   const Entry* Find(LayerId id) const;
+  // Whether the layer under `upper` is to be merged into it.
+  bool IsMerge(const Entry& upper, const std::set<LayerId>& left_out) const;
 
   std::unordered_map<LayerId, Entry> layers_;
 };

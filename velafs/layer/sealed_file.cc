@@ -1,6 +1,7 @@
 #include "velafs/layer/sealed_file.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -8,43 +9,84 @@
 namespace velafs::layer {
 namespace {
 
+constexpr uint8_t kAllPages = 0xff;
+
 // Of the chunk in its part.
 uint64_t IndexOf(uint64_t offset_bytes) { return offset_bytes % catalog::kPartBytes / kChunkBytes; }
 
 }  // namespace
 
+uint8_t SealedFile::PagesOf(const Part& part, uint64_t index) const {
+  if (part.chunks.empty() && inherited_bytes_ > 0) return 0;
+  return part.pages.empty() ? kAllPages : part.pages[index];
+}
+
+Result<PageMap::Run> SealedFile::RunAt(PageNumber page, uint64_t limit) {
+  if (inherited_bytes_ == 0) return PageMap::Run{true, limit};
+  const PageNumber inherited_end = (inherited_bytes_ + kPageBytes - 1) / kPageBytes;
+  const auto is_held = [&](PageNumber at) -> Result<bool> {
+    if (at >= inherited_end) return true;
+    VELAFS_ASSIGN(const Held held, HeldIn(at / kPagesPerChunk));
+    return ((held.pages >> (at % kPagesPerChunk)) & 1) != 0;
+  };
+  VELAFS_ASSIGN(const bool held, is_held(page));
+  if (held && page >= inherited_end) return PageMap::Run{true, limit};
+  uint64_t pages = 1;
+  while (pages < limit) {
+    VELAFS_ASSIGN(const bool is_next_held, is_held(page + pages));
+    if (is_next_held != held) break;
+    ++pages;
+  }
+  return PageMap::Run{held, pages};
+}
+
+Result<SealedFile::Held> SealedFile::HeldIn(uint64_t chunk) {
+  VELAFS_ASSIGN(const PartPtr part, PartAt(chunk / catalog::kChunksPerPart));
+  const uint64_t index = chunk % catalog::kChunksPerPart;
+  Held held{.pages = PagesOf(*part, index), .chunk = {}};
+  if (index < part->chunks.size()) held.chunk = part->chunks[index].id;
+  return held;
+}
+
 Status SealedFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
   while (!into.empty()) {
-    VELAFS_ASSIGN(const PartPtr part, PartAt(offset_bytes / catalog::kPartBytes));
-    const uint64_t index = IndexOf(offset_bytes);
-    const uint64_t in_chunk = offset_bytes % kChunkBytes;
-    const size_t length = std::min<size_t>(into.size(), kChunkBytes - in_chunk);
-    const auto piece = into.first(length);
-    // Of a chunk of zeros, none.
-    const uint64_t stored =
-        index < part->chunks.size() ? part->chunks[index].location.raw_bytes : 0;
-    const size_t from_chunk = stored > in_chunk ? std::min<size_t>(length, stored - in_chunk) : 0;
-    if (from_chunk > 0) VELAFS_TRY(ReadStored(part, index, in_chunk, piece.first(from_chunk)));
-    std::memset(piece.data() + from_chunk, 0, length - from_chunk);
-    into = into.subspan(length);
-    offset_bytes += length;
+    const uint64_t number = offset_bytes / catalog::kPartBytes;
+    VELAFS_ASSIGN(const PartPtr part, PartAt(number));
+    const auto piece =
+        into.first(std::min<size_t>(into.size(), kChunkBytes - offset_bytes % kChunkBytes));
+    Status read = ReadFrom(*part, offset_bytes, piece);
+    if (read.code() == Code::kCorrupt || read.error_number() == ENOENT) {
+      // Since the part was loaded, the chunk may have moved to another pack, or others have taken
+      // its place.
+      VELAFS_ASSIGN(const PartPtr now, LoadPart(number));
+      if (now->chunks == part->chunks) return read;
+      {
+        WriterLock lock(lock_);
+        parts_[number] = now;
+      }
+      read = ReadFrom(*now, offset_bytes, piece);
+    }
+    VELAFS_TRY(std::move(read));
+    into = into.subspan(piece.size());
+    offset_bytes += piece.size();
   }
   return {};
 }
 
-Status SealedFile::ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
-                              std::span<std::byte> into) {
-  Status read = ReadChunk(*part, index, in_chunk, into);
-  if (read.code() != Code::kCorrupt && read.error_number() != ENOENT) return read;
-  // It may have moved to another pack since its place was looked up.
-  VELAFS_ASSIGN(const PartPtr now, LoadPart(part->number));
-  if (index >= now->chunks.size()) return read;
-  if (now->chunks[index].location == part->chunks[index].location) return read;
-  {
-    WriterLock lock(lock_);
-    parts_[part->number] = now;
-  }
-  return ReadChunk(*now, index, in_chunk, into);
+Status SealedFile::ReadFrom(Part& part, uint64_t offset_bytes, std::span<std::byte> into) {
+  const uint64_t index = IndexOf(offset_bytes);
+  // Only the pages that are held are in the chunk.
+  const auto page = static_cast<unsigned>(offset_bytes / kPageBytes % kPagesPerChunk);
+  const auto before = static_cast<uint8_t>(PagesOf(part, index) & ((1u << page) - 1));
+  const uint64_t in_chunk =
+      static_cast<uint64_t>(std::popcount(before)) * kPageBytes + offset_bytes % kPageBytes;
+  // Of a chunk of zeros, none.
+  const uint64_t stored = index < part.chunks.size() ? part.chunks[index].location.raw_bytes : 0;
+  const size_t from_chunk =
+      stored > in_chunk ? std::min<size_t>(into.size(), stored - in_chunk) : 0;
+  if (from_chunk > 0) VELAFS_TRY(ReadChunk(part, index, in_chunk, into.first(from_chunk)));
+  std::memset(into.data() + from_chunk, 0, into.size() - from_chunk);
+  return {};
 }
 
 // To verify each time would have random reads of 8 KiB cost several times as much.
@@ -68,18 +110,19 @@ Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t li
 }
 
 Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
-  std::vector<ChunkId> ids;
+  catalog::ManifestPartRow row;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(ids, ManifestPart(reader, part));
+    VELAFS_ASSIGN(row, ManifestPart(reader, part));
     return {};
   }));
-  return ids;
+  return std::move(row.chunks);
 }
 
 // Every part up to the file's end has a row: without one, its content is not known to be zeros.
-Result<std::vector<ChunkId>> SealedFile::ManifestPart(catalog::Reader& reader, uint64_t part) {
-  VELAFS_ASSIGN(std::optional<std::vector<ChunkId>> ids, reader.ManifestPart(layer_, ino_, part));
-  if (ids) return std::move(*ids);
+Result<catalog::ManifestPartRow> SealedFile::ManifestPart(catalog::Reader& reader, uint64_t part) {
+  VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row,
+                reader.ManifestPart(layer_, ino_, part));
+  if (row) return *std::move(row);
   return Corrupt("inode " + std::to_string(ino_.value) + " lacks part " + std::to_string(part) +
                  " of its manifest");
 }
@@ -98,9 +141,10 @@ Result<SealedFile::PartPtr> SealedFile::LoadPart(uint64_t part) {
   auto loaded = std::make_shared<Part>();
   loaded->number = part;
   VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const std::vector<ChunkId> ids, ManifestPart(reader, part));
-    loaded->chunks.reserve(ids.size());
-    for (const ChunkId& id : ids) {
+    VELAFS_ASSIGN(catalog::ManifestPartRow row, ManifestPart(reader, part));
+    loaded->pages = std::move(row.pages);
+    loaded->chunks.reserve(row.chunks.size());
+    for (const ChunkId& id : row.chunks) {
       if (id.IsZeros()) {
         loaded->chunks.emplace_back();
         continue;

@@ -17,47 +17,68 @@
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/layer/page_file.h"
+#include "velafs/layer/page_map.h"
 
 namespace velafs::layer {
 
 // Thread-safe. Parts of the manifest are read from the catalog when first touched, and then kept.
 class SealedFile {
  public:
-  SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino)
-      : catalog_(catalog), packs_(packs), layer_(layer), ino_(ino) {}
+  // `inherited_bytes`: how much of the file below is visible; 0 when all of the file is here.
+  SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino,
+             uint64_t inherited_bytes)
+      : catalog_(catalog),
+        packs_(packs),
+        layer_(layer),
+        ino_(ino),
+        inherited_bytes_(inherited_bytes) {}
 
-  // Fills `into`, which ends within the file; zeros past the chunks of a part. Every chunk is
-  // verified: Corrupt when one is damaged, or it or its part of the manifest is not to be had.
+  uint64_t inherited_bytes() const { return inherited_bytes_; }
+  // As PageFile::RunAt, of a page within the file.
+  Result<PageMap::Run> RunAt(PageNumber page, uint64_t limit);
+  // Fills `into`, which ends within the file, from pages that are held; zeros past the chunks of a
+  // part. Every chunk is verified: Corrupt when one is damaged, or it or its part of the manifest
+  // is not to be had.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
-  // The chunks of a part, in order; none for a part of zeros. Always from the catalog.
+  // Which of a chunk's pages are held, lowest bit first, and the chunk they are in.
+  struct Held {
+    uint8_t pages = 0;
+    ChunkId chunk;
+  };
+  Result<Held> HeldIn(uint64_t chunk);
+  // The chunks of a part, in order; none for a part of zeros. Always from the catalog. Of a file
+  // that inherits nothing.
   Result<std::vector<ChunkId>> ChunkIds(uint64_t part);
 
  private:
   struct Chunk {
     ChunkId id;  // zeros: a chunk of zeros, stored nowhere
     ChunkLocation location;
+    bool operator==(const Chunk&) const = default;
   };
   struct Part {
     uint64_t number = 0;
     std::vector<Chunk> chunks;
+    std::vector<uint8_t> pages;  // of each chunk those that are held; empty: all
     // One bit for each chunk that has been read and found sound.
     std::array<std::atomic<uint64_t>, catalog::kChunksPerPart / 64> verified = {};
   };
   using PartPtr = std::shared_ptr<Part>;
 
+  uint8_t PagesOf(const Part& part, uint64_t index) const;
   Result<PartPtr> PartAt(uint64_t part);
   Result<PartPtr> LoadPart(uint64_t part);
-  Result<std::vector<ChunkId>> ManifestPart(catalog::Reader& reader, uint64_t part);
-  // From one stored chunk; `into` ends within it. ReadStored finds it when it has moved.
-  Status ReadStored(const PartPtr& part, uint64_t index, uint64_t in_chunk,
-                    std::span<std::byte> into);
+  Result<catalog::ManifestPartRow> ManifestPart(catalog::Reader& reader, uint64_t part);
+  // What one chunk has, from `offset_bytes` on.
+  Status ReadFrom(Part& part, uint64_t offset_bytes, std::span<std::byte> into);
   Status ReadChunk(Part& part, uint64_t index, uint64_t in_chunk, std::span<std::byte> into);
 
   catalog::Catalog& catalog_;
   chunk::PackReader& packs_;
   const LayerId layer_;
   const InodeNumber ino_;
+  const uint64_t inherited_bytes_;
   SharedMutex lock_;
   std::map<uint64_t, PartPtr> parts_ GUARDED_BY(lock_);
 };

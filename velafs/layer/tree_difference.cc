@@ -81,9 +81,7 @@ class Side {
     const LayerId layer = rows[index].id;
     VELAFS_ASSIGN(const auto inodes, reader.InodesIn(layer));
     touched.insert(inodes.begin(), inodes.end());
-    for (const Layer::PageFileName& file : chain_[index].layer->PageFiles()) {
-      touched.insert(file.ino);
-    }
+    for (InodeNumber ino : chain_[index].layer->InodesWithContent()) touched.insert(ino);
     VELAFS_ASSIGN(const auto with_names, reader.DirectoriesIn(layer));
     for (InodeNumber directory : with_names) {
       directories.insert(directory);
@@ -381,8 +379,10 @@ Result<std::vector<FileDifference>> CompareTrees(BranchHost& host, const FindTre
     TreeComparison comparison(host, a, b);
     VELAFS_ASSIGN(const bool is_found, comparison.FindCandidates());
     if (!is_found) continue;
-    VELAFS_ASSIGN(auto differences, comparison.Compare());
-    std::sort(differences.begin(), differences.end(),
+    auto differences = comparison.Compare();
+    if (differences.status().error_number() == EAGAIN) continue;  // sealed meanwhile
+    VELAFS_TRY(differences.status());
+    std::sort(differences->begin(), differences->end(),
               [](const auto& one, const auto& other) { return one.path < other.path; });
     return differences;
   }

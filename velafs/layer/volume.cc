@@ -260,10 +260,10 @@ std::string Volume::Impl::LayerDirectory(LayerId layer) const {
 }
 
 Status Volume::Impl::RemoveOrphans() {
-  std::unordered_set<uint64_t> known;
+  std::unordered_map<uint64_t, catalog::LayerState> known;
   VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const auto layers, reader.Layers());
-    for (const catalog::LayerRow& layer : layers) known.insert(layer.id.value);
+    for (const catalog::LayerRow& layer : layers) known[layer.id.value] = layer.state;
     return {};
   }));
   VELAFS_ASSIGN(const auto directories, parts_.storage.List(parts_.layers_directory));
@@ -273,7 +273,13 @@ Status Volume::Impl::RemoveOrphans() {
     const char* end = directory.name.data() + directory.name.size();
     const auto parsed = std::from_chars(directory.name.data(), end, id);
     const bool is_layer = parsed.ec == std::errc() && parsed.ptr == end;
-    if (!is_layer || known.contains(id)) continue;
+    if (!is_layer) continue;
+    if (const auto found = known.find(id); found != known.end()) {
+      if (found->second != catalog::LayerState::kSealed) continue;
+      VELAFS_ASSIGN(const auto layer, Layer::Load(parts_, LayerId(id), true));
+      VELAFS_TRY(layer->RemoveSealedPageFiles());
+      continue;
+    }
     VELAFS_TRY(parts_.storage.RemoveTree(parts_.layers_directory + "/" + directory.name));
     has_removed = true;
   }
@@ -339,6 +345,9 @@ Status Volume::Impl::UpkeepRound() {
     }
   }
   if (Status removed = RemoveDoomed(); first_failure.ok()) first_failure = std::move(removed);
+  if (Status removed = RemoveRetired().status(); first_failure.ok()) {
+    first_failure = std::move(removed);
+  }
   parts_.reserve.Refill();
   return first_failure;
 }
@@ -380,6 +389,22 @@ Result<std::shared_ptr<Branch>> Volume::OpenState(LayerId top, InodeNumber root,
 Result<std::optional<Volume::Merge>> Volume::BeginMerge() { return impl_->BeginMerge(); }
 Result<uint64_t> Volume::FinishMerge(const Merge& merge, const std::function<bool()>& go_on) {
   return impl_->FinishMerge(merge, go_on);
+}
+Result<std::optional<Volume::Seal>> Volume::BeginSeal(TimeNs frozen_before) {
+  return impl_->BeginSeal(frozen_before);
+}
+Result<std::vector<catalog::InodeRow>> Volume::SealFiles(Seal& seal, SealSink& sink,
+                                                         uint64_t limit_bytes,
+                                                         const std::function<bool()>& go_on) {
+  return impl_->SealFiles(seal, sink, limit_bytes, go_on);
+}
+Status Volume::CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
+                          const std::function<Status(catalog::Writer&)>& also) {
+  return impl_->CommitSeal(seal, std::move(rows), also);
+}
+Result<uint64_t> Volume::GiveBack(const Seal& seal) { return impl_->GiveBack(seal); }
+Status Volume::EndSeal(const Seal& seal, const Status& outcome) {
+  return impl_->EndSeal(seal, outcome);
 }
 Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a,
                                                     const FindTreeState& b) {

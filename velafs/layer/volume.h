@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,38 @@ class Volume {
   Result<std::optional<Merge>> BeginMerge();
   Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
 
+  // A frozen layer's pages become chunks, and nothing anybody sees changes: all is as with a merge,
+  // and no merge runs meanwhile. Begin, with no other operation on branches under way. Then, until
+  // `is_all`, files of about `limit_bytes` go into a sink, and are committed once that has made
+  // them durable. Then page files of what was committed are given back, and the space they took
+  // returned. End, in any case.
+  struct Seal {
+    LayerId layer;
+    LayerId pin;  // keeps it until the end; the sink's manifests are this layer's at first
+    std::shared_ptr<Branch> view;
+    std::vector<catalog::InodeRow> committed = {};
+    catalog::CommitSequence last_commit = 0;
+    std::vector<InodeNumber> gone = {};  // whose page files the layer has, and nobody sees
+    bool is_all = false;
+  };
+  class SealSink {
+   public:
+    virtual ~SealSink() = default;
+    // Stores a chunk of 1 .. kChunkBytes bytes; zeros for one of zeros.
+    virtual Result<ChunkId> Store(std::span<const std::byte> content) = 0;
+    virtual Status PutManifest(InodeNumber ino, uint64_t part, catalog::ManifestPartRow row) = 0;
+  };
+  Result<std::optional<Seal>> BeginSeal(TimeNs frozen_before);
+  // The rows the layer is to have of the files. Refused when `go_on` was false.
+  Result<std::vector<catalog::InodeRow>> SealFiles(Seal& seal, SealSink& sink, uint64_t limit_bytes,
+                                                   const std::function<bool()>& go_on);
+  // One transaction, which GiveBack makes durable. `also` publishes the chunks in it.
+  Status CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
+                    const std::function<Status(catalog::Writer&)>& also);
+  Result<uint64_t> GiveBack(const Seal& seal);
+  // A layer that could not be sealed, but for want of space, is left alone from then on.
+  Status EndSeal(const Seal& seal, const Status& outcome);
+
   // For each in its order. Opens no branch, and may be some seconds old.
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
   // Of a branch, never an estimate: it is opened when it must be.
@@ -125,7 +158,8 @@ class Volume {
   // See CompareTrees. A branch whose state is given must have been opened.
   Result<std::vector<FileDifference>> Compare(const FindTreeState& a, const FindTreeState& b);
 
-  // Removes layer directories the catalog does not know. Once, before anything is opened.
+  // Removes layer directories the catalog does not know, and page files of layers that are sealed.
+  // Once, before anything is opened.
   Status RemoveOrphans();
 
   // Makes everything written durable, on every open branch. The first failure is returned, the rest

@@ -32,6 +32,13 @@ class Volume::Impl : public BranchHost {
   Status Rename(const std::string& name, const std::string& new_name);
   Result<std::optional<Merge>> BeginMerge();
   Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
+  Result<std::optional<Seal>> BeginSeal(TimeNs frozen_before);
+  Result<std::vector<catalog::InodeRow>> SealFiles(Seal& seal, SealSink& sink, uint64_t limit_bytes,
+                                                   const std::function<bool()>& go_on);
+  Status CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
+                    const std::function<Status(catalog::Writer&)>& also);
+  Result<uint64_t> GiveBack(const Seal& seal);
+  Status EndSeal(const Seal& seal, const Status& outcome);
   Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
   void SetQuota(InstanceId instance, std::optional<uint64_t> bytes);
   void HoldBack(const std::set<InstanceId>& full);
@@ -65,6 +72,9 @@ class Volume::Impl : public BranchHost {
   Status CommitMerge(const Merge& merge, const Layer& lower, Layer& upper, uint64_t logical_bytes);
   Status GiveUp(const Merge& merge);
   Status RemoveDoomed();
+  // Layers with files that have no name any more but are open, or page files that are to go.
+  std::set<LayerId> LayersInFlux();
+  Result<uint64_t> RemoveRetired();
   void KeepCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
@@ -89,6 +99,14 @@ class Volume::Impl : public BranchHost {
   // Of no branch any more: their directories go once nobody reads them.
   std::vector<std::shared_ptr<Layer>> doomed_ GUARDED_BY(upkeep_lock_);
   std::set<LayerId> unmergeable_ GUARDED_BY(upkeep_lock_);  // where a merge has failed
+  std::set<LayerId> unsealable_ GUARDED_BY(upkeep_lock_);
+  struct RetiredFile {
+    std::shared_ptr<Layer> layer;
+    InodeNumber ino;
+    std::weak_ptr<PageFile> open;
+  };
+  // Page files that have been sealed: they go once nobody reads them.
+  std::vector<RetiredFile> retired_ GUARDED_BY(upkeep_lock_);
   bool is_upkeep_running_ GUARDED_BY(upkeep_lock_) = false;
   std::mutex stop_lock_;
   std::condition_variable stop_changed_;

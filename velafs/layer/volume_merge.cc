@@ -26,7 +26,7 @@ constexpr uint64_t kPagesPerSync = 1024;
 // wait for all of the branch waits long.
 class Copier {
  public:
-  Copier(Branch& view, PageFile& from, PageFile& to, const Attributes& seen)
+  Copier(Branch& view, const LayerContent& from, PageFile& to, const Attributes& seen)
       : view_(view), from_(from), to_(to), seen_(seen) {}
 
   // Of pages that `from` holds, and `to` does not yet.
@@ -69,7 +69,7 @@ class Copier {
 
  private:
   Branch& view_;
-  PageFile& from_;
+  const LayerContent& from_;
   PageFile& to_;
   const Attributes seen_;
   std::vector<std::byte> buffer_;
@@ -84,10 +84,7 @@ Result<std::optional<Volume::Merge>> Volume::Impl::BeginMerge() {
     MutexLock lock(upkeep_lock_);
     left_out = unmergeable_;
   }
-  std::set<LayerId> in_use;
-  for (const auto& branch : OpenBranches()) {
-    for (const LayerId layer : branch->GoneLayers()) in_use.insert(layer);
-  }
+  const std::set<LayerId> in_use = LayersInFlux();
   Merge merge;
   const auto find = [&](catalog::Reader& reader) -> Status {
     LayerTree tree;
@@ -109,6 +106,7 @@ Result<std::optional<Volume::Merge>> Volume::Impl::BeginMerge() {
   if (!merge.lower) return std::optional<Merge>();
   VELAFS_ASSIGN(const auto commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     VELAFS_ASSIGN(merge.pin, writer.AddLayer(merge.upper, catalog::LayerState::kImporting));
+    VELAFS_TRY(writer.SetLayerState(merge.upper, catalog::LayerState::kFrozen));
     return writer.SetLayerLogicalBytes(merge.upper, std::nullopt);
   }));
   VELAFS_TRY(parts_.catalog.MakeDurable(commit));
@@ -123,8 +121,8 @@ Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::functi
     const std::vector<std::shared_ptr<Layer>> layers = view->Layers();
     Layer& upper = *layers[0];
     Layer& lower = *layers[1];
-    for (const Layer::PageFileName& file : lower.PageFiles()) {
-      VELAFS_TRY(CopyUp(*view, lower, upper, file.ino, go_on));
+    for (const InodeNumber ino : lower.InodesWithContent()) {
+      VELAFS_TRY(CopyUp(*view, lower, upper, ino, go_on));
       if (!go_on()) return Refused("merging of layers was stopped");
     }
     if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
@@ -169,27 +167,30 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
   const Result<Attributes> seen = view.Get(ino);
   if (seen.status().error_number() == ESTALE) return {};  // gone, as the upper layer has it
   VELAFS_TRY(seen.status());
-  VELAFS_ASSIGN(const auto from, lower.Find(ino, false));
+  VELAFS_ASSIGN(const auto from, lower.ContentOf(ino, false));
   if (!from) return {};  // gone a moment ago
-  VELAFS_ASSIGN(auto to, upper.Find(ino, true));
-  if (!to) {
-    VELAFS_ASSIGN(to, upper.Create(ino, seen->size_bytes, seen->size_bytes));
-    VELAFS_TRY(to->SetTimes(seen->atime, seen->mtime));
+  VELAFS_ASSIGN(auto to, upper.ContentOf(ino, true));
+  const uint64_t inherited = to ? to->inherited_bytes() : seen->size_bytes;
+  if (to && inherited == 0) return {};  // it has all
+  if (!to || !to->page_file()) {
+    VELAFS_ASSIGN(const auto made, upper.Create(ino, seen->size_bytes, inherited));
+    VELAFS_TRY(made->SetTimes(seen->atime, seen->mtime));
+    to.emplace(upper.id(), to ? to->sealed() : nullptr, made);
   }
-  Copier copier(view, *from, *to, *seen);
-  const PageNumber end = (to->inherited_bytes() + kPageBytes - 1) / kPageBytes;
+  Copier copier(view, *from, *to->page_file(), *seen);
+  const PageNumber end = (inherited + kPageBytes - 1) / kPageBytes;
   for (PageNumber page = 0; page < end && go_on();) {
-    const auto above = to->RunAt(page, std::min(end - page, kPagesPerSync));
-    const auto below = from->RunAt(page, above.pages);
+    VELAFS_ASSIGN(const auto above, to->RunAt(page, std::min(end - page, kPagesPerSync)));
+    VELAFS_ASSIGN(const auto below, from->RunAt(page, above.pages));
     if (!above.held && below.held) VELAFS_TRY(copier.Copy(page, below.pages));
     page += below.pages;
   }
   // The page in which the lower layer ends what it inherits has zeros from there on, though that
   // layer may not hold it.
   const uint64_t cut = from->inherited_bytes();
-  if (cut % kPageBytes != 0 && cut < to->inherited_bytes() &&
-      !to->RunAt(cut / kPageBytes, 1).held) {
-    VELAFS_TRY(copier.CopyData(cut / kPageBytes, 1));
+  if (cut % kPageBytes != 0 && cut < inherited) {
+    VELAFS_ASSIGN(const auto above, to->RunAt(cut / kPageBytes, 1));
+    if (!above.held) VELAFS_TRY(copier.CopyData(cut / kPageBytes, 1));
   }
   return copier.Finish();
 }
@@ -226,7 +227,16 @@ Status Volume::Impl::RemoveDoomed() {
       return true;
     });
   }
-  return ids.empty() ? Status() : RemoveDirectories(ids).status();
+  if (ids.empty()) return {};
+  return RemoveLayers([&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
+           for (const LayerId id : ids) {
+             // One that had sealed content has stayed in the catalog.
+             VELAFS_ASSIGN(const auto row, writer.FindLayer(id));
+             if (row) VELAFS_TRY(writer.RemoveLayer(id));
+           }
+           return ids;
+         })
+      .status();
 }
 
 }  // namespace velafs::layer

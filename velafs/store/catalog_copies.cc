@@ -119,6 +119,8 @@ Result<std::vector<CatalogCopy>> ListCatalogCopies(os::Storage& storage, const S
 }
 
 Status MakeCatalogCopy(os::Storage& storage, const StorePaths& paths) {
+  static Mutex one_at_a_time;
+  MutexLock lock(one_at_a_time);
   Status made = storage.MakeDirectory(paths.Copies(), 0700);
   if (!made.ok() && made.error_number() != EEXIST) return made;
   if (made.ok()) VELAFS_TRY(storage.SyncDirectory(paths.root));

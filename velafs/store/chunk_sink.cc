@@ -145,10 +145,10 @@ Status ChunkSink::Release(const std::shared_ptr<Pack>& pack) {
   return {};
 }
 
-Status ChunkSink::PutManifest(InodeNumber ino, uint64_t part, std::vector<ChunkId> ids) {
+Status ChunkSink::PutManifest(InodeNumber ino, uint64_t part, catalog::ManifestPartRow row) {
   MutexLock lock(mutex_);
-  pending_manifest_ids_ += ids.size();
-  pending_manifests_.push_back({ino, part, std::move(ids)});
+  pending_manifest_ids_ += row.chunks.size();
+  pending_manifests_.push_back({ino, part, std::move(row)});
   return FlushIfDue();
 }
 
@@ -168,7 +168,7 @@ Status ChunkSink::Flush() {
                    }
                    for (const Manifest& manifest : pending_manifests_) {
                      VELAFS_TRY(
-                         writer.PutManifestPart(layer_, manifest.ino, manifest.part, manifest.ids));
+                         writer.PutManifestPart(layer_, manifest.ino, manifest.part, manifest.row));
                    }
                    return {};
                  })

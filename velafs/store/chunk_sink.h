@@ -43,7 +43,7 @@ class ChunkSink {
   // Calls with about 1 MiB are best.
   Status Store(std::span<const std::byte> content, std::vector<ChunkId>* ids);
   // The chunks of part `part` of a file, each stored already.
-  Status PutManifest(InodeNumber ino, uint64_t part, std::vector<ChunkId> ids);
+  Status PutManifest(InodeNumber ino, uint64_t part, catalog::ManifestPartRow row);
 
   // Once, when every other call has returned. All content is durable on return; the rows are not.
   Status Finish();
@@ -70,7 +70,7 @@ class ChunkSink {
   struct Manifest {
     InodeNumber ino;
     uint64_t part;
-    std::vector<ChunkId> ids;
+    catalog::ManifestPartRow row;
   };
 
   // Compresses what seems to be new.

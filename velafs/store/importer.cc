@@ -244,7 +244,7 @@ Status Importer::PutPart(const Part& part, std::vector<ChunkId> ids) {
   if (std::all_of(ids.begin(), ids.end(), [](const ChunkId& id) { return id.IsZeros(); })) {
     ids.clear();
   }
-  return sink_->PutManifest(InoOf(part.entry), part.number, std::move(ids));
+  return sink_->PutManifest(InoOf(part.entry), part.number, {std::move(ids), {}});
 }
 
 void Importer::Stop(Status status) {

@@ -24,6 +24,10 @@ constexpr char kApproved[] = "approved";
 constexpr char kApprovedOnly[] = "approved_sources_only";
 constexpr char kUserGroup[] = "user_group";
 
+Status CheckSealAfter(const std::string& value) {
+  return value == "never" ? Status() : ParseDuration(value).status();
+}
+
 Status CheckDuration(const std::string& value) { return ParseDuration(value).status(); }
 
 Status CheckCount(const std::string& value) {
@@ -90,6 +94,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"on_expire", CheckOnExpire, "delete"},
     KnownPolicy{"quota", CheckSize},
     KnownPolicy{"quota_per_owner", CheckSize, "", true},
+    KnownPolicy{"seal_after", CheckSealAfter, "24h", true},
     KnownPolicy{"trash_keep", CheckDuration, "7d", true},
     KnownPolicy{"ttl", CheckDuration},
     KnownPolicy{kUserGroup, CheckGroup, "", true},

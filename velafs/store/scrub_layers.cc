@@ -98,13 +98,19 @@ bool IsGone(const LayerInCatalog& layer, InodeNumber ino) {
   return found != layer.inodes.end() && found->second.nlink == 0;
 }
 
+bool IsSealed(const LayerInCatalog& layer, InodeNumber ino) {
+  const auto found = layer.inodes.find(ino);
+  return found != layer.inodes.end() && found->second.inherited_bytes.has_value();
+}
+
 bool IsBornHere(const LayerInCatalog& layer, InodeNumber ino) {
   const auto found = layer.inodes.find(ino);
   return found != layer.inodes.end() && found->second.born_here;
 }
 
 // Page files of deleted files may lie about for a moment, or after a crash. In a layer that is not
-// settled, so may page files without maps, and maps without page files: see DURABILITY.md.
+// settled, so may page files without maps, and maps without page files: see DURABILITY.md; and
+// either of a file that was sealed.
 std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& layer) {
   std::vector<LayerDamage> found;
   const bool is_settled = layer.row.logical_bytes.has_value();
@@ -112,7 +118,7 @@ std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& 
     if (!layer.known.contains(ino) || IsGone(layer, ino)) continue;
     if (!file.map_status.ok()) {
       found.push_back({Kind::kMap, ino, file.map_status.message()});
-    } else if (!is_settled) {
+    } else if (!is_settled || (IsSealed(layer, ino) && !(file.size_bytes && file.is_map_written))) {
       continue;
     } else if (!file.size_bytes) {
       found.push_back({Kind::kPageFile, ino, "the page file is missing"});
@@ -126,7 +132,8 @@ std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& 
   }
   if (!is_settled || layer.row.state == LayerState::kSealed) return found;
   for (const auto& [ino, row] : layer.inodes) {
-    const bool has_page_file = row.born_here && S_ISREG(row.mode) && row.nlink > 0;
+    const bool has_page_file =
+        row.born_here && S_ISREG(row.mode) && row.nlink > 0 && !row.inherited_bytes;
     if (has_page_file && !disk.contains(ino)) {
       found.push_back({Kind::kPageFile, ino, "the page file is missing"});
     }

@@ -139,6 +139,14 @@ struct GcResult {
   std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
 };
 
+struct SealResult {
+  uint64_t layers = 0;
+  uint64_t chunks_new = 0;
+  uint64_t chunks_shared = 0;
+  uint64_t bytes_stored = 0;  // in packs
+  uint64_t bytes_freed = 0;   // of page files; those that are being read go later
+};
+
 struct GcProgress {
   uint64_t bytes_done = 0;  // of the packs that are dealt with
   uint64_t bytes_total = 0;
@@ -199,7 +207,7 @@ struct StorePaths {
 
 // Thread-safe. Every verb that returns success is durable.
 //
-// Lock order: packs_mutex_, import_mutex_, merge_mutex_, verbs_mutex_, then the catalog's and the
+// Lock order: packs_mutex_, merge_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the
 // volume's own; mount_mutex_ and listener_mutex_ are taken alone.
 class Store {
  public:
@@ -327,6 +335,14 @@ class Store {
   // Merges layers that nothing needs for themselves any more; see layer::Volume::BeginMerge. One
   // pair; the space freed, or nothing when there was none. Everything goes on meanwhile.
   Result<std::optional<uint64_t>> MergeLayers(const std::function<bool()>& go_on);
+  // Seals all layers frozen longer ago than that, after merging; see layer::Volume::BeginSeal. All
+  // goes on meanwhile; imports wait for some seconds at a time.
+  Result<SealResult> Seal(const Caller& caller, std::chrono::seconds older_than,
+                          const std::function<bool()>& go_on);
+  // One layer, frozen before that time; nothing when there was none.
+  enum class Pace { kFull, kGentle };  // the disk and processors are others' half of the time
+  Result<std::optional<SealResult>> SealLayer(TimeNs frozen_before, Pace pace,
+                                              const std::function<bool()>& go_on);
   // Another one when anything but file content may have changed.
   catalog::CommitSequence LastChange() const { return catalog_->LastCommit(); }
 
@@ -366,6 +382,8 @@ class Store {
   Status CheckCatalogIsLatest();
 
   // Verbs without the words that say which verb failed.
+  Status SealSome(layer::Volume::Seal& seal, const std::function<bool()>& go_on,
+                  SealResult* result);
   Result<ImportResult> RunImport(const Caller& caller, const std::string& name,
                                  const std::string& directory, const ImportProgressFn& progress);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
@@ -488,8 +506,8 @@ class Store {
   std::unique_ptr<CatalogCopyKeeper> copies_;
 
   Mutex packs_mutex_;   // held by what looks at all packs, and by what moves chunks between them
-  Mutex import_mutex_;  // held by the import, or collection of garbage, under way
-  Mutex merge_mutex_;   // held by the merge of layers under way
+  Mutex merge_mutex_;   // held by the merge, or sealing, of layers under way
+  Mutex import_mutex_;  // held by what stores chunks, or collects those that nothing uses
   Mutex verbs_mutex_;   // held by every other changing verb
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported
   // When a branch was last looked at for a bookmark by schedule.

@@ -8,6 +8,7 @@ namespace velafs::store {
 namespace {
 
 constexpr auto kInterval = std::chrono::seconds(5);
+constexpr auto kSealInterval = std::chrono::seconds(15);
 
 }  // namespace
 
@@ -18,26 +19,37 @@ Upkeep::~Upkeep() {
   }
   stop_changed_.notify_all();
   thread_.join();
+  layers_thread_.join();
 }
 
-void Upkeep::Run() {
+void Upkeep::Run(Status (Upkeep::*tend)()) {
+  std::string last_failure;  // a lasting one is logged once
   std::unique_lock lock(stop_lock_);
   while (!stop_) {
     lock.unlock();
-    const Status done = RunOnce();
-    if (!done.ok() && done.message() != last_failure_) spdlog::error("{}", done.message());
-    last_failure_ = done.ok() ? "" : done.message();
+    const Status done = (this->*tend)();
+    if (!done.ok() && done.message() != last_failure) spdlog::error("{}", done.message());
+    last_failure = done.ok() ? "" : done.message();
     lock.lock();
     stop_changed_.wait_for(lock, kInterval, [this] { return stop_; });
   }
 }
 
-Status Upkeep::RunOnce() {
+Status Upkeep::KeepTimes() {
   VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
   VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
   VELAFS_TRY(store_.EnforceOwnerQuotas());
-  VELAFS_TRY(RunSchedules());
-  return MergeLayers();
+  return RunSchedules();
+}
+
+Status Upkeep::TendLayers() {
+  VELAFS_TRY(MergeLayers());
+  return SealLayers();
+}
+
+bool Upkeep::GoesOn() {
+  std::lock_guard lock(stop_lock_);
+  return !stop_;
 }
 
 Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {
@@ -89,16 +101,29 @@ Status Upkeep::PurgeTrash(std::string* subjects) {
 }
 
 Status Upkeep::MergeLayers() {
-  const auto go_on = [this] {
-    std::lock_guard lock(stop_lock_);
-    return !stop_;
-  };
+  const auto go_on = [this] { return GoesOn(); };
   const auto until = std::chrono::steady_clock::now() + kInterval;
   while (go_on() && std::chrono::steady_clock::now() < until) {
     const catalog::CommitSequence change = store_.LastChange();
     if (change == merged_at_) break;  // looking for what to merge takes its time, too
     VELAFS_ASSIGN(const std::optional<uint64_t> freed, store_.MergeLayers(go_on));
     if (!freed) merged_at_ = change;
+  }
+  return {};
+}
+
+Status Upkeep::SealLayers() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto after = store_.policies().Duration("seal_after", nullptr);
+  if (now < seal_next_ || !after) return {};
+  const TimeNs before = NowNs() - std::chrono::nanoseconds(*after).count();
+  while (GoesOn() && std::chrono::steady_clock::now() < now + kInterval) {
+    const auto sealed = store_.SealLayer(before, Store::Pace::kGentle, [this] { return GoesOn(); });
+    if (!GoesOn()) return {};
+    VELAFS_TRY(sealed.status());
+    if (*sealed) continue;
+    seal_next_ = now + kSealInterval;
+    break;
   }
   return {};
 }

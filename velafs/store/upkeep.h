@@ -1,7 +1,9 @@
 // Does by itself, as long as a daemon runs, what time asks for: deletes what has expired, empties
-// the trash of what has been there long enough, and makes and thins out bookmarks by schedule.
+// the trash of what has been there long enough, makes and thins out bookmarks by schedule, and
+// merges and seals layers.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -12,34 +14,41 @@
 
 namespace velafs::store {
 
-// Works on a thread of its own, from construction to destruction. What it does, and what fails,
-// goes to the log; what it does, also to the audit log.
+// Works on threads of its own, from construction to destruction: one for layers, which may take
+// long. What it does, and what fails, goes to the log; what users asked for, also to the audit log.
 class Upkeep {
  public:
   // The store is borrowed; `self` is who this process is.
   Upkeep(Store& store, Caller self)
-      : store_(store), self_(std::move(self)), thread_([this] { Run(); }) {}
+      : store_(store),
+        self_(std::move(self)),
+        thread_([this] { Run(&Upkeep::KeepTimes); }),
+        layers_thread_([this] { Run(&Upkeep::TendLayers); }) {}
   ~Upkeep();
 
  private:
-  void Run();
-  Status RunOnce();
+  void Run(Status (Upkeep::*tend)());
+  Status KeepTimes();
+  Status TendLayers();
   // Runs it, and makes an entry in the audit log of what it says it changed.
   Status Log(const std::string& verb, const std::function<Status(std::string* subjects)>& run);
   Status Expire(std::string* subjects);
   Status PurgeTrash(std::string* subjects);
   Status RunSchedules();
   Status MergeLayers();
+  Status SealLayers();
+  bool GoesOn();
 
   Store& store_;
   const Caller self_;
-  std::string last_failure_;               // a lasting one is logged once
   catalog::CommitSequence merged_at_ = 0;  // the last change after which there was nothing to merge
+  std::chrono::steady_clock::time_point seal_next_;  // when to look for what to seal
 
   std::mutex stop_lock_;
   std::condition_variable stop_changed_;
   bool stop_ = false;   // guarded by stop_lock_
-  std::thread thread_;  // last: it uses the members above
+  std::thread thread_;  // last, with the next: they use the members above
+  std::thread layers_thread_;
 };
 
 }  // namespace velafs::store

@@ -1,0 +1,29 @@
+#include "velafs/layer/layer_content.h"
+
+namespace velafs::layer {
+
+Result<PageMap::Run> LayerContent::RunAt(PageNumber page, uint64_t limit) const {
+  if (!sealed_) return page_file_->RunAt(page, limit);
+  VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(page, limit));
+  return run.held || !page_file_ ? run : page_file_->RunAt(page, run.pages);
+}
+
+Result<bool> LayerContent::IsSealed(uint64_t offset_bytes) const {
+  if (!sealed_) return false;
+  if (!page_file_) return true;
+  VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(offset_bytes / kPageBytes, 1));
+  return run.held;
+}
+
+Status LayerContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
+  VELAFS_ASSIGN(const bool is_sealed, IsSealed(offset_bytes));
+  return is_sealed ? sealed_->Read(offset_bytes, into) : page_file_->Read(offset_bytes, into);
+}
+
+Result<PageFile::Extent> LayerContent::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {
+  VELAFS_ASSIGN(const bool is_sealed, IsSealed(offset_bytes));
+  return is_sealed ? sealed_->ExtentAt(offset_bytes, limit_bytes)
+                   : page_file_->ExtentAt(offset_bytes, limit_bytes);
+}
+
+}  // namespace velafs::layer

@@ -1,0 +1,51 @@
+// What one layer has of the content of one regular file: pages of its own in a page file, or sealed
+// in chunks, or some of both.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/status.h"
+#include "velafs/layer/page_file.h"
+#include "velafs/layer/sealed_file.h"
+
+namespace velafs::layer {
+
+// Thread-safe, and cheap to copy. What has been sealed is never written; where the layer has a page
+// file too, that has pages which came to it later, from a layer that was merged into it.
+class LayerContent {
+ public:
+  // At least one of the two.
+  LayerContent(LayerId layer, std::shared_ptr<SealedFile> sealed,
+               std::shared_ptr<PageFile> page_file)
+      : layer_(layer), sealed_(std::move(sealed)), page_file_(std::move(page_file)) {}
+
+  LayerId layer_id() const { return layer_; }
+  const std::shared_ptr<PageFile>& page_file() const { return page_file_; }  // may be null
+  const std::shared_ptr<SealedFile>& sealed() const { return sealed_; }      // may be null
+  // Whether all of the file is here, and in chunks.
+  bool is_whole_manifest() const {
+    return sealed_ && !page_file_ && sealed_->inherited_bytes() == 0;
+  }
+
+  // As those of PageFile.
+  uint64_t inherited_bytes() const {
+    return sealed_ ? sealed_->inherited_bytes() : page_file_->inherited_bytes();
+  }
+  Result<PageMap::Run> RunAt(PageNumber page, uint64_t limit) const;
+  // Of pages of one run that is held.
+  Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
+  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const;
+
+ private:
+  Result<bool> IsSealed(uint64_t offset_bytes) const;
+
+  LayerId layer_;
+  std::shared_ptr<SealedFile> sealed_;
+  std::shared_ptr<PageFile> page_file_;
+};
+
+}  // namespace velafs::layer
