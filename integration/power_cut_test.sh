@@ -7,7 +7,7 @@ begin "$@"
 source "$root_dir/integration/disk.sh"
 cp "$build_dir/integration/programs/volatile_disk" bin/
 
-cuts=${VELAFS_CUTS:-12}
+cuts=${VELAFS_CUTS:-6}
 seed=${VELAFS_SEED:-$((EPOCHSECONDS % 100000))}
 cuts_per_disk=40 # then a new one: what deleted imports leave in the packs would fill it
 export VELAFS_STORE=$host_dir/store

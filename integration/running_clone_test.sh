@@ -3,7 +3,7 @@
 # transaction is half there. VELAFS_CLONES says how many are taken, one after another.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 begin "$@"
-clones=${VELAFS_CLONES:-15}
+clones=${VELAFS_CLONES:-8}
 
 make_store 10
 velapg -q start main
