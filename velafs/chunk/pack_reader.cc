@@ -16,8 +16,8 @@ namespace {
 
 // Open packs beyond this many are closed again, to stay far below the limit on open files.
 constexpr size_t kMaxOpenPacks = 256;
-// Of decompressed content, 16 MiB.
-constexpr size_t kMaxKeptChunks = 256;
+// Of decompressed content, 64 MiB.
+constexpr size_t kMaxKeptChunks = 1024;
 
 std::string WrongHash(const ChunkId& id) {
   return "the content of chunk " + id.ToHex() + " does not match its SHA-256";
