@@ -52,6 +52,7 @@ void Init(void*, fuse_conn_info* connection) {
                           FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS;
   connection->want |= wanted & connection->capable;
   connection->max_write = 1 << 20;
+  connection->max_readahead = kReadaheadBytes;  // the kernel takes what its device says, if less
   connection->max_background = 64;
   connection->congestion_threshold = 48;
   connection->time_gran = 1;
