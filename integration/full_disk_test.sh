@@ -31,7 +31,9 @@ fill() {
   touch "$filler"
   sync -f "$host_dir"
   free=$(free_bytes)
-  ((free < 1000000)) || fallocate --offset "$(stat -c %s "$filler")" --length $((free - 500000)) "$filler"
+  # The daemon may take some of it meanwhile.
+  ((free < 1000000)) ||
+    fallocate --offset "$(stat -c %s "$filler")" --length $((free - 500000)) "$filler" || sync -f "$host_dir"
   while append_block || { sync -f "$host_dir" && append_block; }; do :; done
   truncate --size "-${1:-0}" "$filler"
   echo "left free: $(free_bytes) bytes"
