@@ -61,6 +61,7 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
     content.size_bytes_ = info.size_bytes;
   }
   content.size_before_own_ = content.size_bytes_;  // a page file that is found is there to stay
+  content.LayersChanged();
   return content;
 }
 
@@ -94,6 +95,8 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
     const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
     if (run.held) {
       VELAFS_TRY(layer.Read(offset_bytes, piece));
+    } else if (source == 0 && index_) {
+      VELAFS_TRY(ReadBelow(offset_bytes, piece));
     } else {
       VELAFS_TRY(ReadFrom(source + 1, layer.inherited_bytes(), offset_bytes, piece));
     }
@@ -101,6 +104,37 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
     into = into.subspan(piece.size());
   }
   return {};
+}
+
+Status FileContent::ReadBelow(uint64_t offset_bytes, std::span<std::byte> into) const {
+  const uint64_t limit_bytes = layers_[0].inherited_bytes();
+  const uint64_t visible =
+      limit_bytes > offset_bytes ? std::min<uint64_t>(limit_bytes - offset_bytes, into.size()) : 0;
+  std::memset(into.data() + visible, 0, into.size() - visible);
+  into = into.first(visible);
+  while (!into.empty()) {
+    const PageNumber page = offset_bytes / kPageBytes;
+    VELAFS_ASSIGN(const auto run,
+                  index_->At(layers_, page, PagesUpTo(offset_bytes + into.size()) - page));
+    const uint64_t run_end = (page + run.pages) * kPageBytes;
+    const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
+    if (run.source == FlatIndex::kZeros) {
+      std::memset(piece.data(), 0, piece.size());
+    } else if (run.source == FlatIndex::kMixed) {
+      VELAFS_TRY(ReadFrom(1, limit_bytes, offset_bytes, piece));
+    } else {
+      VELAFS_TRY(layers_[run.source].Read(offset_bytes, piece));
+    }
+    offset_bytes += piece.size();
+    into = into.subspan(piece.size());
+  }
+  return {};
+}
+
+void FileContent::LayersChanged() {
+  constexpr size_t kFew = 4;
+  const bool is_worth_it = layers_.size() > kFew && layers_.size() < FlatIndex::kMostLayers;
+  index_ = is_worth_it ? std::make_shared<FlatIndex>() : nullptr;
 }
 
 Result<FileContent::OriginRun> FileContent::OriginOf(PageNumber page, uint64_t limit) const {
@@ -159,6 +193,7 @@ Result<PageFile*> FileContent::MakeOwnFile(Layer& head) {
     const auto inherited = born_layer_ == head.id() ? std::nullopt : std::optional(size_bytes_);
     VELAFS_ASSIGN(auto file, head.Create(ino_, size_bytes_, inherited));
     layers_.emplace(layers_.begin(), head.id(), nullptr, std::move(file));
+    LayersChanged();
     size_before_own_ = size_bytes_;
   }
   return layers_[0].page_file().get();
@@ -296,6 +331,7 @@ Status FileContent::Absorb(const Layer& lower, Layer& upper) {
     *above = *absorbed;
     layers_.erase(found);
   }
+  LayersChanged();
   return {};
 }
 
@@ -305,6 +341,7 @@ Status FileContent::Refresh(Layer& layer) {
   VELAFS_ASSIGN(const auto now, layer.ContentOf(ino_, born_layer_ != layer.id()));
   if (!now) return Corrupt("\"" + layer.PagePath(ino_) + "\" is missing");
   *found = *now;
+  LayersChanged();
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
+#include "velafs/layer/flat_index.h"
 #include "velafs/layer/layer.h"
 #include "velafs/layer/layer_content.h"
 
@@ -99,6 +100,10 @@ class FileContent {
   // `Source` i is layers_[i]; the last, layers_.size(), is the nothing below them all.
   Status ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offset_bytes,
                   std::span<std::byte> into) const;
+  // What lies below the first layer, within its inherited bytes. By the index, so that depth costs
+  // nothing.
+  Status ReadBelow(uint64_t offset_bytes, std::span<std::byte> into) const;
+  void LayersChanged();
   Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
                                       uint64_t end_bytes) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
@@ -112,6 +117,7 @@ class FileContent {
   uint64_t size_bytes_ = 0;
   uint64_t size_before_own_ = 0;      // what it was when the page file in the head was made
   std::vector<LayerContent> layers_;  // nearest first
+  std::shared_ptr<FlatIndex> index_;  // of layers_; null where they are few
 };
 
 }  // namespace velafs::layer

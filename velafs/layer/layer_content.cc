@@ -1,5 +1,7 @@
 #include "velafs/layer/layer_content.h"
 
+#include <algorithm>
+
 namespace velafs::layer {
 
 Result<PageMap::Run> LayerContent::RunAt(PageNumber page, uint64_t limit) const {
@@ -16,8 +18,19 @@ Result<bool> LayerContent::IsSealed(uint64_t offset_bytes) const {
 }
 
 Status LayerContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
-  VELAFS_ASSIGN(const bool is_sealed, IsSealed(offset_bytes));
-  return is_sealed ? sealed_->Read(offset_bytes, into) : page_file_->Read(offset_bytes, into);
+  while (sealed_ && page_file_ && !into.empty()) {
+    const PageNumber page = offset_bytes / kPageBytes;
+    const uint64_t pages = (offset_bytes + into.size() - 1) / kPageBytes - page + 1;
+    VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(page, pages));
+    const uint64_t run_end = (page + run.pages) * kPageBytes;
+    const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
+    VELAFS_TRY(run.held ? sealed_->Read(offset_bytes, piece)
+                        : page_file_->Read(offset_bytes, piece));
+    offset_bytes += piece.size();
+    into = into.subspan(piece.size());
+  }
+  if (into.empty()) return {};
+  return sealed_ ? sealed_->Read(offset_bytes, into) : page_file_->Read(offset_bytes, into);
 }
 
 Result<PageFile::Extent> LayerContent::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {

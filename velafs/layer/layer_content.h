@@ -36,8 +36,9 @@ class LayerContent {
     return sealed_ ? sealed_->inherited_bytes() : page_file_->inherited_bytes();
   }
   Result<PageMap::Run> RunAt(PageNumber page, uint64_t limit) const;
-  // Of pages of one run that is held.
+  // Of pages that are held.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
+  // Of those of one run.
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const;
 
  private:
