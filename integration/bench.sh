@@ -1,136 +1,287 @@
 #!/usr/bin/env bash
-# Measures a clone against the same PGDATA copied on the host's filesystem, in interleaved rounds of
-# one run, and prints a Markdown table.
+# Measures a velafs clone against other ways to get a copy of a PGDATA: a copy on the host's filesystem, an XFS reflink
+# copy, a btrfs snapshot, an overlayfs. Each has the same server settings; they take turns, round by round. Prints a
+# Markdown table of medians, and in brackets how they relate to the copy on the host; writes bench.json, with all
+# samples, and bench.svg.
 #
-#   sudo ./integration/bench.sh             VELAFS_ROUNDS (5), VELAFS_SECONDS (10, of each pgbench
-#                                           run) and VELAFS_SCALE (50; 15 MB each) set how much
+#   sudo ./integration/bench.sh
+#
+#   VELAFS_ROUNDS (3)   VELAFS_SECONDS (8, of each pgbench run)   VELAFS_SCALE (50; 15 MB each)
+#   VELAFS_CONTENDERS (velafs host xfs btrfs overlayfs)   VELAFS_OUTPUT (build/bench, where the files go)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-begin "$@"
-rounds=${VELAFS_ROUNDS:-5}
-seconds=${VELAFS_SECONDS:-10}
+rounds=${VELAFS_ROUNDS:-3}
+seconds=${VELAFS_SECONDS:-8}
 scale=${VELAFS_SCALE:-50}
+output=${VELAFS_OUTPUT:-$root_dir/build/bench}
+read -ra wanted <<<"${VELAFS_CONTENDERS:-velafs host xfs btrfs overlayfs}"
+if [[ -z ${VELAFS_SANDBOX:-} ]]; then
+  need_root
+  command -v gnuplot >/dev/null || apt_install gnuplot-nox >/dev/null
+  mkdir -p "$output"
+fi
+begin "$@"
+source "$root_dir/integration/bench/contenders.sh"
+source "$root_dir/integration/bench/report.sh"
+cp "$build_dir/integration/programs/random_reads" bin/
 
-workloads=(select-only simple-update tpcb-like)
-client_counts=(1 8)
-declare -A samples # "name" -> numbers, one for each round
+# In the order of the table: name, unit, which is better.
+measures=(
+  'make the copy|ms|less'
+  'copy to first query|ms|less'
+  'space of a new copy|bytes|less'
+  'select-only, 1 client|tps|more'
+  'select-only, 8 clients|tps|more'
+  'simple-update, 1 client|tps|more'
+  'simple-update, 8 clients|tps|more'
+  'TPC-B, 1 client|tps|more'
+  'TPC-B, 8 clients|tps|more'
+  'CPU of a TPC-B transaction|us|less'
+  'new connections|tps|more'
+  'COPY of 1M rows|ms|less'
+  'CREATE INDEX|ms|less'
+  'VACUUM|ms|less'
+  'sequential scan, warm|ms|less'
+  'sequential scan, cold|ms|less'
+  'random 8 KiB read, cold|us|less'
+  'update of 1% of the rows|ms|less'
+  'space of that update|bytes|less'
+  'that, against the pages it changed|ratio|less'
+)
+# shellcheck disable=SC2317
+unmount_images() {
+  umount "$VELAFS_SANDBOX/"{xfs,btrfs} 2>/dev/null || true
+}
+at_end=unmount_images
+declare -A samples # "name contender" -> numbers, one for each round
+contenders=()
+requests=
 
-note() { # note NAME NUMBER
-  samples[$1]+="$2 "
+note() { # note NAME NUMBER, of the contender at work
+  samples[$1 $contender]+="$2 "
 }
-
-# The middle of some numbers, and the best of them.
-median() {
-  tr ' ' '\n' <<<"$*" | sed '/^$/d' | sort -g | awk '{ v[NR] = $1 }
-    END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
-}
-highest() {
-  tr ' ' '\n' <<<"$*" | sed '/^$/d' | sort -g | tail -n 1
-}
-lowest() {
-  tr ' ' '\n' <<<"$*" | sed '/^$/d' | sort -g | head -n 1
-}
-
 timed() { # timed NAME COMMAND...: notes the milliseconds it took
   local name=$1 start=${EPOCHREALTIME/[.,]/}
   shift
   "$@" >/dev/null
-  note "$name" "$(awk -v us="$((${EPOCHREALTIME/[.,]/} - start))" 'BEGIN { printf "%.1f", us / 1000 }')"
+  note "$name" "$(awk -v us="$((${EPOCHREALTIME/[.,]/} - start))" 'BEGIN { printf "%.2f", us / 1000 }')"
 }
-
 progress() {
   echo "$(date +%T) $*" >&2
 }
 
-# What velapg set for a clone's server, places apart: the server on the host gets the same.
-common_settings() { # common_settings BRANCH
-  sql "$1" "select '-c', name || '=' || setting from pg_settings where source = 'command line'
-    and setting ~ '^[a-z0-9._]+\$' and name not in ('port', 'cluster_name', 'listen_addresses')" | tr '|' '\n'
+# ---- The server at work ----------------------------------------------------------------------------
+
+start_server() {
+  if [[ $contender == velafs ]]; then
+    velapg -q start work
+  else
+    host_start "$data" "${settings[@]}"
+  fi
+}
+stop_server() {
+  if [[ $contender == velafs ]]; then
+    velapg -q stop work
+  else
+    host_stop "$data"
+    host_servers=()
+  fi
+}
+at_server() {
+  if [[ $contender == velafs ]]; then
+    on work "$@"
+  else
+    PGHOST=$data.run PGDATABASE=postgres as_postgres "$@"
+  fi
+}
+query() { # query SQL
+  at_server psql -qXAt -v ON_ERROR_STOP=1 -c "$1"
 }
 
-run_workloads() { # run_workloads WHERE COMMAND...: COMMAND leads to the server
-  local where=$1 workload clients tps
+# What velapg sets for a clone's server, places apart: the others get the same.
+common_settings() {
+  velafs -q clone main work
+  velapg -q start work
+  sql work "select '-c', name || '=' || setting from pg_settings where source = 'command line'
+    and setting ~ '^[a-z0-9._]+\$' and name not in ('port', 'cluster_name', 'listen_addresses')" | tr '|' '\n'
+  velapg -q stop work
+  velafs -q delete --purge work
+}
+
+drop_caches() {
+  sync
+  echo 3 >/proc/sys/vm/drop_caches
+}
+
+# ---- Measures --------------------------------------------------------------------------------------
+
+# Microseconds that all processors of the machine have worked.
+busy_us() {
+  awk -v tick="$(getconf CLK_TCK)" '/^cpu / { printf "%.0f\n", ($2 + $3 + $4 + $7 + $8) * 1000000 / tick; exit }' /proc/stat
+}
+
+pgbench_run() { # pgbench_run NAME OPTION...
+  local name=$1 log=$VELAFS_SANDBOX/pgbench.log before after
   shift
-  # A copy that the host is still writing to its disk would slow its own server, not the clone's.
-  sync --file-system "$VELAFS_SANDBOX"
-  for workload in "${workloads[@]}"; do
-    for clients in "${client_counts[@]}"; do
-      # Equal conditions: nothing dirty, and no checkpoint under way.
-      "$@" psql -qX -c checkpoint
-      tps=$("$@" pgbench --no-vacuum --builtin "$workload" --client "$clients" --jobs "$((clients < 2 ? 1 : 2))" \
-        --time "$seconds" 2>/dev/null | sed -n 's/^tps = \([0-9.]*\) (without.*/\1/p')
-      [[ $tps ]] || die "pgbench told no tps"
-      note "$workload $clients $where" "$tps"
+  # Equal conditions: nothing dirty, and no checkpoint under way.
+  query checkpoint
+  before=$(busy_us)
+  at_server pgbench --no-vacuum --time "$seconds" "$@" >"$log" 2>/dev/null
+  after=$(busy_us)
+  note "$name" "$(sed -n 's/^tps = \([0-9.]*\) (.*/\1/p' "$log" | tail -n 1)"
+  transactions=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$log")
+  us_per_transaction=$(awk -v us="$((after - before))" -v n="$transactions" 'BEGIN { printf "%.1f", us / n }')
+}
+
+measure_copy() {
+  local before=0 start
+  sync
+  [[ $contender == host ]] || before=$(used_bytes "$contender" 2>/dev/null || echo 0)
+  start=${EPOCHREALTIME/[.,]/}
+  timed 'make the copy' "make_$contender"
+  start_server
+  query 'select 1' >/dev/null
+  note 'copy to first query' "$(awk -v us="$((${EPOCHREALTIME/[.,]/} - start))" 'BEGIN { printf "%.2f", us / 1000 }')"
+  note 'space of a new copy' $(($(used_bytes "$contender") - before))
+}
+
+measure_pgbench() {
+  local workload clients name
+  # A copy that is still being written to disk would slow its own server.
+  sync
+  for workload in select-only simple-update tpcb-like; do
+    for clients in 1 8; do
+      name=${workload/tpcb-like/TPC-B}
+      pgbench_run "$name, $clients client$( ((clients == 1)) || echo s)" --builtin "$workload" \
+        --client "$clients" --jobs $((clients < 2 ? 1 : 2))
     done
   done
+  note 'CPU of a TPC-B transaction' "$us_per_transaction"
+  pgbench_run 'new connections' --select-only --connect --client 4 --jobs 2
 }
 
-on_host() {
-  PGHOST=$host.run PGDATABASE=postgres as_postgres "$@"
+measure_bulk() {
+  query 'create table bulk (id int, k int, t text)'
+  timed 'COPY of 1M rows' query "copy bulk from '$VELAFS_SANDBOX/rows.csv' csv"
+  query checkpoint
+  timed 'CREATE INDEX' query 'create index on bulk (k, t)'
+  query 'update bulk set k = k + 1 where id % 4 = 0; checkpoint'
+  timed 'VACUUM' query 'vacuum bulk'
 }
 
+measure_scans() {
+  local file scan='select sum(abalance) from pgbench_accounts'
+  query "$scan" >/dev/null
+  timed 'sequential scan, warm' query "$scan"
+  file=$(query "select pg_relation_filepath('pgbench_accounts')")
+  stop_server
+  drop_caches
+  start_server
+  timed 'sequential scan, cold' query "$scan"
+  drop_caches
+  note 'random 8 KiB read, cold' "$(random_reads "$data/$file" 3000 "$round")"
+}
+
+measure_update() {
+  local before
+  query checkpoint
+  before=$(used_bytes "$contender")
+  timed 'update of 1% of the rows' query "set synchronous_commit = on; update pgbench_accounts set abalance = abalance + 1
+    where aid in (select (random() * $scale * 100000)::int from generate_series(1, $scale * 1000)); checkpoint"
+  note 'space of that update' $(($(used_bytes "$contender") - before))
+  [[ $contender == velafs ]] || return 0
+  sleep 6 # a count of what a branch in use occupies may be five seconds old
+  note 'that, against the pages it changed' "$(velafs --json diff main work |
+    jq --argjson own "$(field work own_bytes)" '$own / (.pages_changed * 8192)')"
+}
+
+# What the kernel asks the daemon for, per transaction, by its own tracepoint.
+trace_requests() {
+  local tracing=/sys/kernel/tracing trace device name
+  mountpoint -q "$tracing" || mount -t tracefs tracefs "$tracing" 2>/dev/null || return 0
+  [[ -e $tracing/events/fuse/fuse_request_send ]] || return 0
+  trace=$tracing/instances/${VELAFS_SANDBOX##*/}
+  mkdir "$trace"
+  echo 65536 >"$trace/buffer_size_kb"
+  device=$(mountpoint --fs-devno "$mount_dir")
+  echo "connection == ${device#*:}" >"$trace/events/fuse/fuse_request_send/filter"
+  for name in simple-update tpcb-like; do
+    query checkpoint
+    echo >"$trace/trace"
+    echo 1 >"$trace/events/fuse/fuse_request_send/enable"
+    at_server pgbench --no-vacuum --time 3 --client 8 --jobs 2 --builtin "$name" >pgbench.log 2>/dev/null
+    echo 0 >"$trace/events/fuse/fuse_request_send/enable"
+    sed -n 's/.* opcode [0-9]* (FUSE_\([A-Z0-9_]*\)).*/\1/p' "$trace/trace" | sort | uniq -c | sort -rn | awk -v name="$name" \
+      -v n="$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' pgbench.log)" \
+      '{ all = all sprintf("%s%.2f %s", NR > 1 ? ", " : "", $1 / n, $2) } END { print "* " name ", 8 clients: " all }'
+  done
+  rmdir "$trace"
+}
+
+# ---- The run ---------------------------------------------------------------------------------------
+
+cluster=$VELAFS_SANDBOX/cluster
 make_store "$scale"
-host=$VELAFS_SANDBOX/host
-
-for ((round = 1; round <= rounds; ++round)); do
-  progress "round $round of $rounds: clone"
-  before=$(store_bytes)
-  timed clone velafs clone main work
-  note clone_bytes "$(($(store_bytes) - before))"
-  timed start velapg start work
-  note started_bytes "$(field work own_bytes)"
-  mapfile -t settings < <(common_settings work)
-  run_workloads clone on work
-  velapg stop work >/dev/null
-  note worked_bytes "$(field work own_bytes)"
-  velafs -q delete work
-
-  progress "round $round of $rounds: copy on the host"
-  timed copy cp -a "$VELAFS_SANDBOX/cluster" "$host"
-  timed host_start host_start "$host" "${settings[@]}"
-  run_workloads host on_host
-  host_stop "$host"
-  host_servers=()
-  rm -rf "$host" "$host.run"
+image_bytes=$(($(du --summarize --block-size=1 "$cluster" | cut -f1) * 3 + (2 << 30)))
+seq 1 1000000 | awk 'BEGIN { srand(1) } { printf "%d,%d,row %d of a table\n", $1, rand() * 1000000, $1 }' >"$VELAFS_SANDBOX/rows.csv"
+mapfile -t settings < <(common_settings)
+for contender in "${wanted[@]}"; do
+  if reason=$("prepare_$contender"); then contenders+=("$contender"); else progress "without $contender: $reason"; fi
 done
 
-library=$(pkg-config --modversion fuse3)
+for ((round = 1; round <= rounds; ++round)); do
+  for contender in "${contenders[@]}"; do
+    progress "round $round of $rounds: $contender"
+    case $contender in
+      velafs) data=$mount_dir/work ;;
+      host) data=$VELAFS_SANDBOX/work ;;
+      *) data=$VELAFS_SANDBOX/$contender/work ;;
+    esac
+    measure_copy
+    measure_update
+    measure_pgbench
+    [[ $contender != velafs ]] || ((round < rounds)) || requests=$(trace_requests)
+    measure_bulk
+    measure_scans
+    stop_server
+    "drop_$contender"
+    rm -rf "$data.run"
+  done
+done
+
+# Import alone: the same cluster once more, and again with what one percent of changes has made of it.
+velafs umount >/dev/null
+rm -rf "$VELAFS_STORE"
+velafs -q init
+contender=velafs
+for name in first again; do
+  drop_caches
+  timed "import, $name" velafs -q import "$name" --from-dir "$cluster"
+done
+hash_rate=$(openssl speed -multi "$(nproc)" -bytes 65536 -seconds 2 -evp sha256 2>/dev/null | sed -n 's/^evp *\([0-9.]*\)k.*/\1/p;s/^sha256 *\([0-9.]*\)k.*/\1/ip' | tail -n 1)
+
 commit=$(git -C "$root_dir" -c safe.directory='*' rev-parse --short HEAD 2>/dev/null || echo unknown)
 host_type=$(stat --file-system --format %T "$VELAFS_SANDBOX")
 [[ $host_type != ext2/ext3 ]] || host_type=ext4
+cluster_bytes=$(du --summarize --block-size=1 "$cluster" | cut -f1)
+about=$(jq -n --arg date "$(date -u +%F)" --arg commit "$commit" --arg kernel "$(uname -r)" --argjson cores "$(nproc)" \
+  --arg libfuse "$(pkg-config --modversion fuse3)" --arg postgres "$("$pg_bin/postgres" -V)" --arg host "$host_type" \
+  --argjson scale "$scale" --argjson rounds "$rounds" --argjson seconds "$seconds" --argjson cluster_bytes "$cluster_bytes" \
+  '$ARGS.named')
+json "$about" >"$output/bench.json"
+title="velafs $commit, $(date -u +%F): Linux $(uname -r), $(nproc) cores, pgbench scale $scale"
+chart "$title" "$output/bench.svg" || progress "no chart was drawn"
+
 cat <<END
-Measured $(date -u +%Y-%m-%d) at commit $commit: Linux $(uname -r), $(nproc) cores, libfuse $library,
-$("$pg_bin/postgres" -V | grep -o 'PostgreSQL) [0-9.]*' | tr -d ')'), host filesystem $host_type; pgbench scale $scale ($(numfmt --to=iec "$(field main logical_bytes)")),
-$rounds interleaved rounds of $seconds s each. A ratio is clone / copy on the host, of the medians; of the best in brackets.
+Measured $(date -u +%F) at commit $commit: Linux $(uname -r), $(nproc) cores, libfuse $(pkg-config --modversion fuse3),
+PostgreSQL $("$pg_bin/postgres" -V | grep -o '[0-9][0-9.]*' | head -n 1), host filesystem $host_type; pgbench scale $scale ($(numfmt --to=iec "$cluster_bytes")),
+$rounds rounds, pgbench runs of $seconds s. Medians; in brackets how they relate to the copy on the host.
 
-| what | clone | copy on the host | ratio |
-| --- | ---: | ---: | ---: |
+$(table)
+
+Requests to the daemon per transaction:
+${requests:-not known: this kernel has no tracepoint to count them}
+
+Import with cold caches: $(awk -v bytes="$cluster_bytes" -v first="$(median "${samples[import, first velafs]}")" -v again="$(median "${samples[import, again velafs]}")" -v hash="${hash_rate:-0}" 'BEGIN {
+  printf "%.0f MB/s, once more %.0f MB/s", bytes / 1000 / first, bytes / 1000 / again
+  if (hash > 0) printf "; SHA-256 alone on all cores: %.0f MB/s", hash / 1000 }').
 END
-
-milliseconds() { # milliseconds NAME
-  printf '%.0f ms (best %.0f)' "$(median "${samples[$1]}")" "$(lowest "${samples[$1]}")"
-}
-bytes() { # bytes NAME
-  median "${samples[$1]}" | numfmt --to=iec --format %.1f
-}
-row() {
-  printf '| %s | %s | %s | %s |\n' "$@"
-}
-ratio() {
-  awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
-}
-
-row "to make it" "$(milliseconds clone)" "$(milliseconds copy)" ""
-row "to start PostgreSQL on it" "$(milliseconds start)" "$(milliseconds host_start)" ""
-row "bytes on disk when made" "$(bytes clone_bytes)" "$(du --summarize --block-size=1 "$VELAFS_SANDBOX/cluster" | cut -f1 | numfmt --to=iec --format %.1f)" ""
-row "own bytes once started" "$(bytes started_bytes)" "" ""
-row "own bytes after all runs" "$(bytes worked_bytes)" "" ""
-for workload in "${workloads[@]}"; do
-  for clients in "${client_counts[@]}"; do
-    clone=${samples[$workload $clients clone]}
-    copy=${samples[$workload $clients host]}
-    row "pgbench $workload, $clients client$([[ $clients == 1 ]] || echo s)" \
-      "$(printf '%.0f tps' "$(median "$clone")")" "$(printf '%.0f tps' "$(median "$copy")")" \
-      "$(ratio "$(median "$clone")" "$(median "$copy")") ($(ratio "$(highest "$clone")" "$(highest "$copy")"))"
-  done
-done
-velafs umount >/dev/null

@@ -1,0 +1,71 @@
+# The ways to get a copy of a PGDATA that bench.sh compares. Each has a function `prepare_X`, which says in words why it
+# cannot be had here, `make_X`, which makes a new copy of the cluster at $data, and `drop_X`.
+# shellcheck shell=bash
+
+# A filesystem in an image file, without a cache of its own under it.
+mount_image() { # mount_image FILESYSTEM SIZE
+  local image=$VELAFS_SANDBOX/$1-${VELAFS_SANDBOX##*/}.img loop
+  command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
+  grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
+  fallocate --length "$2" "$image"
+  "mkfs.$1" -q "$image"
+  mkdir "$VELAFS_SANDBOX/$1"
+  loop=$(losetup --find --show --direct-io=on "$image") || { echo "there is no loop device" && return 1; }
+  mount -o noatime "$loop" "$VELAFS_SANDBOX/$1"
+  losetup --detach "$loop" # goes with the mount
+}
+
+prepare_velafs() { :; }
+make_velafs() { velafs -q clone main work; }
+drop_velafs() { velafs -q delete --purge work; }
+
+prepare_host() { :; }
+make_host() { cp -a "$cluster" "$data"; }
+drop_host() { rm -rf "$data"; }
+
+prepare_xfs() {
+  mount_image xfs "$image_bytes"
+  cp -a "$cluster" "$VELAFS_SANDBOX/xfs/cluster"
+}
+make_xfs() { cp -a --reflink=always "$VELAFS_SANDBOX/xfs/cluster" "$data"; }
+drop_xfs() { rm -rf "$data"; }
+
+prepare_btrfs() {
+  mount_image btrfs "$image_bytes"
+  btrfs -q subvolume create "$VELAFS_SANDBOX/btrfs/cluster"
+  cp -a "$cluster/." "$VELAFS_SANDBOX/btrfs/cluster"
+  chown --reference="$cluster" "$VELAFS_SANDBOX/btrfs/cluster"
+  chmod --reference="$cluster" "$VELAFS_SANDBOX/btrfs/cluster"
+}
+make_btrfs() { btrfs -q subvolume snapshot "$VELAFS_SANDBOX/btrfs/cluster" "$data"; }
+drop_btrfs() { btrfs -q subvolume delete "$data"; }
+
+prepare_overlayfs() {
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || { echo "the kernel has no overlayfs" && return 1; }
+  mkdir "$VELAFS_SANDBOX/overlayfs"
+}
+make_overlayfs() {
+  local dir=$VELAFS_SANDBOX/overlayfs
+  install -d -o postgres -m 700 "$dir/upper" "$dir/inner" "$data"
+  mount -t overlay -o "lowerdir=$cluster,upperdir=$dir/upper,workdir=$dir/inner" overlay "$data"
+}
+drop_overlayfs() {
+  umount "$data"
+  rm -rf "$VELAFS_SANDBOX/overlayfs/"{upper,inner,work}
+}
+
+# Bytes on disk that the contender's filesystem has in use.
+used_bytes() {
+  if [[ $1 == velafs ]]; then
+    store_bytes
+  elif [[ $1 == overlayfs ]]; then
+    sync --file-system "$VELAFS_SANDBOX"
+    du --summarize --block-size=1 "$VELAFS_SANDBOX/overlayfs/upper" | cut -f1
+  elif [[ $1 == host ]]; then
+    sync --file-system "$VELAFS_SANDBOX"
+    du --summarize --block-size=1 "$data" | cut -f1
+  else
+    sync --file-system "$VELAFS_SANDBOX/$1"
+    df --output=used --block-size=1 "$VELAFS_SANDBOX/$1" | tail -n 1
+  fi
+}
