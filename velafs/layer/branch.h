@@ -210,7 +210,8 @@ class Branch {
   Result<Directory*> NamesForChange(Inode& directory) REQUIRES(namespace_);
   Result<Attributes> AttributesOf(Inode& inode) REQUIRES_SHARED(namespace_);
   // The inode's row as it would be written now: with size and times as they are.
-  Result<catalog::InodeRow> CurrentRow(Inode& inode) REQUIRES_SHARED(namespace_);
+  Result<catalog::InodeRow> CurrentRow(Inode& inode) REQUIRES_SHARED(namespace_)
+      REQUIRES_SHARED(gate_);
 
   Status Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names)
       REQUIRES(namespace_) REQUIRES_SHARED(gate_);
