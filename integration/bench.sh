@@ -248,7 +248,7 @@ for ((round = 1; round <= rounds; ++round)); do
   done
 done
 
-# Import alone: the same cluster once more, and again with what one percent of changes has made of it.
+# Import alone: into an empty store, and then of what that holds already.
 velafs umount >/dev/null
 rm -rf "$VELAFS_STORE"
 velafs -q init

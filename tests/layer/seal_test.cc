@@ -254,5 +254,26 @@ TEST_CASE_FIXTURE(SealFixture, "a catalog that does not know of the sealing is r
   CHECK(opened.status().message().find("was sealed") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(SealFixture,
+                  "page files that a crash has left go only once the layer is marked") {
+  Write("main", "both", 1, '1');
+  REQUIRE(Clone("main", "dev").ok());
+  REQUIRE(volume().SyncAll().ok());
+  const auto before = TreeOf("main");
+  const std::string file = directory() + "/catalog.db";
+  CloseAll();
+  std::filesystem::copy_file(file, file + ".old");
+  OpenAll();
+  REQUIRE(SealWithoutEnd().ok());
+  Crash();
+  CHECK(FilesOnDisk() == 0);
+  CHECK(TreeOf("main") == before);
+  CloseAll();
+  std::filesystem::remove(file + "-wal");
+  std::filesystem::rename(file + ".old", file);
+  OpenAll();
+  CHECK(volume().Open("dev").status().code() == Code::kCorrupt);
+}
+
 }  // namespace
 }  // namespace velafs::layer

@@ -206,6 +206,24 @@ class PackSink : public Volume::SealSink {
 
 }  // namespace
 
+Status VolumeFixture::CommitAll(Volume::Seal& seal, uint64_t limit_bytes,
+                                const std::function<bool()>& go_on) {
+  while (!seal.is_all) {
+    PackSink sink(storage_, *catalog_, directory_ + "/packs");
+    VELAFS_ASSIGN(auto rows, volume_->SealFiles(seal, sink, limit_bytes, go_on));
+    VELAFS_TRY(sink.Finish());
+    VELAFS_TRY(volume_->CommitSeal(seal, std::move(rows), [&](catalog::Writer& writer) {
+      return sink.Publish(writer, seal.pin);
+    }));
+  }
+  return {};
+}
+
+Status VolumeFixture::SealWithoutEnd() {
+  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
+  return seal ? CommitAll(*seal, UINT64_MAX, Always) : Failed("there is nothing to seal");
+}
+
 Result<bool> VolumeFixture::Seal(uint64_t limit_bytes, const std::function<bool()>& go_on) {
   VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
   return Seal(std::move(seal), limit_bytes, go_on);
@@ -214,18 +232,7 @@ Result<bool> VolumeFixture::Seal(uint64_t limit_bytes, const std::function<bool(
 Result<bool> VolumeFixture::Seal(std::optional<Volume::Seal> seal, uint64_t limit_bytes,
                                  const std::function<bool()>& go_on) {
   if (!seal) return false;
-  const auto run = [&]() -> Status {
-    while (!seal->is_all) {
-      PackSink sink(storage_, *catalog_, directory_ + "/packs");
-      VELAFS_ASSIGN(auto rows, volume_->SealFiles(*seal, sink, limit_bytes, go_on));
-      VELAFS_TRY(sink.Finish());
-      VELAFS_TRY(volume_->CommitSeal(*seal, std::move(rows), [&](catalog::Writer& writer) {
-        return sink.Publish(writer, seal->pin);
-      }));
-    }
-    return {};
-  };
-  Status done = run();
+  Status done = CommitAll(*seal, limit_bytes, go_on);
   if (Status freed = volume_->GiveBack(*seal).status(); done.ok()) done = std::move(freed);
   seal->view.reset();
   if (Status ended = volume_->EndSeal(*seal, done); done.ok()) done = std::move(ended);

@@ -32,6 +32,8 @@ class VolumeFixture {
   // Seals a layer, if there is one to seal: whether there was. Refused when `go_on` was false.
   static bool Always() { return true; }
   Result<bool> Seal(uint64_t limit_bytes = UINT64_MAX, const std::function<bool()>& go_on = Always);
+  // Up to the commit, and no further, as a crash would have it.
+  Status SealWithoutEnd();
   Result<bool> Seal(std::optional<Volume::Seal> begun, uint64_t limit_bytes,
                     const std::function<bool()>& go_on);
 
@@ -51,6 +53,7 @@ class VolumeFixture {
 
  private:
   void MakeParts();
+  Status CommitAll(Volume::Seal& seal, uint64_t limit_bytes, const std::function<bool()>& go_on);
   std::string CatalogPath() const { return directory_ + "/catalog.db"; }
   os::Storage& CatalogStorage();
 

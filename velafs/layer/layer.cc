@@ -77,7 +77,8 @@ Status Layer::ReadSealed() {
   for (const auto& inode : sealed) sealed_inodes_[inode.ino] = inode.inherited_bytes;
   if (is_marked_sealed_ && sealed.empty()) {
     return Corrupt("layer " + std::to_string(id_.value) +
-                   " was sealed, which this catalog, an older one, does not know");
+                       " was sealed, which this catalog, an older one, does not know",
+                   "the newest file of the store's copies/ may know it");
   }
   return {};
 }
@@ -311,6 +312,7 @@ Layer::Retired Layer::Retire(const std::vector<catalog::Reader::SealedInode>& se
 }
 
 Status Layer::RemoveSealedPageFiles() {
+  if (HasPageFiles()) VELAFS_TRY(MarkSealed());
   for (const PageFileName& file : PageFiles()) VELAFS_TRY(Discard(file.ino));
   return RemoveStrayMaps();
 }

@@ -63,10 +63,12 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // that does not know it is an older one. Before page files that were sealed are removed.
   Status MarkSealed();
   // The catalog has what the layer holds of these files, durably: their page files are no longer
-  // found. Returned are those that somebody has open: `Discard` must wait for them.
+  // found. Returned are all there are, null where nobody has them open: RemoveRetired must wait for
+  // the others.
   using Retired = std::map<InodeNumber, std::shared_ptr<PageFile>>;
   Retired Retire(const std::vector<catalog::Reader::SealedInode>& sealed);
-  // Of a layer that is sealed as a whole: removes what a crash has left of its page files.
+  // Of a layer that is sealed as a whole: marks it, and removes what a crash has left of its page
+  // files.
   Status RemoveSealedPageFiles();
   // Removes a retired page file and its map from disk; returns what they took.
   Result<uint64_t> RemoveRetired(InodeNumber ino);

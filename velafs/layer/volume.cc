@@ -277,7 +277,7 @@ Status Volume::Impl::RemoveOrphans() {
     if (const auto found = known.find(id); found != known.end()) {
       if (found->second != catalog::LayerState::kSealed) continue;
       VELAFS_ASSIGN(const auto layer, Layer::Load(parts_, LayerId(id), true));
-      VELAFS_TRY(layer->RemoveSealedPageFiles());
+      VELAFS_TRY(parts_.reserve.Run([&] { return layer->RemoveSealedPageFiles(); }));
       continue;
     }
     VELAFS_TRY(parts_.storage.RemoveTree(parts_.layers_directory + "/" + directory.name));

@@ -14,6 +14,18 @@ constexpr size_t kManifestIdsPerFlush = 8 * catalog::kChunksPerPart;
 
 }  // namespace
 
+Result<std::set<PackId>> PublishedPacks(catalog::Catalog& catalog) {
+  std::set<PackId> published;
+  VELAFS_TRY(catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const auto rows, reader.Packs());
+    for (const catalog::Reader::PackRow& row : rows) {
+      if (row.published) published.insert(row.id);
+    }
+    return {};
+  }));
+  return published;
+}
+
 ChunkSink::ChunkSink(os::Storage& storage, catalog::Catalog& catalog, std::string packs_directory,
                      LayerId layer, std::set<PackId> published, chunk::Compression compression)
     : storage_(storage),

@@ -21,6 +21,9 @@
 
 namespace velafs::store {
 
+// The packs whose chunks a new one may share.
+Result<std::set<PackId>> PublishedPacks(catalog::Catalog& catalog);
+
 // Thread-safe, but for Finish. After a failure nothing more may be stored, and RemoveImport must
 // follow, once this is destroyed.
 //

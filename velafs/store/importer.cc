@@ -92,14 +92,7 @@ Status Importer::Run() {
 }
 
 Status Importer::Begin() {
-  std::set<PackId> published;
-  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const auto rows, reader.Packs());
-    for (const catalog::Reader::PackRow& row : rows) {
-      if (row.published) published.insert(row.id);
-    }
-    return {};
-  }));
+  VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(catalog_));
   VELAFS_TRY(catalog_
                  .Write([&](catalog::Writer& writer) -> Status {
                    VELAFS_ASSIGN(layer_,

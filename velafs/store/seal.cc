@@ -78,14 +78,7 @@ Status Store::SealSome(Volume::Seal& seal, const std::function<bool()>& go_on, S
   VELAFS_ASSIGN(const chunk::Compression compression,
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
   MutexLock lock(import_mutex_);
-  std::set<PackId> published;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const auto rows, reader.Packs());
-    for (const catalog::Reader::PackRow& row : rows) {
-      if (row.published) published.insert(row.id);
-    }
-    return {};
-  }));
+  VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(*catalog_));
   ChunkSink chunks(storage_, *catalog_, paths_.Packs(), seal.pin, std::move(published),
                    compression);
   const auto run = [&]() -> Status {
