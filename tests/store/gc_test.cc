@@ -28,6 +28,10 @@ struct GcFixture : StoreFixture {
     }
     return bytes;
   }
+  size_t Packs() {
+    const fs::directory_iterator packs(root + "/packs");
+    return static_cast<size_t>(std::distance(packs, fs::directory_iterator()));
+  }
   uint64_t ChunkCount() { return store->Stats()->chunk_count; }
 };
 
@@ -135,6 +139,42 @@ TEST_CASE_FIXTURE(GcFixture, "a damaged pack is left as it is, and told of") {
   REQUIRE(done.damaged.size() == 1);
   CHECK(done.damaged[0].find("is damaged at byte") != std::string::npos);
   CHECK(fs::file_size(pack) == size - 100);
+}
+
+TEST_CASE_FIXTURE(GcFixture, "many small packs become one, but for one that is damaged") {
+  for (uint64_t i = 0; i < 9; ++i) {
+    FillSource(100 + i, 3);
+    Import("main" + std::to_string(i));
+  }
+  std::map<std::string, Tree> trees;
+  const auto names = store->BranchNames();
+  for (const std::string& name : *names) trees[name] = BranchTree(name);
+  CHECK(Packs() == 9);
+  const GcResult done = Collect();
+  CHECK(done.packs_rewritten == 9);
+  CHECK(done.chunks_removed == 0);
+  CHECK(Packs() == 1);
+  CHECK(Collect().packs_rewritten == 0);
+  for (const auto& [name, tree] : trees) CHECK(BranchTree(name) == tree);
+  Reopen();
+  for (const auto& [name, tree] : trees) CHECK(BranchTree(name) == tree);
+
+  for (uint64_t i = 0; i < 7; ++i) {
+    FillSource(200 + i, 3);
+    Import("more" + std::to_string(i));
+  }
+  std::string damaged;
+  for (const auto& entry : fs::directory_iterator(root + "/packs")) {
+    damaged = std::max(damaged, entry.path().string());
+  }
+  std::fstream file(damaged, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(1000);
+  file.put('!');
+  file.close();
+  const GcResult partly = Collect();
+  CHECK(partly.damaged.size() == 1);
+  CHECK(partly.packs_rewritten == 7);
+  for (const auto& [name, tree] : trees) CHECK(BranchTree(name) == tree);
 }
 
 TEST_CASE_FIXTURE(GcFixture, "an interrupted collection keeps what it has freed") {

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 
 #include "velafs/store/recovery.h"
 
@@ -18,6 +20,11 @@ constexpr size_t kChunksPerWrite = 256;
 
 // A pack is rewritten for at least one byte in this many.
 constexpr uint64_t kMinGarbageDivisor = 4;
+// Packs that are rewritten become one, up to this size; it must be had before theirs is given back.
+constexpr uint64_t kJoinedBytes = 64ull << 20;
+// Each sealing leaves a pack. So many that are smaller than this are rewritten to become one.
+constexpr uint64_t kSmallBytes = kJoinedBytes / 8;
+constexpr std::ptrdiff_t kTooManySmall = 8;
 
 uint64_t Prefix(const ChunkId& id) {
   uint64_t prefix = 0;
@@ -61,25 +68,35 @@ GarbageCollector::GarbageCollector(os::Storage& storage, catalog::Catalog& catal
 Result<GcResult> GarbageCollector::Run(bool dry_run, const GcProgressFn& progress) {
   VELAFS_TRY(FindUsedChunks());
   VELAFS_TRY(MeasurePacks());
-  const std::vector<PackId> packs = PacksWorthIt();
+  const std::vector<Packs> groups = PacksWorthIt();
+  if (dry_run) return WouldFree(groups);
   GcProgress done;
-  for (const PackId pack : packs) done.bytes_total += uses_[pack].file_bytes;
-
+  for (const Packs& packs : groups) done.bytes_total += FileBytes(packs);
   GcResult result;
-  for (const PackId pack : packs) {
+  for (const Packs& packs : groups) {
     if (progress && !progress(done)) return Failed("interrupted");
-    const PackUse& use = uses_[pack];
-    if (dry_run) {
-      ++(use.used_bytes > 0 ? result.packs_rewritten : result.packs_removed);
-      result.bytes_freed += use.garbage_bytes();
-    } else if (Status freed = Free(pack, &result); freed.code() == Code::kCorrupt) {
-      result.damaged.push_back(freed.message());
-    } else {
-      VELAFS_TRY(std::move(freed));
-    }
-    done.bytes_done += use.file_bytes;
+    VELAFS_TRY(FreeSound(packs, &result));
+    done.bytes_done += FileBytes(packs);
   }
   return result;
+}
+
+GcResult GarbageCollector::WouldFree(const std::vector<Packs>& groups) const {
+  GcResult result;
+  for (const Packs& packs : groups) {
+    for (const PackId pack : packs) {
+      const PackUse& use = uses_.at(pack);
+      ++(use.used_bytes > 0 ? result.packs_rewritten : result.packs_removed);
+      result.bytes_freed += use.garbage_bytes();
+    }
+  }
+  return result;
+}
+
+uint64_t GarbageCollector::FileBytes(const Packs& packs) const {
+  uint64_t bytes = 0;
+  for (const PackId pack : packs) bytes += uses_.at(pack).file_bytes;
+  return bytes;
 }
 
 Status GarbageCollector::FindUsedChunks() {
@@ -140,27 +157,57 @@ Status GarbageCollector::MeasurePacks() {
   return {};
 }
 
-std::vector<PackId> GarbageCollector::PacksWorthIt() const {
-  std::vector<PackId> packs;
-  for (const auto& [pack, use] : uses_) {
-    if (use.IsWorthIt()) packs.push_back(pack);
+std::vector<GarbageCollector::Packs> GarbageCollector::PacksWorthIt() const {
+  const auto is_small = [](const auto& pack) { return pack.second.file_bytes < kSmallBytes; };
+  const bool join_small = std::ranges::count_if(uses_, is_small) >= kTooManySmall;
+  Packs packs;
+  for (const auto& pack : uses_) {
+    if (pack.second.IsWorthIt() || (join_small && is_small(pack))) packs.push_back(pack.first);
   }
-  std::stable_sort(packs.begin(), packs.end(), [this](PackId a, PackId b) {
-    return uses_.at(a).used_bytes < uses_.at(b).used_bytes;
-  });
-  return packs;
+  const auto used_bytes = [this](PackId pack) { return uses_.at(pack).used_bytes; };
+  std::ranges::stable_sort(packs, {}, used_bytes);
+  std::vector<Packs> groups;
+  uint64_t joined = 0;
+  for (const PackId pack : packs) {
+    if (joined == 0 || joined + used_bytes(pack) > kJoinedBytes) {
+      groups.emplace_back();
+      joined = 0;
+    }
+    groups.back().push_back(pack);
+    joined += used_bytes(pack);
+  }
+  return groups;
 }
 
-Status GarbageCollector::Free(PackId pack, GcResult* result) {
-  VELAFS_ASSIGN(PackContent content, ContentOf(pack));
-  const uint64_t before = uses_[pack].file_bytes;
-  VELAFS_TRY(CopyUsed(&content));
-  VELAFS_TRY(ForgetPack(pack, content));
+Status GarbageCollector::FreeSound(const Packs& packs, GcResult* result) {
+  Status freed = Free(packs, result);
+  if (freed.code() != Code::kCorrupt) return freed;
+  if (packs.size() == 1) {
+    result->damaged.push_back(freed.message());
+    return {};
+  }
+  for (const PackId pack : packs) VELAFS_TRY(FreeSound({pack}, result));
+  return {};
+}
+
+Status GarbageCollector::Free(const Packs& packs, GcResult* result) {
+  std::vector<Moved> used;
+  std::vector<std::vector<ChunkId>> garbage;
+  for (const PackId pack : packs) {
+    VELAFS_ASSIGN(PackContent content, ContentOf(pack));
+    std::ranges::move(content.used, std::back_inserter(used));
+    garbage.push_back(std::move(content.garbage));
+  }
+  VELAFS_TRY(CopyUsed(&used));
+  for (size_t i = 0; i < packs.size(); ++i) {
+    VELAFS_TRY(ForgetPack(packs[i], garbage[i]));
+    result->chunks_removed += garbage[i].size();
+  }
+  const uint64_t before = FileBytes(packs);
   uint64_t kept = 0;
-  for (const Moved& chunk : content.used) kept += chunk::RecordBytes(chunk.to);
-  result->chunks_removed += content.garbage.size();
+  for (const Moved& chunk : used) kept += chunk::RecordBytes(chunk.to);
   result->bytes_freed += before - std::min(before, kept);
-  ++(content.used.empty() ? result->packs_removed : result->packs_rewritten);
+  (used.empty() ? result->packs_removed : result->packs_rewritten) += packs.size();
   return {};
 }
 
@@ -191,8 +238,8 @@ Result<GarbageCollector::PackContent> GarbageCollector::ContentOf(PackId pack) {
   return content;
 }
 
-Status GarbageCollector::CopyUsed(PackContent* content) {
-  if (content->used.empty()) return {};
+Status GarbageCollector::CopyUsed(std::vector<Moved>* chunks) {
+  if (chunks->empty()) return {};
   PackId pack;
   VELAFS_ASSIGN(const catalog::CommitSequence added,
                 catalog_.Write([&](catalog::Writer& writer) -> Status {
@@ -201,7 +248,7 @@ Status GarbageCollector::CopyUsed(PackContent* content) {
                 }));
   // Before there is a file: one that no catalog has ever known would pass for a newer catalog's.
   VELAFS_TRY(catalog_.MakeDurable(added));
-  Status filled = FillPack(pack, &content->used);
+  Status filled = FillPack(pack, chunks);
   if (!filled.ok()) {
     // What this leaves when it fails too is removed when the store is next opened.
     (void)RemoveImport(storage_, catalog_, packs_, packs_directory_, LayerId(), {{pack}});
@@ -209,7 +256,7 @@ Status GarbageCollector::CopyUsed(PackContent* content) {
   }
   VELAFS_TRY(
       catalog_.Write([&](catalog::Writer& writer) { return writer.PublishPack(pack); }).status());
-  return WriteInSteps(catalog_, content->used, [](catalog::Writer& writer, const Moved& chunk) {
+  return WriteInSteps(catalog_, *chunks, [](catalog::Writer& writer, const Moved& chunk) {
     return writer.PutChunk(chunk.id, chunk.to);
   });
 }
@@ -229,10 +276,10 @@ Status GarbageCollector::FillPack(PackId pack, std::vector<Moved>* chunks) {
 }
 
 // The file goes when no crash can bring back a row that leads to it.
-Status GarbageCollector::ForgetPack(PackId pack, const PackContent& content) {
-  VELAFS_TRY(WriteInSteps(
-      catalog_, content.garbage,
-      [](catalog::Writer& writer, const ChunkId& id) { return writer.RemoveChunk(id); }));
+Status GarbageCollector::ForgetPack(PackId pack, const std::vector<ChunkId>& garbage) {
+  VELAFS_TRY(WriteInSteps(catalog_, garbage, [](catalog::Writer& writer, const ChunkId& id) {
+    return writer.RemoveChunk(id);
+  }));
   VELAFS_ASSIGN(
       const catalog::CommitSequence forgotten,
       catalog_.Write([&](catalog::Writer& writer) { return writer.RemoveEmptyPack(pack); }));

@@ -18,8 +18,8 @@ namespace velafs::store {
 
 // A chunk is in use while a manifest names it; a manifest goes with its layer. A pack without a
 // chunk in use is removed; of one that is a quarter or more of garbage, what is in use moves to a
-// new pack. Chunks that are not in use stay in the other packs, and in the catalog: a later import
-// may share them.
+// new pack, and so do all small packs when there are many. Chunks that are not in use stay in the
+// other packs, and in the catalog: a later import may share them.
 //
 // Nothing may add manifests meanwhile; all else goes on, reads of the chunks that move too. Memory:
 // 8 bytes for each chunk in use, 128 MiB for a terabyte. A crash leaves every chunk where the
@@ -33,6 +33,7 @@ class GarbageCollector {
   Result<GcResult> Run(bool dry_run, const GcProgressFn& progress);
 
  private:
+  using Packs = std::vector<PackId>;
   struct PackUse {
     uint64_t file_bytes = 0;
     uint64_t used_bytes = 0;  // records of chunks in use
@@ -53,15 +54,20 @@ class GarbageCollector {
   Status FindUsedChunks();
   bool IsUsed(const ChunkId& id) const;
   Status MeasurePacks();
-  std::vector<PackId> PacksWorthIt() const;  // those that need no room first
+  // In groups, of which each becomes one pack; those that need no room first.
+  std::vector<Packs> PacksWorthIt() const;
+  GcResult WouldFree(const std::vector<Packs>& groups) const;
+  uint64_t FileBytes(const Packs& packs) const;
 
-  Status Free(PackId pack, GcResult* result);
+  // Notes damage in the result, and frees the others.
+  Status FreeSound(const Packs& packs, GcResult* result);
+  Status Free(const Packs& packs, GcResult* result);
   Result<PackContent> ContentOf(PackId pack);
   // Copies what is in use to a new pack, durable and published on return. With nothing in use,
   // none.
-  Status CopyUsed(PackContent* content);
+  Status CopyUsed(std::vector<Moved>* chunks);
   Status FillPack(PackId pack, std::vector<Moved>* chunks);
-  Status ForgetPack(PackId pack, const PackContent& content);
+  Status ForgetPack(PackId pack, const std::vector<ChunkId>& garbage);
 
   os::Storage& storage_;
   catalog::Catalog& catalog_;
