@@ -275,6 +275,31 @@ TEST_CASE_FIXTURE(CompressedFixture, "damage to a compressed chunk is found by w
   CHECK(reader.ReadVerified(last.location, last.id, 0, std::span(page).first(1000)).ok());
 }
 
+// By the frame's checksum: the SHA-256 is not asked where the header names the chunk.
+TEST_CASE_FIXTURE(CompressedFixture, "no byte of a compressed chunk can change unnoticed") {
+  std::vector<std::byte> whole(kChunkBytes);
+  size_t found = 0;
+  for (size_t at = 0; at < payload.size(); ++at) {
+    FlipByte(chunk.location.offset_bytes + at);
+    PackReader anew(os::HostStorage(), directory.path());
+    if (anew.ReadVerified(chunk.location, chunk.id, 0, whole).ok()) {
+      CHECK(whole == chunk.content);  // bits of a frame that mean nothing
+    } else {
+      ++found;
+    }
+    FlipByte(chunk.location.offset_bytes + at);
+  }
+  CHECK(found > payload.size() / 2);
+}
+
+TEST_CASE_FIXTURE(CompressedFixture, "a compressed chunk outlives the header before it") {
+  FlipByte(chunk.location.offset_bytes - 1);
+  std::vector<std::byte> whole(kChunkBytes);
+  REQUIRE(reader.ReadVerified(chunk.location, chunk.id, 0, whole).ok());
+  CHECK(whole == chunk.content);
+  CHECK(reader.Verify(chunk.location, chunk.id).code() == Code::kCorrupt);
+}
+
 TEST_CASE_FIXTURE(CompressedFixture, "a compressed chunk under another's name is Corrupt") {
   std::vector<std::byte> page(kPageBytes);
   REQUIRE(reader.Read(chunk.location, 0, page).ok());  // and kept in memory

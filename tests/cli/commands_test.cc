@@ -285,9 +285,10 @@ TEST_CASE_FIXTURE(WithMain,
   CHECK(report["corrupt"].empty());
   CHECK(report["chunks_checked"].get<int>() > 0);
 
+  constexpr std::streamoff kFirstPayload = 64 + 64;  // behind the headers of pack and record
   std::fstream pack(velafs.store() + "/packs/1.pack",
                     std::ios::in | std::ios::out | std::ios::binary);
-  pack.seekp(200);
+  pack.seekp(kFirstPayload);
   pack.put('\x7f');
   pack.close();
   const Outcome damaged = velafs({"scrub"});

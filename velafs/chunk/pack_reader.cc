@@ -19,6 +19,11 @@ constexpr size_t kMaxOpenPacks = 256;
 // Of decompressed content, 64 MiB.
 constexpr size_t kMaxKeptChunks = 1024;
 
+bool Names(const RecordHeader& header, const ChunkId& id, const ChunkLocation& location) {
+  return header.id == id && header.codec == location.codec &&
+         header.raw_bytes == location.raw_bytes && header.stored_bytes == location.stored_bytes;
+}
+
 std::string WrongHash(const ChunkId& id) {
   return "the content of chunk " + id.ToHex() + " does not match its SHA-256";
 }
@@ -93,17 +98,53 @@ struct PackReader::State {
                    into);
   }
 
-  Result<Content> Decompressed(const ChunkLocation& location) {
-    if (Content kept = cache.Find(location)) return kept;
+  // All of a compressed chunk, into `content` of its length. Corrupt unless its frame is whole.
+  Status DecompressTo(const ChunkLocation& location, std::span<std::byte> content) {
     thread_local std::vector<std::byte> buffer(kChunkBytes);
     const auto payload = std::span(buffer).first(location.stored_bytes);
     VELAFS_TRY(ReadStored(location, 0, payload));
-    auto content = std::make_shared<std::vector<std::byte>>(location.raw_bytes);
-    if (const Status done = Decompress(payload, *content); !done.ok()) {
-      return Damaged(location, done.message());
+    const Status done = Decompress(payload, content);
+    return done.ok() ? Status() : Damaged(location, done.message());
+  }
+
+  Status ReadCompressed(const ChunkLocation& location, uint64_t offset_in_chunk,
+                        std::span<std::byte> into) {
+    Content content = cache.Find(location);
+    if (content == nullptr) {
+      // Whoever wants it whole will hardly want it again soon: the kernel has it then.
+      if (into.size() == location.raw_bytes) return DecompressTo(location, into);
+      auto made = std::make_shared<std::vector<std::byte>>(location.raw_bytes);
+      VELAFS_TRY(DecompressTo(location, *made));
+      content = std::move(made);
+      cache.Keep(location, content);
     }
-    cache.Keep(location, content);
-    return Content(std::move(content));
+    std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
+    return {};
+  }
+
+  // The record's own words, which may say what the chunk at `location` is not.
+  Result<RecordHeader> HeaderAt(const ChunkLocation& location) {
+    const std::string path = PackPath(directory, location.pack);
+    if (location.offset_bytes < 2 * kHeaderBytes) {
+      return DamagedAt(path, location.offset_bytes, "no chunk can begin there");
+    }
+    const uint64_t record_at = location.offset_bytes - kHeaderBytes;
+    VELAFS_ASSIGN(const std::shared_ptr<os::File> file, Find(location.pack));
+    HeaderBytes bytes;
+    VELAFS_TRY(ReadAll(*file, path, record_at, bytes));
+    Result<RecordHeader> header = DecodeRecordHeader(bytes);
+    if (!header.ok()) return DamagedAt(path, record_at, header.status().message());
+    return header;
+  }
+
+  // That what could be decompressed is chunk `id`. Its frame's checksum held, at a tenth of the cost
+  // of a SHA-256: what is left to ask is whether this is the right frame.
+  Status CheckName(const ChunkLocation& location, const ChunkId& id) {
+    const Result<RecordHeader> header = HeaderAt(location);
+    if (header.ok() && Names(*header, id, location)) return {};
+    std::vector<std::byte> content(location.raw_bytes);
+    VELAFS_TRY(DecompressTo(location, content));
+    return HashChunk(content) == id ? Status() : Damaged(location, WrongHash(id));
   }
 
   Status CheckTrusted(const ChunkLocation& location) {
@@ -136,9 +177,7 @@ Status PackReader::Read(const ChunkLocation& location, uint64_t offset_in_chunk,
   if (location.codec == Codec::kNone) {
     return state_->ReadStored(location, offset_in_chunk, into);
   }
-  VELAFS_ASSIGN(const Content content, state_->Decompressed(location));
-  std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
-  return {};
+  return state_->ReadCompressed(location, offset_in_chunk, into);
 }
 
 Status PackReader::ReadVerified(const ChunkLocation& location, const ChunkId& id,
@@ -146,10 +185,8 @@ Status PackReader::ReadVerified(const ChunkLocation& location, const ChunkId& id
   VELAFS_TRY(state_->CheckRange(location, offset_in_chunk, into.size()));
   VELAFS_TRY(state_->CheckTrusted(location));
   if (location.codec != Codec::kNone) {
-    VELAFS_ASSIGN(const Content content, state_->Decompressed(location));
-    if (HashChunk(*content) != id) return state_->Damaged(location, WrongHash(id));
-    std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
-    return {};
+    VELAFS_TRY(state_->ReadCompressed(location, offset_in_chunk, into));
+    return state_->CheckName(location, id);
   }
   thread_local std::vector<std::byte> buffer(kChunkBytes);
   // A chunk that is wanted whole needs no copy.
@@ -167,24 +204,14 @@ Status PackReader::ReadPayload(const ChunkLocation& location, std::span<std::byt
 }
 
 Status PackReader::Verify(const ChunkLocation& location, const ChunkId& id) {
-  const std::string path = PackPath(state_->directory, location.pack);
-  const uint64_t record_at = location.offset_bytes - kHeaderBytes;
-  if (location.offset_bytes < 2 * kHeaderBytes) {
-    return DamagedAt(path, location.offset_bytes, "no chunk can begin there");
+  VELAFS_ASSIGN(const RecordHeader header, state_->HeaderAt(location));
+  if (!Names(header, id, location)) {
+    return state_->Damaged(location, "another chunk than " + id.ToHex() + " is there");
   }
-  VELAFS_ASSIGN(const std::shared_ptr<os::File> file, state_->Find(location.pack));
-  HeaderBytes bytes;
-  VELAFS_TRY(ReadAll(*file, path, record_at, bytes));
-  const Result<RecordHeader> header = DecodeRecordHeader(bytes);
-  if (!header.ok()) return DamagedAt(path, record_at, header.status().message());
-  if (header->id != id || header->codec != location.codec ||
-      header->raw_bytes != location.raw_bytes || header->stored_bytes != location.stored_bytes) {
-    return DamagedAt(path, record_at, "another chunk than " + id.ToHex() + " is there");
-  }
-  std::vector<std::byte> payload(header->stored_bytes);
-  VELAFS_TRY(ReadAll(*file, path, location.offset_bytes, payload));
+  std::vector<std::byte> payload(location.stored_bytes);
+  VELAFS_TRY(state_->ReadStored(location, 0, payload));
   const Status sound = CheckPayload(location, id, payload);
-  return sound.ok() ? Status() : DamagedAt(path, location.offset_bytes, sound.message());
+  return sound.ok() ? Status() : state_->Damaged(location, sound.message());
 }
 
 void PackReader::Distrust(const ChunkLocation& location) {

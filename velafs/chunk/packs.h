@@ -62,7 +62,8 @@ class PackReader {
   // Bytes of the chunk's raw content from `offset_in_chunk`; `into` must end within it. Corrupt
   // (EIO), naming pack and offset, when the pack is missing or too short. Content is not verified.
   Status Read(const ChunkLocation& location, uint64_t offset_in_chunk, std::span<std::byte> into);
-  // As Read, but all of the chunk is read, and is Corrupt too when it does not match `id`.
+  // As Read, but all of the chunk is read, and is Corrupt too when it is not chunk `id`, whole: by
+  // its SHA-256; where it is compressed, by the frame's checksum and the name in the record.
   Status ReadVerified(const ChunkLocation& location, const ChunkId& id, uint64_t offset_in_chunk,
                       std::span<std::byte> into);
   // The chunk as it is stored; `into` has that length. Not verified.
