@@ -1,7 +1,12 @@
 #include "velafs/os/storage.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,6 +134,22 @@ TEST_CASE("a directory gets the mode asked for whatever the umask") {
   REQUIRE(stat((directory / "d").c_str(), &st) == 0);
   CHECK((st.st_mode & 0777) == 0755);
   CHECK(HostStorage().MakeDirectory(directory / "d", 0755).error_number() == EEXIST);
+}
+
+TEST_CASE("directories are spread where the filesystem can, and nothing fails where not") {
+  const ScratchDirectory scratch;
+  Storage& storage = HostStorage();
+  storage.SpreadDirectories(scratch.path());
+  storage.SpreadDirectories(scratch / "missing");
+  CHECK(storage.MakeDirectory(scratch / "a", 0700).ok());
+  struct statfs filesystem {};
+  REQUIRE(statfs(scratch.path().c_str(), &filesystem) == 0);
+  if (filesystem.f_type != EXT4_SUPER_MAGIC) return;
+  const int fd = open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  unsigned flags = 0;
+  CHECK(ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0);
+  CHECK((flags & FS_TOPDIR_FL) != 0);
+  close(fd);
 }
 
 TEST_CASE("a directory lists its entries and their kind") {

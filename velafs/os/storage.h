@@ -81,6 +81,9 @@ class Storage {
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Mode is subject to no umask. EEXIST when it is there.
   virtual Status MakeDirectory(const std::string& path, uint32_t mode) = 0;
+  // Directories made in this one from now on, and files in those, need not lie near to each other.
+  // A wish: a filesystem without places of its own for directories does not take it.
+  virtual void SpreadDirectories(const std::string& path) { static_cast<void>(path); }
   virtual Status RemoveFile(const std::string& path) = 0;
   // The directory and all in it; success when it is missing.
   virtual Status RemoveTree(const std::string& path) = 0;

@@ -196,6 +196,7 @@ Status Store::OpenParts() {
   policies_ = std::make_unique<Policies>(*catalog_);
   VELAFS_TRY(policies_->Load());
   packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
+  storage_.SpreadDirectories(paths_.Layers());
   volume_ = std::make_unique<layer::Volume>(
       layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});
   VELAFS_TRY(reserve_.Run(
