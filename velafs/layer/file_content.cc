@@ -72,6 +72,11 @@ PageFile* FileContent::TimesFrom(LayerId row_layer) const {
 }
 
 Status FileContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
+  // Of many pages in turn, most often those of the nearest layer lie here and there among others:
+  // one after the other, each would wait for the disk.
+  if (into.size() > kChunkBytes && !layers_.empty() && layers_[0].page_file()) {
+    layers_[0].page_file()->WillNeed(offset_bytes, into.size());
+  }
   return ReadFrom(0, size_bytes_, offset_bytes, into);
 }
 

@@ -38,6 +38,16 @@ Status PageFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
   return {};
 }
 
+void PageFile::WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
+  if (!has_map_) return;  // it is read as one
+  const PageNumber end = (offset_bytes + length_bytes + kPageBytes - 1) / kPageBytes;
+  for (PageNumber page = offset_bytes / kPageBytes; page < end;) {
+    const PageMap::Run run = RunAt(page, end - page);
+    if (run.held) file_->WillNeed(page * kPageBytes, run.pages * kPageBytes);
+    page += run.pages;
+  }
+}
+
 Status PageFile::Write(uint64_t offset_bytes, std::span<const std::byte> data) {
   VELAFS_TRY(file_->Write(offset_bytes, data));
   MarkDirty();

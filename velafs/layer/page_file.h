@@ -45,6 +45,8 @@ class PageFile {
 
   // Fills `into`; zeros where the page file has none.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
+  // What is held of the range will be read, run by run: the disk may begin with all of it.
+  void WillNeed(uint64_t offset_bytes, uint64_t length_bytes);
   // Writes bytes of pages that are held, or that Hold claims next.
   Status Write(uint64_t offset_bytes, std::span<const std::byte> data);
   void Hold(PageNumber first, uint64_t count);

@@ -118,6 +118,13 @@ class HostFile : public File {
     return Seek(offset_bytes, SEEK_HOLE);
   }
 
+  void WillNeed(uint64_t offset_bytes, uint64_t length_bytes) override {
+    const auto file = descriptor_.Take();
+    if (!file.ok()) return;
+    posix_fadvise(file->fd(), static_cast<off_t>(offset_bytes), static_cast<off_t>(length_bytes),
+                  POSIX_FADV_WILLNEED);
+  }
+
   Status Sync(SyncKind kind) override {
     VELAFS_ASSIGN(const auto file, descriptor_.Take());
     VELAFS_TRY(descriptor_.BeginSync());

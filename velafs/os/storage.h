@@ -52,6 +52,11 @@ class File {
   virtual ~File() = default;
   // Reads until `into` is full or the file ends; returns the bytes read.
   virtual Result<size_t> Read(uint64_t offset_bytes, std::span<std::byte> into) = 0;
+  // The range is about to be read: its reading may begin now. A wish.
+  virtual void WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
+    static_cast<void>(offset_bytes);
+    static_cast<void>(length_bytes);
+  }
   // Writes all of `data`, or fails; a failure may have written a part.
   virtual Status Write(uint64_t offset_bytes, std::span<const std::byte> data) = 0;
   virtual Status Truncate(uint64_t size_bytes) = 0;
