@@ -2,6 +2,7 @@
 // something, but never crashes. Meant for the sanitizers. VELAFS_SEED replays a run, VELAFS_STEPS
 // makes it longer.
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
 #include <cstring>
 #include <random>
@@ -158,6 +159,15 @@ struct DamageFixture : StoreFixture {
     fs::copy(sound, root, fs::copy_options::recursive);
   }
 
+  // Takes what a catalog never would.
+  std::unique_ptr<sql::Database> UncheckedCatalog() {
+    auto database = sql::Database::Open(root + "/catalog.db", 1000);
+    REQUIRE(database.ok());
+    REQUIRE(
+        (*database)->Execute("PRAGMA ignore_check_constraints=ON; PRAGMA foreign_keys=OFF").ok());
+    return *std::move(database);
+  }
+
   static void Touch(layer::Branch& branch, InodeNumber ino, std::set<InodeNumber>* seen) {
     if (!seen->insert(ino).second || seen->size() > 1000) return;
     const auto attributes = branch.Get(ino);
@@ -180,36 +190,65 @@ struct DamageFixture : StoreFixture {
     static_cast<void>(branch.Sync(ino, os::SyncKind::kData));
   }
 
-  // Everything a user might do with it; what fails does.
+  // Everything a user might do with it. Of a store without damage all of it succeeds.
   void UseAll() {
+    failures.clear();
     auto opened = Store::Open(root);
     if (!opened.ok()) {
-      ++refused;
+      failures.push_back(opened.status().message());
       return;
     }
     store = *std::move(opened);
-    static_cast<void>(store->List());
-    static_cast<void>(store->Stats());
-    static_cast<void>(store->ListBookmarks({}));
+    Note(store->List());
+    Note(store->Stats());
+    Note(store->ListBookmarks({}));
     for (const char* name : {"main", "dev"}) {
-      static_cast<void>(store->Show(name));
+      Note(store->Show(name));
       const auto branch = store->volume().Open(name);
       if (!branch.ok()) continue;
       std::set<InodeNumber> seen;
       Touch(**branch, (*branch)->root(), &seen);
     }
-    static_cast<void>(store->Clone(caller, "dev", "new", {}));
-    static_cast<void>(store->Clone(caller, "dev@point", "newer", {}));
-    static_cast<void>(store->Import(caller, "again", data, nullptr));
-    static_cast<void>(store->Delete(caller, "dev", {.force = true, .purge = true}));
-    static_cast<void>(store->Close());
+    Note(store->Clone(caller, "dev", "new", {}));
+    Note(store->Clone(caller, "dev@point", "newer", {}));
+    Note(store->Import(caller, "again", data, nullptr));
+    Note(store->Diff("main", "dev"));
+    Note(store->Diff("dev@point", "dev"));
+    Note(store->Export(
+        caller, "dev", [](std::span<const std::byte>) { return Status(); }, nullptr));
+    Note(store->Promote(caller, "new", "dev", false));
+    Note(store->Reset(caller, "newer", {}, false));
+    Note(store->Delete(caller, "newer", {.force = true}));
+    Note(store->ListTrash());
+    Note(store->Undelete(caller, "newer", {}));
+    Note(store->DeleteBookmark(caller, "dev@point"));
+    Note(store->Expire(caller, false));
+    Note(store->Seal(caller, std::chrono::seconds(0), [] { return true; }));
+    Note(store->Scrub({}, nullptr));
+    Note(store->CollectGarbage(caller, false, nullptr));
+    Note(store->Delete(caller, "dev", {.force = true, .purge = true}));
+    Note(store->Scrub({.repair = true}, nullptr));
+    Note(store->Close());
     store.reset();
+  }
+
+  void Note(const Status& status) {
+    if (!status.ok()) failures.push_back(status.message());
+  }
+  template <typename T>
+  void Note(const Result<T>& result) {
+    Note(result.status());
   }
 
   const std::string sound = scratch / "sound";
   int made = 0;
-  int refused = 0;
+  std::vector<std::string> failures;
 };
+
+TEST_CASE_FIXTURE(DamageFixture, "all that is tried on damaged stores works on a sound one") {
+  UseAll();
+  CHECK(failures == std::vector<std::string>{});
+}
 
 TEST_CASE_FIXTURE(DamageFixture, "a store with damaged files is used without a crash") {
   const unsigned seed = Seed();
@@ -236,6 +275,30 @@ TEST_CASE_FIXTURE(DamageFixture, "a store with damaged files is used without a c
   }
 }
 
+TEST_CASE_FIXTURE(DamageFixture, "a layer that something stands on, but is not there, is named") {
+  for (const char* sql : {"UPDATE bookmarks SET layer = 0", "UPDATE bookmarks SET layer = 1000",
+                          "DELETE FROM layers WHERE parent IS NULL",
+                          "UPDATE branches SET head = 1000 WHERE name = 'dev'"}) {
+    INFO(std::string(sql));
+    Restore();
+    REQUIRE(UncheckedCatalog()->Execute(sql).ok());
+    Reopen();
+    CheckMessage(store->List().status(), "is not in the catalog");
+  }
+}
+
+TEST_CASE_FIXTURE(DamageFixture, "a directory that is in itself is not exported for ever") {
+  Restore();
+  REQUIRE(UncheckedCatalog()
+              ->Execute("UPDATE names SET ino = directory WHERE name = CAST('large' AS BLOB)")
+              .ok());
+  Reopen();
+  const auto exported = store->Export(
+      caller, "dev", [](std::span<const std::byte>) { return Status(); }, nullptr);
+  CHECK(exported.status().code() == Code::kCorrupt);
+  CheckMessage(exported.status(), "\"base/5/large\" is the same directory as \"base/5\"");
+}
+
 // Rows that SQLite takes for sound.
 TEST_CASE_FIXTURE(DamageFixture, "a store whose catalog says nonsense is used without a crash") {
   const unsigned seed = Seed();
@@ -260,10 +323,10 @@ TEST_CASE_FIXTURE(DamageFixture, "a store whose catalog says nonsense is used wi
     INFO("VELAFS_SEED=", seed, " step ", step);
     Restore();
     {
-      auto database = sql::Database::Open(root + "/catalog.db", 1000);
-      REQUIRE(database.ok());
-      REQUIRE(
-          (*database)->Execute("PRAGMA ignore_check_constraints=ON; PRAGMA foreign_keys=OFF").ok());
+      const auto database = UncheckedCatalog();
+      // For random() and randomblob() below to be the seed's, too.
+      sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED,
+                           static_cast<int>(1 + damager.Below(1'000'000)), nullptr);
       for (size_t i = 0, count = 1 + damager.Below(3); i < count; ++i) {
         const std::string place = columns[damager.Below(std::size(columns))];
         const size_t dot = place.find('.');
@@ -277,11 +340,11 @@ TEST_CASE_FIXTURE(DamageFixture, "a store whose catalog says nonsense is used wi
           if (damager.Below(2) == 0) value = "CAST(" + value + " AS TEXT)";
         }
         // What the column's type or uniqueness forbids cannot come about, and is left.
-        static_cast<void>((*database)->Execute(
-            "UPDATE " + table + " SET " + place.substr(dot + 1) + " = " + value + " WHERE " +
-            (damager.Below(4) == 0 ? "1" : "abs(random()) % 4 = 0")));
+        static_cast<void>(
+            database->Execute("UPDATE " + table + " SET " + place.substr(dot + 1) + " = " + value +
+                              " WHERE " + (damager.Below(4) == 0 ? "1" : "abs(random()) % 4 = 0")));
       }
-      static_cast<void>((*database)->Checkpoint());
+      static_cast<void>(database->Checkpoint());
     }
     UseAll();
   }

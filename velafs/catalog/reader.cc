@@ -18,6 +18,7 @@ static_assert(sizeof(ChunkId) == 32 && std::is_trivially_copyable_v<ChunkId>);
 LayerRow ReadLayer(Query& query) {
   LayerRow row;
   row.id = query.IdAt<LayerId>(0);
+  if (!row.id) query.MarkMalformed();
   if (!query.IsNull(1)) {
     row.parent = query.IdAt<LayerId>(1);
     if (!row.parent || row.parent >= row.id) query.MarkMalformed();

@@ -1,7 +1,7 @@
 #include "velafs/layer/layer_tree.h"
 
 #include <algorithm>
-#include <utility>
+#include <string>
 
 namespace velafs::layer {
 
@@ -19,15 +19,23 @@ Status LayerTree::Load(catalog::Reader& reader) {
   VELAFS_ASSIGN(std::vector<catalog::LayerRow> rows, reader.Layers());
   VELAFS_ASSIGN(const std::vector<LayerId> holders, reader.LayerHolders());
   layers_.reserve(rows.size());
-  for (catalog::LayerRow& row : rows) {
-    if (Entry* const parent = row.parent ? &layers_[row.parent] : nullptr) {
-      ++parent->uses;
-      parent->frozen_at = std::min(parent->frozen_at.value_or(row.created_at), row.created_at);
-    }
-    layers_[row.id].row = std::move(row);
+  for (const catalog::LayerRow& row : rows) layers_[row.id].row = row;
+  for (const catalog::LayerRow& row : rows) {
+    if (!row.parent) continue;
+    VELAFS_ASSIGN(Entry* const parent, Count(row.parent));
+    parent->frozen_at = std::min(parent->frozen_at.value_or(row.created_at), row.created_at);
   }
-  for (const LayerId holder : holders) ++layers_[holder].uses;
+  for (const LayerId holder : holders) VELAFS_TRY(Count(holder).status());
   return {};
+}
+
+Result<LayerTree::Entry*> LayerTree::Count(LayerId used) {
+  const auto found = layers_.find(used);
+  if (found == layers_.end()) {
+    return Corrupt("layer " + std::to_string(used.value) + " is not in the catalog");
+  }
+  ++found->second.uses;
+  return &found->second;
 }
 
 const LayerTree::Entry* LayerTree::Find(LayerId id) const {

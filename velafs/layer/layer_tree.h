@@ -16,7 +16,8 @@ namespace velafs::layer {
 // One thread.
 class LayerTree {
  public:
-  // Once.
+  // Once. Corrupt where something stands on a layer that is not there: which of the others nothing
+  // else needs is then not known.
   Status Load(catalog::Reader& reader);
 
   // From `top`, on which one branch or bookmark stands, down: the layers nothing else needs. Empty
@@ -43,6 +44,8 @@ class LayerTree {
     std::optional<TimeNs> frozen_at;  // when the first layer on it was made
   };
   const Entry* Find(LayerId id) const;
+  // One more use of it.
+  Result<Entry*> Count(LayerId used);
   // Whether the layer under `upper` is to be merged into it.
   bool IsMerge(const Entry& upper, const std::set<LayerId>& left_out) const;
 

@@ -82,6 +82,12 @@ class TarWriter {
     while (!ahead.empty()) {
       const Child directory = std::move(ahead.back());
       ahead.pop_back();
+      const auto [first, is_new] = first_names_.emplace(directory.attributes.ino, directory.name);
+      if (!is_new) {
+        // One that is in itself would have no end.
+        return Corrupt("\"" + directory.name + "\" is the same directory as \"" + first->second +
+                       "\"");
+      }
       VELAFS_TRY(WriteHeader(NewEntry(directory.name, directory.attributes)));
       const std::string prefix = directory.name == "." ? "" : directory.name + "/";
       VELAFS_ASSIGN(std::vector<Child> children, List(directory.attributes.ino));
