@@ -120,3 +120,30 @@ opened_again() {
   wait_until 30 opening_asks_nothing || fail "no round without a request"
 }
 check "opening and reading known files asks nothing" opened_again
+
+# Microseconds that idle processors have polled.
+polled_us() {
+  cat /sys/devices/system/cpu/cpu*/cpuidle/state0/time | awk '{ us += $1 } END { printf "%d\n", us }'
+}
+asks_the_kernel() {
+  find "/proc/$(daemon_pid)/fd" -lname /dev/cpu_dma_latency | grep -q .
+}
+write_pages() {
+  dd if=/dev/zero of="$mount_dir/one/pages" bs=8k count=20000 status=none
+}
+idle_polling() {
+  local before
+  asks_the_kernel || fail "the daemon does not ask for it"
+  before=$(polled_us)
+  write_pages
+  at_least "$(($(polled_us) - before))" 1000 "microseconds polled"
+  velafs umount >/dev/null
+  velafs mount --no-idle-polling >/dev/null
+  write_pages
+  ! asks_the_kernel || fail "a daemon that was not to ask for it does"
+}
+if [[ $(cat /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null) == haltpoll && -w /dev/cpu_dma_latency ]]; then
+  check "idle processors poll while requests come fast" idle_polling
+else
+  skip "idle processors poll while requests come fast" "they do not wait for a host to wake them here"
+fi

@@ -19,7 +19,6 @@
 #include "velafs/api/version.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
-#include "velafs/fuse/mount.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -155,10 +154,11 @@ store::Caller Self() {
 }
 
 // From the live mount to its end, whatever ends it.
-Status Serve(store::Store& store, const std::string& mountpoint, const OnLive& on_live) {
+Status Serve(store::Store& store, const std::string& mountpoint, const fuse::MountOptions& options,
+             const OnLive& on_live) {
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
-  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint));
+  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options));
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
   const store::Upkeep upkeep(store, Self());
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
@@ -190,7 +190,7 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   VELAFS_TRY(StartLog(options, store.paths()));
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");
 
-  Status served = Serve(store, mountpoint, on_live);
+  Status served = Serve(store, mountpoint, options.mount, on_live);
   Status closed = store.Close();
   if (!closed.ok()) spdlog::error("{}", closed.message());
   VELAFS_TRY(std::move(served));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "velafs/base/status.h"
+#include "velafs/fuse/mount.h"
 
 namespace velafs::cli {
 
@@ -14,6 +15,7 @@ struct DaemonOptions {
   std::string mountpoint;  // absolute; empty for the store's default, which is made when missing
   bool log_to_stderr = false;  // else to the store's log file
   bool verbose = false;
+  fuse::MountOptions mount;
 };
 
 // Told {"mountpoint","pid","store"} once the mount is live.

@@ -28,6 +28,7 @@ using std::chrono::steady_clock;
 struct MountArguments {
   std::string mountpoint;
   bool foreground = false;
+  bool no_idle_polling = false;
 };
 
 Status PrintMounted(const Globals& globals, const json& live) {
@@ -121,6 +122,7 @@ Status RunMount(const Globals& globals, const MountArguments& given) {
   }
   options.verbose = globals.verbose;
   options.log_to_stderr = given.foreground;
+  options.mount.idle_polling = !given.no_idle_polling;
   if (!given.foreground) return MountInBackground(globals, options);
   return RunDaemon(options, [&globals](const json& live) { return PrintMounted(globals, live); });
 }
@@ -167,6 +169,8 @@ void AddMount(CommandLine& line) {
       ->check(NotEmpty());
   mount->add_flag("--foreground", given->foreground,
                   "Stay in the foreground and log to standard error");
+  mount->add_flag("--no-idle-polling", given->no_idle_polling,
+                  "Let the idle processors of a virtual machine halt while the mount is busy");
   line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });
 
   CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon", "velafs umount");

@@ -20,7 +20,9 @@ template <typename Body>
 void Answer(fuse_req_t request, Body body) noexcept {
   int error_number = EIO;
   try {
-    Result<Reply> reply = body(*static_cast<Operations*>(fuse_req_userdata(request)));
+    Operations& operations = *static_cast<Operations*>(fuse_req_userdata(request));
+    operations.CountRequest();
+    Result<Reply> reply = body(operations);
     if (reply.ok()) return Send(request, *reply);
     const Status status = std::move(reply).status();
     if (IsWorthLogging(status)) spdlog::error("{}", status.message());

@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
@@ -164,8 +165,10 @@ void WidenReadahead(const std::string& mountpoint) {
 
 class SessionMount : public Mount {
  public:
-  SessionMount(store::Store& store, std::string mountpoint)
-      : store_(store), mountpoint_(std::move(mountpoint)), operations_(store) {}
+  SessionMount(store::Store& store, std::string mountpoint, const MountOptions& options)
+      : store_(store),
+        mountpoint_(std::move(mountpoint)),
+        operations_(store, options.idle_polling ? IdlePolling::Start() : nullptr) {}
   ~SessionMount() override;
 
   Status Begin();
@@ -293,11 +296,12 @@ std::string MountSource(const std::string& store_directory) {
   return error ? store_directory : real.string();
 }
 
-Result<std::unique_ptr<Mount>> Mount::Start(store::Store& store, const std::string& mountpoint) {
+Result<std::unique_ptr<Mount>> Mount::Start(store::Store& store, const std::string& mountpoint,
+                                            const MountOptions& options) {
   VELAFS_TRY(CheckDevice());
   VELAFS_TRY(CheckMountpoint(mountpoint));
   fuse_set_log_func(Complain);
-  auto mount = std::make_unique<SessionMount>(store, mountpoint);
+  auto mount = std::make_unique<SessionMount>(store, mountpoint, options);
   VELAFS_TRY(mount->Begin());
   return std::unique_ptr<Mount>(std::move(mount));
 }

@@ -13,12 +13,17 @@ namespace velafs::fuse {
 inline constexpr char kMountType[] = "fuse.velafs";
 std::string MountSource(const std::string& store_directory);
 
+struct MountOptions {
+  bool idle_polling = true;  // where it is of use: fuse/idle_polling.h
+};
+
 class Mount : public store::MountListener {
  public:
   // Mounts at `mountpoint`, an existing directory, and tells the store. The mount is live on
   // return, but requests wait until Serve runs. Through fusermount3 when not root. Failures say
   // what to do: no /dev/fuse, no such directory, something mounted there already.
-  static Result<std::unique_ptr<Mount>> Start(store::Store& store, const std::string& mountpoint);
+  static Result<std::unique_ptr<Mount>> Start(store::Store& store, const std::string& mountpoint,
+                                              const MountOptions& options);
   // Unmounts lazily if still mounted.
   ~Mount() override = default;
 

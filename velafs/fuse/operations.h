@@ -7,9 +7,11 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
+#include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/reply.h"
 #include "velafs/layer/branch.h"
@@ -20,10 +22,17 @@ namespace velafs::fuse {
 // Thread-safe.
 class Operations {
  public:
-  explicit Operations(store::Store& store) : store_(store), mounted_at_(NowNs()) {}
+  // `idle_polling` may be null.
+  Operations(store::Store& store, std::unique_ptr<IdlePolling> idle_polling)
+      : store_(store), mounted_at_(NowNs()), idle_polling_(std::move(idle_polling)) {}
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
+
+  // Before each operation.
+  void CountRequest() {
+    if (idle_polling_) idle_polling_->CountRequest();
+  }
 
   Result<Reply> Lookup(fuse_ino_t parent, const char* name);
   Result<Reply> Forget(fuse_ino_t node, uint64_t count);
@@ -59,6 +68,7 @@ class Operations {
 
   store::Store& store_;
   const TimeNs mounted_at_;
+  const std::unique_ptr<IdlePolling> idle_polling_;
 };
 
 }  // namespace velafs::fuse

@@ -1,0 +1,65 @@
+// Keeps the idle processors of a virtual machine from halting while requests come fast.
+//
+// A request wakes the daemon, and its answer wakes the caller. Where the processor that is to run
+// it has halted, either is an exit to the machine's host, which takes longer than all the rest of
+// the request. The kernel can have idle processors poll for work instead; a program asks for that
+// through /dev/cpu_dma_latency (PM QoS). It takes processor time of the host, so this asks only
+//
+// * where the kernel's cpuidle driver is "haltpoll": it is of a virtual machine, to which its host
+//   has promised processors of its own, and which does not poll unless it is asked to;
+// * while there are at least 500 requests a second, and a tenth of a second longer.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::fuse {
+
+// The kernel's; tests have others.
+struct IdlePollingFiles {
+  std::string driver = "/sys/devices/system/cpu/cpuidle/current_driver";
+  std::string latency = "/dev/cpu_dma_latency";
+};
+
+class IdlePolling {
+ public:
+  // Null where it would be of no use, and where this user may not ask for it: only root may.
+  static std::unique_ptr<IdlePolling> Start(const IdlePollingFiles& files = {});
+  // Leaves the machine as it was; so does the death of the process.
+  ~IdlePolling();
+
+  // A request has come. Any thread; takes some nanoseconds.
+  void CountRequest() {
+    if (++requests_ % kBurst == 0) CountBurst();
+  }
+
+  static constexpr uint64_t kBurst = 50;  // requests
+  static constexpr std::chrono::milliseconds kBurstTime{100};
+
+ private:
+  explicit IdlePolling(os::UniqueFd latency);
+  void CountBurst();
+  void Run();
+  // The longest, in us, that the wake-up of a processor may take.
+  void Ask(int32_t latency_us);
+
+  const os::UniqueFd latency_;
+  std::atomic<uint64_t> requests_ = 0;
+
+  std::mutex lock_;
+  std::condition_variable changed_;
+  std::chrono::steady_clock::time_point burst_ended_;  // with the next two, guarded by lock_
+  bool is_busy_ = false;
+  bool stop_ = false;
+  std::thread thread_;  // last: it uses the members above
+};
+
+}  // namespace velafs::fuse
