@@ -70,6 +70,7 @@ TEST_CASE("every command's help has an example") {
                                                  {"bookmark", "list"},
                                                  {"bookmark", "delete"},
                                                  {"stats"},
+                                                 {"metrics"},
                                                  {"diff"},
                                                  {"scrub"},
                                                  {"export"},
@@ -273,6 +274,27 @@ TEST_CASE_FIXTURE(WithMain, "stats count the store") {
   CHECK(stats["logical_bytes"] == 3 + 8192 + 100'000);
   CHECK(stats["chunk_count"].get<int>() > 0);
   CHECK(velafs({"stats"}).out.find("branches") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "metrics have a line for each number, and say what it is") {
+  velafs.Done({"clone", "main", "dev", "--ttl", "2d", "--quota", "1G"});
+  const Outcome text = velafs({"metrics"});
+  CHECK(text.exit_status == 0);
+  const auto has = [&](const std::string& line) {
+    return ("\n" + text.out).find("\n" + line + "\n") != std::string::npos;
+  };
+  CHECK(has("# TYPE velafs_branches gauge"));
+  CHECK(has("velafs_branches 2"));
+  CHECK(has("velafs_mounted 0"));
+  CHECK(has("velafs_branch_quota_bytes{branch=\"dev\"} 1073741824"));
+  CHECK(has("velafs_branch_running{branch=\"main\"} 0"));
+  CHECK(text.out.find("velafs_branch_expires_timestamp_seconds{branch=\"dev\"} ") !=
+        std::string::npos);
+  CHECK(text.out.find("velafs_branch_expires_timestamp_seconds{branch=\"main\"} ") ==
+        std::string::npos);
+  const json all = velafs.Done({"metrics"});
+  CHECK(all["metrics"][2] == json::parse(R"({"name": "velafs_branches", "help": "Branches",
+                                            "samples": [{"labels": {}, "value": 2}]})"));
 }
 
 TEST_CASE_FIXTURE(WithMain,

@@ -79,6 +79,7 @@ void AddBookmark(CommandLine& line);
 void AddGc(CommandLine& line);
 void AddSeal(CommandLine& line);
 void AddStats(CommandLine& line);
+void AddMetrics(CommandLine& line);
 void AddDiff(CommandLine& line);
 void AddExport(CommandLine& line);
 void AddScrub(CommandLine& line);

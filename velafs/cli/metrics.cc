@@ -1,0 +1,107 @@
+// `velafs metrics`: numbers for a monitoring system, in Prometheus' text format.
+#include <string>
+
+#include "velafs/base/units.h"
+#include "velafs/cli/command.h"
+
+namespace velafs::cli {
+namespace {
+
+using nlohmann::json;
+
+class Metrics {
+ public:
+  // A gauge; its samples follow.
+  void Begin(const std::string& name, const std::string& help) {
+    all_.push_back({{"name", "velafs_" + name}, {"help", help}, {"samples", json::array()}});
+  }
+  void Add(const json& value, const json& labels = json::object()) {
+    all_.back()["samples"].push_back({{"labels", labels}, {"value", value}});
+  }
+  void One(const std::string& name, const std::string& help, const json& value) {
+    Begin(name, help);
+    Add(value);
+  }
+  json Document() const { return {{"metrics", all_}}; }
+
+ private:
+  json all_ = json::array();
+};
+
+std::string InQuotes(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string RenderMetrics(const json& document, const Style&) {
+  std::string text;
+  for (const json& metric : document.at("metrics")) {
+    const auto name = metric["name"].get<std::string>();
+    text += "# HELP " + name + " " + metric["help"].get<std::string>() + "\n";
+    text += "# TYPE " + name + " gauge\n";
+    for (const json& sample : metric["samples"]) {
+      std::string labels;
+      for (const auto& [key, value] : sample["labels"].items()) {
+        labels += (labels.empty() ? "{" : ",") + key + "=" + InQuotes(value.get<std::string>());
+      }
+      if (!labels.empty()) labels += "}";
+      text += name + labels + " " + sample["value"].dump() + "\n";
+    }
+  }
+  return text;
+}
+
+Result<json> Collect(Client& client) {
+  VELAFS_ASSIGN(const json status, client.Call("status", json::object()));
+  VELAFS_ASSIGN(const json stats, client.Call("stats", json::object()));
+  VELAFS_ASSIGN(const json list, client.Call("list", json::object()));
+  Metrics metrics;
+  metrics.Begin("info", "Version of velafs");
+  metrics.Add(1, {{"version", status["version"]}});
+  metrics.One("mounted", "1 while the store is mounted", status["mountpoint"].is_string() ? 1 : 0);
+  metrics.One("branches", "Branches", stats["branches"]);
+  metrics.One("bookmarks", "Bookmarks", stats["bookmarks"]);
+  metrics.One("trashed_branches", "Branches in the trash", stats["trashed"]);
+  metrics.One("logical_bytes", "Sum of the sizes of all branches", stats["logical_bytes"]);
+  metrics.One("stored_bytes", "Bytes on disk of packs and layers", stats["stored_bytes"]);
+  metrics.One("chunks", "Chunks stored", stats["chunk_count"]);
+
+  const auto of_branches = [&](const std::string& name, const std::string& help, auto value_of) {
+    metrics.Begin("branch_" + name, help);
+    for (const json& branch : list["branches"]) {
+      const json value = value_of(branch);
+      if (!value.is_null()) metrics.Add(value, {{"branch", branch["name"]}});
+    }
+  };
+  const auto field = [](const char* key) { return [key](const json& of) { return of[key]; }; };
+  of_branches("own_bytes", "Bytes on disk for the branch alone", field("own_bytes"));
+  of_branches("logical_bytes", "Sum of the sizes of the branch's files", field("logical_bytes"));
+  of_branches("quota_bytes", "What the branch may take on disk", field("quota_bytes"));
+  of_branches("running", "1 while a server runs on the branch",
+              [](const json& branch) { return json(branch["state"] == "running" ? 1 : 0); });
+  of_branches("expires_timestamp_seconds", "When the branch expires",
+              [](const json& branch) -> json {
+                if (!branch["expires_at"].is_string()) return nullptr;
+                const auto at = ParseTime(branch["expires_at"].get<std::string>());
+                return at.ok() ? json(*at / 1'000'000'000) : json();
+              });
+  return metrics.Document();
+}
+
+}  // namespace
+
+void AddMetrics(CommandLine& line) {
+  CLI::App* command = line.Add("metrics", "Print numbers for a monitoring system (Prometheus)",
+                               "velafs metrics >/var/lib/node_exporter/velafs.prom");
+  line.OnRun(command, [](const Globals& globals) -> Status {
+    VELAFS_ASSIGN(const auto client, globals.Connect());
+    VELAFS_ASSIGN(const json metrics, Collect(*client));
+    return PrintResult(globals, metrics, RenderMetrics);
+  });
+}
+
+}  // namespace velafs::cli
