@@ -23,7 +23,7 @@ struct SealFixture : MergeFixture {
     for (const auto& layer : std::filesystem::directory_iterator(directory() + "/layers")) {
       if (layer.path() == LayerDirectory(head)) continue;
       for (const auto& file : std::filesystem::directory_iterator(layer.path())) {
-        files += file.path().filename() != "sealed";
+        files += !file.path().filename().string().starts_with("sealed");
       }
     }
     return files;
@@ -55,6 +55,23 @@ struct SealFixture : MergeFixture {
                 })
                 .ok());
     return number;
+  }
+  std::string CatalogFile() { return directory() + "/catalog.db"; }
+  void KeepCatalog() {
+    CloseAll();
+    std::filesystem::copy_file(CatalogFile(), CatalogFile() + ".old");
+    OpenAll();
+  }
+  void PutBackCatalog() {
+    CloseAll();
+    std::filesystem::remove(CatalogFile() + "-wal");
+    std::filesystem::rename(CatalogFile() + ".old", CatalogFile());
+    OpenAll();
+  }
+  void CheckIsRefused(const std::string& name) {
+    const auto opened = volume().Open(name);
+    CHECK(opened.status().code() == Code::kCorrupt);
+    CHECK(opened.status().message().find("was sealed") != std::string::npos);
   }
   uint64_t Chunks() {
     return Integer([](catalog::Reader& reader) { return reader.ChunkCount(); });
@@ -240,18 +257,35 @@ TEST_CASE_FIXTURE(SealFixture, "a catalog that does not know of the sealing is r
   Write("main", "both", 1, '1');
   REQUIRE(Clone("main", "dev").ok());
   REQUIRE(volume().SyncAll().ok());
-  CloseAll();
-  const std::string file = directory() + "/catalog.db";
-  std::filesystem::copy_file(file, file + ".old");
-  OpenAll();
+  KeepCatalog();
   CHECK(SealAll() == 1);
-  CloseAll();
-  std::filesystem::remove(file + "-wal");
-  std::filesystem::rename(file + ".old", file);
-  OpenAll();
-  const auto opened = volume().Open("dev");
-  CHECK(opened.status().code() == Code::kCorrupt);
-  CHECK(opened.status().message().find("was sealed") != std::string::npos);
+  PutBackCatalog();
+  CheckIsRefused("dev");
+}
+
+TEST_CASE_FIXTURE(SealFixture, "so is one that knows of some of the sealings only") {
+  MakeTwoLayers();
+  CHECK(MergeAll() == 1);
+  int pieces = 0;
+  CHECK(Seal(1, [&] { return ++pieces < 4; }).status().code() == Code::kRefused);
+  REQUIRE(volume().SyncAll().ok());
+  KeepCatalog();
+  const auto seals = [this] {
+    return Integer([](catalog::Reader& reader) -> Result<uint64_t> {
+      VELAFS_ASSIGN(const auto branch, reader.Branch("main"));
+      VELAFS_ASSIGN(const auto head, reader.Layer(branch->head));
+      VELAFS_ASSIGN(const auto frozen, reader.Layer(head.parent));
+      return frozen.seals;
+    });
+  };
+  const uint64_t before = seals();
+  CHECK(before > 0);
+  CHECK(SealAll() == 1);
+  CHECK(seals() > before);
+  Reopen();
+  CHECK(volume().Open("main").ok());
+  PutBackCatalog();
+  CheckIsRefused("main");
 }
 
 TEST_CASE_FIXTURE(SealFixture,

@@ -1,7 +1,7 @@
 // Stores of earlier formats open, and are what they were.
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
-#include "tests/store/golden_v4.h"
+#include "tests/store/golden_v5.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -42,6 +42,10 @@ struct GoldenV3 : Golden {
 
 struct GoldenV4 : Golden {
   GoldenV4() { MakeGoldenV4(root); }
+};
+
+struct GoldenV5 : Golden {
+  GoldenV5() { MakeGoldenV5(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -174,6 +178,34 @@ TEST_CASE_FIXTURE(GoldenV4, "a store of version 4 opens with all it had, and is 
   CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
   CHECK(Integer("SELECT count(*) FROM branches WHERE shown_uid = 1000 AND shown_gid = 1001") == 1);
   CHECK(Integer("SELECT count(*) FROM bookmarks WHERE scheduled = 1") == 1);
+}
+
+TEST_CASE_FIXTURE(GoldenV5, "a catalog migrated from version 5 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV5, "a store of version 5 opens with what was sealed, which is counted") {
+  {
+    const auto store = Open();
+    const auto branch = store->volume().Open("dev");
+    REQUIRE_MESSAGE(branch.ok(), branch.status().message());
+    const auto file = (*branch)->Lookup((*branch)->root(), "new");
+    REQUIRE(file.ok());
+    std::string text(file->size_bytes, '?');
+    REQUIRE((*branch)->Read(file->ino, 0, std::as_writable_bytes(std::span(text))).ok());
+    CHECK(text == "new\n");
+    CHECK_FALSE(store->Show("dev")->is_ephemeral);
+    CHECK(Integer("SELECT seals FROM layers WHERE id = 5") == 1);
+    const auto sealed = store->Seal(caller, std::chrono::seconds(0), [] { return true; });
+    REQUIRE_MESSAGE(sealed.ok(), sealed.status().message());
+    CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("SELECT seals FROM layers WHERE id = 5") == 2);
+  CHECK(fs::exists(root + "/layers/5/sealed.2"));
+  CHECK_FALSE(fs::exists(root + "/layers/5/sealed"));
+  const auto store = Open();
+  CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
 }
 
 TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {

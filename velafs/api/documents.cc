@@ -28,6 +28,7 @@ json BranchToJson(const store::BranchInfo& branch) {
       {"own_bytes", branch.own_bytes},
       {"logical_bytes", branch.logical_bytes},
       {"port", OrNull(branch.port)},
+      {"ephemeral", branch.is_ephemeral},
       {"quota_bytes", OrNull(branch.quota_bytes)},
       {"shown_as", OrNull(branch.shown_as)},
       {"data_owner", OrNull(branch.data_owner)},

@@ -28,6 +28,7 @@ Answer Clone(Call& call) {
   options.at = call.arguments.Time("at");
   options.as_user = call.arguments.Text("as_user");
   options.quota_bytes = call.arguments.Size("quota");
+  options.is_ephemeral = call.arguments.Flag("ephemeral");
   VELAFS_TRY(call.arguments.Finish());
   return BranchAnswer(call.store.Clone(call.caller, source, name, options));
 }

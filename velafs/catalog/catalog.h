@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 6;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -98,6 +98,7 @@ class Reader {
   Result<std::optional<BranchRow>> BranchByInstance(InstanceId instance);
   Result<std::vector<BranchRow>> DeletedBranches();  // the latest first
   // Deleted or not.
+  Result<std::vector<BranchRow>> EphemeralBranches();
   Result<std::optional<BranchRow>> BranchById(BranchId id);
 
   Result<std::vector<BookmarkRow>> Bookmarks(BranchId branch);  // oldest first
@@ -134,6 +135,8 @@ class Writer : public Reader {
   Status SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes);
   Status SetLayerStoredBytes(LayerId layer, uint64_t bytes);
   Status SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes);
+  // One transaction more by which content of the layer is sealed; returns how many those are now.
+  Result<uint64_t> CountSeal(LayerId layer);
   // Removes the layer with its names, inodes and manifests. Nothing may stand on it.
   Status RemoveLayer(LayerId layer);
   // Removes `top` and the layers below it, down to the first that something stands on; returns

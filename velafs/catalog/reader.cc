@@ -29,6 +29,7 @@ LayerRow ReadLayer(Query& query) {
   if (!query.IsNull(4)) row.logical_bytes = query.Unsigned(4);
   row.stored_bytes = query.Unsigned(5);
   if (!query.IsNull(6)) row.allocated_bytes = query.Unsigned(6);
+  row.seals = query.Unsigned(7);
   return row;
 }
 
@@ -82,6 +83,7 @@ BranchRow ReadBranch(Query& query) {
     row.shown_as = FileOwner{.uid = static_cast<uint32_t>(query.Unsigned(19, UINT32_MAX)),
                              .gid = static_cast<uint32_t>(query.Unsigned(20, UINT32_MAX))};
   }
+  row.is_ephemeral = query.Bool(21);
   if (row.name.empty() || !row.instance || !row.head || !row.root) query.MarkMalformed();
   return row;
 }
@@ -393,6 +395,10 @@ Result<std::vector<BranchRow>> Reader::Branches() {
 
 Result<std::vector<BranchRow>> Reader::DeletedBranches() {
   return ReadBranches(statements_, Sql::kDeletedBranches);
+}
+
+Result<std::vector<BranchRow>> Reader::EphemeralBranches() {
+  return ReadBranches(statements_, Sql::kEphemeralBranches);
 }
 
 Result<std::optional<BranchRow>> Reader::Branch(const std::string& name) {

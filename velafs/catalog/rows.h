@@ -31,6 +31,7 @@ struct LayerRow {
   // Bytes on disk of its page files and maps, as last counted; empty when they have not been. Of a
   // head it counts only while logical_bytes is there.
   std::optional<uint64_t> allocated_bytes;
+  uint64_t seals = 0;  // transactions by which content of it was sealed; not that of an import
 };
 
 // What one layer says of one inode. For a regular file that has a page file in the same layer, size
@@ -100,6 +101,8 @@ struct BranchRow {
   std::optional<TimeNs> deleted_at;  // in the trash since then
   LayerId first_layer;               // the first that is its own: the head it last began with
   std::optional<FileOwner> shown_as;  // whose its files are shown to be, whoever owns them
+  // fsync is answered at once. When it was not closed cleanly, the changes of its head are dropped.
+  bool is_ephemeral = false;
   std::map<std::string, std::string> labels;
 };
 

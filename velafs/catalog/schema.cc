@@ -17,7 +17,8 @@ CREATE TABLE layers(
   created_at INTEGER NOT NULL,
   logical_bytes INTEGER CHECK(logical_bytes >= 0),
   stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0),
-  allocated_bytes INTEGER CHECK(allocated_bytes >= 0)
+  allocated_bytes INTEGER CHECK(allocated_bytes >= 0),
+  seals INTEGER NOT NULL CHECK(seals >= 0)
 ) STRICT;
 CREATE INDEX layers_by_parent ON layers(parent);
 
@@ -93,7 +94,8 @@ CREATE TABLE branches(
   deleted_at INTEGER,
   first_layer INTEGER NOT NULL CHECK(first_layer >= 0),
   shown_uid INTEGER CHECK(shown_uid BETWEEN 0 AND 4294967295),
-  shown_gid INTEGER CHECK(shown_gid BETWEEN 0 AND 4294967295)
+  shown_gid INTEGER CHECK(shown_gid BETWEEN 0 AND 4294967295),
+  ephemeral INTEGER NOT NULL CHECK(ephemeral IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX branches_by_name ON branches(name) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX branches_by_port ON branches(port) WHERE deleted_at IS NULL;
@@ -243,9 +245,18 @@ ALTER TABLE manifests ADD COLUMN pages BLOB NOT NULL DEFAULT x''
   CHECK(length(pages) IN (0, length(chunks) / 32));
 )sql";
 
+// From version 5: a sealing was marked, but not counted.
+constexpr char kFromVersion5[] = R"sql(
+ALTER TABLE layers ADD COLUMN seals INTEGER NOT NULL DEFAULT 0 CHECK(seals >= 0);
+UPDATE layers SET seals = 1
+  WHERE id IN (SELECT layer FROM inodes WHERE inherited_bytes IS NOT NULL);
+ALTER TABLE branches ADD COLUMN ephemeral INTEGER NOT NULL DEFAULT 0 CHECK(ephemeral IN (0, 1));
+)sql";
+
 // What leads from version i + 1 to the next.
 const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings,
-                                std::string(kFromVersion3), std::string(kFromVersion4)};
+                                std::string(kFromVersion3), std::string(kFromVersion4),
+                                std::string(kFromVersion5)};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }

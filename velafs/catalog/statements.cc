@@ -10,7 +10,8 @@ struct Row {
   std::string_view text;
 };
 
-#define LAYER_COLUMNS "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes"
+#define LAYER_COLUMNS \
+  "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes, seals"
 #define INODE_COLUMNS                                                                     \
   "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here," \
   " inherited_bytes"
@@ -19,7 +20,7 @@ struct Row {
   "SELECT b.id, b.instance, b.name, b.head, b.root, b.parent, coalesce(p.name, b.parent_name)," \
   " b.parent_bookmark, b.parent_bookmark_name, b.owner, b.created_at, b.expires_at,"            \
   " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at,"               \
-  " b.first_layer, b.shown_uid, b.shown_gid"                                                    \
+  " b.first_layer, b.shown_uid, b.shown_gid, b.ephemeral"                                       \
   " FROM branches b LEFT JOIN branches p ON p.id = b.parent "
 #define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at, scheduled, root"
 #define AUDIT_COLUMNS \
@@ -74,6 +75,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kBranchById, SELECT_BRANCHES "WHERE b.id = ?1"},
     {Sql::kDeletedBranches,
      SELECT_BRANCHES "WHERE b.deleted_at IS NOT NULL ORDER BY b.deleted_at DESC, b.id DESC"},
+    {Sql::kEphemeralBranches, SELECT_BRANCHES "WHERE b.ephemeral = 1 ORDER BY b.id"},
     {Sql::kLabels, "SELECT key, value FROM labels WHERE branch = ?1"},
     {Sql::kBookmarks,
      "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 ORDER BY created_at, id"},
@@ -89,8 +91,8 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT " AUDIT_COLUMNS " FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2"},
 
     {Sql::kAddLayer,
-     "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes)"
-     " VALUES (?1, ?2, ?3, 0, 0)"},
+     "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes, seals)"
+     " VALUES (?1, ?2, ?3, 0, 0, 0)"},
     {Sql::kSetLayerState, "UPDATE layers SET state = ?2 WHERE id = ?1"},
     {Sql::kSetAsideLayer, "UPDATE layers SET state = ?2, parent = NULL WHERE id = ?1"},
     {Sql::kFreezeLayer,
@@ -98,6 +100,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerStoredBytes, "UPDATE layers SET stored_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerAllocatedBytes, "UPDATE layers SET allocated_bytes = ?2 WHERE id = ?1"},
+    {Sql::kCountSeal, "UPDATE layers SET seals = seals + 1 WHERE id = ?1 RETURNING seals"},
     {Sql::kRemoveLayerNames, "DELETE FROM names WHERE layer = ?1"},
     {Sql::kRemoveLayerInodes, "DELETE FROM inodes WHERE layer = ?1"},
     {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},
@@ -157,15 +160,15 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kAddBranch,
      "INSERT INTO branches(instance, name, head, root, parent, parent_name, parent_bookmark,"
      " parent_bookmark_name, owner, created_at, expires_at, protected, protected_until, note,"
-     " quota_bytes, port, deleted_at, first_layer, shown_uid, shown_gid)"
+     " quota_bytes, port, deleted_at, first_layer, shown_uid, shown_gid, ephemeral)"
      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-     " ?19, ?20)"},
+     " ?19, ?20, ?21)"},
     {Sql::kUpdateBranch,
      "UPDATE branches SET instance = ?1, name = ?2, head = ?3, root = ?4, parent = ?5,"
      " parent_name = ?6, parent_bookmark = ?7, parent_bookmark_name = ?8, owner = ?9,"
      " created_at = ?10, expires_at = ?11, protected = ?12, protected_until = ?13, note = ?14,"
      " quota_bytes = ?15, port = ?16, deleted_at = ?17, first_layer = ?18,"
-     " shown_uid = ?19, shown_gid = ?20 WHERE id = ?21"},
+     " shown_uid = ?19, shown_gid = ?20, ephemeral = ?21 WHERE id = ?22"},
     {Sql::kKeepNameOfParent,
      "UPDATE branches SET parent_name = (SELECT name FROM branches WHERE id = ?1) WHERE parent = "
      "?1"},

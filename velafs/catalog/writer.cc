@@ -74,7 +74,8 @@ Status RunWithBranch(Statements& statements, Sql sql, const BranchRow& branch,
              branch.is_protected, branch.protected_until, branch.note, branch.quota_bytes,
              branch.port, branch.deleted_at, branch.first_layer,
              branch.shown_as ? std::optional(branch.shown_as->uid) : std::nullopt,
-             branch.shown_as ? std::optional(branch.shown_as->gid) : std::nullopt, last...);
+             branch.shown_as ? std::optional(branch.shown_as->gid) : std::nullopt,
+             branch.is_ephemeral, last...);
 }
 
 }  // namespace
@@ -104,6 +105,14 @@ Status Writer::SetLayerStoredBytes(LayerId layer, uint64_t bytes) {
 
 Status Writer::SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes) {
   return RunOnRow(statements_, Sql::kSetLayerAllocatedBytes, "layer", layer.value, bytes);
+}
+
+Result<uint64_t> Writer::CountSeal(LayerId layer) {
+  uint64_t seals = 0;
+  Query query(statements_[Sql::kCountSeal], layer);
+  VELAFS_TRY(query.ForEach("layers", [&](Query& row) { seals = row.Unsigned(0); }));
+  if (seals > 0) return seals;
+  return Corrupt("layer " + std::to_string(layer.value) + " is not in the catalog");
 }
 
 Status Writer::RemoveLayer(LayerId layer) {

@@ -21,6 +21,7 @@ struct CloneArguments {
   std::optional<std::string> at;
   std::optional<std::string> as_user;
   std::optional<std::string> quota;
+  bool ephemeral = false;
   bool checkpoint = false;
 };
 
@@ -31,6 +32,7 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
   if (given.note) arguments["note"] = *given.note;
   if (given.as_user) arguments["as_user"] = *given.as_user;
   if (given.quota) arguments["quota"] = *given.quota;
+  if (given.ephemeral) arguments["ephemeral"] = true;
   if (given.at) {
     VELAFS_ASSIGN(const TimeNs at, ParseTime(*given.at));
     arguments["at"] = FormatTime(at);  // the daemon may live in another time zone
@@ -78,6 +80,10 @@ void AddClone(CommandLine& line) {
           "--at", given->at,
           "From the newest bookmark made by then, as in 2026-11-22T10:00:00Z, or local time")
       ->type_name("TIME");
+  command->add_flag(
+      "--ephemeral", given->ephemeral,
+      "To be thrown away: fsync on it does nothing, so that it is fast; when the daemon "
+      "or the machine dies it loses what was changed since it was made or last frozen");
   command->add_flag("--checkpoint", given->checkpoint,
                     "Have the server on SOURCE, if one runs, write a checkpoint first: the clone's "
                     "then starts without replay");

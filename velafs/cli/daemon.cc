@@ -188,6 +188,9 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   VELAFS_TRY(DetachRemains(store.paths().root, cannot));
   VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
   VELAFS_TRY(StartLog(options, store.paths()));
+  for (const std::string& name : store.ephemerals_reset()) {
+    spdlog::warn("ephemeral branch \"{}\" has lost its changes: it was not closed cleanly", name);
+  }
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");
 
   Status served = Serve(store, mountpoint, options.mount, on_live);

@@ -72,6 +72,7 @@ std::string RenderBranch(const json& branch, const Style& style) {
   add("protected", !branch.value("protected", false) ? "no"
                    : until.empty()                   ? "yes"
                                                      : "until " + until);
+  if (branch.value("ephemeral", false)) add("ephemeral", "yes: a crash takes its changes");
   add("labels", LabelsOf(branch));
   add("note", Text(branch, "note", "").empty() ? "-" : Text(branch, "note"));
   add("port", Text(branch, "port"));

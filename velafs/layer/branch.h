@@ -119,7 +119,8 @@ class Branch {
   Result<uint64_t> Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data);
 
   // Durable on return: the file's content, its attributes and the names that lead to it; or of a
-  // directory, its names. After a failure the branch stays failed until it is opened anew.
+  // directory, its names. After a failure the branch stays failed until it is opened anew. On an
+  // ephemeral branch nothing is done.
   Status Sync(InodeNumber ino, os::SyncKind kind);
 
   // The kernel's references to an inode: while it has some, a file without a name lives on.
@@ -143,6 +144,8 @@ class Branch {
   // Makes all that was written durable. `closing`: the head is noted as cleanly closed.
   Status SyncAll(bool closing);
   Status SyncOld(TimeNs older_than);
+  // Nothing is to be durable before a freeze or a clean end. See BranchRow.
+  bool is_ephemeral() const { return is_ephemeral_; }
   // Runs `commit` with every change held off and, when `durable`, all that was written on disk;
   // when it succeeds, every operation answers ESTALE from then on, and no change is under way on
   // return.
@@ -191,6 +194,8 @@ class Branch {
   Status CheckChangeable() const;  // and EIO once an fsync has failed
   // Before the first change since the head was made or opened: it is no longer cleanly closed.
   Status NoteChange() REQUIRES_SHARED(gate_);
+  // Makes what the layers hold durable, with every change held off.
+  Status SyncHeldOff() REQUIRES(gate_) REQUIRES(namespace_);
 
   // ESTALE when there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
@@ -239,6 +244,7 @@ class Branch {
   const InodeNumber root_;
   const std::optional<catalog::FileOwner> shown_as_;
   const LayerId first_layer_;
+  const bool is_ephemeral_;
   Allowance allowance_;
 
   Mutex name_lock_;

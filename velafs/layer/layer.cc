@@ -3,12 +3,15 @@
 #include <cerrno>
 #include <charconv>
 #include <limits>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace velafs::layer {
 namespace {
 
 constexpr std::string_view kMapSuffix = ".map";
+// `sealed`, or after the first time `sealed.N`: content of the layer has been sealed so many times.
 constexpr std::string_view kSealedMark = "sealed";
 
 // The inode number a page file's name spells; none when it is not one.
@@ -17,6 +20,18 @@ InodeNumber InodeOf(std::string_view name) {
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), ino);
   return error == std::errc() && end == name.data() + name.size() ? InodeNumber(ino)
                                                                   : InodeNumber();
+}
+
+std::string MarkName(uint64_t seals) {
+  const std::string mark(kSealedMark);
+  return seals == 1 ? mark : mark + "." + std::to_string(seals);
+}
+
+// 0 for a name that is no mark.
+uint64_t SealsOf(std::string_view name) {
+  if (name == kSealedMark) return 1;
+  if (!name.starts_with(kSealedMark) || name[kSealedMark.size()] != '.') return 0;
+  return InodeOf(name.substr(kSealedMark.size() + 1)).value;
 }
 
 }  // namespace
@@ -46,7 +61,7 @@ Status Layer::ReadDirectory() {
   std::vector<InodeNumber> maps;
   for (const os::DirectoryEntry& file : *listed) {
     std::string_view name = file.name;
-    if (name == kSealedMark) is_marked_sealed_ = true;
+    marked_seals_ = std::max(marked_seals_, SealsOf(name));
     const bool is_map = name.ends_with(kMapSuffix);
     if (is_map) name.remove_suffix(kMapSuffix.size());
     const InodeNumber ino = InodeOf(name);
@@ -69,13 +84,19 @@ Status Layer::ReadDirectory() {
 
 Status Layer::ReadSealed() {
   std::vector<catalog::Reader::SealedInode> sealed;
+  std::optional<catalog::LayerRow> row;  // none: its directory is all that is left to remove
   VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(sealed, reader.SealedInodes(id_));
+    VELAFS_ASSIGN(row, reader.FindLayer(id_));
+    if (row && row->seals > 0) {
+      VELAFS_ASSIGN(sealed, reader.SealedInodes(id_));
+    }
     return {};
   }));
+  if (!row) return {};
   MutexLock lock(lock_);
   for (const auto& inode : sealed) sealed_inodes_[inode.ino] = inode.inherited_bytes;
-  if (is_marked_sealed_ && sealed.empty()) {
+  seals_ = row->seals;
+  if (marked_seals_ > seals_) {
     return Corrupt("layer " + std::to_string(id_.value) +
                        " was sealed, which this catalog, an older one, does not know",
                    "the newest file of the store's copies/ may know it");
@@ -284,16 +305,17 @@ std::set<InodeNumber> Layer::InodesWithContent() const {
   return inodes;
 }
 
-Status Layer::MarkSealed() {
+Status Layer::MarkSealed(uint64_t seals) {
   {
     MutexLock lock(lock_);
-    if (is_marked_sealed_) return {};
+    if (marked_seals_ >= seals) return {};
     VELAFS_TRY(MakeDirectory());
-    const std::string path = directory_ + "/" + std::string(kSealedMark);
-    VELAFS_TRY(storage().Open(path, os::OpenMode::kCreate).status());
-    is_marked_sealed_ = true;
+    VELAFS_TRY(storage().Open(directory_ + "/" + MarkName(seals), os::OpenMode::kCreate).status());
   }
-  return SyncNames();
+  VELAFS_TRY(SyncNames());
+  MutexLock lock(lock_);
+  const uint64_t before = std::exchange(marked_seals_, seals);
+  return before > 0 ? RemoveIfAny(directory_ + "/" + MarkName(before)) : Status();
 }
 
 Layer::Retired Layer::Retire(const std::vector<catalog::Reader::SealedInode>& sealed) {
@@ -312,7 +334,12 @@ Layer::Retired Layer::Retire(const std::vector<catalog::Reader::SealedInode>& se
 }
 
 Status Layer::RemoveSealedPageFiles() {
-  if (HasPageFiles()) VELAFS_TRY(MarkSealed());
+  uint64_t seals = 0;
+  {
+    MutexLock lock(lock_);
+    seals = seals_;
+  }
+  if (HasPageFiles()) VELAFS_TRY(MarkSealed(seals));
   for (const PageFileName& file : PageFiles()) VELAFS_TRY(Discard(file.ino));
   return RemoveStrayMaps();
 }

@@ -59,9 +59,10 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::shared_ptr<SealedFile> Imported(InodeNumber ino);
   bool IsSealed(InodeNumber ino) const;
   std::set<InodeNumber> InodesWithContent() const;  // imported files left out
-  // Notes in the directory, durably, that content of the layer is known to the catalog only: one
-  // that does not know it is an older one. Before page files that were sealed are removed.
-  Status MarkSealed();
+  // Notes in the directory, durably, that content of the layer is known to the catalog only, since
+  // it was sealed for the `seals`th time: a catalog that knows of fewer is an older one. Before
+  // page files that were sealed are removed.
+  Status MarkSealed(uint64_t seals);
   // The catalog has what the layer holds of these files, durably: their page files are no longer
   // found. Returned are all there are, null where nobody has them open: RemoveRetired must wait for
   // the others.
@@ -141,7 +142,8 @@ class Layer : public std::enable_shared_from_this<Layer> {
   bool has_directory_ GUARDED_BY(lock_) = false;
   std::unordered_map<InodeNumber, Entry> entries_ GUARDED_BY(lock_);
   std::set<InodeNumber> stray_maps_ GUARDED_BY(lock_);  // as the directory was when loaded
-  bool is_marked_sealed_ GUARDED_BY(lock_) = false;
+  uint64_t seals_ GUARDED_BY(lock_) = 0;         // as the catalog said when the layer was loaded
+  uint64_t marked_seals_ GUARDED_BY(lock_) = 0;  // 0: it has no mark
   std::unordered_map<InodeNumber, uint64_t> sealed_inodes_
       GUARDED_BY(lock_);  // and what they inherit
   std::unordered_map<InodeNumber, std::weak_ptr<SealedFile>> sealed_ GUARDED_BY(lock_);

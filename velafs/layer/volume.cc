@@ -339,6 +339,7 @@ void Volume::Impl::Upkeep() {
 Status Volume::Impl::UpkeepRound() {
   Status first_failure = DiscardNow().WithContext("cannot remove the pages of deleted files");
   for (const auto& branch : OpenBranches()) {
+    if (branch->is_ephemeral()) continue;
     Status synced = branch->SyncOld(NowNs() - kMaxUnsyncedNs);
     if (!synced.ok() && first_failure.ok()) {
       first_failure = std::move(synced).WithContext("cannot write changes to disk");

@@ -185,6 +185,7 @@ Status Volume::Impl::CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
     VELAFS_TRY(also(writer));
     VELAFS_TRY(writer.MoveManifests(seal.pin, seal.layer));
     for (const catalog::InodeRow& row : rows) VELAFS_TRY(writer.PutInode(seal.layer, row));
+    VELAFS_ASSIGN(seal.seals, writer.CountSeal(seal.layer));
     VELAFS_TRY(writer.SetLayerAllocatedBytes(seal.layer, std::nullopt));
     if (!seal.is_all) return {};
     return writer.SetLayerState(seal.layer, catalog::LayerState::kSealed);
@@ -202,7 +203,7 @@ Result<uint64_t> Volume::Impl::GiveBack(const Seal& seal) {
   }
   for (const InodeNumber ino : seal.gone) VELAFS_TRY(layer->Discard(ino));
   if (sealed.empty()) return uint64_t{0};
-  VELAFS_TRY(layer->MarkSealed());
+  VELAFS_TRY(layer->MarkSealed(seal.seals));
   for (const auto& [ino, open] : layer->Retire(sealed)) {
     MutexLock lock(upkeep_lock_);
     retired_.push_back({layer, ino, open});

@@ -62,6 +62,18 @@ Status Broken(uint64_t entry, const std::string& what) {
 
 }  // namespace
 
+AuditRow NewAuditEntry(const Caller& caller, const std::string& verb) {
+  AuditRow entry;
+  entry.at = NowNs();
+  entry.uid = caller.uid;
+  entry.pid = caller.pid;
+  entry.user = caller.user;
+  entry.verb = verb;
+  entry.detail = "{}";
+  entry.result = kAuditDone;
+  return entry;
+}
+
 void AddAuditSubject(std::string* subjects, const std::string& name) {
   if (name.empty()) return;
   if (!subjects->empty()) *subjects += '\n';

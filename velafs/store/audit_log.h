@@ -10,6 +10,7 @@
 #include "velafs/base/units.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/os/space_reserve.h"
+#include "velafs/store/caller.h"
 
 namespace velafs::store {
 
@@ -25,6 +26,8 @@ struct AuditFilter {
 // The result of an entry of what was done; others are the code of a failure.
 inline constexpr char kAuditDone[] = "done";
 
+// An entry, as of now, of what `caller` has done by `verb`.
+catalog::AuditRow NewAuditEntry(const Caller& caller, const std::string& verb);
 // One more full name to those of an entry.
 void AddAuditSubject(std::string* subjects, const std::string& name);
 

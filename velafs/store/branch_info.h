@@ -31,6 +31,7 @@ struct BranchInfo {
   std::optional<uint64_t> quota_bytes;
   std::optional<std::string> shown_as;    // user that its files are shown to belong to
   std::optional<std::string> data_owner;  // user they belong to, then; only of one that is shown
+  bool is_ephemeral = false;              // see CloneOptions
   uint64_t id = 0;  // BranchId: names run/<id>/, the branch's place for sockets and logs
 };
 

@@ -122,6 +122,7 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   row.note = options.note;
   row.labels = options.labels;
   VELAFS_ASSIGN(row.shown_as, ShownAs(caller, options));
+  row.is_ephemeral = options.is_ephemeral;
   VELAFS_ASSIGN(row.quota_bytes, CloneQuota(caller, options.quota_bytes, from.branch));
   const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
     VELAFS_TRY(StandOn(writer, state, from.root(), &row));
@@ -198,6 +199,7 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
   info.port = row.port;
   info.deleted_at = row.deleted_at;
   info.quota_bytes = row.quota_bytes;
+  info.is_ephemeral = row.is_ephemeral;
   info.id = row.id.value;
   if (row.shown_as) info.shown_as = UserName(row.shown_as->uid);
   return info;

@@ -201,6 +201,7 @@ Status Store::OpenParts() {
       layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});
   VELAFS_TRY(reserve_.Run(
       [this] { return RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()); }));
+  VELAFS_TRY(reserve_.Run([this] { return ResetEphemerals(); }));
   VELAFS_TRY(volume_->RemoveOrphans());
   reserve_.Refill();
   return {};

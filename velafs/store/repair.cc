@@ -194,7 +194,8 @@ Result<std::optional<CatalogCopy>> Scrubber::DraftFromCopy(const std::string& dr
   return std::optional<CatalogCopy>();
 }
 
-// Verifies the draft, and raises its ids above all that the store shows to have been given.
+// Verifies the draft, raises its ids above all that the store shows to have been given, and has the
+// heads of ephemeral branches pass for changed, as they may have been since.
 Status Scrubber::PrepareDraft(const std::string& draft) {
   {
     VELAFS_ASSIGN(const auto catalog, catalog::Observer::Open(draft));
@@ -208,6 +209,10 @@ Status Scrubber::PrepareDraft(const std::string& draft) {
       VELAFS_ASSIGN(const catalog::GivenIds last, writer.LastIds());
       ids.ino = InodeNumber(std::max(ids.ino, last.ino).value + kSkippedInodes);
       ids.instance = InstanceId(last.instance.value + kSkippedInstances);
+      VELAFS_ASSIGN(const auto ephemerals, writer.EphemeralBranches());
+      for (const catalog::BranchRow& branch : ephemerals) {
+        VELAFS_TRY(writer.SetLayerLogicalBytes(branch.head, {}));
+      }
       return writer.RaiseIds(ids);
     }));
     VELAFS_TRY(catalog->MakeDurable(raised));

@@ -22,162 +22,13 @@
 #include "velafs/os/space_reserve.h"
 #include "velafs/os/storage.h"
 #include "velafs/store/audit_log.h"
-#include "velafs/store/branch_info.h"
 #include "velafs/store/caller.h"
 #include "velafs/store/catalog_copies.h"
 #include "velafs/store/policies.h"
 #include "velafs/store/scrub.h"
+#include "velafs/store/verb_types.h"
 
 namespace velafs::store {
-
-struct CloneOptions {
-  std::optional<std::chrono::seconds> ttl;
-  std::optional<std::string> owner;
-  std::map<std::string, std::string> labels;
-  std::string note;
-  // Under the mount, files are shown as owned by this user, by name or number; nothing of it is
-  // written. By default those of a clone that a user, who is no admin, makes are shown as his,
-  // where root serves the store. "none": they are shown as they are.
-  std::optional<std::string> as_user;
-  std::optional<uint64_t> quota_bytes;
-  // From the newest bookmark of the source that was made by the end of this second.
-  std::optional<TimeNs> at;
-};
-
-// Which branches to list; all when empty.
-struct ListFilter {
-  std::optional<std::string> owner;
-  std::map<std::string, std::string> labels;  // each of them
-  std::optional<std::string> state;
-};
-
-struct DeleteOptions {
-  bool force = false;    // even while a server runs on it
-  bool purge = false;    // for good, past the trash
-  bool dry_run = false;  // only what it would be refused for
-};
-
-struct ResetResult {
-  BranchInfo branch;
-  std::string source;       // what it was reset to
-  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held
-};
-
-struct PromoteResult {
-  BranchInfo target;
-  std::string bookmark;  // full name of the target's old state
-};
-
-struct Purged {
-  std::vector<BranchInfo> branches;
-  uint64_t freed_bytes = 0;  // of a dry run: the sum of their own bytes
-};
-
-struct Expired {
-  struct Kept {
-    std::string name;
-    std::string why;
-  };
-  std::vector<BranchInfo> branches;  // into the trash
-  std::vector<std::string> bookmarks;
-  std::vector<std::string> saved;  // bookmarks made of what those branches were
-  std::vector<Kept> kept;          // past their time too, but running, say
-};
-
-struct Schedule {
-  std::vector<std::string> made;  // full names of bookmarks
-  std::vector<std::string> removed;
-  Status failure;  // the first; the rest was done all the same
-};
-
-struct ImportProgress {
-  uint64_t bytes_done = 0;
-  uint64_t bytes_total = 0;
-  uint64_t files_done = 0;
-  uint64_t files_total = 0;
-};
-// Called now and then, from one thread at a time; returning false cancels the import.
-using ImportProgressFn = std::function<bool(const ImportProgress&)>;
-
-struct ImportResult {
-  BranchInfo branch;
-  uint64_t files = 0;
-  uint64_t chunks_new = 0;
-  uint64_t chunks_shared = 0;  // already stored, or equal to another of this import
-  uint64_t bytes_stored = 0;
-  std::vector<std::string> warnings;  // e.g. a symbolic link that led out of the directory
-};
-
-struct ExportProgress {
-  uint64_t bytes_done = 0;
-  uint64_t bytes_total = 0;
-};
-// Called now and then; returning false cancels the export.
-using ExportProgressFn = std::function<bool(const ExportProgress&)>;
-
-struct ExportResult {
-  std::string source;
-  uint64_t files = 0;
-  uint64_t bytes = 0;  // sum of their sizes
-};
-
-struct StoreStats {
-  uint64_t branches = 0;
-  uint64_t bookmarks = 0;
-  uint64_t trashed = 0;  // branches in the trash
-  uint64_t logical_bytes = 0;
-  uint64_t stored_bytes = 0;
-  uint64_t chunk_count = 0;
-};
-
-struct GcResult {
-  uint64_t packs_removed = 0;
-  uint64_t packs_rewritten = 0;
-  uint64_t chunks_removed = 0;
-  uint64_t layers_merged = 0;
-  uint64_t bytes_freed = 0;
-  std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
-};
-
-struct SealResult {
-  uint64_t layers = 0;
-  uint64_t chunks_new = 0;
-  uint64_t chunks_shared = 0;
-  uint64_t bytes_stored = 0;  // in packs
-  uint64_t bytes_freed = 0;   // of page files; those that are being read go later
-};
-
-struct GcProgress {
-  uint64_t bytes_done = 0;  // of the packs that are dealt with
-  uint64_t bytes_total = 0;
-};
-// As ImportProgressFn.
-using GcProgressFn = std::function<bool(const GcProgress&)>;
-
-// All that is to be set at one place: of the store, or "source" or "branch" of a branch.
-struct PolicyPlan {
-  std::string place;
-  std::optional<std::string> name;
-  std::map<std::string, std::string> values;
-};
-
-struct PolicyChange {
-  std::string place;
-  std::optional<std::string> name;
-  std::string key;
-  std::optional<std::string> from;  // empty: it was not set
-  std::optional<std::string> to;    // empty: it is taken back
-};
-
-struct BookmarkInfo {
-  std::string name;  // full name, BRANCH@NAME
-  std::string branch;
-  std::string note;
-  TimeNs created_at = 0;
-  std::optional<TimeNs> expires_at;
-  uint64_t own_bytes = 0;     // on disk for this bookmark alone
-  bool is_scheduled = false;  // made by the daemon
-};
 
 // Told of branches that come and go under the mount, after the change is durable. Called without
 // any lock a verb may wait for; SetMount, though, returns only when no call is under way.
@@ -368,6 +219,8 @@ class Store {
   AuditLog& audit_log() { return *audit_log_; }
   Policies& policies() { return *policies_; }
   const StorePaths& paths() const { return paths_; }
+  // Ephemeral branches that were not closed cleanly, and have lost their changes with this opening.
+  const std::vector<std::string>& ephemerals_reset() const { return ephemerals_reset_; }
   // From now on the catalog is copied now and then, until Close.
   void KeepCatalogCopies();
   // Everything to disk, for a clean end. Nothing but the destructor may follow.
@@ -380,6 +233,8 @@ class Store {
   Status OpenParts();
   // Corrupt when something in the store has a later id than the catalog has given.
   Status CheckCatalogIsLatest();
+  // Puts ephemeral branches that were not closed cleanly back to what they were last frozen as.
+  Status ResetEphemerals();
 
   // Verbs without the words that say which verb failed.
   Status SealSome(layer::Volume::Seal& seal, const std::function<bool()>& go_on,
@@ -503,6 +358,7 @@ class Store {
   std::unique_ptr<Policies> policies_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
+  std::vector<std::string> ephemerals_reset_;
   std::unique_ptr<CatalogCopyKeeper> copies_;
 
   Mutex packs_mutex_;   // held by what looks at all packs, and by what moves chunks between them

@@ -54,17 +54,10 @@ bool Upkeep::GoesOn() {
 
 Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {
   const auto began = std::chrono::steady_clock::now();
-  catalog::AuditRow entry;
-  entry.at = NowNs();
+  catalog::AuditRow entry = NewAuditEntry(self_, verb);
   Status done = run(&entry.subjects);
   // What found nothing to do is not worth an entry every few seconds.
   if (entry.subjects.empty()) return done;
-  entry.uid = self_.uid;
-  entry.pid = self_.pid;
-  entry.user = self_.user;
-  entry.verb = verb;
-  entry.detail = "{}";
-  entry.result = kAuditDone;
   entry.duration_us = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                                 std::chrono::steady_clock::now() - began)
                                                 .count());

@@ -1,0 +1,42 @@
+// Ephemeral branches whose daemon died.
+#include <unistd.h>
+
+#include "velafs/store/store.h"
+#include "velafs/store/users.h"
+
+namespace velafs::store {
+
+// What was changed on an ephemeral branch that was not closed cleanly may have reached the disk in
+// any order: none of it may be seen.
+Status Store::ResetEphemerals() {
+  std::vector<catalog::BranchRow> lost;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(std::vector<catalog::BranchRow> rows, reader.EphemeralBranches());
+    for (catalog::BranchRow& row : rows) {
+      VELAFS_ASSIGN(const catalog::LayerRow head, reader.Layer(row.head));
+      if (!head.logical_bytes) lost.push_back(std::move(row));
+    }
+    return {};
+  }));
+  for (catalog::BranchRow& row : lost) {
+    const LayerId old_head = row.head;
+    VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
+      VELAFS_ASSIGN(const catalog::LayerRow head, writer.Layer(old_head));
+      const LayerId first_layer = row.first_layer;
+      VELAFS_TRY(StandOn(writer, head.parent, row.root, &row));
+      if (first_layer != old_head) row.first_layer = first_layer;
+      VELAFS_TRY(writer.UpdateBranch(row));
+      return writer.RemoveUnusedLayers(old_head).status();
+    }));
+    Caller self{geteuid(), UserName(geteuid())};
+    self.pid = static_cast<uint32_t>(getpid());
+    catalog::AuditRow entry = NewAuditEntry(self, "reset");
+    entry.subjects = row.name;
+    entry.detail = R"({"why":"ephemeral, and not closed cleanly"})";
+    VELAFS_TRY(audit_log_->Append(std::move(entry)));
+    ephemerals_reset_.push_back(row.name);
+  }
+  return {};
+}
+
+}  // namespace velafs::store

@@ -1,0 +1,170 @@
+// What the verbs take, and what they answer.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/base/units.h"
+#include "velafs/store/branch_info.h"
+
+namespace velafs::store {
+
+struct CloneOptions {
+  std::optional<std::chrono::seconds> ttl;
+  std::optional<std::string> owner;
+  std::map<std::string, std::string> labels;
+  std::string note;
+  // Under the mount, files are shown as owned by this user, by name or number; nothing of it is
+  // written. By default those of a clone that a user, who is no admin, makes are shown as his,
+  // where root serves the store. "none": they are shown as they are.
+  std::optional<std::string> as_user;
+  std::optional<uint64_t> quota_bytes;
+  // To be thrown away: fsync on it is answered at once. When the daemon or the machine dies, it
+  // loses all that was changed since it was made or last frozen.
+  bool is_ephemeral = false;
+  // From the newest bookmark of the source that was made by the end of this second.
+  std::optional<TimeNs> at;
+};
+
+// Which branches to list; all when empty.
+struct ListFilter {
+  std::optional<std::string> owner;
+  std::map<std::string, std::string> labels;  // each of them
+  std::optional<std::string> state;
+};
+
+struct DeleteOptions {
+  bool force = false;    // even while a server runs on it
+  bool purge = false;    // for good, past the trash
+  bool dry_run = false;  // only what it would be refused for
+};
+
+struct ResetResult {
+  BranchInfo branch;
+  std::string source;       // what it was reset to
+  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held
+};
+
+struct PromoteResult {
+  BranchInfo target;
+  std::string bookmark;  // full name of the target's old state
+};
+
+struct Purged {
+  std::vector<BranchInfo> branches;
+  uint64_t freed_bytes = 0;  // of a dry run: the sum of their own bytes
+};
+
+struct Expired {
+  struct Kept {
+    std::string name;
+    std::string why;
+  };
+  std::vector<BranchInfo> branches;  // into the trash
+  std::vector<std::string> bookmarks;
+  std::vector<std::string> saved;  // bookmarks made of what those branches were
+  std::vector<Kept> kept;          // past their time too, but running, say
+};
+
+struct Schedule {
+  std::vector<std::string> made;  // full names of bookmarks
+  std::vector<std::string> removed;
+  Status failure;  // the first; the rest was done all the same
+};
+
+struct ImportProgress {
+  uint64_t bytes_done = 0;
+  uint64_t bytes_total = 0;
+  uint64_t files_done = 0;
+  uint64_t files_total = 0;
+};
+// Called now and then, from one thread at a time; returning false cancels the import.
+using ImportProgressFn = std::function<bool(const ImportProgress&)>;
+
+struct ImportResult {
+  BranchInfo branch;
+  uint64_t files = 0;
+  uint64_t chunks_new = 0;
+  uint64_t chunks_shared = 0;  // already stored, or equal to another of this import
+  uint64_t bytes_stored = 0;
+  std::vector<std::string> warnings;  // e.g. a symbolic link that led out of the directory
+};
+
+struct ExportProgress {
+  uint64_t bytes_done = 0;
+  uint64_t bytes_total = 0;
+};
+// Called now and then; returning false cancels the export.
+using ExportProgressFn = std::function<bool(const ExportProgress&)>;
+
+struct ExportResult {
+  std::string source;
+  uint64_t files = 0;
+  uint64_t bytes = 0;  // sum of their sizes
+};
+
+struct StoreStats {
+  uint64_t branches = 0;
+  uint64_t bookmarks = 0;
+  uint64_t trashed = 0;  // branches in the trash
+  uint64_t logical_bytes = 0;
+  uint64_t stored_bytes = 0;
+  uint64_t chunk_count = 0;
+};
+
+struct GcResult {
+  uint64_t packs_removed = 0;
+  uint64_t packs_rewritten = 0;
+  uint64_t chunks_removed = 0;
+  uint64_t layers_merged = 0;
+  uint64_t bytes_freed = 0;
+  std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
+};
+
+struct SealResult {
+  uint64_t layers = 0;
+  uint64_t chunks_new = 0;
+  uint64_t chunks_shared = 0;
+  uint64_t bytes_stored = 0;  // in packs
+  uint64_t bytes_freed = 0;   // of page files; those that are being read go later
+};
+
+struct GcProgress {
+  uint64_t bytes_done = 0;  // of the packs that are dealt with
+  uint64_t bytes_total = 0;
+};
+// As ImportProgressFn.
+using GcProgressFn = std::function<bool(const GcProgress&)>;
+
+// All that is to be set at one place: of the store, or "source" or "branch" of a branch.
+struct PolicyPlan {
+  std::string place;
+  std::optional<std::string> name;
+  std::map<std::string, std::string> values;
+};
+
+struct PolicyChange {
+  std::string place;
+  std::optional<std::string> name;
+  std::string key;
+  std::optional<std::string> from;  // empty: it was not set
+  std::optional<std::string> to;    // empty: it is taken back
+};
+
+struct BookmarkInfo {
+  std::string name;  // full name, BRANCH@NAME
+  std::string branch;
+  std::string note;
+  TimeNs created_at = 0;
+  std::optional<TimeNs> expires_at;
+  uint64_t own_bytes = 0;     // on disk for this bookmark alone
+  bool is_scheduled = false;  // made by the daemon
+};
+
+}  // namespace velafs::store
