@@ -224,6 +224,15 @@ uint64_t HashOf(const std::string& path) {
   return hash;
 }
 
+// As lstat, and always what the filesystem says: of a directory that several processes have
+// changed, a kernel may keep for long what a reply said that was overtaken by a later one.
+int Look(const std::string& path, struct stat* info) {
+  struct statx now {};
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC;
+  if (statx(AT_FDCWD, path.c_str(), kFlags, STATX_BASIC_STATS, &now) != 0) return -1;
+  return lstat(path.c_str(), info);
+}
+
 void Walk::Print(const std::string& path, const struct stat& info) {
   if (!print_) return;
   std::string content;
@@ -253,7 +262,7 @@ void Walk::Directory(const std::string& path, const struct stat& info) {
   for (const auto& [name, entry] : entries) {
     const std::string below = path + "/" + name;
     struct stat found {};
-    if (lstat(below.c_str(), &found) != 0) {
+    if (Look(below, &found) != 0) {
       Wrong(below, std::strerror(errno));
       continue;
     }
@@ -275,7 +284,7 @@ void Walk::Directory(const std::string& path, const struct stat& info) {
 
 bool Walk::Run() {
   struct stat info {};
-  if (lstat(top.c_str(), &info) != 0) return false;
+  if (Look(top, &info) != 0) return false;
   Directory(top, info);
   for (const auto& [ino, file] : files_) {
     if (file.links == file.names) continue;
