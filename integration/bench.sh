@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Measures a velafs clone against other ways to get a copy of a PGDATA: a copy on the host's filesystem, an XFS reflink
-# copy, a btrfs snapshot, an overlayfs. Each has the same server settings; they take turns, round by round. Prints a
-# Markdown table of medians, and in brackets how they relate to the copy on the host; writes bench.json, with all
-# samples, and bench.svg.
+# Measures velafs clones, with --no-idle-polling (`halting`) and ephemeral ones too, against other ways to get a copy of a
+# PGDATA: a copy in a plain directory of ext4, an XFS reflink copy, a btrfs snapshot, an overlayfs. The store, the plain
+# copy and the overlayfs are on an ext4 in an image file, as XFS and btrfs are, all on the same disk: what filesystem the
+# machine has, and with what it was made, makes no difference. Each has the same server settings; they take turns, round
+# by round. Prints a Markdown table of medians, and in brackets how they relate to the plain copy; writes bench.json, with
+# all samples, and bench.svg.
 #
 #   sudo ./integration/bench.sh
 #
 #   VELAFS_ROUNDS (3)   VELAFS_SECONDS (8, of each pgbench run)   VELAFS_SCALE (50; 15 MB each)
-#   VELAFS_CONTENDERS (velafs host xfs btrfs overlayfs)   VELAFS_OUTPUT (build/bench, where the files go)
+#   VELAFS_CONTENDERS (velafs halting ephemeral ext4 xfs btrfs overlayfs)   VELAFS_OUTPUT (build/bench, where the files go)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rounds=${VELAFS_ROUNDS:-3}
 seconds=${VELAFS_SECONDS:-8}
 scale=${VELAFS_SCALE:-50}
 output=${VELAFS_OUTPUT:-$root_dir/build/bench}
-read -ra wanted <<<"${VELAFS_CONTENDERS:-velafs host xfs btrfs overlayfs}"
+read -ra wanted <<<"${VELAFS_CONTENDERS:-velafs halting ephemeral ext4 xfs btrfs overlayfs}"
 if [[ -z ${VELAFS_SANDBOX:-} ]]; then
   need_root
   command -v gnuplot >/dev/null || apt_install gnuplot-nox >/dev/null
@@ -36,7 +38,11 @@ measures=(
   'TPC-B, 1 client|tps|more'
   'TPC-B, 8 clients|tps|more'
   'CPU of a TPC-B transaction|us|less'
+  'simple-update, 16 MB of buffers|tps|more'
+  'TPC-B, 16 MB of buffers|tps|more'
   'new connections|tps|more'
+  '100 CREATE TABLE|ms|less'
+  'CREATE DATABASE|ms|less'
   'COPY of 1M rows|ms|less'
   'CREATE INDEX|ms|less'
   'VACUUM|ms|less'
@@ -49,7 +55,7 @@ measures=(
 )
 # shellcheck disable=SC2317
 unmount_images() {
-  umount "$VELAFS_SANDBOX/"{xfs,btrfs} 2>/dev/null || true
+  umount "$VELAFS_SANDBOX/"{ext4,xfs,btrfs} 2>/dev/null || true
 }
 at_end=unmount_images
 declare -A samples # "name contender" -> numbers, one for each round
@@ -71,15 +77,24 @@ progress() {
 
 # ---- The server at work ----------------------------------------------------------------------------
 
-start_server() {
-  if [[ $contender == velafs ]]; then
+is_velafs() {
+  [[ $contender == velafs || $contender == halting || $contender == ephemeral ]]
+}
+remount() {
+  local options=()
+  [[ $contender != halting ]] || options=(--no-idle-polling)
+  velafs -q umount
+  velafs -q mount "${options[@]}"
+}
+start_server() { # start_server [OPTION...], the others' options
+  if is_velafs; then
     velapg -q start work
   else
-    host_start "$data" "${settings[@]}"
+    host_start "$data" "${settings[@]}" "$@"
   fi
 }
 stop_server() {
-  if [[ $contender == velafs ]]; then
+  if is_velafs; then
     velapg -q stop work
   else
     host_stop "$data"
@@ -87,7 +102,7 @@ stop_server() {
   fi
 }
 at_server() {
-  if [[ $contender == velafs ]]; then
+  if is_velafs; then
     on work "$@"
   else
     PGHOST=$data.run PGDATABASE=postgres as_postgres "$@"
@@ -135,19 +150,35 @@ pgbench_run() { # pgbench_run NAME OPTION...
 measure_copy() {
   local before=0 start
   sync
-  [[ $contender == host ]] || before=$(used_bytes "$contender" 2>/dev/null || echo 0)
+  [[ $contender == ext4 ]] || before=$(used_bytes 2>/dev/null || echo 0)
   start=${EPOCHREALTIME/[.,]/}
   timed 'make the copy' "make_$contender"
   start_server
   query 'select 1' >/dev/null
   note 'copy to first query' "$(awk -v us="$((${EPOCHREALTIME/[.,]/} - start))" 'BEGIN { printf "%.2f", us / 1000 }')"
-  note 'space of a new copy' $(($(used_bytes "$contender") - before))
+  note 'space of a new copy' $(($(used_bytes) - before))
+}
+
+# With few buffers of its own, the server reads and writes pages all the time.
+measure_small_buffers() {
+  query "alter system set shared_buffers = '16MB'"
+  stop_server
+  start_server -c shared_buffers=16MB
+  pgbench_run 'simple-update, 16 MB of buffers' --builtin simple-update --client 8 --jobs 2
+  pgbench_run 'TPC-B, 16 MB of buffers' --builtin tpcb-like --client 8 --jobs 2
+  query 'alter system reset shared_buffers'
+  stop_server
+  start_server
 }
 
 measure_pgbench() {
   local workload clients name
-  # A copy that is still being written to disk would slow its own server.
+  # A copy that is still being written to disk would slow its own server. All of it has been read, as a
+  # plain copy has by being made, and no row waits for its first reader to note that it is visible.
+  query 'vacuum pgbench_accounts'
+  query checkpoint
   sync
+  find "$data/base" -type f -exec cat {} + >/dev/null
   for workload in select-only simple-update tpcb-like; do
     for clients in 1 8; do
       name=${workload/tpcb-like/TPC-B}
@@ -156,7 +187,14 @@ measure_pgbench() {
     done
   done
   note 'CPU of a TPC-B transaction' "$us_per_transaction"
+  measure_small_buffers
   pgbench_run 'new connections' --select-only --connect --client 4 --jobs 2
+}
+
+measure_ddl() {
+  timed '100 CREATE TABLE' query "do 'begin for i in 1..100 loop
+    execute format(''create table t%s (id serial primary key, t text)'', i); end loop; end'"
+  timed 'CREATE DATABASE' query 'create database other'
 }
 
 measure_bulk() {
@@ -184,11 +222,11 @@ measure_scans() {
 measure_update() {
   local before
   query checkpoint
-  before=$(used_bytes "$contender")
+  before=$(used_bytes)
   timed 'update of 1% of the rows' query "set synchronous_commit = on; update pgbench_accounts set abalance = abalance + 1
     where aid in (select (random() * $scale * 100000)::int from generate_series(1, $scale * 1000)); checkpoint"
-  note 'space of that update' $(($(used_bytes "$contender") - before))
-  [[ $contender == velafs ]] || return 0
+  note 'space of that update' $(($(used_bytes) - before))
+  is_velafs || return 0
   sleep 6 # a count of what a branch in use occupies may be five seconds old
   note 'that, against the pages it changed' "$(velafs --json diff main work |
     jq --argjson own "$(field work own_bytes)" '$own / (.pages_changed * 8192)')"
@@ -219,9 +257,13 @@ trace_requests() {
 
 # ---- The run ---------------------------------------------------------------------------------------
 
-cluster=$VELAFS_SANDBOX/cluster
+image_bytes=$(((scale * 100 << 20) + (6 << 30)))
+reason=$(mount_image ext4 "$image_bytes") || die "$reason"
+export VELAFS_STORE=$VELAFS_SANDBOX/ext4/store
+mount_dir=$VELAFS_STORE/mnt
 make_store "$scale"
-image_bytes=$(($(du --summarize --block-size=1 "$cluster" | cut -f1) * 3 + (2 << 30)))
+mv "$VELAFS_SANDBOX/cluster" "$VELAFS_SANDBOX/ext4"
+cluster=$VELAFS_SANDBOX/ext4/cluster
 seq 1 1000000 | awk 'BEGIN { srand(1) } { printf "%d,%d,row %d of a table\n", $1, rand() * 1000000, $1 }' >"$VELAFS_SANDBOX/rows.csv"
 mapfile -t settings < <(common_settings)
 for contender in "${wanted[@]}"; do
@@ -232,14 +274,18 @@ for ((round = 1; round <= rounds; ++round)); do
   for contender in "${contenders[@]}"; do
     progress "round $round of $rounds: $contender"
     case $contender in
-      velafs) data=$mount_dir/work ;;
-      host) data=$VELAFS_SANDBOX/work ;;
+      velafs | halting | ephemeral)
+        data=$mount_dir/work
+        remount
+        ;;
+      overlayfs) data=$VELAFS_SANDBOX/ext4/overlayfs/work ;;
       *) data=$VELAFS_SANDBOX/$contender/work ;;
     esac
     measure_copy
     measure_update
     measure_pgbench
     [[ $contender != velafs ]] || ((round < rounds)) || requests=$(trace_requests)
+    measure_ddl
     measure_bulk
     measure_scans
     stop_server
@@ -257,14 +303,19 @@ for name in first again; do
   drop_caches
   timed "import, $name" velafs -q import "$name" --from-dir "$cluster"
 done
+drop_caches
+contender=ext4
+timed 'plain copy' cp -a "$cluster" "$VELAFS_SANDBOX/ext4/copy"
+sync_start=$(now_ms)
+sync --file-system "$VELAFS_SANDBOX/ext4"
+note 'plain copy, sync' $(($(now_ms) - sync_start))
 hash_rate=$(openssl speed -multi "$(nproc)" -bytes 65536 -seconds 2 -evp sha256 2>/dev/null | sed -n 's/^evp *\([0-9.]*\)k.*/\1/p;s/^sha256 *\([0-9.]*\)k.*/\1/ip' | tail -n 1)
 
+idle_driver=$(cat /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null || echo none)
 commit=$(git -C "$root_dir" -c safe.directory='*' rev-parse --short HEAD 2>/dev/null || echo unknown)
-host_type=$(stat --file-system --format %T "$VELAFS_SANDBOX")
-[[ $host_type != ext2/ext3 ]] || host_type=ext4
 cluster_bytes=$(du --summarize --block-size=1 "$cluster" | cut -f1)
 about=$(jq -n --arg date "$(date -u +%F)" --arg commit "$commit" --arg kernel "$(uname -r)" --argjson cores "$(nproc)" \
-  --arg libfuse "$(pkg-config --modversion fuse3)" --arg postgres "$("$pg_bin/postgres" -V)" --arg host "$host_type" \
+  --arg idle_driver "$idle_driver" --arg libfuse "$(pkg-config --modversion fuse3)" --arg postgres "$("$pg_bin/postgres" -V)" \
   --argjson scale "$scale" --argjson rounds "$rounds" --argjson seconds "$seconds" --argjson cluster_bytes "$cluster_bytes" \
   '$ARGS.named')
 json "$about" >"$output/bench.json"
@@ -272,16 +323,18 @@ title="velafs $commit, $(date -u +%F): Linux $(uname -r), $(nproc) cores, pgbenc
 chart "$title" "$output/bench.svg" || progress "no chart was drawn"
 
 cat <<END
-Measured $(date -u +%F) at commit $commit: Linux $(uname -r), $(nproc) cores, libfuse $(pkg-config --modversion fuse3),
-PostgreSQL $("$pg_bin/postgres" -V | grep -o '[0-9][0-9.]*' | head -n 1), host filesystem $host_type; pgbench scale $scale ($(numfmt --to=iec "$cluster_bytes")),
-$rounds rounds, pgbench runs of $seconds s. Medians; in brackets how they relate to the copy on the host.
+Measured $(date -u +%F) at commit $commit: Linux $(uname -r), $(nproc) cores (cpuidle driver $idle_driver),
+libfuse $(pkg-config --modversion fuse3), PostgreSQL $("$pg_bin/postgres" -V | grep -o '[0-9][0-9.]*' | head -n 1), each filesystem in an image file; pgbench scale $scale ($(numfmt --to=iec "$cluster_bytes")),
+$rounds rounds, pgbench runs of $seconds s. Medians; in brackets how they relate to the copy on ext4.
 
 $(table)
 
 Requests to the daemon per transaction:
-${requests:-not known: this kernel has no tracepoint to count them}
+${requests:-not counted: that takes velafs among the contenders, and a kernel with the tracepoint fuse:fuse_request_send}
 
-Import with cold caches: $(awk -v bytes="$cluster_bytes" -v first="$(median "${samples[import, first velafs]}")" -v again="$(median "${samples[import, again velafs]}")" -v hash="${hash_rate:-0}" 'BEGIN {
+Import with cold caches: $(awk -v bytes="$cluster_bytes" -v first="$(median "${samples[import, first velafs]}")" -v again="$(median "${samples[import, again velafs]}")" -v hash="${hash_rate:-0}" \
+  -v copy="${samples[plain copy ext4]}" -v synced="${samples[plain copy, sync ext4]}" 'BEGIN {
   printf "%.0f MB/s, once more %.0f MB/s", bytes / 1000 / first, bytes / 1000 / again
+  printf "; a plain copy, with sync: %.0f MB/s", bytes / 1000 / (copy + synced)
   if (hash > 0) printf "; SHA-256 alone on all cores: %.0f MB/s", hash / 1000 }').
 END

@@ -4,11 +4,12 @@
 
 # A filesystem in an image file, without a cache of its own under it.
 mount_image() { # mount_image FILESYSTEM SIZE
-  local image=$VELAFS_SANDBOX/$1-${VELAFS_SANDBOX##*/}.img loop
+  local image=$VELAFS_SANDBOX/$1-${VELAFS_SANDBOX##*/}.img loop options=()
+  [[ $1 != ext4 ]] || options=(-E 'lazy_itable_init=0,lazy_journal_init=0') # nothing is left to do behind the scenes
   command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
   grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
   fallocate --length "$2" "$image"
-  "mkfs.$1" -q "$image"
+  "mkfs.$1" -q "${options[@]}" "$image"
   mkdir "$VELAFS_SANDBOX/$1"
   loop=$(losetup --find --show --direct-io=on "$image") || { echo "there is no loop device" && return 1; }
   mount -o noatime "$loop" "$VELAFS_SANDBOX/$1"
@@ -19,13 +20,24 @@ prepare_velafs() { :; }
 make_velafs() { velafs -q clone main work; }
 drop_velafs() { velafs -q delete --purge work; }
 
-prepare_host() { :; }
-make_host() { cp -a "$cluster" "$data"; }
-drop_host() { rm -rf "$data"; }
+prepare_halting() {
+  grep -qx haltpoll /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null ||
+    { echo "idle processors would not poll anyway" && return 1; }
+}
+make_halting() { make_velafs; }
+drop_halting() { drop_velafs; }
+
+prepare_ephemeral() { :; }
+make_ephemeral() { velafs -q clone main work --ephemeral; }
+drop_ephemeral() { drop_velafs; }
+
+prepare_ext4() { :; }
+make_ext4() { cp -a "$cluster" "$data"; }
+drop_ext4() { rm -rf "$data"; }
 
 prepare_xfs() {
   mount_image xfs "$image_bytes"
-  cp -a "$cluster" "$VELAFS_SANDBOX/xfs/cluster"
+  cp -a "$cluster" "$VELAFS_SANDBOX/xfs"
 }
 make_xfs() { cp -a --reflink=always "$VELAFS_SANDBOX/xfs/cluster" "$data"; }
 drop_xfs() { rm -rf "$data"; }
@@ -42,30 +54,30 @@ drop_btrfs() { btrfs -q subvolume delete "$data"; }
 
 prepare_overlayfs() {
   grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || { echo "the kernel has no overlayfs" && return 1; }
-  mkdir "$VELAFS_SANDBOX/overlayfs"
+  mkdir "$VELAFS_SANDBOX/ext4/overlayfs"
 }
 make_overlayfs() {
-  local dir=$VELAFS_SANDBOX/overlayfs
+  local dir=$VELAFS_SANDBOX/ext4/overlayfs
   install -d -o postgres -m 700 "$dir/upper" "$dir/inner" "$data"
   mount -t overlay -o "lowerdir=$cluster,upperdir=$dir/upper,workdir=$dir/inner" overlay "$data"
 }
 drop_overlayfs() {
   umount "$data"
-  rm -rf "$VELAFS_SANDBOX/overlayfs/"{upper,inner,work}
+  rm -rf "$VELAFS_SANDBOX/ext4/overlayfs/"{upper,inner,work}
 }
 
-# Bytes on disk that the contender's filesystem has in use.
+# Bytes on disk that the filesystem of $contender has in use.
 used_bytes() {
-  if [[ $1 == velafs ]]; then
+  if is_velafs; then
     store_bytes
-  elif [[ $1 == overlayfs ]]; then
-    sync --file-system "$VELAFS_SANDBOX"
-    du --summarize --block-size=1 "$VELAFS_SANDBOX/overlayfs/upper" | cut -f1
-  elif [[ $1 == host ]]; then
-    sync --file-system "$VELAFS_SANDBOX"
+  elif [[ $contender == overlayfs ]]; then
+    sync --file-system "$VELAFS_SANDBOX/ext4"
+    du --summarize --block-size=1 "$VELAFS_SANDBOX/ext4/overlayfs/upper" | cut -f1
+  elif [[ $contender == ext4 ]]; then
+    sync --file-system "$VELAFS_SANDBOX/ext4"
     du --summarize --block-size=1 "$data" | cut -f1
   else
-    sync --file-system "$VELAFS_SANDBOX/$1"
-    df --output=used --block-size=1 "$VELAFS_SANDBOX/$1" | tail -n 1
+    sync --file-system "$VELAFS_SANDBOX/$contender"
+    df --output=used --block-size=1 "$VELAFS_SANDBOX/$contender" | tail -n 1
   fi
 }

@@ -23,7 +23,7 @@ table() {
   echo "| --- | --- | $(printf -- '---: | %.0s' "${contenders[@]}")"
   for measure in "${measures[@]}"; do
     split_measure "$measure"
-    reference=${samples[$name host]:+$(median "${samples[$name host]}")}
+    reference=${samples[$name ext4]:+$(median "${samples[$name ext4]}")}
     [[ $unit != bytes ]] || reference=
     cells=
     for contender in "${contenders[@]}"; do
@@ -33,10 +33,10 @@ table() {
       fi
       value=$(median "${samples[$name $contender]}")
       [[ $unit != bytes ]] || value=$(awk -v bytes="$value" 'BEGIN { print bytes / 1e6 }')
-      cells+="$(awk -v value="$value" -v reference="${reference:-0}" -v host="$([[ $contender == host ]] && echo 1 || echo 0)" 'BEGIN {
+      cells+="$(awk -v value="$value" -v reference="${reference:-0}" -v is_reference="$([[ $contender == ext4 ]] && echo 1 || echo 0)" 'BEGIN {
         digits = value < 10 ? 2 : value < 100 ? 1 : 0
         printf "%." digits "f", value
-        if (!host && reference > 0) printf " (%.2f)", value / reference }') | "
+        if (!is_reference && reference > 0) printf " (%.2f)", value / reference }') | "
     done
     echo "| $name | ${unit/bytes/MB} | $cells"
   done
@@ -57,14 +57,14 @@ json() {
     | {about: $about, results: .}'
 }
 
-# Speed against the host's plain directory, so that longer is better for all: a bar for each contender.
+# Speed against the plain directory, so that longer is better for all: a bar for each contender.
 chart() { # chart TITLE FILE
   local rows=$VELAFS_SANDBOX/chart.dat measure contender reference value line
   echo "measure ${contenders[*]}" >"$rows"
   for measure in "${measures[@]}"; do
     split_measure "$measure"
-    [[ $unit != bytes && ${samples[$name host]:-} ]] || continue
-    reference=$(median "${samples[$name host]}")
+    [[ $unit != bytes && ${samples[$name ext4]:-} ]] || continue
+    reference=$(median "${samples[$name ext4]}")
     line="\"$name\""
     for contender in "${contenders[@]}"; do
       value=${samples[$name $contender]:+$(median "${samples[$name $contender]}")}
@@ -85,7 +85,7 @@ set yrange [0:2.05]
 set ytics 0.25
 set grid ytics lc rgb "#dddddd"
 set arrow from graph 0, first 1 to graph 1, first 1 nohead lc rgb "#444444" dt 2
-set ylabel "speed, against a plain directory of the host's filesystem (2 and more: 2)"
+set ylabel "speed, against a plain directory of ext4 (2 and more: 2)"
 set xtics rotate by -40 noenhanced
 set key outside top center horizontal
 set bmargin 10
