@@ -267,6 +267,19 @@ TEST_CASE_FIXTURE(CompressedFixture,
   CHECK(found[2] == last.location);
 }
 
+TEST_CASE_FIXTURE(CompressedFixture, "what is kept of a chunk is not taken for a longer one") {
+  auto writer = PackWriter::Create(storage, directory.path(), PackId(8));
+  REQUIRE(writer.ok());
+  const auto payload_of_two = Compress(std::span(chunk.content).first(2 * kPageBytes), {3});
+  ChunkLocation two = (*writer)->Reserve(
+      2 * kPageBytes, static_cast<uint32_t>(payload_of_two.size()), Codec::kZstd);
+  REQUIRE((*writer)->Write(chunk.id, two, payload_of_two).ok());
+  std::vector<std::byte> page(kPageBytes);
+  REQUIRE(reader.Read(two, kPageBytes, page).ok());
+  two.raw_bytes = kChunkBytes;
+  CHECK(reader.Read(two, 7 * kPageBytes, page).code() == Code::kCorrupt);
+}
+
 TEST_CASE_FIXTURE(CompressedFixture, "damage to a compressed chunk is found by whoever reads it") {
   FlipByte(chunk.location.offset_bytes + payload.size() / 2);
   std::vector<std::byte> page(kPageBytes);

@@ -7,15 +7,15 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
-#include <vector>
 
 #include "velafs/base/chunk_location.h"
 #include "velafs/base/mutex.h"
 
 namespace velafs::chunk {
 
-using Content = std::shared_ptr<const std::vector<std::byte>>;
+using Content = std::shared_ptr<const std::byte[]>;  // of the raw length of its chunk
 
 // Thread-safe.
 class ContentCache {
@@ -27,10 +27,13 @@ class ContentCache {
   void Keep(const ChunkLocation& location, Content content);
 
  private:
-  using Key = std::pair<PackId, uint64_t>;
+  // The length too: a damaged catalog may say two of the same place.
+  using Key = std::tuple<PackId, uint64_t, uint32_t>;
   using Entries = std::list<std::pair<Key, Content>>;  // used last first
 
-  static Key KeyOf(const ChunkLocation& location) { return {location.pack, location.offset_bytes}; }
+  static Key KeyOf(const ChunkLocation& location) {
+    return {location.pack, location.offset_bytes, location.raw_bytes};
+  }
 
   const size_t limit_;
   Mutex mutex_;

@@ -113,12 +113,12 @@ struct PackReader::State {
     if (content == nullptr) {
       // Whoever wants it whole will hardly want it again soon: the kernel has it then.
       if (into.size() == location.raw_bytes) return DecompressTo(location, into);
-      auto made = std::make_shared<std::vector<std::byte>>(location.raw_bytes);
-      VELAFS_TRY(DecompressTo(location, *made));
+      auto made = std::make_shared_for_overwrite<std::byte[]>(location.raw_bytes);
+      VELAFS_TRY(DecompressTo(location, {made.get(), location.raw_bytes}));
       content = std::move(made);
       cache.Keep(location, content);
     }
-    std::memcpy(into.data(), content->data() + offset_in_chunk, into.size());
+    std::memcpy(into.data(), content.get() + offset_in_chunk, into.size());
     return {};
   }
 
@@ -137,8 +137,8 @@ struct PackReader::State {
     return header;
   }
 
-  // That what could be decompressed is chunk `id`. Its frame's checksum held, at a tenth of the cost
-  // of a SHA-256: what is left to ask is whether this is the right frame.
+  // That what could be decompressed is chunk `id`. Its frame's checksum held, at a tenth of the
+  // cost of a SHA-256: what is left to ask is whether this is the right frame.
   Status CheckName(const ChunkLocation& location, const ChunkId& id) {
     const Result<RecordHeader> header = HeaderAt(location);
     if (header.ok() && Names(*header, id, location)) return {};
