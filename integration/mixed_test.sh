@@ -216,3 +216,4 @@ same_dump() {
   velapg -q stop alone
 }
 check "$steps random statements (VELAFS_SEED=$seed): answers and dump are those of a plain directory" same_dump
+check "scrub finds nothing wrong with what all this has left" velafs -q scrub

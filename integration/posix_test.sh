@@ -142,6 +142,7 @@ if command -v fio >/dev/null; then
 else
   skip "fio verifies what it wrote" "fio is not installed"
 fi
+check "scrub finds nothing wrong with what all this has left" velafs -q scrub
 velafs -q umount
 
 # ---- An ordinary user ------------------------------------------------------------------------------

@@ -275,6 +275,7 @@ power_cut() { # power_cut CUT SECTOR_BYTES
   bury_the_dead "$daemon"
 
   power_returns "$2" $((seed + cut))
+  velafs -q scrub
   verbs_are_kept
   velapg -q start one
   commits_are_kept "$cut" one "$last_a" "$last_b"

@@ -1,4 +1,6 @@
 // Layers that nothing needs for themselves are merged, and nobody sees it.
+#include <sys/stat.h>
+
 #include "tests/layer/merge_fixture.h"
 
 namespace velafs::layer {
@@ -68,6 +70,56 @@ TEST_CASE_FIXTURE(MergeFixture, "a merge gives back what nobody sees any more") 
   const uint64_t after = volume().Usage("main")->own_bytes;
   CHECK(after < before / 4);
   CHECK(TreeOf("main")["both"] == Pages('5', 8));
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no names of directories that are gone") {
+  const auto make = [](Branch& branch, InodeNumber in, const std::string& name, mode_t mode) {
+    const auto made = branch.Make(in, name, {.mode = mode});
+    REQUIRE(made.ok());
+    return made->ino;
+  };
+  InodeNumber gone;
+  InodeNumber kept;
+  {
+    const auto branch = Open("main");
+    gone = make(*branch, branch->root(), "directory", S_IFDIR | 0700);
+    make(*branch, gone, "file", S_IFREG | 0600);
+    kept = make(*branch, branch->root(), "other", S_IFDIR | 0700);
+    make(*branch, kept, "file", S_IFREG | 0600);
+  }
+  Freeze();
+  {
+    const auto branch = Open("main");
+    REQUIRE(branch->Unlink(gone, "file").ok());
+    REQUIRE(branch->RemoveDirectory(branch->root(), "directory").ok());
+    REQUIRE(branch->Unlink(kept, "file").ok());
+  }
+  Unlink("main", "gone");
+  Freeze();
+  CHECK(MergeAll() == 1);
+  Reopen();
+  {
+    const auto branch = Open("main");
+    CHECK(branch->Lookup(branch->root(), "directory").status().error_number() == ENOENT);
+    CHECK(branch->Lookup(branch->root(), "gone").status().error_number() == ENOENT);
+    CHECK(branch->Lookup(kept, "file").status().error_number() == ENOENT);
+  }
+  const auto names_left = [&](InodeNumber in) {
+    size_t names = 0;
+    REQUIRE(catalog()
+                .Read([&](catalog::Reader& reader) -> Status {
+                  VELAFS_ASSIGN(const auto layers, reader.Layers());
+                  for (const catalog::LayerRow& layer : layers) {
+                    VELAFS_ASSIGN(const auto rows, reader.Names(layer.id, in));
+                    names += rows.size();
+                  }
+                  return {};
+                })
+                .ok());
+    return names;
+  };
+  CHECK(names_left(gone) == 0);
+  CHECK(names_left(kept) == 0);
 }
 
 TEST_CASE_FIXTURE(MergeFixture, "what lies below a cut does not come back") {

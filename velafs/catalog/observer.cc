@@ -34,10 +34,12 @@ constexpr std::array<std::string_view, 11> kRules = {
     R"(SELECT 'name "' || CAST(name AS TEXT) || '" in directory ' || directory || ' of layer '
            || layer || ' leads to inode ' || ino || ', which is nowhere'
        FROM names WHERE ino <> 0 AND NOT EXISTS (SELECT 1 FROM inodes WHERE inodes.ino = names.ino))",
+    // Whiteouts of directories that are gone everywhere, merges of earlier releases have left.
     R"(SELECT DISTINCT 'layer ' || layer || ' has names of directory ' || directory
            || ', but not the directory'
        FROM names WHERE NOT EXISTS
-         (SELECT 1 FROM inodes WHERE inodes.ino = directory AND inodes.layer = names.layer))",
+         (SELECT 1 FROM inodes WHERE inodes.ino = directory AND inodes.layer = names.layer)
+         AND (ino <> 0 OR EXISTS (SELECT 1 FROM inodes WHERE inodes.ino = directory)))",
     R"(SELECT 'the manifest of inode ' || i.ino || ' in layer ' || i.layer || ' is not whole'
        FROM inodes i JOIN layers ON layers.id = i.layer
        WHERE (state = 3 AND born_here = 1 AND nlink > 0 AND mode & 61440 = 32768

@@ -117,6 +117,9 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "DELETE FROM inodes WHERE layer = ?1 AND EXISTS(SELECT 1 FROM inodes upper WHERE"
      " upper.layer = ?2 AND upper.ino = inodes.ino)"},
     {Sql::kMergeInodes, "UPDATE inodes SET layer = ?2, inherited_bytes = NULL WHERE layer = ?1"},
+    {Sql::kMergeWhiteouts,
+     "DELETE FROM names WHERE layer = ?1 AND ino = 0 AND directory IN"
+     " (SELECT ino FROM inodes WHERE layer = ?1 AND born_here = 1)"},
     {Sql::kMergeLeftovers, "DELETE FROM inodes WHERE layer = ?1 AND nlink = 0 AND born_here = 1"},
     {Sql::kMergeLayer,
      "UPDATE layers SET parent = (SELECT parent FROM layers WHERE id = ?1),"

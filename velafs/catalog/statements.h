@@ -66,6 +66,7 @@ enum class Sql : size_t {
   kMergeBirths,
   kMergeOverriddenInodes,
   kMergeInodes,
+  kMergeWhiteouts,
   kMergeLeftovers,
   kMergeLayer,
   kPutName,

@@ -149,6 +149,8 @@ Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes)
   VELAFS_TRY(Run(statements_, Sql::kMergeBirths, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenInodes, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeInodes, lower, upper));
+  // What was born in the lower layer hides nothing, and needs no row when it is gone.
+  VELAFS_TRY(Run(statements_, Sql::kMergeWhiteouts, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeLeftovers, upper));
   VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper, logical_bytes));
   VELAFS_ASSIGN(const bool is_empty, LayerIsEmpty(lower));
