@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tests/catalog/catalog_fixture.h"
+#include "velafs/sql/database.h"
 
 namespace velafs::catalog {
 namespace {
@@ -69,9 +70,38 @@ TEST_CASE_FIXTURE(ObserverFixture, "what breaks a rule is found, in words") {
   }
   SUBCASE("names without their directory") {
     Write([&](Writer& writer) {
-      return writer.PutName(head, {InodeNumber(1), "here", InodeNumber(1)});
+      return writer.PutName(head, {InodeNumber(1), "gone", InodeNumber()});
     });
     CheckFinds("layer 2 has names of directory 1, but not the directory");
+  }
+  SUBCASE("a whiteout of a directory that is gone is no damage") {
+    Write([&](Writer& writer) {
+      return writer.PutName(head, {InodeNumber(77), "gone", InodeNumber()});
+    });
+    CHECK(FindDamage().empty());
+  }
+  SUBCASE("a directory that is in itself") {
+    Write([&](Writer& writer) {
+      return writer.PutName(base, {InodeNumber(1), "here", InodeNumber(1)});
+    });
+    CheckFinds("name \"here\" in directory 1 of layer 1 leads to a top directory");
+  }
+  SUBCASE("a directory in two places") {
+    Write([&](Writer& writer) -> Status {
+      VELAFS_TRY(writer.PutInode(base, {.ino = InodeNumber(2), .mode = 040700, .nlink = 2}));
+      VELAFS_TRY(writer.PutName(base, {InodeNumber(1), "here", InodeNumber(2)}));
+      return writer.PutName(base, {InodeNumber(2), "there", InodeNumber(2)});
+    });
+    CheckFinds("directory 2 has 2 names in layer 1");
+  }
+  SUBCASE("rows that refer to none") {
+    auto database = sql::Database::Open(path, 1000);
+    REQUIRE(database.ok());
+    REQUIRE((*database)
+                ->Execute("PRAGMA foreign_keys = OFF; DELETE FROM labels;"
+                          "INSERT INTO labels VALUES (77, 'a', 'b'), (77, 'c', 'd')")
+                .ok());
+    CheckFinds("2 rows of labels refer to one of branches that is not there");
   }
   SUBCASE("a manifest that is not whole") {
     Write([&](Writer& writer) {

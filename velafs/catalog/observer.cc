@@ -1,7 +1,9 @@
 #include "velafs/catalog/observer.h"
 
 #include <array>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "velafs/catalog/schema.h"
 #include "velafs/catalog/statements.h"
@@ -13,8 +15,8 @@ namespace {
 constexpr int kBusyTimeoutMs = 5000;
 
 // Each selects a sentence for every row that breaks a rule. A layer's state: 1 head, 2 frozen,
-// 3 sealed; a regular file's type in a mode: 32768 of 61440.
-constexpr std::array<std::string_view, 11> kRules = {
+// 3 sealed; types in a mode, of 61440: 32768 a regular file's, 16384 a directory's.
+constexpr std::array<std::string_view, 13> kRules = {
     R"(SELECT 'branch "' || name || '" stands on layer ' || head || ', which is no head'
        FROM branches JOIN layers ON layers.id = head WHERE state <> 1)",
     R"(SELECT 'layer ' || head || ' is the head of ' || count(*) || ' branches'
@@ -40,6 +42,13 @@ constexpr std::array<std::string_view, 11> kRules = {
        FROM names WHERE NOT EXISTS
          (SELECT 1 FROM inodes WHERE inodes.ino = directory AND inodes.layer = names.layer)
          AND (ino <> 0 OR EXISTS (SELECT 1 FROM inodes WHERE inodes.ino = directory)))",
+    R"(SELECT 'directory ' || ino || ' has ' || count(*) || ' names in layer ' || layer
+       FROM names WHERE ino <> 0 AND EXISTS
+         (SELECT 1 FROM inodes WHERE inodes.ino = names.ino AND mode & 61440 = 16384)
+       GROUP BY layer, ino HAVING count(*) > 1)",
+    R"(SELECT 'name "' || CAST(name AS TEXT) || '" in directory ' || directory || ' of layer '
+           || layer || ' leads to a top directory'
+       FROM names WHERE ino IN (SELECT root FROM branches UNION ALL SELECT root FROM bookmarks))",
     R"(SELECT 'the manifest of inode ' || i.ino || ' in layer ' || i.layer || ' is not whole'
        FROM inodes i JOIN layers ON layers.id = i.layer
        WHERE (state = 3 AND born_here = 1 AND nlink > 0 AND mode & 61440 = 32768
@@ -109,14 +118,16 @@ Result<std::vector<std::string>> Observer::FindDamage() {
   }));
   // What follows would stumble over the same.
   if (!found.empty()) return found;
+  std::map<std::pair<std::string, std::string>, uint64_t> dangling;
   VELAFS_TRY(run("PRAGMA foreign_key_check", [&](sql::Query& row) {
-    const std::string table(row.Text(0));
-    const std::string referenced(row.Text(2));
-    if (found.size() < 100) {
-      found.push_back("a row of " + table + " refers to one of " + referenced +
-                      " that is not there");
-    }
+    ++dangling[{std::string(row.Text(0)), std::string(row.Text(2))}];
   }));
+  for (const auto& [tables, rows] : dangling) {
+    const auto& [table, referenced] = tables;
+    found.push_back((rows == 1 ? "a row" : std::to_string(rows) + " rows") + " of " + table +
+                    (rows == 1 ? " refers" : " refer") + " to one of " + referenced +
+                    " that is not there");
+  }
   for (const std::string_view rule : kRules) {
     VELAFS_TRY(run(std::string(rule) + " LIMIT 100",
                    [&](sql::Query& row) { found.emplace_back(row.Text(0)); }));

@@ -7,6 +7,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "velafs/cli/command.h"
@@ -69,6 +70,14 @@ Status RunChosen(const CommandLine& line) try {
   return Failed(std::string("unexpected failure: ") + error.what());
 }
 
+// Damage that does not say what to do.
+Status WithWayOut(CommandLine& line, Status failure) {
+  const bool has_one = !failure.hint().empty() || line.app().got_subcommand("scrub");
+  if (failure.code() != Code::kCorrupt || has_one) return failure;
+  return Corrupt(failure.message(), "`velafs --store " + line.globals().StoreDirectory() +
+                                        " scrub` says what is damaged");
+}
+
 int Main(int argc, char** argv) {
   // A daemon or a reader of our output that goes away is a failed write, not our death.
   std::signal(SIGPIPE, SIG_IGN);
@@ -88,8 +97,9 @@ int Main(int argc, char** argv) {
     return ReportFailure(UsageFailure(line.app(), error), WantsJson(argc, argv));
   }
   LogToStderr(line.globals());
-  const Status done = RunChosen(line);
-  return done.ok() ? 0 : ReportFailure(done, line.globals().json);
+  Status done = RunChosen(line);
+  if (done.ok()) return 0;
+  return ReportFailure(WithWayOut(line, std::move(done)), line.globals().json);
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // `velafs scrub`: looks for damage, and mends what can be mended.
+#include <algorithm>
+
 #include "velafs/api/client.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/interrupt.h"
@@ -16,11 +18,20 @@ struct ScrubArguments {
   bool restore_catalog = false;
 };
 
-Status FoundDamage(const std::string& store, size_t count, const ScrubArguments& given) {
-  const std::string what = "store \"" + store + "\" is damaged in " + std::to_string(count) +
-                           (count == 1 ? " place" : " places");
-  if (given.repair && !given.dry_run) return Corrupt(what + ", which cannot be mended here");
-  return Corrupt(what, "`velafs --store " + store + " scrub --repair` mends what can be mended");
+Status FoundDamage(const std::string& store, const json& damage, const ScrubArguments& given) {
+  const std::string what = "store \"" + store + "\" is damaged in " +
+                           std::to_string(damage.size()) +
+                           (damage.size() == 1 ? " place" : " places");
+  const std::string scrub = "`velafs --store " + store + " scrub --repair";
+  if (!given.repair || given.dry_run) return Corrupt(what, scrub + "` mends what can be mended");
+  const bool is_catalog =
+      std::ranges::any_of(damage, [](const json& place) { return place.at("kind") == "catalog"; });
+  return Corrupt(what + ", which cannot be mended here",
+                 is_catalog && !given.restore_catalog
+                     ? scrub +
+                           " --restore-catalog`, on a store that is not mounted, takes the "
+                           "catalog's newest good copy, without what has changed since"
+                     : "what is lost of the files above must come from elsewhere");
 }
 
 Status RunScrub(const Globals& globals, const ScrubArguments& given) {
@@ -40,8 +51,8 @@ Status RunScrub(const Globals& globals, const ScrubArguments& given) {
   }();
   VELAFS_TRY(report.status());
   VELAFS_TRY(PrintResult(globals, *report, RenderScrub));
-  const size_t count = report->at("corrupt").size();
-  return count == 0 ? Status() : FoundDamage(store, count, given);
+  const json& damage = report->at("corrupt");
+  return damage.empty() ? Status() : FoundDamage(store, damage, given);
 }
 
 }  // namespace
