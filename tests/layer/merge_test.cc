@@ -72,7 +72,7 @@ TEST_CASE_FIXTURE(MergeFixture, "a merge gives back what nobody sees any more") 
   CHECK(TreeOf("main")["both"] == Pages('5', 8));
 }
 
-TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no names of directories that are gone") {
+TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no whiteouts that hide nothing") {
   const auto make = [](Branch& branch, InodeNumber in, const std::string& name, mode_t mode) {
     const auto made = branch.Make(in, name, {.mode = mode});
     REQUIRE(made.ok());
@@ -84,6 +84,7 @@ TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no names of directories that are
     const auto branch = Open("main");
     gone = make(*branch, branch->root(), "directory", S_IFDIR | 0700);
     make(*branch, gone, "file", S_IFREG | 0600);
+    make(*branch, branch->root(), "passing", S_IFREG | 0600);
     kept = make(*branch, branch->root(), "other", S_IFDIR | 0700);
     make(*branch, kept, "file", S_IFREG | 0600);
   }
@@ -94,6 +95,7 @@ TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no names of directories that are
     REQUIRE(branch->RemoveDirectory(branch->root(), "directory").ok());
     REQUIRE(branch->Unlink(kept, "file").ok());
   }
+  Unlink("main", "passing");
   Unlink("main", "gone");
   Freeze();
   CHECK(MergeAll() == 1);
@@ -120,6 +122,24 @@ TEST_CASE_FIXTURE(MergeFixture, "a merge leaves no names of directories that are
   };
   CHECK(names_left(gone) == 0);
   CHECK(names_left(kept) == 0);
+  CHECK(names_left(Open("main")->root()) == 6 + 1 + 1);  // with "other", and the whiteout of "gone"
+}
+
+TEST_CASE_FIXTURE(MergeFixture, "a name that was made and removed again hides an older one") {
+  Write("main", "gone", 0, '1');
+  REQUIRE(Clone("main", "kept").ok());
+  for (int i = 0; i < 2; ++i) {
+    Unlink("main", "gone");
+    Freeze();
+    Write("main", "gone", 0, '2');
+    Freeze();
+  }
+  Unlink("main", "gone");
+  Freeze();
+  CHECK(MergeAll() > 2);
+  Reopen();
+  CHECK_FALSE(TreeOf("main").contains("gone"));
+  CHECK(TreeOf("kept").contains("gone"));
 }
 
 TEST_CASE_FIXTURE(MergeFixture, "what lies below a cut does not come back") {

@@ -106,6 +106,13 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},
     {Sql::kRemoveLayer, "DELETE FROM layers WHERE id = ?1"},
     // ?1 is merged into ?2, which stands on it and overrides what it says.
+    {Sql::kVanishingNames,
+     "SELECT lower.directory, lower.name FROM names lower JOIN names upper ON upper.layer = ?2"
+     " AND upper.directory = lower.directory AND upper.name = lower.name"
+     " WHERE lower.layer = ?1 AND lower.ino <> 0 AND upper.ino = 0 AND NOT EXISTS"
+     " (SELECT 1 FROM names WHERE directory = upper.directory AND name = upper.name AND layer IN"
+     " (WITH RECURSIVE below(id) AS (SELECT parent FROM layers WHERE id = ?1 UNION ALL"
+     " SELECT parent FROM layers JOIN below USING (id)) SELECT id FROM below))"},
     {Sql::kMergeOverriddenNames,
      "DELETE FROM names WHERE layer = ?1 AND EXISTS(SELECT 1 FROM names upper WHERE"
      " upper.layer = ?2 AND upper.directory = names.directory AND upper.name = names.name)"},
@@ -117,9 +124,6 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "DELETE FROM inodes WHERE layer = ?1 AND EXISTS(SELECT 1 FROM inodes upper WHERE"
      " upper.layer = ?2 AND upper.ino = inodes.ino)"},
     {Sql::kMergeInodes, "UPDATE inodes SET layer = ?2, inherited_bytes = NULL WHERE layer = ?1"},
-    {Sql::kMergeWhiteouts,
-     "DELETE FROM names WHERE layer = ?1 AND ino = 0 AND directory IN"
-     " (SELECT ino FROM inodes WHERE layer = ?1 AND born_here = 1)"},
     {Sql::kMergeLeftovers, "DELETE FROM inodes WHERE layer = ?1 AND nlink = 0 AND born_here = 1"},
     {Sql::kMergeLayer,
      "UPDATE layers SET parent = (SELECT parent FROM layers WHERE id = ?1),"

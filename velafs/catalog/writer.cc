@@ -78,6 +78,16 @@ Status RunWithBranch(Statements& statements, Sql sql, const BranchRow& branch,
              branch.is_ephemeral, last...);
 }
 
+// Made in `lower`, removed in `upper`, and in no layer below them.
+Result<std::vector<NameRow>> VanishingNames(Statements& statements, LayerId lower, LayerId upper) {
+  std::vector<NameRow> names;
+  Query query(statements[Sql::kVanishingNames], lower, upper);
+  VELAFS_TRY(query.ForEach("names", [&](Query& row) {
+    names.push_back({row.IdAt<InodeNumber>(0), std::string(sql::AsBytes(row.Bytes(1))), {}});
+  }));
+  return names;
+}
+
 }  // namespace
 
 Result<LayerId> Writer::AddLayer(LayerId parent, LayerState state) {
@@ -144,13 +154,17 @@ Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes)
   if (above.parent != lower || uses != 1) {
     return Refused("layer " + std::to_string(lower.value) + " is in use");
   }
+  // Where the lower layer made a name and the upper one removed it, there is nothing to hide.
+  VELAFS_ASSIGN(const std::vector<NameRow> vanishing, VanishingNames(statements_, lower, upper));
+  for (const NameRow& row : vanishing) {
+    VELAFS_TRY(RemoveName(lower, row.directory, row.name));
+    VELAFS_TRY(RemoveName(upper, row.directory, row.name));
+  }
   VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenNames, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeNames, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeBirths, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenInodes, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeInodes, lower, upper));
-  // What was born in the lower layer hides nothing, and needs no row when it is gone.
-  VELAFS_TRY(Run(statements_, Sql::kMergeWhiteouts, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeLeftovers, upper));
   VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper, logical_bytes));
   VELAFS_ASSIGN(const bool is_empty, LayerIsEmpty(lower));
