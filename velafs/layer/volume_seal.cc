@@ -181,15 +181,17 @@ Result<std::vector<catalog::InodeRow>> Volume::Impl::SealFiles(Seal& seal, SealS
 
 Status Volume::Impl::CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
                                 const std::function<Status(catalog::Writer&)>& also) {
+  uint64_t seals = 0;
   VELAFS_ASSIGN(seal.last_commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     VELAFS_TRY(also(writer));
     VELAFS_TRY(writer.MoveManifests(seal.pin, seal.layer));
     for (const catalog::InodeRow& row : rows) VELAFS_TRY(writer.PutInode(seal.layer, row));
-    VELAFS_ASSIGN(seal.seals, writer.CountSeal(seal.layer));
+    VELAFS_ASSIGN(seals, writer.CountSeal(seal.layer));
     VELAFS_TRY(writer.SetLayerAllocatedBytes(seal.layer, std::nullopt));
     if (!seal.is_all) return {};
     return writer.SetLayerState(seal.layer, catalog::LayerState::kSealed);
   }));
+  seal.seals = seals;  // not before it is committed: the layer's mark must never be ahead
   std::ranges::move(rows, std::back_inserter(seal.committed));
   return {};
 }
