@@ -24,6 +24,20 @@ struct FullHost {
   VolumeFixture volume{storage};
 };
 
+// A disk that fails when told to, with a volume on it.
+struct FailingDisk {
+  static constexpr char kDirectory[] = "/disk/store";
+  static test::VolatileStorage& WithDirectory(test::VolatileStorage& disk) {
+    disk.MakeDurableDirectories(kDirectory);
+    return disk;
+  }
+  explicit FailingDisk(uint64_t seed) : disk(static_cast<unsigned>(seed)) {}
+
+  test::VolatileStorage disk;
+  const test::StorageForSqlite sqlite{kDirectory, WithDirectory(disk)};
+  VolumeFixture volume{disk, kDirectory};
+};
+
 // 9.
 TEST_CASE("the first write to an inherited page fails when there is no space for its map") {
   for (const int error : {ENOSPC, EDQUOT}) {
@@ -79,15 +93,12 @@ TEST_CASE("a sync of the map that failed is not tried again") {
 
 // 7. Wherever space runs out: what a later sync has returned for survives a power cut.
 TEST_CASE("after running out of space at any change, no sync is reported that was not made") {
-  constexpr char kDirectory[] = "/disk/store";
   bool has_struck = true;
   int recovered = 0;
   for (uint64_t n = 0; has_struck; ++n) {
     CAPTURE(n);
-    test::VolatileStorage disk(static_cast<unsigned>(n));
-    disk.MakeDurableDirectories(kDirectory);
-    const test::StorageForSqlite sqlite(kDirectory, disk);
-    VolumeFixture volume(disk, kDirectory);
+    FailingDisk host(n);
+    auto& [disk, sqlite, volume] = host;
     volume.MakeSource("main", {{"file", kOld}});
     volume.Reopen();  // makes the source durable
     auto branch = volume.Open("main");
@@ -114,15 +125,12 @@ TEST_CASE("after running out of space at any change, no sync is reported that wa
 
 // Of a sealing in several transactions, those before the one that failed are used.
 TEST_CASE("after a sealing runs out of space at any change, the store opens, and shows the same") {
-  constexpr char kDirectory[] = "/disk/store";
   bool has_struck = true;
   int in_part = 0;
   for (uint64_t n = 0; has_struck; ++n) {
     CAPTURE(n);
-    test::VolatileStorage disk(static_cast<unsigned>(n));
-    disk.MakeDurableDirectories(kDirectory);
-    const test::StorageForSqlite sqlite(kDirectory, disk);
-    VolumeFixture volume(disk, kDirectory);
+    FailingDisk host(n);
+    auto& [disk, sqlite, volume] = host;
     volume.MakeSource("main", {{"a", kOld}, {"b", kOld}, {"c", kOld}});
     for (const char* name : {"a", "b", "c"}) {
       const auto branch = volume.Open("main");

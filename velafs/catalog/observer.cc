@@ -36,7 +36,7 @@ constexpr std::array<std::string_view, 13> kRules = {
     R"(SELECT 'name "' || CAST(name AS TEXT) || '" in directory ' || directory || ' of layer '
            || layer || ' leads to inode ' || ino || ', which is nowhere'
        FROM names WHERE ino <> 0 AND NOT EXISTS (SELECT 1 FROM inodes WHERE inodes.ino = names.ino))",
-    // Whiteouts of directories that are gone everywhere, merges of earlier releases have left.
+    // No damage are whiteouts of directories that are nowhere: earlier merges have left some.
     R"(SELECT DISTINCT 'layer ' || layer || ' has names of directory ' || directory
            || ', but not the directory'
        FROM names WHERE NOT EXISTS

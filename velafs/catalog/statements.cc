@@ -100,7 +100,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerStoredBytes, "UPDATE layers SET stored_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerAllocatedBytes, "UPDATE layers SET allocated_bytes = ?2 WHERE id = ?1"},
-    {Sql::kCountSeal, "UPDATE layers SET seals = seals + 1 WHERE id = ?1 RETURNING seals"},
+    {Sql::kCountSeal, "UPDATE layers SET seals = seals + 1 WHERE id = ?1"},
     {Sql::kRemoveLayerNames, "DELETE FROM names WHERE layer = ?1"},
     {Sql::kRemoveLayerInodes, "DELETE FROM inodes WHERE layer = ?1"},
     {Sql::kRemoveLayerManifests, "DELETE FROM manifests WHERE layer = ?1"},

@@ -118,11 +118,9 @@ Status Writer::SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> byt
 }
 
 Result<uint64_t> Writer::CountSeal(LayerId layer) {
-  uint64_t seals = 0;
-  Query query(statements_[Sql::kCountSeal], layer);
-  VELAFS_TRY(query.ForEach("layers", [&](Query& row) { seals = row.Unsigned(0); }));
-  if (seals > 0) return seals;
-  return Corrupt("layer " + std::to_string(layer.value) + " is not in the catalog");
+  VELAFS_TRY(RunOnRow(statements_, Sql::kCountSeal, "layer", layer.value));
+  VELAFS_ASSIGN(const LayerRow row, Layer(layer));
+  return row.seals;
 }
 
 Status Writer::RemoveLayer(LayerId layer) {
