@@ -413,5 +413,30 @@ TEST_CASE_FIXTURE(CatalogFixture, "ids are not given again after removal and reo
   });
 }
 
+TEST_CASE_FIXTURE(CatalogFixture, "no number is given that a node id does not hold") {
+  Write([&](Writer& writer) -> Status {
+    GivenIds given;
+    given.ino = InodeNumber(kMaxInode - 10);
+    given.instance = InstanceId(kMaxInstance - 1);
+    return writer.RaiseIds(given);
+  });
+  Write([&](Writer& writer) -> Status {
+    VELAFS_ASSIGN(const InodeNumber ino, writer.ReserveInodes(9));
+    CHECK(ino.value == kMaxInode - 9);
+    VELAFS_ASSIGN(const InstanceId instance, writer.ReserveInstance());
+    CHECK(instance.value == kMaxInstance);
+    return {};
+  });
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const Status inodes =
+        catalog->Write([](Writer& writer) { return writer.ReserveInodes(2).status(); }).status();
+    CHECK(inodes.error_number() == ENOSPC);
+    const Status instance =
+        catalog->Write([](Writer& writer) { return writer.ReserveInstance().status(); }).status();
+    CHECK(instance.error_number() == ENOSPC);
+    CHECK(instance.hint() == "export what is to be kept, and import it into a new store");
+  }
+}
+
 }  // namespace
 }  // namespace velafs::catalog

@@ -35,6 +35,21 @@ using LayerId = Id<struct LayerTag>;        // never reused
 using InodeNumber = Id<struct InodeTag>;    // unique in the store; never reused
 using PackId = Id<struct PackTag>;          // number of a pack file; never reused
 
+// A FUSE node id of 64 bits holds an instance and an inode number, so no more of them are given. At
+// ten clones a second the instances last for 20 months, at 500 new files a second the inodes for
+// two years; then the store says that they are used up.
+inline constexpr int kInodeBits = 35;
+inline constexpr uint64_t kMaxInode = (uint64_t{1} << kInodeBits) - 1;
+inline constexpr uint64_t kMaxInstance = (uint64_t{1} << (64 - kInodeBits)) - 1;
+
+// The largest id of a kind that may be given, or read from a catalog.
+template <typename T>
+inline constexpr uint64_t kLargestId = INT64_MAX;
+template <>
+inline constexpr uint64_t kLargestId<InodeNumber> = kMaxInode;
+template <>
+inline constexpr uint64_t kLargestId<InstanceId> = kMaxInstance;
+
 // A page's position in its file: byte offset / kPageBytes. Page 0 is a page like any other.
 using PageNumber = uint64_t;
 

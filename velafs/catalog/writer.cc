@@ -28,14 +28,20 @@ uint64_t NewRowId(Statements& statements) {
   return static_cast<uint64_t>(statements.database().LastInsertId());
 }
 
-Result<uint64_t> Reserve(Statements& statements, std::string_view sequence, uint64_t count) {
+// The first of `count` numbers, none of them above `most`. ENOSPC when there are not that many
+// left.
+Result<uint64_t> Reserve(Statements& statements, std::string_view sequence, uint64_t count,
+                         uint64_t most) {
   VELAFS_CHECK(count > 0);
   uint64_t first = 0;
   Query query(statements[Sql::kReserve], sequence, count);
   VELAFS_TRY(query.ForEach("sequences", [&](Query& row) { first = row.Unsigned(0); }));
   if (first == 0)
     return Corrupt("sequence \"" + std::string(sequence) + "\" is not in the catalog");
-  return first;
+  if (first <= most && count - 1 <= most - first) return first;
+  return SystemError(ENOSPC, "the store has given all of its " + std::to_string(most) + " " +
+                                 std::string(sequence) + " numbers")
+      .WithHint("export what is to be kept, and import it into a new store");
 }
 
 std::optional<uint64_t> IfAny(uint64_t id) {
@@ -229,12 +235,12 @@ Status Writer::RemoveChunk(const ChunkId& id) {
 }
 
 Result<InodeNumber> Writer::ReserveInodes(uint64_t count) {
-  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "inode", count));
+  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "inode", count, kMaxInode));
   return InodeNumber(first);
 }
 
 Result<InstanceId> Writer::ReserveInstance() {
-  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "instance", 1));
+  VELAFS_ASSIGN(const uint64_t first, Reserve(statements_, "instance", 1, kMaxInstance));
   return InstanceId(first);
 }
 

@@ -9,9 +9,6 @@
 namespace velafs::fuse {
 
 inline constexpr uint64_t kRootNode = 1;  // the mount's root, which lists the branches
-inline constexpr int kInodeBits = 40;
-inline constexpr uint64_t kMaxInode = (uint64_t{1} << kInodeBits) - 1;
-inline constexpr uint64_t kMaxInstance = (uint64_t{1} << (64 - kInodeBits)) - 1;
 
 struct Node {
   InstanceId instance;
@@ -20,6 +17,7 @@ struct Node {
   bool IsRoot() const { return !instance; }
 };
 
+// Both within their limits: the catalog gives none beyond, and takes none from its tables.
 inline uint64_t ToNodeId(InstanceId instance, InodeNumber ino) {
   return instance.value << kInodeBits | ino.value;
 }

@@ -91,7 +91,7 @@ class Query {
   uint64_t Unsigned(int column, uint64_t max = INT64_MAX);
   template <typename T>
   T IdAt(int column) {
-    return T(Unsigned(column));
+    return T(Unsigned(column, kLargestId<T>));
   }
   bool Bool(int column) { return Unsigned(column, 1) != 0; }
   // Valid until the next step.
