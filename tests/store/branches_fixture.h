@@ -38,6 +38,17 @@ struct BranchesFixture : test::StoreFixture {
     REQUIRE_MESSAGE(info.ok(), info.status().message());
     return *info;
   }
+  layer::Branch& Opened(const std::string& name) {
+    const auto branch = store->volume().Open(name);
+    REQUIRE_MESSAGE(branch.ok(), branch.status().message());
+    return **branch;
+  }
+  // Stands in for the mount: that process makes the branch's postmaster.pid.
+  void StartServer(const std::string& name, pid_t pid) {
+    layer::Branch& branch = Opened(name);
+    const Status claimed = store->servers().Claim({branch.instance(), branch.root()}, pid);
+    REQUIRE_MESSAGE(claimed.ok(), claimed.message());
+  }
   void Bookmark(const std::string& name) {
     const auto made = store->CreateBookmark(caller, name, "");
     REQUIRE_MESSAGE(made.ok(), made.status().message());

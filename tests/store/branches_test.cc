@@ -140,20 +140,18 @@ TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or
   CHECK(store->Show("main")->is_protected);
 }
 
-// Stands in for a mount: the directory and process a server on the branch would have.
 TEST_CASE_FIXTURE(BranchesFixture, "a branch on which a server runs says so and is not deleted") {
   Clone("main", "dev");
   const std::string mountpoint = scratch / "mnt";
-  fs::create_directories(mountpoint + "/dev");
-  fs::create_directories(mountpoint + "/main");
   Listener listener;
   store->SetMount(mountpoint, &listener);
   CHECK(store->mountpoint() == mountpoint);
   {
-    const WaitingProcess server(mountpoint + "/dev");
-    CHECK(store->Show("dev")->state == "ready");  // somebody works there, but no server
-    WriteHostFile(mountpoint + "/dev/postmaster.pid", std::to_string(server.pid()) + "\n");
-    WriteHostFile(mountpoint + "/main/postmaster.pid", std::to_string(server.pid()) + "\n");
+    const WaitingProcess server(scratch.path());
+    CHECK(store->Show("dev")->state == "ready");
+    StartServer("dev", server.pid());
+    CHECK(store->Show("dev")->server_pid == server.pid());
+    CHECK(store->CheckNoServers().hint() == "stop it first: velapg stop dev");
     const auto list = store->List();
     REQUIRE(list.ok());
     CHECK((*list)[0].state == "running");

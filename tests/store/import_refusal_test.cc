@@ -48,6 +48,13 @@ TEST_CASE_FIXTURE(StoreFixture, "a stale postmaster.pid does not matter") {
     WriteHostFile(data + "/postmaster.pid", std::to_string(other.pid()) + "\n");
     Import("main");
   }
+  SUBCASE("its process is another user's, whatever it does") {
+    WriteHostFile(data + "/postmaster.pid", "1\n");
+    REQUIRE(chown(data.c_str(), geteuid() + 4242, getegid()) == 0);
+    const WaitingProcess other(data);
+    WriteHostFile(data + "/postmaster.pid", std::to_string(other.pid()) + "\n");
+    Import("main");
+  }
   SUBCASE("its process is gone") {
     pid_t gone = 0;
     {

@@ -267,11 +267,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a rename that cannot be done says why") {
 TEST_CASE_FIXTURE(BranchesFixture, "a branch is not replaced or renamed under a running server") {
   Clone("main", "dev");
   const std::string mountpoint = scratch / "mnt";
-  fs::create_directories(mountpoint + "/dev");
   Listener listener;
   store->SetMount(mountpoint, &listener);
-  const WaitingProcess server(mountpoint + "/dev");
-  WriteHostFile(mountpoint + "/dev/postmaster.pid", std::to_string(server.pid()) + "\n");
+  const WaitingProcess server(scratch.path());
+  StartServer("dev", server.pid());
   for (const Status& refused : {store->Reset(caller, "dev", {}, true).status(),
                                 store->Promote(caller, "dev", "main", true).status(),
                                 store->Promote(caller, "main", "dev", true).status(),

@@ -18,6 +18,8 @@ json BranchToJson(const store::BranchInfo& branch) {
       {"parent_bookmark", OrNull(branch.parent_bookmark)},
       {"owner", branch.owner},
       {"state", branch.state},
+      {"server_pid", OrNull(branch.server_pid)},
+      {"orphan_pid", OrNull(branch.orphan_pid)},
       {"created_at", FormatTime(branch.created_at)},
       {"expires_at", TimeOrNull(branch.expires_at)},
       {"protected", branch.is_protected},

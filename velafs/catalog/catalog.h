@@ -61,6 +61,10 @@ class Reader {
   };
   Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
   Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);
+  // What layer `top` and those below it say, the nearest first: the inode a name leads to, none
+  // when there is no such name; and an inode's row.
+  Result<InodeNumber> NameThrough(LayerId top, InodeNumber directory, const std::string& name);
+  Result<std::optional<InodeRow>> InodeThrough(LayerId top, InodeNumber ino);
   // Empty when the layer has no manifest of that part.
   Result<std::optional<ManifestPartRow>> ManifestPart(LayerId layer, InodeNumber ino,
                                                       uint64_t part);

@@ -312,6 +312,19 @@ Result<std::optional<InodeRow>> Reader::Inode(LayerId layer, InodeNumber ino) {
   return ReadOne(query, "inodes", ReadInode);
 }
 
+Result<InodeNumber> Reader::NameThrough(LayerId top, InodeNumber directory,
+                                        const std::string& name) {
+  Query query(statements_[Sql::kNameThrough], top, directory, sql::AsBlob(name));
+  InodeNumber ino;
+  VELAFS_TRY(query.ForEach("names", [&](Query& row) { ino = ReadInodeNumber(row); }));
+  return ino;
+}
+
+Result<std::optional<InodeRow>> Reader::InodeThrough(LayerId top, InodeNumber ino) {
+  Query query(statements_[Sql::kInodeThrough], top, ino);
+  return ReadOne(query, "inodes", ReadInode);
+}
+
 Result<std::optional<ManifestPartRow>> Reader::ManifestPart(LayerId layer, InodeNumber ino,
                                                             uint64_t part) {
   Query query(statements_[Sql::kManifestPart], layer, ino, part);

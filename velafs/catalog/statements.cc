@@ -22,6 +22,11 @@ struct Row {
   " b.protected, b.protected_until, b.note, b.quota_bytes, b.port, b.deleted_at,"               \
   " b.first_layer, b.shown_uid, b.shown_gid, b.ephemeral"                                       \
   " FROM branches b LEFT JOIN branches p ON p.id = b.parent "
+// Layer ?1 and those below it, the nearest first: each is looked at only when those above say
+// nothing.
+#define CHAIN                                                             \
+  "WITH RECURSIVE chain(id) AS (SELECT ?1 UNION ALL SELECT layers.parent" \
+  " FROM layers JOIN chain USING (id) WHERE layers.parent IS NOT NULL) "
 #define BOOKMARK_COLUMNS "id, branch, name, layer, created_at, note, expires_at, scheduled, root"
 #define AUDIT_COLUMNS \
   "id, at, uid, pid, duration_us, user, verb, subjects, source, detail, result, hash"
@@ -51,6 +56,12 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT ino FROM inodes WHERE layer = ?1 UNION SELECT ino FROM manifests WHERE layer = ?1"},
     {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1"},
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
+    {Sql::kNameThrough,
+     CHAIN "SELECT names.ino FROM chain CROSS JOIN names ON names.layer = chain.id"
+           " AND names.directory = ?2 AND names.name = ?3 LIMIT 1"},
+    {Sql::kInodeThrough,
+     CHAIN "SELECT " INODE_COLUMNS " FROM chain CROSS JOIN inodes ON inodes.layer = chain.id"
+           " AND inodes.ino = ?2 LIMIT 1"},
     {Sql::kManifestPart,
      "SELECT chunks, pages FROM manifests WHERE layer = ?1 AND ino = ?2 AND part = ?3"},
     {Sql::kSealedInodes,

@@ -21,6 +21,8 @@ enum class Sql : size_t {
   kLayerInodes,
   kInodes,
   kInode,
+  kNameThrough,
+  kInodeThrough,
   kManifestPart,
   kSealedInodes,
   kChunk,

@@ -40,6 +40,8 @@ layer::NewNode NodeFor(fuse_req_t request, mode_t mode, dev_t rdev = 0, const ch
   return {.mode = mode, .uid = caller->uid, .gid = caller->gid, .rdev = rdev, .target = target};
 }
 
+pid_t ProcessOf(fuse_req_t request) { return fuse_req_ctx(request)->pid; }
+
 // Declines for good: the kernel stops asking. See Callbacks.
 void Decline(fuse_req_t request) { fuse_reply_err(request, ENOSYS); }
 
@@ -96,27 +98,31 @@ fuse_lowlevel_ops MakeCallbacks() {
     Answer(request, [&](Operations& on) { return on.ReadLink(node); });
   };
   ops.mknod = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
-    Answer(request,
-           [&](Operations& on) { return on.Make(parent, name, NodeFor(request, mode, rdev)); });
+    Answer(request, [&](Operations& on) {
+      return on.Make(parent, name, NodeFor(request, mode, rdev), ProcessOf(request));
+    });
   };
   ops.mkdir = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-    Answer(request,
-           [&](Operations& on) { return on.Make(parent, name, NodeFor(request, mode | S_IFDIR)); });
+    Answer(request, [&](Operations& on) {
+      return on.Make(parent, name, NodeFor(request, mode | S_IFDIR), ProcessOf(request));
+    });
   };
   ops.symlink = [](fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
     Answer(request, [&](Operations& on) {
-      return on.Make(parent, name, NodeFor(request, S_IFLNK | 0777, 0, target));
+      return on.Make(parent, name, NodeFor(request, S_IFLNK | 0777, 0, target), ProcessOf(request));
     });
   };
   ops.unlink = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) { return on.Unlink(parent, name); });
+    Answer(request, [&](Operations& on) { return on.Unlink(parent, name, ProcessOf(request)); });
   };
   ops.rmdir = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
     Answer(request, [&](Operations& on) { return on.RemoveDirectory(parent, name); });
   };
   ops.rename = [](fuse_req_t request, fuse_ino_t from, const char* from_name, fuse_ino_t to,
                   const char* to_name, unsigned flags) {
-    Answer(request, [&](Operations& on) { return on.Rename(from, from_name, to, to_name, flags); });
+    Answer(request, [&](Operations& on) {
+      return on.Rename(from, from_name, to, to_name, flags, ProcessOf(request));
+    });
   };
   ops.link = [](fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
     Answer(request, [&](Operations& on) { return on.Link(node, parent, name); });

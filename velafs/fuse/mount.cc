@@ -244,6 +244,8 @@ Status SessionMount::Serve() {
 }
 
 Status SessionMount::Unmount() {
+  // The kernel sees none that got here through another mount namespace.
+  VELAFS_TRY(store_.CheckNoServers().WithContext("cannot unmount \"" + mountpoint_ + "\""));
   bool unmounted = false;
   if (geteuid() == 0) {
     unmounted = umount2(mountpoint_.c_str(), UMOUNT_NOFOLLOW) == 0;

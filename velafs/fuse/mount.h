@@ -30,8 +30,8 @@ class Mount : public store::MountListener {
   // Answers requests, on several threads, until unmounted; from Unmount, umount(8), or Stop.
   virtual Status Serve() = 0;
 
-  // Unmounts; Refused while files or working directories under the mountpoint are in use. Any
-  // thread.
+  // Unmounts; Refused while a server runs on a branch, wherever it is, or files or working
+  // directories under the mountpoint are in use. Any thread.
   virtual Status Unmount() = 0;
   // Ends Serve, in use or not: what is open answers ENOTCONN from then on. Any thread; not
   // async-signal-safe.

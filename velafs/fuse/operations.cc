@@ -142,7 +142,8 @@ Result<Reply> Operations::ReadLink(fuse_ino_t node) {
   return Reply(Text{std::move(target)});
 }
 
-Result<Reply> Operations::Make(fuse_ino_t parent, const char* name, const layer::NewNode& made) {
+Result<Reply> Operations::Make(fuse_ino_t parent, const char* name, const layer::NewNode& made,
+                               pid_t process) {
   VELAFS_ASSIGN(const Place place, Find(parent));
   layer::NewNode node = made;
   if (place.branch->shown_as()) {  // it belongs to whom the rest of the data does
@@ -150,13 +151,13 @@ Result<Reply> Operations::Make(fuse_ino_t parent, const char* name, const layer:
     node.uid = top.uid;
     node.gid = top.gid;
   }
-  VELAFS_ASSIGN(const auto attributes, place.branch->Make(place.ino, name, node));
+  VELAFS_ASSIGN(const auto attributes, rules_.Make(*place.branch, place.ino, name, node, process));
   return Entry(place, attributes);
 }
 
-Result<Reply> Operations::Unlink(fuse_ino_t parent, const char* name) {
+Result<Reply> Operations::Unlink(fuse_ino_t parent, const char* name, pid_t process) {
   VELAFS_ASSIGN(const Place place, Find(parent));
-  VELAFS_TRY(place.branch->Unlink(place.ino, name));
+  VELAFS_TRY(rules_.Remove(*place.branch, place.ino, name, process));
   return Reply(Done{});
 }
 
@@ -167,7 +168,7 @@ Result<Reply> Operations::RemoveDirectory(fuse_ino_t parent, const char* name) {
 }
 
 Result<Reply> Operations::Rename(fuse_ino_t from, const char* from_name, fuse_ino_t to,
-                                 const char* to_name, unsigned flags) {
+                                 const char* to_name, unsigned flags, pid_t process) {
   auto mode = layer::RenameMode::kReplace;
   if (flags == RENAME_NOREPLACE)
     mode = layer::RenameMode::kNoReplace;
@@ -178,7 +179,8 @@ Result<Reply> Operations::Rename(fuse_ino_t from, const char* from_name, fuse_in
   VELAFS_ASSIGN(const Place source, Find(from));
   VELAFS_ASSIGN(const Place target, Find(to));
   if (source.branch != target.branch) return Errno(EXDEV);
-  VELAFS_TRY(source.branch->Rename(source.ino, from_name, target.ino, to_name, mode));
+  VELAFS_TRY(
+      rules_.Rename(*source.branch, source.ino, from_name, target.ino, to_name, mode, process));
   return Reply(Done{});
 }
 
@@ -186,7 +188,7 @@ Result<Reply> Operations::Link(fuse_ino_t node, fuse_ino_t parent, const char* n
   VELAFS_ASSIGN(const Place file, Find(node));
   VELAFS_ASSIGN(const Place directory, Find(parent));
   if (file.branch != directory.branch) return Errno(EXDEV);
-  VELAFS_ASSIGN(const auto attributes, file.branch->Link(file.ino, directory.ino, name));
+  VELAFS_ASSIGN(const auto attributes, rules_.Link(*file.branch, file.ino, directory.ino, name));
   return Entry(directory, attributes);
 }
 

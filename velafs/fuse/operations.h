@@ -13,6 +13,7 @@
 #include "velafs/base/units.h"
 #include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
+#include "velafs/fuse/name_rules.h"
 #include "velafs/fuse/reply.h"
 #include "velafs/layer/branch.h"
 #include "velafs/store/store.h"
@@ -24,7 +25,10 @@ class Operations {
  public:
   // `idle_polling` may be null.
   Operations(store::Store& store, std::unique_ptr<IdlePolling> idle_polling)
-      : store_(store), mounted_at_(NowNs()), idle_polling_(std::move(idle_polling)) {}
+      : store_(store),
+        rules_(store.servers()),
+        mounted_at_(NowNs()),
+        idle_polling_(std::move(idle_polling)) {}
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
@@ -39,11 +43,13 @@ class Operations {
   Result<Reply> GetAttributes(fuse_ino_t node);
   Result<Reply> SetAttributes(fuse_ino_t node, const struct stat& wanted, int which);
   Result<Reply> ReadLink(fuse_ino_t node);
-  Result<Reply> Make(fuse_ino_t parent, const char* name, const layer::NewNode& made);
-  Result<Reply> Unlink(fuse_ino_t parent, const char* name);
+  // `process`, here and below, is the caller's.
+  Result<Reply> Make(fuse_ino_t parent, const char* name, const layer::NewNode& made,
+                     pid_t process);
+  Result<Reply> Unlink(fuse_ino_t parent, const char* name, pid_t process);
   Result<Reply> RemoveDirectory(fuse_ino_t parent, const char* name);
   Result<Reply> Rename(fuse_ino_t from, const char* from_name, fuse_ino_t to, const char* to_name,
-                       unsigned flags);
+                       unsigned flags, pid_t process);
   Result<Reply> Link(fuse_ino_t node, fuse_ino_t parent, const char* name);
   Result<Reply> Read(fuse_ino_t node, size_t size, off_t offset);
   Result<Reply> Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset);
@@ -67,6 +73,7 @@ class Operations {
   layer::Attributes RootAttributes() const;
 
   store::Store& store_;
+  NameRules rules_;
   const TimeNs mounted_at_;
   const std::unique_ptr<IdlePolling> idle_polling_;
 };

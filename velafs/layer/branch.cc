@@ -35,10 +35,12 @@ Status Branch::Fail(Status status) {
   return std::move(status).WithContext("branch " + QuotedName() + " takes no more changes");
 }
 
-std::string Branch::QuotedName() {
+std::string Branch::name() {
   MutexLock lock(name_lock_);
-  return "\"" + name_ + "\"";
+  return name_;
 }
+
+std::string Branch::QuotedName() { return "\"" + name() + "\""; }
 
 Branch::InodePtr Branch::FindKnown(InodeNumber ino) {
   MutexLock lock(inodes_lock_);

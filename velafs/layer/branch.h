@@ -160,6 +160,7 @@ class Branch {
   // What a row of the inode in the nearest layer would say now.
   Result<catalog::InodeRow> RowOf(InodeNumber ino);
   void SetName(const std::string& name);
+  std::string name();
   // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
   // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what
   // is written at the same moment.

@@ -6,6 +6,7 @@
 
 #include "velafs/layer/branch.h"
 #include "velafs/layer/branch_inode.h"
+#include "velafs/layer/server_files.h"
 
 namespace velafs::layer {
 namespace {
@@ -45,6 +46,10 @@ Result<Directory*> Branch::NamesOf(Inode& directory) {
     }
     return {};
   }));
+  const bool is_frozen_state = !instance_;
+  if (is_frozen_state && directory.ino == root_) {
+    for (const std::string_view name : kServerFiles) names->Remove(name);
+  }
   directory.names = std::move(names);
   return directory.names.get();
 }

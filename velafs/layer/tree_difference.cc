@@ -14,6 +14,7 @@
 #include "velafs/layer/branch.h"
 #include "velafs/layer/content_difference.h"
 #include "velafs/layer/file_content.h"
+#include "velafs/layer/server_files.h"
 
 namespace velafs::layer {
 namespace {
@@ -101,6 +102,7 @@ class Side {
     Paths paths;
     for (const auto& [place, ino] : names) {
       if (!ino || directories.contains(ino)) continue;
+      if (place.first == state_.root && IsServerFile(place.second)) continue;
       if (auto directory = PathOf(place.first)) paths[*directory + place.second] = ino;
     }
     return paths;

@@ -1,6 +1,8 @@
 // What the verbs say of a branch: the shape behind `show`, `list` and `clone`.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -17,7 +19,9 @@ struct BranchInfo {
   std::optional<uint64_t> parent_id;
   std::optional<std::string> parent_bookmark;  // full name, BRANCH@NAME
   std::string owner;
-  std::string state;  // "ready", or "running" while a server runs on it
+  std::string state;                // "ready", or "running" while a server runs on it
+  std::optional<pid_t> server_pid;  // its postmaster's, in the daemon's PID namespace
+  std::optional<pid_t> orphan_pid;  // or, where that is dead, one of its backends'
   TimeNs created_at = 0;
   std::optional<TimeNs> expires_at;
   bool is_protected = false;

@@ -5,8 +5,8 @@
 #include <cerrno>
 
 #include "velafs/layer/branch.h"
+#include "velafs/layer/server_files.h"
 #include "velafs/store/rules.h"
-#include "velafs/store/running_servers.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
@@ -63,11 +63,27 @@ Status Store::CheckMayChange(const Caller& caller, const BranchRow& branch) cons
       Quoted(branch.owner) + ", root, the user the store runs as and admins may change it");
 }
 
-Status Store::CheckNotRunning(const BranchRow& branch) const {
-  const std::optional<pid_t> pid = RunningServers(mountpoint()).On(branch.name);
-  if (!pid) return {};
-  return Refused("a server runs on " + Quoted(branch.name) + ", process " + std::to_string(*pid),
-                 "stop it first: velapg stop " + branch.name);
+Status Store::CheckNotRunning(const BranchRow& branch) {
+  const auto running = servers_.On(branch.instance);
+  if (!running) return {};
+  return Refused(
+      "a server runs on " + Quoted(branch.name) + ", process " + std::to_string(running->pid),
+      "stop it first: velapg stop " + branch.name);
+}
+
+Status Store::CheckNoServers() {
+  const std::optional<ServerRegistry::Process> running = servers_.Any();
+  if (!running) return {};
+  std::optional<BranchRow> branch;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(branch, reader.BranchByInstance(running->instance));
+    return {};
+  }));
+  const std::string pid = std::to_string(running->pid);
+  if (!branch)
+    return Refused("a server runs on a branch that is no more, process " + pid, "end it first");
+  return Refused("a server runs on " + Quoted(branch->name) + ", process " + pid,
+                 "stop it first: velapg stop " + branch->name);
 }
 
 Status Store::CheckNameIsFree(const std::string& name) {
@@ -151,6 +167,29 @@ Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,
                  "leave out --as-user");
 }
 
+// Head layer `head`, which is new and empty, shows what `state` does but for the files of a server
+// that ran on it. A few bytes of theirs stay in what it is said to hold.
+Status Store::RemoveServerFiles(catalog::Writer& writer, LayerId state, InodeNumber root,
+                                LayerId head) {
+  for (const std::string_view file : layer::kServerFiles) {
+    const std::string name(file);
+    VELAFS_ASSIGN(const InodeNumber ino, writer.NameThrough(state, root, name));
+    if (!ino) continue;
+    VELAFS_ASSIGN(auto gone, writer.InodeThrough(state, ino));
+    VELAFS_ASSIGN(auto top, writer.InodeThrough(state, root));
+    if (!gone || !top)
+      return Corrupt("\"" + name + "\" leads to an inode that is not in the catalog");
+    gone->nlink -= std::min(gone->nlink, 1u);
+    gone->born_here = top->born_here = false;
+    gone->inherited_bytes = top->inherited_bytes = std::nullopt;
+    top->mtime = top->ctime = NowNs();
+    VELAFS_TRY(writer.PutInode(head, *gone));
+    VELAFS_TRY(writer.PutInode(head, *top));
+    VELAFS_TRY(writer.PutName(head, {root, name, InodeNumber()}));
+  }
+  return {};
+}
+
 Status Store::StandOn(catalog::Writer& writer, LayerId state, InodeNumber root, BranchRow* row) {
   VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(state));
   VELAFS_ASSIGN(row->head, writer.AddLayer(state, catalog::LayerState::kHead));
@@ -158,7 +197,7 @@ Status Store::StandOn(catalog::Writer& writer, LayerId state, InodeNumber root, 
   VELAFS_TRY(writer.SetLayerLogicalBytes(row->head, below.logical_bytes));
   VELAFS_ASSIGN(row->instance, writer.ReserveInstance());
   row->root = root;
-  return {};
+  return RemoveServerFiles(writer, state, root, row->head);
 }
 
 std::string Store::Origin::ToString() const {
@@ -174,8 +213,7 @@ Result<Store::Origin> Store::FindOrigin(const SourceRef& source) {
   return origin;
 }
 
-BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
-                           const RunningServers& servers) const {
+BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage) {
   BranchInfo info;
   info.name = row.name;
   if (const std::optional<std::string> mounted = mountpoint(); mounted && !row.deleted_at) {
@@ -187,7 +225,11 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
     info.parent_bookmark = row.parent_name + "@" + row.parent_bookmark_name;
   }
   info.owner = row.owner;
-  info.state = row.deleted_at ? "deleted" : servers.On(row.name) ? "running" : "ready";
+  info.state = row.deleted_at ? "deleted" : "ready";
+  if (const auto server = servers_.On(row.instance); server && !row.deleted_at) {
+    info.state = "running";
+    (server->is_postmaster ? info.server_pid : info.orphan_pid) = server->pid;
+  }
   info.created_at = row.created_at;
   info.expires_at = row.expires_at;
   info.is_protected = IsProtected(row, NowNs());
@@ -205,8 +247,7 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage,
   return info;
 }
 
-Result<std::vector<BranchInfo>> Store::DescribeAll(const std::vector<BranchRow>& rows,
-                                                   const RunningServers& servers) {
+Result<std::vector<BranchInfo>> Store::DescribeAll(const std::vector<BranchRow>& rows) {
   std::vector<layer::UsageOf> tops;
   tops.reserve(rows.size());
   for (const BranchRow& row : rows) {
@@ -215,19 +256,19 @@ Result<std::vector<BranchInfo>> Store::DescribeAll(const std::vector<BranchRow>&
   VELAFS_ASSIGN(const std::vector<layer::SpaceUsage> usages, volume_->UsageOfAll(tops));
   std::vector<BranchInfo> list;
   list.reserve(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) list.push_back(Describe(rows[i], usages[i], servers));
+  for (size_t i = 0; i < rows.size(); ++i) list.push_back(Describe(rows[i], usages[i]));
   return list;
 }
 
 Result<BranchInfo> Store::DescribeOne(const BranchRow& row) {
-  VELAFS_ASSIGN(std::vector<BranchInfo> infos, DescribeAll({row}, RunningServers(mountpoint())));
+  VELAFS_ASSIGN(std::vector<BranchInfo> infos, DescribeAll({row}));
   return std::move(infos[0]);
 }
 
 Result<BranchInfo> Store::Show(const std::string& name) {
   VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
   VELAFS_ASSIGN(const layer::SpaceUsage usage, volume_->Usage(name));
-  BranchInfo info = Describe(row, usage, RunningServers(mountpoint()));
+  BranchInfo info = Describe(row, usage);
   if (row.shown_as) {
     VELAFS_ASSIGN(const auto branch, volume_->Open(name));
     VELAFS_ASSIGN(const layer::Attributes top, branch->Get(branch->root()));
@@ -246,10 +287,9 @@ Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
     VELAFS_ASSIGN(rows, reader.Branches());
     return {};
   }));
-  const RunningServers servers(mountpoint());
   std::erase_if(rows, [&](const BranchRow& row) {
     if (filter.owner && row.owner != *filter.owner) return true;
-    if (filter.state && (*filter.state == "running") != servers.On(row.name).has_value()) {
+    if (filter.state && (*filter.state == "running") != servers_.On(row.instance).has_value()) {
       return true;
     }
     return !std::ranges::all_of(filter.labels, [&row](const auto& label) {
@@ -257,7 +297,7 @@ Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
       return found != row.labels.end() && found->second == label.second;
     });
   });
-  return DescribeAll(rows, servers);
+  return DescribeAll(rows);
 }
 
 Result<std::vector<std::string>> Store::BranchNames() {
@@ -285,7 +325,7 @@ Result<StoreStats> Store::Stats() {
     return {};
   }));
   stats.branches = rows.size();
-  VELAFS_ASSIGN(const std::vector<BranchInfo> infos, DescribeAll(rows, RunningServers({})));
+  VELAFS_ASSIGN(const std::vector<BranchInfo> infos, DescribeAll(rows));
   for (const BranchInfo& info : infos) stats.logical_bytes += info.logical_bytes;
   VELAFS_ASSIGN(const uint64_t packs_bytes, BytesOnDisk(storage_, paths_.Packs()));
   VELAFS_ASSIGN(const uint64_t layers_bytes, BytesOnDisk(storage_, paths_.Layers()));

@@ -26,6 +26,7 @@
 #include "velafs/store/catalog_copies.h"
 #include "velafs/store/policies.h"
 #include "velafs/store/scrub.h"
+#include "velafs/store/server_registry.h"
 #include "velafs/store/verb_types.h"
 
 namespace velafs::store {
@@ -218,6 +219,9 @@ class Store {
   layer::Volume& volume() { return *volume_; }
   AuditLog& audit_log() { return *audit_log_; }
   Policies& policies() { return *policies_; }
+  ServerRegistry& servers() { return servers_; }
+  // Refused, naming branch and process, while a server runs on any.
+  Status CheckNoServers();
   const StorePaths& paths() const { return paths_; }
   // Ephemeral branches that were not closed cleanly, and have lost their changes with this opening.
   const std::vector<std::string>& ephemerals_reset() const { return ephemerals_reset_; }
@@ -227,8 +231,6 @@ class Store {
   Status Close();
 
  private:
-  class RunningServers;
-
   Store(StorePaths paths, os::Storage& storage, os::FileLock lock);
   Status OpenParts();
   // Corrupt when something in the store has a later id than the catalog has given.
@@ -296,6 +298,8 @@ class Store {
   // Gives the row a new head on `state`, of the tree with that root, and a new instance.
   static Status StandOn(catalog::Writer& writer, LayerId state, InodeNumber root,
                         catalog::BranchRow* row);
+  static Status RemoveServerFiles(catalog::Writer& writer, LayerId state, InodeNumber root,
+                                  LayerId head);
   // Finds the branch, lets `change` change the row, and describes what came of it.
   Result<BranchInfo> ChangeRow(const Caller& caller, const std::string& verb,
                                const std::string& name,
@@ -323,16 +327,14 @@ class Store {
   Status CheckTtlPolicy(const std::optional<std::chrono::seconds>& ttl,
                         const catalog::BranchRow& of) const;
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
-  Status CheckNotRunning(const catalog::BranchRow& branch) const;
+  Status CheckNotRunning(const catalog::BranchRow& branch);
   // Exists when a branch has the name or an import is making it.
   Status CheckNameIsFree(const std::string& name) REQUIRES(verbs_mutex_);
   // Runs `body` in a transaction; durable on return.
   Status WriteDurably(const std::function<Status(catalog::Writer&)>& body);
-  BranchInfo Describe(const catalog::BranchRow& row, const layer::SpaceUsage& usage,
-                      const RunningServers& servers) const;
+  BranchInfo Describe(const catalog::BranchRow& row, const layer::SpaceUsage& usage);
   // Each as Describe has it.
-  Result<std::vector<BranchInfo>> DescribeAll(const std::vector<catalog::BranchRow>& rows,
-                                              const RunningServers& servers);
+  Result<std::vector<BranchInfo>> DescribeAll(const std::vector<catalog::BranchRow>& rows);
   Result<BranchInfo> DescribeOne(const catalog::BranchRow& row);
   Result<uint16_t> PickPort(const catalog::BranchRow& branch, std::optional<uint16_t> wanted)
       REQUIRES(verbs_mutex_);
@@ -358,6 +360,7 @@ class Store {
   std::unique_ptr<Policies> policies_;
   std::unique_ptr<chunk::PackReader> packs_;
   std::unique_ptr<layer::Volume> volume_;
+  ServerRegistry servers_;
   std::vector<std::string> ephemerals_reset_;
   std::unique_ptr<CatalogCopyKeeper> copies_;
 

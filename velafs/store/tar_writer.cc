@@ -18,7 +18,6 @@ namespace {
 constexpr uint64_t kBufferBytes = 16 * kChunkBytes;
 constexpr int kBlockBytes = 1024 * 1024;  // of the stream, handed on at once
 constexpr TimeNs kNsPerSecond = 1'000'000'000;
-constexpr char kLeftOut[] = "postmaster.pid";
 
 struct FreeArchive {
   void operator()(archive* it) const { archive_write_free(it); }
@@ -93,7 +92,6 @@ class TarWriter {
       VELAFS_ASSIGN(std::vector<Child> children, List(directory.attributes.ino));
       const size_t first_ahead = ahead.size();
       for (Child& child : children) {
-        if (prefix.empty() && child.name == kLeftOut) continue;
         child.name.insert(0, prefix);
         if (S_ISDIR(child.attributes.mode)) {
           ahead.push_back(std::move(child));

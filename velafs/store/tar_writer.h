@@ -15,7 +15,7 @@ struct TarCounts {
   uint64_t bytes = 0;  // sum of their sizes
 };
 
-// Writes everything in `branch` but its postmaster.pid, in the pax format: the top directory first,
+// Writes everything in `branch`, a frozen state, in the pax format: the top directory first,
 // as "./", then every directory before what is in it, names in order, hard links as links, holes of
 // 64 KiB and more as holes. The branch must not change meanwhile. Fails with the sink's failure as
 // it is, with Corrupt when content cannot be had. `on_bytes` is told of content written; returning

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "velafs/store/rules.h"
-#include "velafs/store/running_servers.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {
@@ -135,7 +134,7 @@ Result<std::vector<BranchInfo>> Store::ListTrash() {
     VELAFS_ASSIGN(rows, reader.DeletedBranches());
     return {};
   }));
-  return DescribeAll(rows, RunningServers({}));
+  return DescribeAll(rows);
 }
 
 Result<Purged> Store::PurgeTrash(const Caller& caller,
@@ -164,7 +163,7 @@ Result<Purged> Store::RunPurgeTrash(const Caller& caller, std::optional<TimeNs> 
            (deleted_before && *row.deleted_at > *deleted_before);
   });
   Purged purged;
-  VELAFS_ASSIGN(purged.branches, DescribeAll(rows, RunningServers({})));
+  VELAFS_ASSIGN(purged.branches, DescribeAll(rows));
   if (dry_run) {
     for (const BranchInfo& branch : purged.branches) purged.freed_bytes += branch.own_bytes;
     return purged;

@@ -1,0 +1,138 @@
+#include "velafs/store/server_registry.h"
+
+#include <cerrno>
+#include <climits>
+#include <memory>
+#include <thread>
+
+#include "tests/store/branches_fixture.h"
+
+namespace velafs::store {
+namespace {
+
+using test::WaitingProcess;
+
+constexpr ServerPlace kPlace{InstanceId(7), InodeNumber(1)};
+constexpr ServerPlace kOther{InstanceId(8), InodeNumber(1)};
+
+struct RegistryFixture {
+  RegistryFixture() : postmaster(std::make_unique<WaitingProcess>("/")), pid(postmaster->pid()) {
+    REQUIRE(servers.Claim(kPlace, pid).ok());
+  }
+  test::ScratchDirectory elsewhere;
+  const WaitingProcess somebody{elsewhere.path()};
+  std::unique_ptr<WaitingProcess> postmaster;
+  const pid_t pid;
+  ServerRegistry servers;
+};
+
+TEST_CASE_FIXTURE(RegistryFixture, "while a server lives, its place is nobody else's") {
+  CHECK(servers.On(kPlace.instance)->pid == pid);
+  CHECK(servers.On(kPlace.instance)->is_postmaster);
+  CHECK_FALSE(servers.On(kOther.instance));
+  CHECK(servers.Any()->instance == kPlace.instance);
+  CHECK(servers.Claim(kPlace, somebody.pid()).error_number() == EBUSY);
+  CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).error_number() == EBUSY);
+  CHECK(servers.CheckMayRemove(kPlace, pid).ok());
+  CHECK(servers.CheckMayRemove(kOther, somebody.pid()).ok());
+  CHECK(servers.Claim(kOther, somebody.pid()).ok());
+}
+
+TEST_CASE_FIXTURE(RegistryFixture, "only the server itself gives its place up") {
+  servers.Release(kPlace, somebody.pid());
+  CHECK(servers.On(kPlace.instance)->pid == pid);
+  servers.Release(kPlace, pid);
+  CHECK_FALSE(servers.On(kPlace.instance));
+  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+}
+
+TEST_CASE_FIXTURE(RegistryFixture, "a dead server's place is free, also before it is reaped") {
+  SUBCASE("reaped") { postmaster.reset(); }
+  SUBCASE("a zombie") {
+    kill(pid, SIGKILL);
+    siginfo_t ended;
+    REQUIRE(waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) == 0);
+  }
+  CHECK_FALSE(servers.On(kPlace.instance));
+  CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).ok());
+  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+}
+
+TEST_CASE_FIXTURE(RegistryFixture, "a backend that outlives its postmaster counts") {
+  auto backend = std::make_unique<WaitingProcess>("/");  // the same program, and directory
+  postmaster.reset();
+  const auto live = servers.On(kPlace.instance);
+  REQUIRE(live);
+  CHECK(live->pid == backend->pid());
+  CHECK_FALSE(live->is_postmaster);
+  CHECK(servers.Claim(kPlace, somebody.pid()).error_number() == EBUSY);
+  CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).error_number() == EBUSY);
+  backend.reset();
+  CHECK_FALSE(servers.On(kPlace.instance));
+  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+}
+
+TEST_CASE("a process that this PID namespace does not know can claim nothing") {
+  ServerRegistry servers;
+  CHECK(servers.Claim(kPlace, 0).error_number() == EPERM);
+  CHECK(servers.Claim(kPlace, INT_MAX).error_number() == EPERM);
+  CHECK_FALSE(servers.Any());
+}
+
+TEST_CASE("a thread claims for its process") {
+  ServerRegistry servers;
+  std::thread([&servers] {
+    CHECK(servers.Claim(kPlace, gettid()).ok());
+    CHECK(servers.CheckMayRemove(kPlace, gettid()).ok());
+  }).join();
+  CHECK(servers.On(kPlace.instance)->pid == getpid());
+}
+
+// What a server has written into its branch to mark it as its own.
+struct MarkedFixture : BranchesFixture {
+  MarkedFixture() {
+    layer::Branch& main = Opened("main");
+    for (const char* name : {"postmaster.pid", "postmaster.opts"}) {
+      REQUIRE(main.Make(main.root(), name, {.mode = S_IFREG | 0600}).ok());
+    }
+  }
+  bool IsMarked(const std::string& name) {
+    layer::Branch& branch = Opened(name);
+    const bool has_lock = branch.Lookup(branch.root(), "postmaster.pid").ok();
+    CHECK(branch.Lookup(branch.root(), "postmaster.opts").ok() == has_lock);
+    return has_lock;
+  }
+};
+
+TEST_CASE_FIXTURE(MarkedFixture, "nothing made of a running branch has the files of its server") {
+  Clone("main", "clone");
+  Bookmark("main@now");
+  Clone("main@now", "of-bookmark");
+  Clone("clone", "of-clone");
+  CHECK(IsMarked("main"));
+  CHECK_FALSE(IsMarked("clone"));
+  CHECK_FALSE(IsMarked("of-bookmark"));
+  CHECK_FALSE(IsMarked("of-clone"));
+  REQUIRE(store->Reset(caller, "of-clone", "main", false).ok());
+  CHECK_FALSE(IsMarked("of-clone"));
+  REQUIRE(store->Promote(caller, "main", "of-clone", false).ok());
+  CHECK_FALSE(IsMarked("of-clone"));
+  const auto differences = store->Diff("main", "clone");
+  REQUIRE(differences.ok());
+  CHECK(differences->empty());
+
+  // Those of a clone's own server come and go as ever.
+  layer::Branch& clone = Opened("clone");
+  REQUIRE(clone.Make(clone.root(), "postmaster.pid", {.mode = S_IFREG | 0600}).ok());
+  CHECK(clone.Lookup(clone.root(), "postmaster.pid").ok());
+  CHECK(clone.Unlink(clone.root(), "postmaster.pid").ok());
+  Reopen();
+  CHECK(IsMarked("main"));
+  CHECK_FALSE(IsMarked("clone"));
+  const auto report = store->Scrub({}, nullptr);
+  REQUIRE(report.ok());
+  CHECK(report->corrupt.empty());
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,181 @@
+#include "velafs/fuse/name_rules.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "velafs/layer/server_files.h"
+
+namespace velafs::fuse {
+namespace {
+
+constexpr std::string_view kTablespaces = "pg_tblspc";
+
+// From the top directory down to `directory`; empty when it is not reached from there.
+std::vector<InodeNumber> WayTo(layer::Branch& branch, InodeNumber directory) {
+  std::vector<InodeNumber> way = {directory};
+  while (way.back() != branch.root()) {
+    const Result<InodeNumber> above = branch.Parent(way.back());
+    if (!above.ok() || !*above) return {};
+    way.push_back(*above);
+  }
+  std::reverse(way.begin(), way.end());
+  return way;
+}
+
+std::optional<layer::Attributes> Find(layer::Branch& branch, InodeNumber directory,
+                                      std::string_view name) {
+  const auto found = branch.Lookup(directory, name);
+  return found.ok() ? std::optional(*found) : std::nullopt;
+}
+
+bool IsTablespaces(layer::Branch& branch, InodeNumber directory) {
+  const auto tablespaces = Find(branch, branch.root(), kTablespaces);
+  return tablespaces && tablespaces->ino == directory;
+}
+
+// Whether the way is to pg_tblspc or into it.
+bool LeadsToTablespaces(layer::Branch& branch, const std::vector<InodeNumber>& way) {
+  return way.size() > 1 && IsTablespaces(branch, way[1]);
+}
+
+// Whether a link in the directory at the end of `way` leads to anything but what the branch itself
+// has there now. Nothing on the way may be a link: that could lead elsewhere tomorrow.
+bool LeadsOut(layer::Branch& branch, std::vector<InodeNumber> way, std::string_view target) {
+  if (way.empty() || target.empty() || target.front() == '/') return true;
+  while (!target.empty()) {
+    const size_t slash = std::min(target.find('/'), target.size());
+    const std::string_view step = target.substr(0, slash);
+    target.remove_prefix(std::min(slash + 1, target.size()));
+    if (step.empty() || step == ".") continue;
+    if (step == "..") {
+      way.pop_back();
+      if (way.empty()) return true;
+      continue;
+    }
+    const auto next = Find(branch, way.back(), step);
+    if (!next || S_ISLNK(next->mode)) return true;
+    way.push_back(next->ino);
+  }
+  return false;
+}
+
+Status RefuseLink(layer::Branch& branch, std::string_view name, std::string_view target) {
+  spdlog::warn(
+      "branch \"{}\": refused the link \"{}\" to \"{}\" in pg_tblspc: a tablespace of a branch "
+      "lies inside"
+      " it, so that clones do not share it; use CREATE TABLESPACE ... LOCATION ''",
+      branch.name(), name, target);
+  return Errno(EPERM);
+}
+
+// `ino`, a link, is to be in the directory at the end of `way`, which is pg_tblspc or inside it.
+Status CheckTablespaceLink(layer::Branch& branch, const std::vector<InodeNumber>& way,
+                           std::string_view name, InodeNumber ino) {
+  VELAFS_ASSIGN(const std::string target, branch.ReadLink(ino));
+  return LeadsOut(branch, way, target) ? RefuseLink(branch, name, target) : Status();
+}
+
+// `moved` is to have that name in that directory.
+Status CheckPlace(layer::Branch& branch, const layer::Attributes& moved, InodeNumber directory,
+                  std::string_view name) {
+  const bool becomes_tablespaces = directory == branch.root() && name == kTablespaces;
+  if (S_ISLNK(moved.mode)) {
+    if (becomes_tablespaces) return RefuseLink(branch, name, "a directory elsewhere");
+    const std::vector<InodeNumber> way = WayTo(branch, directory);
+    if (!LeadsToTablespaces(branch, way)) return {};
+    return CheckTablespaceLink(branch, way, name, moved.ino);
+  }
+  if (!becomes_tablespaces || !S_ISDIR(moved.mode)) return {};
+  Status refused;
+  const std::vector<InodeNumber> way = {branch.root(), moved.ino};
+  std::vector<std::pair<std::string, InodeNumber>> links;
+  VELAFS_TRY(branch.List(
+      moved.ino, 0,
+      [&](layer::DirectoryCookie, const std::string& inside, const layer::Attributes& found) {
+        if (S_ISLNK(found.mode)) links.emplace_back(inside, found.ino);
+        return true;
+      }));
+  for (const auto& [inside, ino] : links) {
+    VELAFS_TRY(CheckTablespaceLink(branch, way, inside, ino));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status NameRules::CheckMayRemove(layer::Branch& branch, InodeNumber directory,
+                                 std::string_view name, pid_t process) {
+  if (name != layer::kServerLock) return {};
+  Status status = servers_.CheckMayRemove({branch.instance(), directory}, process);
+  if (!status.ok()) {
+    spdlog::warn("branch \"{}\": process {} may not remove postmaster.pid: {}", branch.name(),
+                 process, status.message());
+  }
+  return status;
+}
+
+Result<layer::Attributes> NameRules::Make(layer::Branch& branch, InodeNumber directory,
+                                          std::string_view name, const layer::NewNode& node,
+                                          pid_t process) {
+  if (S_ISLNK(node.mode)) {
+    if (directory == branch.root() && name == kTablespaces) {
+      return RefuseLink(branch, name, node.target);
+    }
+    const std::vector<InodeNumber> way = WayTo(branch, directory);
+    if (LeadsToTablespaces(branch, way) && LeadsOut(branch, way, node.target)) {
+      return RefuseLink(branch, name, node.target);
+    }
+  }
+  if (name != layer::kServerLock) return branch.Make(directory, name, node);
+
+  const store::ServerPlace place{branch.instance(), directory};
+  if (Status claimed = servers_.Claim(place, process); !claimed.ok()) {
+    spdlog::warn("branch \"{}\": no server may start for process {}: {}", branch.name(), process,
+                 claimed.error_number() == EPERM
+                     ? "it is not of the daemon's PID namespace, so nobody could tell when it ends"
+                     : claimed.message());
+    return claimed;
+  }
+  auto made = branch.Make(directory, name, node);
+  if (!made.ok()) servers_.Release(place, process);
+  return made;
+}
+
+Status NameRules::Remove(layer::Branch& branch, InodeNumber directory, std::string_view name,
+                         pid_t process) {
+  VELAFS_TRY(CheckMayRemove(branch, directory, name, process));
+  VELAFS_TRY(branch.Unlink(directory, name));
+  if (name == layer::kServerLock) servers_.Release({branch.instance(), directory}, process);
+  return {};
+}
+
+Status NameRules::Rename(layer::Branch& branch, InodeNumber from, std::string_view from_name,
+                         InodeNumber to, std::string_view to_name, layer::RenameMode mode,
+                         pid_t process) {
+  VELAFS_TRY(CheckMayRemove(branch, from, from_name, process));
+  VELAFS_TRY(CheckMayRemove(branch, to, to_name, process));
+  if (const auto moved = Find(branch, from, from_name)) {
+    VELAFS_TRY(CheckPlace(branch, *moved, to, to_name));
+  }
+  if (mode == layer::RenameMode::kExchange) {
+    if (const auto moved = Find(branch, to, to_name)) {
+      VELAFS_TRY(CheckPlace(branch, *moved, from, from_name));
+    }
+  }
+  return branch.Rename(from, from_name, to, to_name, mode);
+}
+
+Result<layer::Attributes> NameRules::Link(layer::Branch& branch, InodeNumber ino,
+                                          InodeNumber directory, std::string_view name) {
+  VELAFS_ASSIGN(const layer::Attributes linked, branch.Get(ino));
+  if (S_ISLNK(linked.mode)) VELAFS_TRY(CheckPlace(branch, linked, directory, name));
+  return branch.Link(ino, directory, name);
+}
+
+}  // namespace velafs::fuse

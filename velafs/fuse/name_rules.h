@@ -1,0 +1,39 @@
+// What may not become of a branch's names, whoever asks: a live server's postmaster.pid is nobody
+// else's to remove or replace, and no link in pg_tblspc leads out of the branch. PostgreSQL writes
+// through those links: outside, it would write into what no clone, bookmark or export knows, and
+// what other branches, or production, may have there.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string_view>
+
+#include "velafs/base/status.h"
+#include "velafs/layer/branch.h"
+#include "velafs/store/server_registry.h"
+
+namespace velafs::fuse {
+
+// Thread-safe. Each check answers EBUSY or EPERM when the change is refused, after a line in the
+// log that says why and what to do instead. `process` is the caller's, as the kernel names it.
+class NameRules {
+ public:
+  explicit NameRules(store::ServerRegistry& servers) : servers_(servers) {}
+
+  // `change` makes the name; a server that makes its postmaster.pid is known from then on.
+  Result<layer::Attributes> Make(layer::Branch& branch, InodeNumber directory,
+                                 std::string_view name, const layer::NewNode& node, pid_t process);
+  Status Remove(layer::Branch& branch, InodeNumber directory, std::string_view name, pid_t process);
+  Status Rename(layer::Branch& branch, InodeNumber from, std::string_view from_name, InodeNumber to,
+                std::string_view to_name, layer::RenameMode mode, pid_t process);
+  Result<layer::Attributes> Link(layer::Branch& branch, InodeNumber ino, InodeNumber directory,
+                                 std::string_view name);
+
+ private:
+  Status CheckMayRemove(layer::Branch& branch, InodeNumber directory, std::string_view name,
+                        pid_t process);
+
+  store::ServerRegistry& servers_;
+};
+
+}  // namespace velafs::fuse

@@ -1,0 +1,85 @@
+#include "velafs/store/server_registry.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace velafs::store {
+namespace {
+
+// A server's backend works in its data directory and runs its program, in whatever namespaces.
+std::optional<pid_t> FindBackend(const FileIdentity& program, const FileIdentity& directory) {
+  std::optional<pid_t> found;
+  ForEachProcess([&](pid_t pid) {
+    if (found || IdentityOf(pid, "cwd") != directory || IdentityOf(pid, "exe") != program) return;
+    const auto process = ProcessHandle::Open(pid);
+    if (process.ok() && process->IsAlive()) found = pid;
+  });
+  return found;
+}
+
+Status Busy(pid_t pid) {
+  return {Code::kRefused, EBUSY, "a server runs there, process " + std::to_string(pid)};
+}
+
+}  // namespace
+
+std::optional<ServerRegistry::Process> ServerRegistry::LiveProcess(const ServerPlace& place) {
+  const auto found = servers_.find(place);
+  if (found == servers_.end()) return {};
+  const Server& server = found->second;
+  if (server.postmaster.IsAlive()) return Process{place.instance, server.postmaster.pid(), true};
+  if (server.program && server.directory) {
+    const auto backend = FindBackend(*server.program, *server.directory);
+    if (backend) return Process{place.instance, *backend, false};
+  }
+  servers_.erase(found);
+  return {};
+}
+
+Status ServerRegistry::Claim(const ServerPlace& place, pid_t process) {
+  Result<ProcessHandle> postmaster = ProcessHandle::Open(process);
+  if (!postmaster.ok()) return Errno(EPERM);
+  MutexLock lock(mutex_);
+  const std::optional<Process> live = LiveProcess(place);
+  if (live && live->pid != postmaster->pid()) return Busy(live->pid);
+  const pid_t pid = postmaster->pid();
+  servers_.insert_or_assign(
+      place, Server{*std::move(postmaster), IdentityOf(pid, "exe"), IdentityOf(pid, "cwd")});
+  return {};
+}
+
+void ServerRegistry::Release(const ServerPlace& place, pid_t process) {
+  MutexLock lock(mutex_);
+  const auto found = servers_.find(place);
+  if (found == servers_.end()) return;
+  if (found->second.postmaster.pid() == ProcessOf(process)) servers_.erase(found);
+}
+
+Status ServerRegistry::CheckMayRemove(const ServerPlace& place, pid_t process) {
+  MutexLock lock(mutex_);
+  const std::optional<Process> live = LiveProcess(place);
+  return live && live->pid != ProcessOf(process) ? Busy(live->pid) : Status();
+}
+
+std::optional<ServerRegistry::Process> ServerRegistry::On(InstanceId instance) {
+  MutexLock lock(mutex_);
+  for (auto next = servers_.lower_bound({instance, InodeNumber()});
+       next != servers_.end() && next->first.instance == instance;) {
+    const ServerPlace place = next++->first;  // LiveProcess may remove it
+    if (const auto live = LiveProcess(place)) return live;
+  }
+  return {};
+}
+
+std::optional<ServerRegistry::Process> ServerRegistry::Any() {
+  MutexLock lock(mutex_);
+  for (auto next = servers_.begin(); next != servers_.end();) {
+    const ServerPlace place = next++->first;
+    if (const auto live = LiveProcess(place)) return live;
+  }
+  return {};
+}
+
+}  // namespace velafs::store

@@ -1,0 +1,63 @@
+// Which PostgreSQL servers run on a store's branches. A server marks its data directory with
+// postmaster.pid, and the mount sees which process makes that file: wherever it is, behind a bind
+// mount or in a container, whoever it runs as, the kernel names it in this process's own terms.
+// While it lives, or any of its backends that outlived it, nobody else removes or replaces the
+// file.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+#include "velafs/base/status.h"
+#include "velafs/store/process.h"
+
+namespace velafs::store {
+
+// A directory of a branch's life, for which a server may make a postmaster.pid.
+struct ServerPlace {
+  InstanceId instance;
+  InodeNumber directory;
+
+  auto operator<=>(const ServerPlace&) const = default;
+};
+
+// Thread-safe.
+class ServerRegistry {
+ public:
+  // `process` is about to make the place's postmaster.pid. EBUSY while another server lives there.
+  // EPERM when this process's PID namespace does not know `process`: nobody could tell when it
+  // ends.
+  Status Claim(const ServerPlace& place, pid_t process);
+  // `process` has not made it after all, or has removed it.
+  void Release(const ServerPlace& place, pid_t process);
+  // Whether `process` may remove or replace the file: EBUSY while a server lives that is another.
+  Status CheckMayRemove(const ServerPlace& place, pid_t process);
+
+  struct Process {
+    InstanceId instance;
+    pid_t pid = 0;
+    bool is_postmaster = true;  // false: a backend that outlived it
+  };
+  // A live process of the server on that branch, its postmaster if that lives.
+  std::optional<Process> On(InstanceId instance);
+  std::optional<Process> Any();
+
+ private:
+  struct Server {
+    ProcessHandle postmaster;
+    // What its backends have in common with it, as far as that could be told.
+    std::optional<FileIdentity> program;
+    std::optional<FileIdentity> directory;
+  };
+  // Of a server: forgotten when no process of it is left, as none can come to be any more.
+  std::optional<Process> LiveProcess(const ServerPlace& place) REQUIRES(mutex_);
+
+  Mutex mutex_;
+  std::map<ServerPlace, Server> servers_ GUARDED_BY(mutex_);
+};
+
+}  // namespace velafs::store
