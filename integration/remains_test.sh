@@ -202,7 +202,7 @@ lost_and_stopped() {
   local server
   server=$(lost_server)
   velapg status one >"$VELAFS_SANDBOX/status" && fail "status succeeds"
-  has_line -w "lost, pid $server" <"$VELAFS_SANDBOX/status" || fail "$(cat "$VELAFS_SANDBOX/status")"
+  has_line -w "orphaned, pid $server" <"$VELAFS_SANDBOX/status" || fail "$(cat "$VELAFS_SANDBOX/status")"
   velapg --json stop one | jq -e --argjson pid "$server" '.stopped and .pid == $pid'
   wait_until 10 servers_are_gone || fail "the server is still there"
   velapg status one | has_line stopped && fail "status succeeds"

@@ -188,7 +188,7 @@ Result<Found> FindServerOf(Session& session, const Branch& branch) {
     VELAFS_ASSIGN(const Target target, OpenTarget(session, branch.name));
     found.owner = target.owner;
     const ActingAs acting(found.owner);
-    VELAFS_ASSIGN(found.server, FindServer(branch.data_dir));
+    VELAFS_ASSIGN(found.server, FindServer(branch.data_dir, target.branch.server_pid));
     if (found.server) return found;
   }
   const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;

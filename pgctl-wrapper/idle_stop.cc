@@ -103,15 +103,15 @@ Status ClearIdleStop(const RunDir& run_dir) {
   return SystemError(errno, "cannot remove \"" + path + "\"");
 }
 
-Status StopWhenIdle(const std::string& data_dir, const RunDir& run_dir, const Owner& owner,
-                    std::chrono::seconds after) {
+Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, const RunDir& run_dir,
+                    const Owner& owner, std::chrono::seconds after) {
   VELAFS_TRY(ClearIdleStop(run_dir));
   VELAFS_ASSIGN(const UniqueFd file, MakeFile(run_dir, after));
   const pid_t pid = fork();
   if (pid < 0) return SystemError(errno, "cannot start a process");
   if (pid > 0) return {};
   const int kept = Detach(owner, file.get());
-  const auto server = FindServer(data_dir);
+  const auto server = FindServer(data_dir, server_pid);
   if (server.ok() && *server) Watch(**server, run_dir, after, kept);
   _exit(0);
 }

@@ -31,9 +31,9 @@ std::optional<IdleStop> ReadIdleStop(const RunDir& run_dir);
 // Forgets what was said of an earlier server. As the data's owner.
 Status ClearIdleStop(const RunDir& run_dir);
 
-// From now on the server on `data_dir`, which runs, is stopped when no client has been connected to
-// it for `after`. As the data's owner.
-Status StopWhenIdle(const std::string& data_dir, const RunDir& run_dir, const Owner& owner,
-                    std::chrono::seconds after);
+// From now on the server on `data_dir`, which runs as that process, is stopped when no client has
+// been connected to it for `after`. As the data's owner.
+Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, const RunDir& run_dir,
+                    const Owner& owner, std::chrono::seconds after);
 
 }  // namespace velafs::pgctl

@@ -24,7 +24,7 @@ std::optional<TakenClone> FindUp(const Branch& clone) {
   const Result<Owner> owner = OwnerOfData(clone.data_dir);
   if (!owner.ok() || !CheckMayActAs(*owner, clone.name).ok()) return std::nullopt;
   const ActingAs acting(*owner);
-  const Result<std::optional<RunningServer>> server = FindServer(clone.data_dir);
+  const Result<std::optional<RunningServer>> server = FindServer(clone.data_dir, clone.server_pid);
   if (!server.ok() || !*server || (*server)->lost || !(*server)->file.IsUp()) return std::nullopt;
   return TakenClone{{clone, *owner}, (*server)->file};
 }

@@ -44,15 +44,6 @@ bool IdentifyDir(const std::string& path, struct statx* info) {
   return statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_INO, info) == 0;
 }
 
-// The directories themselves are compared, not their names: a branch may have been renamed since. A
-// process that has ended, a zombie included, works nowhere.
-bool WorksIn(pid_t pid, const struct statx& data_dir) {
-  struct statx cwd {};
-  return IdentifyDir(ProcessPath(pid, "cwd"), &cwd) &&
-         cwd.stx_dev_major == data_dir.stx_dev_major &&
-         cwd.stx_dev_minor == data_dir.stx_dev_minor && cwd.stx_ino == data_dir.stx_ino;
-}
-
 // Whether it is a server whose directory no daemon serves any more.
 bool HasLostMount(pid_t pid) {
   struct statx cwd {};
@@ -91,16 +82,19 @@ Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data
   return std::move(content).status();
 }
 
-Result<std::optional<RunningServer>> FindServer(const std::string& data_dir) {
+Result<std::optional<RunningServer>> FindServer(const std::string& data_dir,
+                                                std::optional<pid_t> server_pid) {
   VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(data_dir));
   std::optional<RunningServer> server;
-  struct statx info {};
-  if (!file || !IdentifyDir(data_dir, &info)) return server;
-  Result<UniqueFd> pidfd = OpenPidFd(file->pid);
+  if (!file && !server_pid) return server;
+  RunningServer found{file.value_or(PostmasterFile()), {}, !server_pid};
+  if (server_pid) found.file.pid = *server_pid;
+  Result<UniqueFd> pidfd = OpenPidFd(found.file.pid);
   if (!pidfd.ok()) return server;
   // The handle first, then the look at the process: its pid cannot pass to another in between.
-  const bool lost = HasLostMount(file->pid);
-  if (lost || WorksIn(file->pid, info)) server = RunningServer{*file, *std::move(pidfd), lost};
+  if (found.lost && !HasLostMount(found.file.pid)) return server;
+  found.pidfd = *std::move(pidfd);
+  server = std::move(found);
   return server;
 }
 
@@ -120,21 +114,6 @@ std::optional<RunningServer> FindLostServer(const std::string& socket_dir) {
     }
   }
   return std::nullopt;
-}
-
-std::vector<pid_t> ServerProcesses(const std::string& data_dir) {
-  std::vector<pid_t> pids;
-  struct statx info {};
-  if (!IdentifyDir(data_dir, &info)) return pids;
-  std::error_code error;
-  std::filesystem::directory_iterator entry("/proc", error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const pid_t pid = ToNumber<pid_t>(entry->path().filename().string());
-    if (pid > 0 && IsPostgres(pid) && WorksIn(pid, info)) {
-      pids.push_back(pid);
-    }
-  }
-  return pids;
 }
 
 std::optional<StopMode> ParseStopMode(std::string_view word) {

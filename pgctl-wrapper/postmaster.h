@@ -1,5 +1,5 @@
-// A branch's running server, as its postmaster.pid and the kernel tell of it. Everything here is to
-// be called while acting as the data's owner, who may see and signal the server.
+// A branch's running server, as the store, its postmaster.pid and the kernel tell of it. Everything
+// here is to be called while acting as the data's owner, who may see and signal the server.
 #pragma once
 
 #include <sys/types.h>
@@ -39,17 +39,15 @@ struct RunningServer {
   bool lost = false;  // its mount is gone: it can neither read nor write, and is good for nothing
 };
 
-// The live server on this data directory: postmaster.pid's process, if it works there, or did until
-// the daemon died.
-Result<std::optional<RunningServer>> FindServer(const std::string& data_dir);
+// The server on this data directory. `server_pid` is the store's word for which process that is,
+// and nothing else is believed: postmaster.pid may name another, in a container for one. With no
+// such process: the one that postmaster.pid names, if it did work there until the daemon died.
+Result<std::optional<RunningServer>> FindServer(const std::string& data_dir,
+                                                std::optional<pid_t> server_pid);
 
 // The server whose socket's lock file lies in `socket_dir`, if it has lost its mount: it neither
 // serves nor ends by itself.
 std::optional<RunningServer> FindLostServer(const std::string& socket_dir);
-
-// Live processes named postgres that work in this directory: after a postmaster's sudden death, its
-// orphans, beside which no other server may be started.
-std::vector<pid_t> ServerProcesses(const std::string& data_dir);
 
 enum class StopMode { kSmart, kFast, kImmediate };
 std::optional<StopMode> ParseStopMode(std::string_view word);

@@ -33,19 +33,25 @@ constexpr milliseconds kLongestPoll{50};
 constexpr std::chrono::seconds kOrphansTime{10};
 
 // After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
-Status WaitForOrphans(const Branch& branch) {
+// Returns the branch as it is then.
+Result<Branch> WaitForOrphans(Session& session, const std::string& name) {
   const auto deadline = steady_clock::now() + kOrphansTime;
   for (;;) {
-    const std::vector<pid_t> orphans = ServerProcesses(branch.data_dir);
-    if (orphans.empty()) return {};
+    VELAFS_ASSIGN(Branch branch, session.FindMounted(name));
+    if (!branch.orphan_pid) return branch;
     if (steady_clock::now() >= deadline) {
-      return Refused("process " + std::to_string(orphans.front()) +
-                         " of an earlier server still uses branch \"" + branch.name + "\"",
+      return Refused("process " + std::to_string(*branch.orphan_pid) +
+                         " of an earlier server still uses branch \"" + name + "\"",
                      "end it before starting another server");
     }
-    const Result<UniqueFd> orphan = OpenPidFd(orphans.front());
+    const Result<UniqueFd> orphan = OpenPidFd(*branch.orphan_pid);
     if (orphan.ok()) WaitForEnd(*orphan, kShortestPoll);
   }
+}
+
+Result<UniqueFd> LockAs(const Owner& owner, const RunDir& run_dir) {
+  const ActingAs acting(owner);
+  return LockRunDir(run_dir);
 }
 
 Status RemoveIfThere(const std::string& path) {
@@ -55,8 +61,10 @@ Status RemoveIfThere(const std::string& path) {
 
 // Makes sure that no server uses the branch: ends one that has lost its mount, and removes what an
 // earlier one left by sudden death: its lock files name a pid that may be another process by now.
+// The mount lets nobody remove those of a server that lives.
 Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
-  VELAFS_ASSIGN(std::optional<RunningServer> server, FindServer(branch.data_dir));
+  VELAFS_ASSIGN(std::optional<RunningServer> server,
+                FindServer(branch.data_dir, branch.server_pid));
   if (!server) server = FindLostServer(run_dir.socket_dir);
   if (server && server->lost) {
     VELAFS_TRY(StopServer(*server, StopMode::kImmediate, kOrphansTime));
@@ -65,7 +73,6 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
                        std::to_string(server->file.pid) + ")",
                    "velapg url " + branch.name + " says how to reach it");
   }
-  VELAFS_TRY(WaitForOrphans(branch));
   VELAFS_TRY(RemoveIfThere(branch.data_dir + "/postmaster.pid"));
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(run_dir.socket_dir, error)) {
@@ -230,16 +237,16 @@ std::vector<std::string> Warnings(const ServerFacts& facts, const std::vector<Ov
 
 }  // namespace
 
-Result<StartedServer> StartServer(Session& session, const Branch& branch, const Owner& owner,
+Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
                                   const StartOptions& options, const StartControl& control) {
+  VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), found.id, owner));
+  VELAFS_ASSIGN(const UniqueFd lock, LockAs(owner, run_dir));
+  VELAFS_ASSIGN(const Branch branch, WaitForOrphans(session, found.name));
   VELAFS_ASSIGN(const int version, ReadPgVersion(branch.data_dir));
   VELAFS_ASSIGN(const ServerPrograms programs,
                 FindServerPrograms(version, options.pgbin, branch.name));
-  VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), branch.id, owner));
-  UniqueFd lock;
   {
     const ActingAs acting(owner);
-    VELAFS_ASSIGN(lock, LockRunDir(run_dir));
     VELAFS_TRY(ClearTheWay(branch, run_dir));
     VELAFS_TRY(ClearIdleStop(run_dir));
   }
@@ -259,7 +266,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& branch, const 
                 Launch(programs, branch, owner, run_dir, overrides, control.dies_with_parent));
   VELAFS_TRY(WaitUntilReady(launched, branch, options.timeout, control.is_cancelled));
   if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
-    VELAFS_TRY(StopWhenIdle(branch.data_dir, run_dir, owner, *options.idle_stop));
+    VELAFS_TRY(StopWhenIdle(branch.data_dir, launched.pid, run_dir, owner, *options.idle_stop));
   }
 
   overrides.insert(overrides.end(), removed.begin(), removed.end());

@@ -42,7 +42,7 @@ struct StartControl {
 // Starts the server of a mounted branch and returns once it takes connections. Refused when one
 // runs already. When the server ends before it is ready, the failure's hint has its last log lines.
 // When the time is up, the server is left to go on.
-Result<StartedServer> StartServer(Session& session, const Branch& branch, const Owner& owner,
+Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
                                   const StartOptions& options, const StartControl& control = {});
 
 }  // namespace velafs::pgctl

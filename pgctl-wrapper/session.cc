@@ -12,6 +12,12 @@ namespace {
 
 using nlohmann::json;
 
+std::optional<pid_t> PidFrom(const json& shown, const char* field) {
+  const auto pid = shown.find(field);
+  if (pid == shown.end() || !pid->is_number_integer()) return std::nullopt;
+  return pid->get<pid_t>();
+}
+
 Result<Branch> BranchFromJson(const json& shown) {
   const auto id = shown.find("id");
   const auto path = shown.find("path");
@@ -22,6 +28,8 @@ Result<Branch> BranchFromJson(const json& shown) {
   Branch branch;
   branch.name = shown.value("name", "");
   branch.id = id->get<uint64_t>();
+  branch.server_pid = PidFrom(shown, "server_pid");
+  branch.orphan_pid = PidFrom(shown, "orphan_pid");
   if (path->is_string()) branch.data_dir = path->get<std::string>();
   if (const auto owner = shown.find("data_owner"); owner != shown.end() && owner->is_string()) {
     branch.data_owner = owner->get<std::string>();

@@ -1,6 +1,8 @@
 // A store as velapg sees it: its branches, and its mount, made when it is missing.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,6 +21,10 @@ struct Branch {
   uint64_t id = 0;
   std::string data_dir;  // empty when the store is not mounted
   std::map<std::string, std::string> labels;
+  // Of the server that ran on it when the daemon was asked: the postmaster, or, when that is dead,
+  // a backend that has outlived it.
+  std::optional<pid_t> server_pid;
+  std::optional<pid_t> orphan_pid;
   // The user whose data it is, where its files are shown as owned by another; not in a list.
   std::string data_owner;
 };

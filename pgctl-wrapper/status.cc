@@ -9,6 +9,7 @@
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "velafs/base/units.h"
 
@@ -29,16 +30,36 @@ struct ServerStatus {
   std::optional<std::chrono::seconds> idle_stop;
 };
 
+// Whether it takes connections: postmaster.pid still says so of a server that is recovering from
+// the death of a backend.
+std::string StateOf(const Target& target, const PostmasterFile& file, const Arguments& arguments) {
+  if (!file.IsUp()) return file.status.empty() ? "starting" : file.status;
+  Command probe;
+  probe.argv = {ClientProgramFor(target, arguments.start.pgbin, "pg_isready"),
+                "-q",
+                "-h",
+                file.socket_dir,
+                "-p",
+                std::to_string(file.port)};
+  probe.environment = ServerEnvironment(target.owner);
+  probe.run_as = &target.owner;
+  const Result<Captured> answer = Capture(std::move(probe));
+  constexpr int kRejects = 1;
+  constexpr int kNoAnswer = 2;
+  if (!answer.ok()) return "running";  // there is no pg_isready
+  if (answer->exit_status == kRejects && file.status == "ready") return "recovering";
+  return answer->exit_status == kNoAnswer ? "not answering" : "running";
+}
+
 // Nothing when no server runs there that is good for anything.
 std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branch,
-                                     const Found& found) {
+                                     const Found& found, const Arguments& arguments) {
   if (!found.server || found.server->lost) return std::nullopt;
   const PostmasterFile& file = found.server->file;
-  ServerStatus status{{branch, found.owner},
+  const Target target{branch, found.owner};
+  ServerStatus status{target,
                       file,
-                      file.IsUp()           ? "running"
-                      : file.status.empty() ? "starting"
-                                            : file.status,
+                      StateOf(target, file, arguments),
                       std::chrono::seconds(std::time(nullptr) - file.started_at),
                       CountClients(file),
                       std::nullopt};
@@ -75,9 +96,9 @@ std::string StatusText(const ServerStatus& status) {
   return text + "\n";
 }
 
-int SayLost(const Branch& branch, pid_t pid, const Output& output) {
-  output.Print({{"branch", branch.name}, {"state", "lost"}, {"pid", pid}},
-               "branch " + branch.name + ": lost, pid " + std::to_string(pid) +
+int SayOrphaned(const Branch& branch, pid_t pid, const Output& output) {
+  output.Print({{"branch", branch.name}, {"state", "orphaned"}, {"pid", pid}},
+               "branch " + branch.name + ": orphaned, pid " + std::to_string(pid) +
                    " is a server without its mount; velapg stop or start ends it\n");
   return kStoppedStatus;
 }
@@ -92,14 +113,31 @@ int SayStopped(const Session& session, const Branch& branch, const Output& outpu
   return kStoppedStatus;
 }
 
+// A server that has lost its mount. Does not open the branch.
+std::optional<pid_t> FindOrphan(const Session& session, const Branch& branch) {
+  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
+  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
+  if (!owner || !CheckMayActAs(*owner, branch.name).ok()) return std::nullopt;
+  const ActingAs acting(*owner);
+  const std::optional<RunningServer> lost = FindLostServer(socket_dir);
+  return lost ? std::optional(lost->file.pid) : std::nullopt;
+}
+
 Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& output) {
-  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List({{"state", "running"}}));
+  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List(json::object()));
   json servers = json::array();
   std::vector<std::vector<std::string>> rows = {
       {"BRANCH", "STATE", "PORT", "PID", "UPTIME", "CONNECTIONS", "IDLE STOP"}};
   for (const Branch& branch : branches) {
+    if (!branch.server_pid) {
+      if (const auto orphan = FindOrphan(session, branch)) {
+        servers.push_back({{"branch", branch.name}, {"state", "orphaned"}, {"pid", *orphan}});
+        rows.push_back({branch.name, "orphaned", "-", std::to_string(*orphan), "-", "-", "-"});
+      }
+      continue;
+    }
     VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
-    const std::optional<ServerStatus> status = StatusOf(session, branch, found);
+    const std::optional<ServerStatus> status = StatusOf(session, branch, found, arguments);
     if (!status) continue;
     servers.push_back(StatusToJson(*status, arguments));
     rows.push_back({branch.name, status->state, std::to_string(status->file.port),
@@ -119,8 +157,8 @@ Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
   VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
   if (!found.server) return SayStopped(session, branch, output);
-  if (found.server->lost) return SayLost(branch, found.server->file.pid, output);
-  const std::optional<ServerStatus> status = StatusOf(session, branch, found);
+  if (found.server->lost) return SayOrphaned(branch, found.server->file.pid, output);
+  const std::optional<ServerStatus> status = StatusOf(session, branch, found, arguments);
   output.Print(StatusToJson(*status, arguments), StatusText(*status));
   return 0;
 }

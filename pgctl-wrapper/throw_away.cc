@@ -13,14 +13,15 @@ constexpr std::chrono::seconds kStopTime{60};
 
 }  // namespace
 
-Status StopServerOn(const Session& session, const Branch& branch, StopMode mode) {
+Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
+  VELAFS_ASSIGN(const Branch branch, session.Find(known.name));
   const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
   const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
   if (!owner) return {};  // none was ever started
   const ActingAs acting(*owner);
   std::optional<RunningServer> server;
   if (!branch.data_dir.empty()) {
-    VELAFS_ASSIGN(server, FindServer(branch.data_dir));
+    VELAFS_ASSIGN(server, FindServer(branch.data_dir, branch.server_pid));
   }
   if (!server) server = FindLostServer(socket_dir);
   if (!server) return {};

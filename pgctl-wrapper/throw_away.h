@@ -10,7 +10,7 @@
 namespace velafs::pgctl {
 
 // Stops the branch's server, if one runs, or what the death of the branch's mount has left of one.
-Status StopServerOn(const Session& session, const Branch& branch, StopMode mode);
+Status StopServerOn(Session& session, const Branch& known, StopMode mode);
 
 // Stops the branch's server at once and deletes the branch for good, with its place outside it. Cut
 // off in the middle, it leaves a branch that can be thrown away again.

@@ -72,29 +72,31 @@ TEST_CASE("a postmaster.pid without a pid says nothing") {
 
 TEST_CASE("a directory without postmaster.pid has no server") {
   const ScratchDir dir;
-  const auto server = FindServer(dir.path());
+  const auto server = FindServer(dir.path(), std::nullopt);
   REQUIRE(server.ok());
   CHECK_FALSE(*server);
 }
 
-TEST_CASE("a live process that works elsewhere is not the branch's server") {
-  const ScratchDir dir;
-  dir.Write("postmaster.pid", std::to_string(getpid()) + "\n" + dir.path() + "\n");
-  const auto server = FindServer(dir.path());
-  REQUIRE(server.ok());
-  CHECK_FALSE(*server);
-}
-
-TEST_CASE("a live process that works in the directory is its server") {
+TEST_CASE("what postmaster.pid says of a live process is not believed") {
   const ScratchDir dir;
   const auto home = std::filesystem::current_path();
   dir.Write("postmaster.pid", std::to_string(getpid()) + "\n" + dir.path() + "\n");
   std::filesystem::current_path(dir.path());
-  const auto server = FindServer(dir.path());
+  const auto server = FindServer(dir.path(), std::nullopt);
   std::filesystem::current_path(home);
+  REQUIRE(server.ok());
+  CHECK_FALSE(*server);
+}
+
+TEST_CASE("the process that the store names is the server, whatever postmaster.pid calls it") {
+  const ScratchDir dir;
+  dir.Write("postmaster.pid", "1\n" + dir.path() + "\n1700000000\n5432\n/tmp\n");
+  const auto server = FindServer(dir.path(), getpid());
   REQUIRE(server.ok());
   REQUIRE(*server);
   CHECK((*server)->file.pid == getpid());
+  CHECK((*server)->file.port == 5432);
+  CHECK_FALSE((*server)->lost);
 }
 
 TEST_CASE("stop modes are pg_ctl's") {
