@@ -21,13 +21,16 @@ std::optional<pid_t> PidFrom(const json& shown, const char* field) {
 Result<Branch> BranchFromJson(const json& shown) {
   const auto id = shown.find("id");
   const auto path = shown.find("path");
-  if (id == shown.end() || !id->is_number_unsigned() || path == shown.end()) {
-    return Failed("the store's answer has a branch without id or path",
+  const auto instance = shown.find("instance");
+  if (id == shown.end() || !id->is_number_unsigned() || path == shown.end() ||
+      instance == shown.end() || !instance->is_number_unsigned()) {
+    return Failed("the store's answer has a branch without id, instance or path",
                   "velafs and velapg must be of the same release");
   }
   Branch branch;
   branch.name = shown.value("name", "");
   branch.id = id->get<uint64_t>();
+  branch.instance = instance->get<uint64_t>();
   branch.server_pid = PidFrom(shown, "server_pid");
   branch.orphan_pid = PidFrom(shown, "orphan_pid");
   if (path->is_string()) branch.data_dir = path->get<std::string>();

@@ -19,6 +19,7 @@ namespace velafs::pgctl {
 struct Branch {
   std::string name;
   uint64_t id = 0;
+  uint64_t instance = 0;  // another one after a reset or a promotion onto it
   std::string data_dir;  // empty when the store is not mounted
   std::map<std::string, std::string> labels;
   // Of the server that ran on it when the daemon was asked: the postmaster, or, when that is dead,

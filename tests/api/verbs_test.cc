@@ -224,6 +224,17 @@ TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done 
   CHECK(Done("audit-verify", json::object())["entries"] == 6);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a branch's instance ends with a reset, its id does not") {
+  Import("main");
+  Done("clone", {{"source", "main"}, {"name", "pr-1"}});
+  const json before = Done("show", {{"name", "pr-1"}});
+  CHECK(Done("show", {{"name", "pr-1"}})["instance"] == before["instance"]);
+  Done("reset", {{"name", "pr-1"}});
+  const json after = Done("show", {{"name", "pr-1"}});
+  CHECK(after["instance"].get<uint64_t>() > before["instance"].get<uint64_t>());
+  CHECK(after["id"] == before["id"]);
+}
+
 TEST_CASE_FIXTURE(Fixture, "what an entry takes from a caller is short and on one line") {
   CHECK_FALSE(Run("delete", {{"name", "a\nb" + std::string(100'000, 'x')}}).ok());
   const json entry = Done("audit", json::object())["entries"][0];

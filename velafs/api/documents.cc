@@ -11,6 +11,7 @@ json TimeOrNull(const std::optional<TimeNs>& time) {
 json BranchToJson(const store::BranchInfo& branch) {
   return {
       {"id", branch.id},
+      {"instance", branch.instance},
       {"name", branch.name},
       {"path", OrNull(branch.path)},
       {"parent", OrNull(branch.parent)},

@@ -36,6 +36,7 @@ struct BranchInfo {
   std::optional<std::string> shown_as;    // user that its files are shown to belong to
   std::optional<std::string> data_owner;  // user they belong to, then; only of one that is shown
   bool is_ephemeral = false;              // see CloneOptions
+  uint64_t instance = 0;                  // another one after each reset or promotion onto it
   uint64_t id = 0;  // BranchId: names run/<id>/, the branch's place for sockets and logs
 };
 

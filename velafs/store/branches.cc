@@ -243,6 +243,7 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage)
   info.quota_bytes = row.quota_bytes;
   info.is_ephemeral = row.is_ephemeral;
   info.id = row.id.value;
+  info.instance = row.instance.value;
   if (row.shown_as) info.shown_as = UserName(row.shown_as->uid);
   return info;
 }
