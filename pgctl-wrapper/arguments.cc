@@ -222,6 +222,12 @@ class Grammar {
                      "(default: as the policy idle_stop says)")
         ->type_name("DURATION|never");
     AddServerOptions(command);
+    command
+        ->add_flag("--recover", arguments_.start.recover,
+                   "Finish a backup's recovery with WAL that the branch's restore_command reads "
+                   "from the archive; nothing is written there")
+        ->excludes("--as-is")
+        ->excludes("--standby");
   }
 
   void AddServerOptions(CLI::App* command) {

@@ -59,11 +59,44 @@ std::vector<Override> SeparationOverrides(const ServerFacts& facts) {
   if (facts.version < 15) {
     add("stats_temp_directory", "pg_stat_tmp", "inside the branch");
   }
+  if (facts.version >= 15) {
+    add("allow_in_place_tablespaces", "on", "a branch's tablespaces lie inside it");
+  }
   if (facts.version >= 14) {
     add("recovery_init_sync_method", "fsync", "syncfs does not reach a FUSE filesystem");
   }
   return overrides;
 }
+
+// A setting that makes a server run a command, connect or wait for another server; the versions
+// that know it.
+struct OutwardSetting {
+  const char* setting;
+  const char* value;
+  const char* why;
+  int since_version;
+  int until_version;
+};
+
+constexpr int kAny = 1000;
+
+constexpr OutwardSetting kOutwardSettings[] = {
+    {"listen_addresses", "localhost", "a copy is not for the network", 0, kAny},
+    {"bonjour", "off", "would announce itself to the network", 0, kAny},
+    {"archive_mode", "off", "would write into production's WAL archive", 0, kAny},
+    {"archive_command", "", "would write into production's WAL archive", 0, kAny},
+    {"archive_library", "", "would write into production's WAL archive", 15, kAny},
+    {"synchronous_standby_names", "", "commits would wait for production's standbys", 0, kAny},
+    {"max_logical_replication_workers", "0", "would take over production's subscriptions", 0, kAny},
+    {"primary_conninfo", "", "would follow production's primary", 12, kAny},
+    {"primary_slot_name", "", "would use up production's replication slot", 12, kAny},
+    {"restore_command", "", "would read production's WAL archive", 12, kAny},
+    {"archive_cleanup_command", "", "would delete from production's WAL archive", 12, kAny},
+    {"recovery_end_command", "", "would run production's command", 12, kAny},
+    {"promote_trigger_file", "", "would look for production's file", 12, 15},
+    {"sync_replication_slots", "off", "would copy slots from production's primary", 17, kAny},
+    {"synchronized_standby_slots", "", "would wait for production's standbys", 17, kAny},
+};
 
 // These keep a copy from acting as production, or from needing what only production's host has.
 std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
@@ -71,19 +104,19 @@ std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
   const auto add = [&](const char* setting, const char* value, const char* why) {
     overrides.push_back({setting, value, why});
   };
-  add("listen_addresses", "localhost", "a copy is not for the network");
-  add("archive_mode", "off", "would write into production's WAL archive");
-  add("synchronous_standby_names", "", "commits would wait for production's standbys");
-  add("max_logical_replication_workers", "0", "would take over production's subscriptions");
-  if (facts.version >= 12) {
-    add("primary_conninfo", "", "would follow production's primary");
-    add("primary_slot_name", "", "would use up production's replication slot");
-    add("restore_command", "", "would read production's WAL archive");
+  for (const OutwardSetting& item : kOutwardSettings) {
+    const bool is_known =
+        facts.version >= item.since_version && facts.version <= item.until_version;
+    if (is_known) add(item.setting, item.value, item.why);
   }
   if (OwnValue(facts, "huge_pages") == "on") {
     add("huge_pages", "try", "this host may have none");
   }
-  if (OwnValue(facts, "ssl") == "on" && facts.ssl_files_missing) {
+  const bool asks_passphrase = !OwnValue(facts, "ssl_passphrase_command").empty();
+  if (asks_passphrase) add("ssl_passphrase_command", "", "would run production's command");
+  if (OwnValue(facts, "ssl") == "on" && asks_passphrase) {
+    add("ssl", "off", "its key needs a passphrase");
+  } else if (OwnValue(facts, "ssl") == "on" && facts.ssl_files_missing) {
     add("ssl", "off", "its certificate or key file is missing");
   }
   return overrides;
@@ -100,39 +133,29 @@ std::vector<Override> MemoryOverrides(const ServerFacts& facts) {
   return overrides;
 }
 
-bool IsMissing(const ServerFacts& facts, const std::string& library) {
-  return std::find(facts.missing_libraries.begin(), facts.missing_libraries.end(), library) !=
-         facts.missing_libraries.end();
-}
-
-// The preload settings that name a missing library, without it.
+// The preload settings that name a library which is dropped, without it.
 std::vector<Override> LibraryOverrides(const ServerFacts& facts) {
   std::vector<Override> overrides;
-  for (const char* setting : kPreloadSettings) {
-    std::vector<std::string> libraries = SplitLibraries(OwnValue(facts, setting));
-    std::vector<std::string> missing;
-    std::copy_if(libraries.begin(), libraries.end(), std::back_inserter(missing),
-                 [&](const std::string& library) { return IsMissing(facts, library); });
-    if (missing.empty()) continue;
-    std::erase_if(libraries, [&](const std::string& library) { return IsMissing(facts, library); });
-    overrides.push_back(
-        {setting, JoinLibraries(libraries), "not installed: " + JoinLibraries(missing)});
+  for (const auto& [setting, libraries] : facts.preloads) {
+    if (const auto value = ValueWithoutDropped(libraries)) {
+      overrides.push_back({setting, *value, WhyDropped(libraries)});
+    }
   }
   return overrides;
 }
 
-// Extensions that, once loaded, run the jobs that production planned.
-std::vector<Override> JobOverrides(const ServerFacts& facts) {
-  std::vector<Override> overrides;
-  for (const std::string& library : SplitLibraries(OwnValue(facts, "shared_preload_libraries"))) {
-    if (IsMissing(facts, library)) continue;
-    if (library == "pg_cron") {
-      overrides.push_back({"cron.launch_active_jobs", "off", "would run production's jobs"});
-    } else if (library == "timescaledb") {
-      overrides.push_back(
-          {"timescaledb.max_background_workers", "0", "would run production's jobs"});
+// The settings that quiet libraries which are loaded; each once, wherever they are named.
+std::vector<Override> QuietingOverrides(const ServerFacts& facts) {
+  std::map<std::string, Override> by_setting;
+  for (const auto& [setting, libraries] : facts.preloads) {
+    for (const PreloadLibrary& library : libraries) {
+      if (library.fate != Fate::kQuieted) continue;
+      const LibraryRule& rule = library.rule;
+      by_setting[rule.setting] = {rule.setting, rule.value, rule.why};
     }
   }
+  std::vector<Override> overrides;
+  for (const auto& [name, item] : by_setting) overrides.push_back(item);
   return overrides;
 }
 
@@ -147,9 +170,12 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
 
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice) {
   std::vector<std::string> settings(std::begin(kPreloadSettings), std::end(kPreloadSettings));
-  if (choice.as_is) return settings;
-  settings.insert(settings.end(),
-                  {"huge_pages", "ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file"});
+  if (choice.as_is) {
+    settings.push_back("archive_mode");
+    return settings;
+  }
+  settings.insert(settings.end(), {"huge_pages", "ssl", "ssl_cert_file", "ssl_key_file",
+                                   "ssl_ca_file", "ssl_passphrase_command"});
   if (choice.memory == MemoryProfile::kInherit) return settings;
   for (const MemoryCap& cap : kMemoryCaps) {
     if (version >= cap.since_version) settings.push_back(cap.setting);
@@ -159,9 +185,13 @@ std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice
 
 Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
                                             const OverrideChoice& choice) {
-  if (choice.strict && !facts.missing_libraries.empty()) {
-    return Refused("branch \"" + facts.branch + "\" preloads libraries that are not installed: " +
-                       JoinLibraries(facts.missing_libraries),
+  std::vector<std::string> missing;
+  for (const auto& [setting, libraries] : facts.preloads) {
+    for (std::string& library : MissingAmong(libraries)) missing.push_back(std::move(library));
+  }
+  if (choice.strict && !missing.empty()) {
+    return Refused("branch \"" + facts.branch +
+                       "\" preloads libraries that are not installed: " + JoinLibraries(missing),
                    "install them, or start without --strict");
   }
   std::vector<Override> overrides = SeparationOverrides(facts);
@@ -172,9 +202,14 @@ Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
   append(LibraryOverrides(facts));
   if (choice.as_is) return overrides;
   append(SafetyOverrides(facts));
-  append(JobOverrides(facts));
+  append(QuietingOverrides(facts));
   if (choice.memory == MemoryProfile::kSmall) append(MemoryOverrides(facts));
   return overrides;
+}
+
+bool WouldArchive(const Settings& own) {
+  const auto mode = own.find("archive_mode");
+  return mode != own.end() && (mode->second == "on" || mode->second == "always");
 }
 
 nlohmann::json OverridesToJson(const std::vector<Override>& overrides) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "pgctl-wrapper/preloads.h"
 #include "velafs/base/status.h"
 
 namespace velafs::pgctl {
@@ -49,7 +50,7 @@ struct ServerFacts {
   ServerPlaces places;
   Settings own;  // the branch's values of SettingsToAsk, in the setting's base unit
   bool ssl_files_missing = false;
-  std::vector<std::string> missing_libraries;  // of the preload settings, those not installed
+  Preloads preloads;  // of the preload settings that name libraries
 };
 
 // The settings that say where a server's files are: needed to ask it anything.
@@ -58,15 +59,14 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places);
 // The settings whose own values decide on an override.
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice);
 
+// True when the branch's own settings would write into a WAL archive.
+bool WouldArchive(const Settings& own);
+
 // All overrides, PlaceOverrides among them, each setting once. Refused under `strict` when a
 // library is missing.
 Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts, const OverrideChoice& choice);
 
 // [{"setting","value","why"}...]
 nlohmann::json OverridesToJson(const std::vector<Override>& overrides);
-
-// The settings that name libraries to load before the first query.
-inline constexpr const char* kPreloadSettings[] = {"shared_preload_libraries",
-                                                   "session_preload_libraries"};
 
 }  // namespace velafs::pgctl

@@ -11,13 +11,20 @@
 
 #include "pgctl-wrapper/generated_config.h"
 #include "pgctl-wrapper/idle_stop.h"
+#include "pgctl-wrapper/library_judge.h"
+#include "pgctl-wrapper/library_name.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/port.h"
 #include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/preparation.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/recovery.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/server_command.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/settings.h"
+#include "pgctl-wrapper/signal_files.h"
+#include "pgctl-wrapper/single_user_run.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/base/units.h"
 
@@ -82,29 +89,10 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   return {};
 }
 
-// Removes the files that would make the server a standby of production.
-Result<std::vector<Override>> RemoveSignalFiles(const Branch& branch, int version) {
-  std::vector<std::string> names = {"standby.signal", "recovery.signal"};
-  if (version < 12) names = {"recovery.conf"};
-  std::vector<Override> removed;
-  for (const std::string& name : names) {
-    const std::string path = branch.data_dir + "/" + name;
-    if (unlink(path.c_str()) == 0) {
-      removed.push_back({name, "removed", "would start it as a standby"});
-    } else if (errno != ENOENT) {
-      return SystemError(errno, "cannot remove \"" + path + "\"");
-    }
-  }
-  return removed;
-}
-
 Result<std::string> ReadControlData(const ServerPrograms& programs, const Branch& branch,
                                     const Owner& owner) {
-  Command command;
-  command.argv = {programs.Path("pg_controldata"), "-D", branch.data_dir};
-  command.environment = ServerEnvironment(owner);
+  Command command = ServerCommand(programs, owner, "pg_controldata", {"-D", branch.data_dir});
   command.environment["LC_ALL"] = "C";
-  command.run_as = &owner;
   VELAFS_ASSIGN(const Captured captured, Capture(std::move(command)));
   if (captured.exit_status == 0) return captured.out;
   return Failed("cannot read pg_control of branch \"" + branch.name + "\"",
@@ -144,53 +132,44 @@ Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Br
 }
 
 Result<ServerFacts> LearnFacts(const ServerPrograms& programs, const Branch& branch,
-                               const Owner& owner, ServerPlaces places,
-                               const OverrideChoice& choice) {
+                               const Owner& owner, ServerPlaces places, const StartOptions& options,
+                               LibraryJudge& judge) {
   ServerFacts facts;
   facts.branch = branch.name;
   facts.version = programs.version;
   facts.places = std::move(places);
-  Result<Settings> own =
-      AskSettings(programs, owner, facts.places, SettingsToAsk(programs.version, choice));
+  std::vector<std::string> settings = SettingsToAsk(programs.version, options.overrides);
+  if (options.recover) settings.push_back("restore_command");
+  Result<Settings> own = AskSettings(programs, owner, facts.places, settings);
   if (!own.ok()) {
     return std::move(own).status().WithContext("cannot start branch \"" + branch.name + "\"");
   }
   facts.own = *std::move(own);
   facts.ssl_files_missing = AreSslFilesMissing(facts.own, branch.data_dir);
-  facts.missing_libraries = MissingLibraries(facts.own, programs);
+  for (const char* setting : kPreloadSettings) {
+    VELAFS_ASSIGN(facts.preloads[setting], judge.Judge(setting, facts.own[setting]));
+  }
   return facts;
 }
 
-// A server process on its way up, and where in the log its own lines begin.
+// A server process on its way up.
 struct Launched {
   pid_t pid = 0;
-  UniqueFd log;
-  uint64_t log_start_bytes = 0;
+  OpenedLog log;
 };
 
 Result<Launched> Launch(const ServerPrograms& programs, const Branch& branch, const Owner& owner,
                         const RunDir& run_dir, const std::vector<Override>& overrides,
                         bool dies_with_parent) {
   Launched launched;
-  const std::string log = run_dir.Log();
-  launched.log.Reset(open(log.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  struct stat info {};
-  if (!launched.log || fstat(launched.log.get(), &info) != 0) {
-    return SystemError(errno, "cannot open \"" + log + "\"");
-  }
-  launched.log_start_bytes = static_cast<uint64_t>(info.st_size);
-
+  VELAFS_ASSIGN(launched.log, OpenLog(run_dir.Log()));
   const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
-  Command command;
-  command.argv = {programs.Path("postgres")};
-  const std::vector<std::string> arguments = ServerArguments(branch.data_dir, overrides);
-  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-  command.environment = ServerEnvironment(owner);
-  command.run_as = &owner;
+  Command command =
+      ServerCommand(programs, owner, "postgres", ServerArguments(branch.data_dir, overrides));
   command.stdin_fd = null.get();
-  command.stdout_fd = launched.log.get();
-  command.stderr_fd = launched.log.get();
+  command.stdout_fd = launched.log.fd.get();
+  command.stderr_fd = launched.log.fd.get();
   command.new_session = true;
   command.signal_when_parent_dies = dies_with_parent ? SIGQUIT : 0;
   VELAFS_ASSIGN(launched.pid, Spawn(command));
@@ -220,19 +199,175 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
                   "it goes on starting: see velapg status and velapg logs");
   }
   WaitForExit(launched.pid);
-  VELAFS_ASSIGN(const std::string said, ReadAll(launched.log.get(), launched.log_start_bytes));
-  return Failed(server + " ended before it was ready", QuoteLastLines("its log ends with", said));
+  VELAFS_ASSIGN(const std::string said, ReadAll(launched.log.fd.get(), launched.log.start_bytes));
+  return ExplainFailedStart(branch.name, branch.data_dir, said);
 }
 
-std::vector<std::string> Warnings(const ServerFacts& facts, const std::vector<Override>& removed) {
-  std::vector<std::string> warnings;
-  for (const std::string& library : facts.missing_libraries) {
-    warnings.push_back("preload library \"" + library + "\" is not installed and was left out");
+// A start on its way: what is known of the branch and what the user wants.
+struct Start {
+  const ServerPrograms& programs;
+  const Branch& branch;
+  const Owner& owner;
+  const RunDir& run_dir;
+  const StartOptions& options;
+  const StartControl& control;
+  ServerFacts facts;
+  std::vector<Override> overrides;
+  JudgeSetting judge;
+  DataState state;
+  PreparedMarker marker;
+  Patience patience;
+  Preparation report;
+
+  // The user wants the data as it is, or goes on with a standby, whose catalogs cannot be written.
+  bool LeavesData() const { return options.standby || options.overrides.as_is; }
+};
+
+Result<Launched> LaunchAndWait(const Start& start) {
+  VELAFS_ASSIGN(Launched launched, Launch(start.programs, start.branch, start.owner, start.run_dir,
+                                          start.overrides, start.control.dies_with_parent));
+  VELAFS_TRY(
+      WaitUntilReady(launched, start.branch, start.options.timeout, start.control.is_cancelled));
+  return launched;
+}
+
+// In single-user mode. `source`: where WAL comes from if the branch needs more than a plain start.
+Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFiles& signals) {
+  std::vector<Override> overrides = start.overrides;
+  if (source) {
+    if (*source == WalSource::kOwn) {
+      VELAFS_TRY(CheckFirstSegment(start.branch.name, start.branch.data_dir, start.state));
+    }
+    VELAFS_TRY(signals.MakeRecoverySignal());
+    const std::vector<Override> more = RecoveryOverrides(*source, start.facts.own);
+    overrides.insert(overrides.end(), more.begin(), more.end());
   }
+  return RunSingleUser({.programs = start.programs,
+                        .owner = start.owner,
+                        .branch = start.branch.name,
+                        .data_dir = start.branch.data_dir,
+                        .overrides = std::move(overrides),
+                        .log = start.run_dir.Log(),
+                        .prepares_catalog = !start.marker.catalog_prepared(),
+                        .strict = start.options.overrides.strict,
+                        .dies_with_parent = start.control.dies_with_parent,
+                        .judge = start.judge,
+                        .patience = start.patience},
+                       &start.report);
+}
+
+// Where a recovery reads WAL; nothing when a plain start is enough.
+Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
+  const std::string& data_dir = start.branch.data_dir;
+  const bool is_needed = start.state.NeedsRecovery() && start.programs.version >= 12;
+  if (!start.options.recover) {
+    return is_needed ? std::optional(WalSource::kOwn) : std::optional<WalSource>();
+  }
+  if (!is_needed && !HasSignalFile(data_dir, "recovery.signal") &&
+      !HasSignalFile(data_dir, "standby.signal")) {
+    start.report.warnings.push_back("the branch needs no recovery: --recover did nothing");
+    return std::optional<WalSource>();
+  }
+  if (!start.facts.own["restore_command"].empty()) return std::optional(WalSource::kArchive);
+  return Refused(
+      "branch \"" + start.branch.name + "\" has no restore_command to read an archive " + "with",
+      "write restore_command = '...' into " + start.facts.places.config_file);
+}
+
+// What only the WAL had is in the files once a server has recovered; nobody was told of the server
+// yet.
+Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signals) {
+  const bool is_seen = CatalogMayNeedPreparation(start.branch.data_dir);
+  if (!is_seen) return launched;
+  kill(launched.pid, SIGINT);
+  WaitForExit(launched.pid);
+  VELAFS_TRY(RecoverAndPrepare(start, std::nullopt, signals));
+  return LaunchAndWait(start);
+}
+
+// A server whose branch is this clone's own from then on. When it fails, the branch has its signal
+// files again.
+Result<Launched> PrepareAndLaunch(Start& start) {
+  VELAFS_ASSIGN(const std::optional<WalSource> source, ChooseWalSource(start));
+  const std::string& data_dir = start.branch.data_dir;
+  VELAFS_ASSIGN(SignalFiles signals, SignalFiles::PutAside(data_dir, start.programs.version));
+  bool is_prepared = start.marker.catalog_prepared();
+  if (source || (!is_prepared && CatalogMayNeedPreparation(data_dir))) {
+    VELAFS_TRY(RecoverAndPrepare(start, source, signals));
+    is_prepared = true;
+  }
+  VELAFS_ASSIGN(Launched launched, LaunchAndWait(start));
+  if (!is_prepared && !start.state.is_clean) {
+    VELAFS_ASSIGN(launched, PrepareLate(start, std::move(launched), signals));
+  }
+  VELAFS_ASSIGN(const std::vector<Override> removed, signals.Commit());
   for (const Override& file : removed) {
-    warnings.push_back("removed \"" + file.setting + "\" from the branch: it " + file.why);
+    start.report.neutralised.push_back(file);
+    start.report.warnings.push_back("removed \"" + file.setting + "\" from the branch: it " +
+                                    file.why);
   }
-  return warnings;
+  return launched;
+}
+
+Result<Launched> PrepareSlotsAndLaunch(Start& start) {
+  if (!start.options.overrides.as_is && !start.marker.slots_removed()) {
+    VELAFS_TRY(RemoveReplicationSlots(start.branch.data_dir, &start.report));
+    VELAFS_TRY(start.marker.RecordSlotsRemoved());
+  }
+  if (!start.LeavesData()) return PrepareAndLaunch(start);
+  if (start.options.standby && !HasSignalFile(start.branch.data_dir, "standby.signal") &&
+      HasSignalFile(start.branch.data_dir, "recovery.signal") && !start.options.overrides.as_is) {
+    return Refused("branch \"" + start.branch.name + "\" is no standby: it has recovery.signal",
+                   "velapg start " + start.branch.name + " --recover finishes its recovery");
+  }
+  return LaunchAndWait(start);
+}
+
+void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings) {
+  const std::string keep = "velafs policy set " + facts.branch + " allow_libraries=";
+  for (const auto& [setting, libraries] : facts.preloads) {
+    for (const PreloadLibrary& library : libraries) {
+      const std::string name = "preload library \"" + library.spelling + "\"";
+      if (library.fate == Fate::kMissing) {
+        warnings->push_back(name + " is not installed and was left out");
+      } else if (library.fate == Fate::kLeftOut) {
+        warnings->push_back(name + " was left out: it " + library.rule.why +
+                            "; to load it: " + keep + LibraryName(library.spelling));
+      } else if (library.has_unknown_workers) {
+        warnings->push_back(name + " registers background workers, which run on the clone; to " +
+                            "leave it out, list it in the store's extensions.toml");
+      }
+    }
+  }
+}
+
+// Ways out of the branch that are left, and what came along with its data.
+void WarnOfData(const Start& start, bool is_first, std::vector<std::string>* warnings) {
+  const std::string& data_dir = start.branch.data_dir;
+  if (start.options.overrides.as_is) {
+    if (WouldArchive(start.facts.own)) {
+      warnings->push_back(
+          "with --as-is the server writes into the WAL archive that its "
+          "configuration names");
+    }
+    return;
+  }
+  if (start.options.standby && MayHaveSubscriptions(data_dir)) {
+    warnings->push_back(
+        "the subscriptions of a standby cannot be detached: if it is promoted, "
+        "restart it without --standby before they are used");
+  }
+  if (!is_first) return;
+  if (const size_t count = CountPreparedTransactions(data_dir); count > 0) {
+    warnings->push_back(std::to_string(count) +
+                        " prepared transactions came along, which keep locks and rows: see "
+                        "pg_prepared_xacts, and end each with ROLLBACK PREPARED");
+  }
+  if (start.options.network != "isolated" && MayHaveForeignServers(data_dir)) {
+    warnings->push_back(
+        "foreign servers of the branch reach the hosts that they name; to close "
+        "that way out: --network isolated");
+  }
 }
 
 }  // namespace
@@ -251,27 +386,39 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
     VELAFS_TRY(ClearIdleStop(run_dir));
   }
   VELAFS_ASSIGN(const uint16_t port, ChoosePort(session, branch.name, options.port));
+  VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
 
   const ActingAs acting(owner);
+  LibraryJudge judge(policy, programs, branch.data_dir, options.overrides.as_is);
+  Start start{programs, branch, owner, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
   VELAFS_ASSIGN(ServerPlaces places, PlaceConfiguration(programs, branch, owner, run_dir));
   places.port = port;
-  VELAFS_ASSIGN(const ServerFacts facts,
-                LearnFacts(programs, branch, owner, std::move(places), options.overrides));
-  VELAFS_ASSIGN(std::vector<Override> overrides, PlanOverrides(facts, options.overrides));
-  std::vector<Override> removed;
-  if (!options.standby && !options.overrides.as_is) {
-    VELAFS_ASSIGN(removed, RemoveSignalFiles(branch, version));
-  }
-  VELAFS_ASSIGN(const Launched launched,
-                Launch(programs, branch, owner, run_dir, overrides, control.dies_with_parent));
-  VELAFS_TRY(WaitUntilReady(launched, branch, options.timeout, control.is_cancelled));
+  VELAFS_ASSIGN(start.facts,
+                LearnFacts(programs, branch, owner, std::move(places), options, judge));
+  VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));
+  start.judge = [&judge](const std::string& setting, const std::string& value) {
+    return judge.Judge(setting, value);
+  };
+  VELAFS_TRY(SignalFiles::PutBack(branch.data_dir));
+  VELAFS_ASSIGN(start.state, ReadDataState(branch.data_dir));
+  start.marker = PreparedMarker::Read(run_dir, branch.instance);
+  start.patience = {steady_clock::now() + options.timeout, control.is_cancelled};
+
+  const bool is_first = !start.marker.catalog_prepared();
+  VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));
+  if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
   if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
     VELAFS_TRY(StopWhenIdle(branch.data_dir, launched.pid, run_dir, owner, *options.idle_stop));
   }
 
-  overrides.insert(overrides.end(), removed.begin(), removed.end());
-  return StartedServer{launched.pid, port, run_dir.socket_dir, std::move(overrides),
-                       Warnings(facts, removed)};
+  StartedServer started{launched.pid, port, run_dir.socket_dir, std::move(start.overrides), {}};
+  started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
+                             start.report.neutralised.end());
+  WarnOfLibraries(start.facts, &started.warnings);
+  started.warnings.insert(started.warnings.end(), start.report.warnings.begin(),
+                          start.report.warnings.end());
+  WarnOfData(start, is_first, &started.warnings);
+  return started;
 }
 
 }  // namespace velafs::pgctl

@@ -21,6 +21,8 @@ struct StartOptions {
   std::chrono::seconds timeout = std::chrono::minutes(10);
   std::optional<std::chrono::seconds> idle_stop;  // 0: never
   bool standby = false;                           // keep standby.signal and recovery.signal
+  bool recover = false;  // recover with WAL from the archive that restore_command reads
+  std::string network;   // "isolated", or another word; empty: the host's
   OverrideChoice overrides;
 };
 

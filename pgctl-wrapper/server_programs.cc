@@ -12,15 +12,13 @@
 namespace velafs::pgctl {
 namespace {
 
-bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // What `argv` prints, when it succeeds.
 std::optional<std::string> OutputOf(std::vector<std::string> argv) {
   Command command;
   command.argv = std::move(argv);
-  command.environment["LC_ALL"] = "C";
+  command.environment.insert_or_assign("LC_ALL", std::string("C"));
   const Result<Captured> captured = Capture(std::move(command));
   if (!captured.ok() || captured->exit_status != 0) return std::nullopt;
   return FirstLine(captured->out);
@@ -79,14 +77,6 @@ std::string ServerPrograms::LibraryDir() const {
   return OutputOf({Path("pg_config"), "--pkglibdir"}).value_or(bin_dir + "/../lib");
 }
 
-bool HasLibrary(const std::string& library_dir, std::string_view library) {
-  constexpr std::string_view kLibDir = "$libdir/";
-  if (library.starts_with(kLibDir)) library.remove_prefix(kLibDir.size());
-  const std::string path =
-      library.starts_with('/') ? std::string(library) : library_dir + "/" + std::string(library);
-  return Exists(path) || Exists(path + ".so");
-}
-
 std::vector<std::string> SplitLibraries(std::string_view value) {
   std::vector<std::string> libraries;
   std::string name;
@@ -115,7 +105,10 @@ std::string JoinLibraries(const std::vector<std::string>& libraries) {
   std::string joined;
   for (const std::string& library : libraries) {
     const bool is_plain = library.find_first_of(", \t\n") == std::string::npos;
-    joined += (joined.empty() ? "" : ", ") + (is_plain ? library : "\"" + library + "\"");
+    if (!joined.empty()) joined += ", ";
+    if (!is_plain) joined += '"';
+    joined += library;
+    if (!is_plain) joined += '"';
   }
   return joined;
 }

@@ -24,9 +24,6 @@ struct ServerPrograms {
 Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
                                           const std::string& branch);
 
-// True when a module that a preload setting names is installed.
-bool HasLibrary(const std::string& library_dir, std::string_view library);
-
 // The library names of a preload setting's value, which are separated by commas and may be quoted.
 std::vector<std::string> SplitLibraries(std::string_view value);
 // The inverse.

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/server_command.h"
 #include "pgctl-wrapper/text_file.h"
 
 namespace velafs::pgctl {
@@ -80,11 +81,9 @@ Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
       ServerArguments(places.data_dir, PlaceOverrides(places));
   std::vector<CapturedProcess> questions;  // one setting each, so all at once
   for (const std::string& name : names) {
-    Command command;
-    command.argv = {programs.Path("postgres"), "-C", name};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    command.environment = ServerEnvironment(owner);
-    command.run_as = &owner;
+    std::vector<std::string> question_arguments = {"-C", name};
+    question_arguments.insert(question_arguments.end(), arguments.begin(), arguments.end());
+    Command command = ServerCommand(programs, owner, "postgres", question_arguments);
     VELAFS_ASSIGN(CapturedProcess question, CapturedProcess::Start(std::move(command)));
     questions.push_back(std::move(question));
   }
@@ -112,20 +111,6 @@ bool AreSslFilesMissing(const Settings& own, const std::string& data_dir) {
     if (eaccess(path.c_str(), R_OK) != 0) return true;
   }
   return false;
-}
-
-std::vector<std::string> MissingLibraries(const Settings& own, const ServerPrograms& programs) {
-  std::vector<std::string> missing;
-  std::string library_dir;
-  for (const char* setting : kPreloadSettings) {
-    const auto found = own.find(setting);
-    if (found == own.end()) continue;
-    for (const std::string& library : SplitLibraries(found->second)) {
-      if (library_dir.empty()) library_dir = programs.LibraryDir();
-      if (!HasLibrary(library_dir, library)) missing.push_back(library);
-    }
-  }
-  return missing;
 }
 
 }  // namespace velafs::pgctl

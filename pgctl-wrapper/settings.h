@@ -30,7 +30,4 @@ Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
 // True when a certificate or key file that `own` names is not there.
 bool AreSslFilesMissing(const Settings& own, const std::string& data_dir);
 
-// The preload libraries of `own` that are not installed.
-std::vector<std::string> MissingLibraries(const Settings& own, const ServerPrograms& programs);
-
 }  // namespace velafs::pgctl

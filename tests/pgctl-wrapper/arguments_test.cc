@@ -155,6 +155,15 @@ TEST_CASE("status needs no branch, what acts on a server does") {
   CHECK(Failure({"stop"}).code() == Code::kUsage);
 }
 
+TEST_CASE("recovery from the archive is asked for by itself") {
+  const auto parsed = ParseArguments({"start", "pr-1", "--recover"});
+  REQUIRE(parsed.ok());
+  CHECK(parsed->start.recover);
+  CHECK(ParseArguments({"start", "pr-1", "--recover", "--as-is"}).status().code() == Code::kUsage);
+  CHECK(ParseArguments({"start", "pr-1", "--recover", "--standby"}).status().code() ==
+        Code::kUsage);
+}
+
 TEST_CASE("help of every command on pools has an example") {
   for (const char* command : {"list", "refresh", "fill", "stop"}) {
     const std::string help = Parse({"pool", command, "--help"}).help;

@@ -31,6 +31,14 @@ std::vector<Override> Plan(const ServerFacts& facts, const OverrideChoice& choic
   return *std::move(plan);
 }
 
+PreloadLibrary Dropped(const std::string& spelling) {
+  return {spelling, Fate::kMissing, {}, false};
+}
+PreloadLibrary Loaded(const std::string& spelling) { return {spelling, Fate::kLoaded, {}, false}; }
+
+const LibraryRule kQuiet = {LibraryAction::kSetting, "timescaledb.max_background_workers", "0",
+                            "would run jobs"};
+
 std::optional<std::string> ValueOf(const std::vector<Override>& plan, const std::string& setting) {
   const auto found = std::find_if(plan.begin(), plan.end(),
                                   [&](const Override& item) { return item.setting == setting; });
@@ -78,11 +86,13 @@ TEST_CASE("no setting is overridden twice, and each says why") {
   ServerFacts facts = FactsOf(14);
   facts.own = {{"ssl", "on"},
                {"huge_pages", "on"},
-               {"shared_buffers", "4194304"},
-               {"shared_preload_libraries", "pg_cron,absent"},
-               {"session_preload_libraries", "absent"}};
+               {"ssl_passphrase_command", "ask"},
+               {"shared_buffers", "4194304"}};
+  facts.preloads = {{"shared_preload_libraries",
+                     {{"timescaledb", Fate::kQuieted, kQuiet, false}, Dropped("absent")}},
+                    {"session_preload_libraries",
+                     {{"timescaledb", Fate::kQuieted, kQuiet, false}, Dropped("absent")}}};
   facts.ssl_files_missing = true;
-  facts.missing_libraries = {"absent"};
   std::set<std::string> seen;
   for (const Override& item : Plan(facts)) {
     CHECK_MESSAGE(seen.insert(item.setting).second, item.setting);
@@ -100,10 +110,12 @@ TEST_CASE("what pg_control records is never touched") {
 
 TEST_CASE("as is: safety is left out, separation stays") {
   ServerFacts facts = FactsOf(15);
-  facts.own = {{"shared_buffers", "4194304"}, {"shared_preload_libraries", "pg_cron"}};
+  facts.own = {{"shared_buffers", "4194304"}};
+  facts.preloads = {{"shared_preload_libraries", {{"timescaledb", Fate::kQuieted, kQuiet, false}}}};
   const auto plan = Plan(facts, {.as_is = true});
-  for (const char* setting : {"archive_mode", "primary_conninfo", "listen_addresses",
-                              "shared_buffers", "cron.launch_active_jobs"}) {
+  for (const char* setting :
+       {"archive_mode", "archive_cleanup_command", "primary_conninfo", "listen_addresses",
+        "shared_buffers", "timescaledb.max_background_workers"}) {
     CHECK_MESSAGE(ValueOf(plan, setting) == std::nullopt, setting);
   }
   CHECK(ValueOf(plan, "data_directory") == "/mnt/pr-1");
@@ -145,30 +157,69 @@ TEST_CASE("huge pages become optional, but are not turned on") {
   CHECK(ValueOf(Plan(facts), "huge_pages") == std::nullopt);
 }
 
-TEST_CASE("a preload library that is not installed is dropped, the others are kept in order") {
+TEST_CASE("a preload library that is dropped takes no other along, and the order stays") {
   ServerFacts facts = FactsOf(15);
-  facts.own = {{"shared_preload_libraries", "pg_stat_statements, timescaledb ,auto_explain"}};
-  facts.missing_libraries = {"timescaledb"};
+  facts.preloads = {
+      {"shared_preload_libraries",
+       {Loaded("pg_stat_statements"),
+        Dropped("gone"),
+        {"pg_cron", Fate::kLeftOut, {LibraryAction::kLeaveOut, "", "", "would run jobs"}, false},
+        Loaded("auto_explain")}},
+      {"local_preload_libraries", {Dropped("gone")}}};
   const auto plan = Plan(facts);
   CHECK(ValueOf(plan, "shared_preload_libraries") == "pg_stat_statements, auto_explain");
-  CHECK(ValueOf(plan, "timescaledb.max_background_workers") == std::nullopt);
+  CHECK(ValueOf(plan, "local_preload_libraries") == "");
+  CHECK(ValueOf(plan, "session_preload_libraries") == std::nullopt);
+  const auto found = std::find_if(plan.begin(), plan.end(), [](const Override& item) {
+    return item.setting == "shared_preload_libraries";
+  });
+  CHECK(found->why == "not installed: gone; left out: pg_cron (would run jobs)");
 }
 
 TEST_CASE("strict: a preload library that is not installed is a refusal") {
   ServerFacts facts = FactsOf(15);
-  facts.own = {{"shared_preload_libraries", "timescaledb"}};
-  facts.missing_libraries = {"timescaledb"};
+  facts.preloads = {{"local_preload_libraries", {Dropped("timescaledb")}}};
   const Status status = PlanOverrides(facts, {.strict = true}).status();
   CHECK(status.code() == Code::kRefused);
   CHECK(status.message().find("timescaledb") != std::string::npos);
 }
 
-TEST_CASE("planned jobs stay quiet where their extension is loaded") {
+TEST_CASE("a library that is loaded quietly is so by its setting") {
   ServerFacts facts = FactsOf(15);
-  CHECK(ValueOf(Plan(facts), "cron.launch_active_jobs") == std::nullopt);
-  facts.own = {{"shared_preload_libraries", "timescaledb,pg_cron"}};
-  CHECK(ValueOf(Plan(facts), "cron.launch_active_jobs") == "off");
+  CHECK(ValueOf(Plan(facts), "timescaledb.max_background_workers") == std::nullopt);
+  facts.preloads = {{"shared_preload_libraries", {{"timescaledb", Fate::kQuieted, kQuiet, false}}}};
   CHECK(ValueOf(Plan(facts), "timescaledb.max_background_workers") == "0");
+  CHECK(ValueOf(Plan(facts), "shared_preload_libraries") == std::nullopt);
+}
+
+TEST_CASE("no command of production's is run, in any version that has it") {
+  for (const int version : {13, 14, 15, 16, 17, 18}) {
+    CAPTURE(version);
+    const auto plan = Plan(FactsOf(version));
+    for (const char* setting : {"archive_command", "restore_command", "archive_cleanup_command",
+                                "recovery_end_command"}) {
+      CHECK_MESSAGE(ValueOf(plan, setting) == "", setting);
+    }
+    CHECK(ValueOf(plan, "archive_library").has_value() == (version >= 15));
+    CHECK(ValueOf(plan, "promote_trigger_file").has_value() == (version <= 15));
+    CHECK(ValueOf(plan, "sync_replication_slots").has_value() == (version >= 17));
+    CHECK(ValueOf(plan, "synchronized_standby_slots").has_value() == (version >= 17));
+    CHECK(ValueOf(plan, "allow_in_place_tablespaces").has_value() == (version >= 15));
+  }
+}
+
+TEST_CASE("a key that needs a passphrase turns ssl off: its command is not run") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"ssl", "on"}, {"ssl_passphrase_command", "ask"}};
+  CHECK(ValueOf(Plan(facts), "ssl") == "off");
+  CHECK(ValueOf(Plan(facts), "ssl_passphrase_command") == "");
+}
+
+TEST_CASE("a configuration that archives is known as such") {
+  CHECK(WouldArchive({{"archive_mode", "on"}}));
+  CHECK(WouldArchive({{"archive_mode", "always"}}));
+  CHECK_FALSE(WouldArchive({{"archive_mode", "off"}}));
+  CHECK_FALSE(WouldArchive({}));
 }
 
 TEST_CASE("only settings that decide on something are asked for") {
@@ -181,7 +232,8 @@ TEST_CASE("only settings that decide on something are asked for") {
   CHECK_FALSE(has(SettingsToAsk(13, {}), "min_dynamic_shared_memory"));
   CHECK_FALSE(has(SettingsToAsk(15, {.memory = MemoryProfile::kInherit}), "shared_buffers"));
   CHECK(SettingsToAsk(15, {.as_is = true}) ==
-        std::vector<std::string>{"shared_preload_libraries", "session_preload_libraries"});
+        std::vector<std::string>{"shared_preload_libraries", "session_preload_libraries",
+                                 "local_preload_libraries", "archive_mode"});
 }
 
 TEST_CASE("overrides are reported as setting, value and reason") {

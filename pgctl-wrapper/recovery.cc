@@ -1,0 +1,164 @@
+#include "pgctl-wrapper/recovery.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "pgctl-wrapper/text_file.h"
+
+namespace velafs::pgctl {
+namespace {
+
+// In pg_control of every version: system identifier (8 bytes), two version numbers (4 each), state.
+constexpr size_t kStateOffset = 16;
+constexpr uint32_t kShutDown = 1;
+constexpr uint32_t kShutDownInRecovery = 2;
+constexpr uint32_t kInArchiveRecovery = 5;
+
+constexpr size_t kSegmentNameLength = 24;
+
+bool IsSegmentName(const std::string& name) {
+  return name.size() == kSegmentNameLength &&
+         name.find_first_not_of("0123456789ABCDEF") == std::string::npos;
+}
+
+bool Mentions(const std::string& text, const char* words) {
+  return text.find(words) != std::string::npos;
+}
+
+std::string NewestSegment(const std::string& data_dir) {
+  std::string newest;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(data_dir + "/pg_wal", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (IsSegmentName(name)) newest = std::max(newest, name);
+  }
+  return newest;
+}
+
+std::string RecoverHint(const std::string& branch) {
+  return "velapg start " + branch +
+         " --recover reads it from the archive that the branch's restore_command names, and writes "
+         "nothing there; else import the data anew, with its WAL";
+}
+
+// Without the hint that tells to remove backup_label, which makes the copy corrupt.
+std::string WithoutBackupHint(const std::string& log) {
+  std::string kept;
+  bool in_hint = false;
+  for (size_t begin = 0; begin < log.size();) {
+    const size_t end = std::min(log.find('\n', begin), log.size() - 1) + 1;
+    const std::string line = log.substr(begin, end - begin);
+    const bool names_it = Mentions(line, "backup_label") || Mentions(line, "recovery.signal");
+    in_hint = (in_hint && line.starts_with('\t')) ||
+              (names_it && (line.starts_with('\t') || Mentions(line, "HINT:")));
+    if (!in_hint) kept += line;
+    begin = end;
+  }
+  return kept;
+}
+
+Status WalEndsTooEarly(const std::string& branch, const std::string& data_dir) {
+  const std::string newest = NewestSegment(data_dir);
+  return Failed("branch \"" + branch + "\" cannot be recovered: its WAL ends before its data is " +
+                    "consistent" +
+                    (newest.empty() ? std::string(": pg_wal is empty")
+                                    : ", in segment " + newest + ", or in one before it"),
+                "the WAL that follows is missing: " + RecoverHint(branch));
+}
+
+Status CannotLocateCheckpoint(const std::string& branch, const std::string& data_dir) {
+  const Result<DataState> state = ReadDataState(data_dir);
+  if (state.ok()) VELAFS_TRY(CheckFirstSegment(branch, data_dir, *state));
+  return Failed("branch \"" + branch +
+                    "\" cannot be recovered: the WAL of its last checkpoint is " + "missing",
+                RecoverHint(branch));
+}
+
+}  // namespace
+
+Result<DataState> ReadDataState(const std::string& data_dir) {
+  DataState data;
+  VELAFS_ASSIGN(const std::string control, ReadTextFile(data_dir + "/global/pg_control"));
+  uint32_t state = 0;
+  if (control.size() < kStateOffset + sizeof state) {
+    return Corrupt("\"" + data_dir + "/global/pg_control\" is too short");
+  }
+  std::memcpy(&state, control.data() + kStateOffset, sizeof state);
+  data.is_clean = state == kShutDown;
+  data.is_standbys_copy = state == kShutDownInRecovery || state == kInArchiveRecovery;
+
+  const Result<std::string> label = ReadTextFile(data_dir + "/backup_label");
+  if (!label.ok() && label.status().error_number() != ENOENT) return label.status();
+  data.has_backup_label = label.ok();
+  if (data.has_backup_label) data.first_segment = FirstSegment(*label);
+  return data;
+}
+
+std::string FirstSegment(const std::string& backup_label) {
+  constexpr std::string_view kFile = "(file ";
+  const size_t start = backup_label.find("START WAL LOCATION:");
+  const size_t file = start == std::string::npos ? start : backup_label.find(kFile, start);
+  if (file == std::string::npos) return "";
+  const std::string name = backup_label.substr(file + kFile.size(), kSegmentNameLength);
+  return IsSegmentName(name) ? name : "";
+}
+
+std::vector<Override> RecoveryOverrides(WalSource source, const Settings& own) {
+  const char* why = "while it recovers";
+  std::vector<Override> overrides = {{"hot_standby", "off", why},
+                                     {"recovery_min_apply_delay", "0", why},
+                                     {"recovery_target_action", "promote", why},
+                                     {"lc_messages", "C", why}};
+  if (source == WalSource::kArchive) {
+    overrides.push_back({"restore_command", own.at("restore_command"), why});
+    return overrides;
+  }
+  overrides.push_back({"restore_command", "false", why});  // the program: there is no archive
+  for (const char* target : {"recovery_target", "recovery_target_lsn", "recovery_target_name",
+                             "recovery_target_time", "recovery_target_xid"}) {
+    overrides.push_back({target, "", why});
+  }
+  overrides.push_back({"recovery_target_timeline", "latest", why});
+  return overrides;
+}
+
+Status CheckFirstSegment(const std::string& branch, const std::string& data_dir,
+                         const DataState& state) {
+  if (!state.has_backup_label || state.first_segment.empty()) return {};
+  struct stat info {};
+  if (stat((data_dir + "/pg_wal/" + state.first_segment).c_str(), &info) == 0) return {};
+  return Failed("branch \"" + branch +
+                    "\" cannot be recovered: it is a backup that needs WAL from " + "segment " +
+                    state.first_segment + " on, which is not in its pg_wal",
+                RecoverHint(branch));
+}
+
+Status ExplainFailedStart(const std::string& branch, const std::string& data_dir,
+                          const std::string& log) {
+  for (const char* words :
+       {"WAL ends before end of online backup", "WAL ends before consistent recovery point"}) {
+    if (Mentions(log, words)) return WalEndsTooEarly(branch, data_dir);
+  }
+  for (const char* words :
+       {"could not locate required checkpoint record", "could not locate a valid checkpoint record",
+        "could not find redo location referenced by checkpoint record"}) {
+    if (Mentions(log, words)) return CannotLocateCheckpoint(branch, data_dir);
+  }
+  const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
+  const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));
+  if (Mentions(log, "could not create symbolic link \"pg_tblspc/")) {
+    return Failed(
+        failure,
+        "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, made "
+        "with LOCATION ''; import the data anew\n" +
+            quoted);
+  }
+  return Failed(failure, quoted);
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,131 @@
+#include "pgctl-wrapper/preparation.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "pgctl-wrapper/text_file.h"
+
+using namespace velafs;
+using namespace velafs::pgctl;
+
+namespace {
+
+struct Fixture {
+  Fixture() : dir(std::filesystem::temp_directory_path() / ("prep-" + std::to_string(getpid()))) {
+    for (const char* name : {"global", "pg_replslot", "pg_twophase", "base/5", "outside"}) {
+      std::filesystem::create_directories(dir / name);
+    }
+  }
+  ~Fixture() { std::filesystem::remove_all(dir); }
+
+  void Make(const std::string& name, const std::string& text = "") {
+    REQUIRE(WriteTextFile(dir / name, text).ok());
+  }
+  // Of the three catalogs that are looked at.
+  void MakeMap() {
+    const uint32_t numbers[] = {0x592717, 3, 6100, 9000, 2964, 9001, 2966, 9002};
+    std::string map(sizeof numbers, 0);
+    std::memcpy(map.data(), numbers, sizeof numbers);
+    Make("global/pg_filenode.map", map);
+    for (const char* file : {"global/9000", "global/9001", "global/9002"}) Make(file);
+  }
+  void MakeSlot(const std::string& name, uint32_t database) {
+    std::filesystem::create_directory(dir / "pg_replslot" / name);
+    std::string state(200, 0);
+    std::memcpy(state.data() + 80, &database, sizeof database);
+    Make("pg_replslot/" + name + "/state", state);
+  }
+
+  std::filesystem::path dir;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "empty catalogs need no server to be known as such") {
+  MakeMap();
+  CHECK_FALSE(CatalogMayNeedPreparation(dir));
+  Make("global/9000", "a page");
+  CHECK(MayHaveSubscriptions(dir));
+  CHECK(CatalogMayNeedPreparation(dir));
+  Make("global/9000");
+  Make("global/9001", "search_path=x");
+  CHECK_FALSE(CatalogMayNeedPreparation(dir));
+  Make("global/9001", "session_preload_libraries=x");
+  CHECK(CatalogMayNeedPreparation(dir));
+  Make("global/9001");
+  Make("global/9002", "local_preload_libraries=x");
+  CHECK(CatalogMayNeedPreparation(dir));
+}
+
+TEST_CASE_FIXTURE(Fixture, "catalogs that cannot be found count as filled") {
+  CHECK(CatalogMayNeedPreparation(dir));
+  MakeMap();
+  std::filesystem::remove(dir / "global/9000");
+  CHECK(CatalogMayNeedPreparation(dir));
+  Make("global/pg_filenode.map", "something else, and long enough");
+  CHECK(CatalogMayNeedPreparation(dir));
+  const uint32_t too_many[] = {0x592717, 0xffffffff};
+  Make("global/pg_filenode.map", std::string(reinterpret_cast<const char*>(too_many), 8));
+  CHECK(CatalogMayNeedPreparation(dir));
+}
+
+TEST_CASE_FIXTURE(Fixture, "replication slots are removed by their kind, and no link is followed") {
+  MakeSlot("physical", 0);
+  MakeSlot("logical", 5);
+  Make("outside/state", "somebody's");
+  std::filesystem::create_directory_symlink(dir / "outside", dir / "pg_replslot/link");
+  Preparation report;
+  REQUIRE(RemoveReplicationSlots(dir, &report).ok());
+  CHECK(std::filesystem::is_empty(dir / "pg_replslot"));
+  CHECK(std::filesystem::exists(dir / "outside/state"));
+  CHECK(report.neutralised.size() == 3);
+  bool told = false;
+  for (const std::string& warning : report.warnings) {
+    told = told || warning.find("logical replication slot \"logical\"") != std::string::npos;
+  }
+  CHECK(told);
+  Preparation again;
+  REQUIRE(RemoveReplicationSlots(dir, &again).ok());
+  CHECK(again.neutralised.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a directory of slots that is a link is left alone") {
+  std::filesystem::remove(dir / "pg_replslot");
+  Make("outside/state", "somebody's");
+  std::filesystem::create_directory_symlink(dir / "outside", dir / "pg_replslot");
+  Preparation report;
+  REQUIRE(RemoveReplicationSlots(dir, &report).ok());
+  CHECK(std::filesystem::exists(dir / "outside/state"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was done holds for one life of a branch") {
+  const RunDir run_dir{dir, dir};
+  PreparedMarker marker = PreparedMarker::Read(run_dir, 7);
+  CHECK_FALSE(marker.slots_removed());
+  REQUIRE(marker.RecordSlotsRemoved().ok());
+  CHECK(PreparedMarker::Read(run_dir, 7).slots_removed());
+  CHECK_FALSE(PreparedMarker::Read(run_dir, 7).catalog_prepared());
+  REQUIRE(marker.RecordCatalogPrepared().ok());
+  CHECK(PreparedMarker::Read(run_dir, 7).catalog_prepared());
+  CHECK(PreparedMarker::Read(run_dir, 7).slots_removed());
+  CHECK_FALSE(PreparedMarker::Read(run_dir, 8).slots_removed());
+  Make("prepared", "damaged slots catalog");
+  CHECK_FALSE(PreparedMarker::Read(run_dir, 7).slots_removed());
+}
+
+TEST_CASE_FIXTURE(Fixture, "prepared transactions are counted, foreign servers seen") {
+  CHECK(CountPreparedTransactions(dir) == 0);
+  Make("pg_twophase/00000123", "x");
+  CHECK(CountPreparedTransactions(dir) == 1);
+  Make("base/5/1417");
+  CHECK_FALSE(MayHaveForeignServers(dir));
+  Make("base/5/1417", "a page");
+  CHECK(MayHaveForeignServers(dir));
+}
+
+TEST_CASE("any bytes become a text of SQL without a quote of theirs") {
+  CHECK(SqlText("a'\n;").find("decode('61270a3b', 'hex')") != std::string::npos);
+}
