@@ -13,6 +13,11 @@ packages=(
   libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev libarchive-dev
   libzstd-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2
 )
+# The extension is a package for the major version that the release has.
+case $(sed -n 's/^VERSION_ID="\(.*\)"$/\1/p' /etc/os-release 2>/dev/null) in
+  12) packages+=(postgresql-15-cron) ;;
+  13) packages+=(postgresql-17-cron) ;;
+esac
 
 die() {
   echo "${0##*/}: $*" >&2
