@@ -57,11 +57,12 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   if (!found.server || found.server->lost) return std::nullopt;
   const PostmasterFile& file = found.server->file;
   const Target target{branch, found.owner};
+  const size_t connections = CountClients(file);  // before the probe, which is one
   ServerStatus status{target,
                       file,
                       StateOf(target, file, arguments),
                       std::chrono::seconds(std::time(nullptr) - file.started_at),
-                      CountClients(file),
+                      connections,
                       std::nullopt};
   const ActingAs acting(found.owner);
   const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
