@@ -114,35 +114,70 @@ TEST_CASE_FIXTURE(LinksFixture, "links in a directory imported from elsewhere ar
   CheckContent("pg_wal/far/file", "more");
 }
 
-TEST_CASE_FIXTURE(LinksFixture, "a tablespace goes into the branch, and its link leads there") {
+TEST_CASE_FIXTURE(LinksFixture, "a tablespace takes the place of the link to it") {
   WriteHostFile(outside + "/ts/PG_15_202209061/5/16390", "rows");
   WriteHostFile(outside + "/ts/PG_14_202107181/5/1", "old");
   WriteHostFile(outside + "/ts/unrelated", "x");
   WriteHostFile(outside + "/ts/PG_15_202209061/pgsql_tmp/pgsql_tmp1.0", "x");
+  WriteHostFile(data + "/postgresql.auto.conf", "work_mem = '4MB'");
+  fs::permissions(outside + "/ts", fs::perms::owner_all | fs::perms::group_all);
   fs::create_directory(data + "/pg_tblspc");
   Link(outside + "/ts", "pg_tblspc/16389");
+  const Tree before = TreeOfDirectory(outside);
   const ImportResult result = Import("main");
-  CHECK(result.warnings.empty());
-  CHECK(TargetInBranch("main", "pg_tblspc/16389") == "../velafs_tablespaces/16389");
-  CheckContent("velafs_tablespaces/16389/PG_15_202209061/5/16390", "rows");
-  CheckContent("velafs_tablespaces/16389/PG_14_202107181/5/1", "old");
+  CHECK(result.warnings.size() == 1);
+  CheckWarning(result, "\"allow_in_place_tablespaces = on\"");
+  CheckContent("postgresql.auto.conf", "work_mem = '4MB'\nallow_in_place_tablespaces = on\n");
+  CheckContent("pg_tblspc/16389/PG_15_202209061/5/16390", "rows");
+  CheckContent("pg_tblspc/16389/PG_14_202107181/5/1", "old");
   const Tree tree = BranchTree("main");
-  CHECK_FALSE(tree.contains("velafs_tablespaces/16389/unrelated"));
-  CHECK_FALSE(tree.contains("velafs_tablespaces/16389/PG_15_202209061/pgsql_tmp"));
-  CHECK(tree.at("velafs_tablespaces").starts_with("40700 "));
-  CHECK(tree.at("velafs_tablespaces/16389").starts_with("40700 "));
+  CHECK_FALSE(tree.contains("velafs_tablespaces"));
+  CHECK_FALSE(tree.contains("pg_tblspc/16389/unrelated"));
+  CHECK_FALSE(tree.contains("pg_tblspc/16389/PG_15_202209061/pgsql_tmp"));
+  CHECK(tree.at("pg_tblspc/16389").starts_with("40700 "));
+  CHECK(TreeOfDirectory(outside) == before);
+  CHECK(ReadHostFile(data + "/postgresql.auto.conf") == "work_mem = '4MB'");
 }
 
-TEST_CASE_FIXTURE(LinksFixture, "what was imported with a tablespace can be imported again") {
+TEST_CASE_FIXTURE(LinksFixture, "a tablespace that is a directory already stays one") {
+  WriteHostFile(data + "/pg_tblspc/16389/PG_15_202209061/5/16390", "rows");
+  const ImportResult result = Import("main");
+  CheckContent("pg_tblspc/16389/PG_15_202209061/5/16390", "rows");
+  CheckWarning(result, "no postgresql.auto.conf: set allow_in_place_tablespaces = on");
+}
+
+TEST_CASE_FIXTURE(LinksFixture, "without tablespaces the configuration stays as it is") {
+  WriteHostFile(data + "/postgresql.auto.conf", "work_mem = '4MB'\n");
+  fs::create_directory(data + "/pg_tblspc");
+  CHECK(Import("main").warnings.empty());
+  CheckContent("postgresql.auto.conf", "work_mem = '4MB'\n");
+}
+
+TEST_CASE_FIXTURE(LinksFixture, "a link to a tablespace that is not there is refused") {
+  fs::create_directory(data + "/pg_tblspc");
+  SUBCASE("nothing") { Link("/nonexistent/velafs/ts", "pg_tblspc/16389"); }
+  SUBCASE("a file") {
+    WriteHostFile(outside + "/file", "x");
+    Link(outside + "/file", "pg_tblspc/16389");
+  }
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "where there is no directory: tablespace 16389 would be missing");
+  CheckIsEmpty();
+}
+
+TEST_CASE_FIXTURE(
+    LinksFixture,
+    "a tablespace that an earlier version imported becomes a directory in pg_tblspc") {
   WriteHostFile(data + "/velafs_tablespaces/16389/PG_15_202209061/5/16390", "rows");
   WriteHostFile(outside + "/ts/PG_15_202209061/5/16395", "more");
   fs::create_directory(data + "/pg_tblspc");
   Link("../velafs_tablespaces/16389", "pg_tblspc/16389");
   Link(outside + "/ts", "pg_tblspc/16394");
   Import("main");
-  CHECK(TargetInBranch("main", "pg_tblspc/16389") == "../velafs_tablespaces/16389");
-  CheckContent("velafs_tablespaces/16389/PG_15_202209061/5/16390", "rows");
-  CheckContent("velafs_tablespaces/16394/PG_15_202209061/5/16395", "more");
+  CheckContent("pg_tblspc/16389/PG_15_202209061/5/16390", "rows");
+  CheckContent("pg_tblspc/16394/PG_15_202209061/5/16395", "more");
+  CHECK_FALSE(BranchTree("main").contains("velafs_tablespaces"));
 }
 
 TEST_CASE_FIXTURE(LinksFixture,

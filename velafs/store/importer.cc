@@ -27,24 +27,11 @@ bool IsHole(int fd, uint64_t offset, uint64_t length) {
   return static_cast<uint64_t>(data) >= offset + length;
 }
 
-bool IsSparse(const struct stat& info) { return info.st_blocks * 512 < info.st_size; }
-
-// Fills `into`; false with errno, or with errno 0 when the file ends first.
-bool ReadAll(int fd, uint64_t offset, std::span<std::byte> into) {
-  while (!into.empty()) {
-    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      if (got == 0) errno = 0;
-      return false;
-    }
-    offset += static_cast<uint64_t>(got);
-    into = into.subspan(static_cast<size_t>(got));
-  }
-  return true;
+// What the branch has otherwise than the source is in no hole.
+bool IsSparse(const Source& source, uint32_t entry) {
+  const struct stat& info = source.entries[entry].info;
+  return info.st_blocks * 512 < info.st_size && !source.changes.contains(entry);
 }
-
-uint64_t SizeOf(const SourceEntry& entry) { return static_cast<uint64_t>(entry.info.st_size); }
 
 // Content workers at once: one for each processor, and two more for while others wait for the disk,
 // to read or to make a full pack durable.
@@ -110,11 +97,11 @@ Status Importer::CutIntoParts() {
   for (uint32_t i = 0; i < source_.entries.size(); ++i) {
     const SourceEntry& entry = source_.entries[i];
     if (entry.kind != Kind::kFile) continue;
-    const uint64_t size = SizeOf(entry);
+    const uint64_t size = source_.SizeOf(i);
     ++totals_.files_total;
     totals_.bytes_total += size;
     if (size == 0) files_done_.fetch_add(1, std::memory_order_relaxed);
-    if (IsSparse(entry.info)) {
+    if (IsSparse(source_, i)) {
       VELAFS_TRY(CutSparseFile(i));
       continue;
     }
@@ -127,7 +114,7 @@ Status Importer::CutIntoParts() {
 
 Status Importer::CutSparseFile(uint32_t entry) {
   VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(entry));
-  const uint64_t size = SizeOf(source_.entries[entry]);
+  const uint64_t size = source_.SizeOf(entry);
   const uint64_t parts = (size + catalog::kPartBytes - 1) / catalog::kPartBytes;
   uint64_t with_data = 0;  // the next part that may hold some
   for (uint64_t number = 0; number < parts; ++number) {
@@ -183,7 +170,7 @@ Status Importer::PutRow(catalog::Writer& writer, uint32_t index) const {
   row.mtime = ToTimeNs(entry.info.st_mtim);
   row.ctime = ToTimeNs(entry.info.st_ctim);
   row.born_here = true;
-  if (entry.kind == Kind::kFile) row.size_bytes = SizeOf(entry);
+  if (entry.kind == Kind::kFile) row.size_bytes = source_.SizeOf(index);
   if (entry.kind == Kind::kSymlink) {
     row.target = entry.target;
     row.size_bytes = entry.target.size();
@@ -192,7 +179,7 @@ Status Importer::PutRow(catalog::Writer& writer, uint32_t index) const {
 }
 
 uint64_t Importer::EndOf(const Part& part) const {
-  return std::min(SizeOf(source_.entries[part.entry]), (part.number + 1) * catalog::kPartBytes);
+  return std::min(source_.SizeOf(part.entry), (part.number + 1) * catalog::kPartBytes);
 }
 
 void Importer::Work() {
@@ -205,7 +192,7 @@ void Importer::Work() {
 }
 
 Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
-  const SourceEntry& entry = source_.entries[part.entry];
+  const bool is_sparse = IsSparse(source_, part.entry);
   VELAFS_ASSIGN(const os::UniqueFd fd, source_.Open(part.entry));
   posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   const uint64_t begin = part.number * catalog::kPartBytes;
@@ -214,13 +201,10 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   ids.reserve((end - begin + kChunkBytes - 1) / kChunkBytes);
   for (uint64_t at = begin; at < end && !stopped(); at += buffer.size()) {
     const auto content = buffer.first(std::min<uint64_t>(buffer.size(), end - at));
-    if (IsSparse(entry.info) && IsHole(fd.get(), at, content.size())) {
+    if (is_sparse && IsHole(fd.get(), at, content.size())) {
       ids.resize(ids.size() + (content.size() + kChunkBytes - 1) / kChunkBytes);
     } else {
-      if (!ReadAll(fd.get(), at, content)) {
-        if (errno == 0) return source_.Changed(part.entry);
-        return SystemError(errno, "cannot read \"" + source_.SourcePath(part.entry) + "\"");
-      }
+      VELAFS_TRY(source_.Read(part.entry, fd.get(), at, content));
       VELAFS_TRY(sink_->Store(content, &ids));
     }
     bytes_done_.fetch_add(content.size(), std::memory_order_relaxed);
@@ -231,7 +215,7 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
 }
 
 Status Importer::PutPart(const Part& part, std::vector<ChunkId> ids) {
-  if (EndOf(part) == SizeOf(source_.entries[part.entry])) {
+  if (EndOf(part) == source_.SizeOf(part.entry)) {
     files_done_.fetch_add(1, std::memory_order_relaxed);
   }
   if (std::all_of(ids.begin(), ids.end(), [](const ChunkId& id) { return id.IsZeros(); })) {

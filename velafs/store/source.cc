@@ -3,14 +3,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <memory>
 
 #include "velafs/store/servers.h"
+#include "velafs/store/source_backup.h"
 #include "velafs/store/source_links.h"
 #include "velafs/store/source_open.h"
+#include "velafs/store/source_tablespaces.h"
 #include "velafs/store/source_tree.h"
 
 namespace velafs::store {
@@ -69,6 +72,29 @@ bool IsSame(const struct stat& then, const struct stat& now) {
          ToTimeNs(now.st_mtim) == ToTimeNs(then.st_mtim) && now.st_nlink != 0;
 }
 
+// Fills `into`; false with errno, or with errno 0 when the file ends first.
+bool ReadAll(int fd, uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0) errno = 0;
+      return false;
+    }
+    offset += static_cast<uint64_t>(got);
+    into = into.subspan(static_cast<size_t>(got));
+  }
+  return true;
+}
+
+// Copies what of `bytes`, which belong at `at`, belongs into the part of a file that begins at
+// `offset`.
+void Overlay(uint64_t at, const std::string& bytes, uint64_t offset, std::span<std::byte> into) {
+  const uint64_t begin = std::max(at, offset);
+  const uint64_t end = std::min(at + bytes.size(), offset + into.size());
+  for (uint64_t i = begin; i < end; ++i) into[i - offset] = static_cast<std::byte>(bytes[i - at]);
+}
+
 void CountLinks(std::vector<SourceEntry>& entries) {
   for (uint32_t i = 0; i < entries.size(); ++i) {
     SourceEntry& entry = entries[i];
@@ -109,6 +135,28 @@ Result<os::UniqueFd> Source::Open(uint32_t entry) const {
   return fd;
 }
 
+uint64_t Source::SizeOf(uint32_t entry) const {
+  const auto change = changes.find(entry);
+  const uint64_t own_bytes = static_cast<uint64_t>(entries[entry].info.st_size);
+  return change == changes.end() ? own_bytes : own_bytes + change->second.suffix.size();
+}
+
+Status Source::Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte> into) const {
+  const uint64_t own_bytes = static_cast<uint64_t>(entries[entry].info.st_size);
+  const uint64_t left = offset < own_bytes ? own_bytes - offset : 0;
+  if (!ReadAll(fd, offset, into.first(std::min<uint64_t>(into.size(), left)))) {
+    if (errno == 0) return Changed(entry);
+    return SystemError(errno, "cannot read \"" + SourcePath(entry) + "\"");
+  }
+  const auto change = changes.find(entry);
+  if (change == changes.end()) return {};
+  for (const BytePatch& patch : change->second.patches) {
+    Overlay(patch.offset_bytes, patch.bytes, offset, into);
+  }
+  Overlay(own_bytes, change->second.suffix, offset, into);
+  return {};
+}
+
 Status Source::CheckUnchanged(uint32_t entry, int fd) const {
   struct stat now;
   if (fstat(fd, &now) < 0)
@@ -132,8 +180,10 @@ Status Source::CheckAllUnchanged() const {
   return {};
 }
 
-Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
-                          const os::Credentials& reader) {
+namespace {
+
+Result<Source> FindFiles(const std::string& directory, const std::string& keep_out,
+                         const os::Credentials& reader) {
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   VELAFS_ASSIGN(const std::string root, RealDirectory(directory));
   VELAFS_TRY(CheckIsDataDirectory(root));
@@ -146,7 +196,17 @@ Result<Source> FindSource(const std::string& directory, const std::string& keep_
   VELAFS_TRY(tree.WalkRoot(root));
   ResolveLinks(tree, keep_out);
   VELAFS_TRY(ProblemsStatus(tree.problems));
+  VELAFS_TRY(CheckBackupIsWhole(tree));
   CountLinks(source.entries);
+  return source;
+}
+
+}  // namespace
+
+Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
+                          const os::Credentials& reader) {
+  VELAFS_ASSIGN(Source source, FindFiles(directory, keep_out, reader));
+  VELAFS_TRY(KeepTablespacesInside(source));
   return source;
 }
 

@@ -6,6 +6,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "velafs/base/units.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/wal_tablespaces.h"
 
 namespace velafs::store {
 
@@ -34,6 +37,12 @@ struct SourceEntry {
   std::string source_path;
 };
 
+// What a file has otherwise in the branch than in the source.
+struct SourceChange {
+  std::vector<BytePatch> patches;  // in order of offset
+  std::string suffix;              // what the branch has after the file's own content
+};
+
 // Externally synchronised; const calls from any thread.
 class Source {
  public:
@@ -41,6 +50,8 @@ class Source {
   os::Credentials reader;
   // Entry 0 is the root; a directory comes before what is in it.
   std::vector<SourceEntry> entries;
+  // By entry, each a kFile.
+  std::map<uint32_t, SourceChange> changes;
   // What the branch will have otherwise than the source, in words.
   std::vector<std::string> warnings;
 
@@ -50,6 +61,11 @@ class Source {
   // Opens a kFile to read it, if it still is the file that was found, by a path without symbolic
   // links. Does not change its atime where that is permitted.
   Result<os::UniqueFd> Open(uint32_t entry) const;
+  // Of a kFile, in the branch.
+  uint64_t SizeOf(uint32_t entry) const;
+  // Fills `into` with what the branch has from `offset` on, all of it within SizeOf. Fails as
+  // Changed does when the open file is too short.
+  Status Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte> into) const;
   // Failed, naming the file, when it has changed since it was found.
   Status CheckUnchanged(uint32_t entry, int fd) const;
   Status Changed(uint32_t entry) const;  // that failure

@@ -102,51 +102,43 @@ class Resolver {
     return Join(components);
   }
 
-  // A link to a directory that the branch does not have yet: the directory takes its place, or, for
-  // a tablespace, a place of its own.
+  // A link to a directory that the branch does not have yet, or to a tablespace: the directory
+  // takes its place.
   void TakeDirectory(uint32_t link) {
+    const bool is_tablespace = tree_.IsTablespaceLink(link);
     const Resolved to = Resolve(source_.SourcePath(link));
     struct stat info;
-    if (to.error_number != 0 || lstat(to.path.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) return;
-    if (RootOf(to.path) != nullptr) return;
+    if (to.error_number != 0 || lstat(to.path.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) {
+      if (is_tablespace) RefuseTablespace(link);
+      return;
+    }
+    if (!is_tablespace && RootOf(to.path) != nullptr) return;
     settled_.insert(link);
     if (IsUnder(DirectoryOf(link), to.path) || IsUnder(tree_.roots[0].first, to.path) ||
         IsUnder(keep_out_, to.path)) {
       tree_.AddProblem(link, "leads to \"" + to.path + "\", which contains what is imported");
       return;
     }
-    const uint32_t place = tree_.IsTablespaceLink(link) ? PlaceTablespace(link, info) : link;
-    if (place == 0) return;
-    SourceEntry& entry = At(place);
-    if (place == link) {
+    if (!is_tablespace) {
       Warn(link,
            "leads out of the directory, to \"" + to.path + "\": its content is imported here");
-      entry.kind = Kind::kDirectory;
-      entry.info = info;
-      entry.target.clear();
     }
+    SourceEntry& entry = At(link);
+    entry.kind = Kind::kDirectory;
+    entry.info = info;
+    if (is_tablespace) entry.info.st_mode = S_IFDIR | 0700;
+    entry.target.clear();
     entry.source_path = to.path;
-    tree_.roots.emplace_back(to.path, place);
-    tree_.WalkBelow(place);
+    tree_.roots.emplace_back(to.path, link);
+    tree_.WalkBelow(link);
   }
 
-  // PostgreSQL wants links in pg_tblspc, so the directory cannot simply take the link's place. The
-  // new entry; 0 with a problem.
-  uint32_t PlaceTablespace(uint32_t link, struct stat info) {
-    const std::string oid = At(link).name;
-    uint32_t all = tree_.Find(0, kTablespaces);
-    if (all == 0) {
-      struct stat like_root = At(0).info;
-      like_root.st_mode = S_IFDIR | 0700;
-      all = tree_.Add(0, kTablespaces, like_root);
-    }
-    if (At(all).kind != Kind::kDirectory || tree_.Find(all, oid) != 0) {
-      tree_.AddProblem(all, "is in the way of tablespace " + oid);
-      return 0;
-    }
-    info.st_mode = S_IFDIR | 0700;
-    At(link).target = std::string("../") + kTablespaces + "/" + oid;
-    return tree_.Add(all, oid, info);
+  void RefuseTablespace(uint32_t link) {
+    settled_.insert(link);
+    tree_.AddProblem(link, "leads to \"" + At(link).target +
+                               "\", where there is no directory: tablespace " + At(link).name +
+                               " would be missing; make it a link to that tablespace's directory, "
+                               "or drop the tablespace before");
   }
 
   void Settle(uint32_t link) {

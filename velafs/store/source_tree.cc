@@ -66,6 +66,17 @@ bool IsNumber(const std::string& text) {
 }  // namespace
 
 Status SourceTree::WalkRoot(const std::string& root) {
+  VELAFS_TRY(AddRoot(root));
+  WalkBelow(0);
+  return {};
+}
+
+Status SourceTree::WalkTablespace(const std::string& root) {
+  is_tablespace_ = true;
+  return WalkRoot(root);
+}
+
+Status SourceTree::AddRoot(const std::string& root) {
   const os::UniqueFd fd = OpenWithoutLinks(root, O_PATH | O_DIRECTORY);
   struct stat info;
   if (!fd || fstat(fd.get(), &info) < 0) {
@@ -74,7 +85,6 @@ Status SourceTree::WalkRoot(const std::string& root) {
   Add(0, "", info);
   source.entries[0].source_path = root;
   roots.emplace_back(root, 0);
-  WalkBelow(0);
   return {};
 }
 
@@ -175,12 +185,18 @@ bool SourceTree::IsTablespaceLink(uint32_t entry) const {
 
 bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {
   if (std::string_view(name).starts_with(kTemporary)) return true;
-  if (directory == 0) return name == "postmaster.pid" || name == "postmaster.opts";
+  if (directory == 0 && is_tablespace_) return !name.starts_with("PG_");
+  if (directory == 0) {
+    // The links bring in what is in kOldTablespaces.
+    return name == "postmaster.pid" || name == "postmaster.opts" || name == kTablespaceMap ||
+           name == kOldTablespaces;
+  }
   const SourceEntry& in = source.entries[directory];
   if (in.parent == 0) return std::find(kEmptied.begin(), kEmptied.end(), in.name) != kEmptied.end();
   // A tablespace's directory may hold those of other server versions, but nothing else of ours.
   const SourceEntry& above = source.entries[in.parent];
-  const bool is_tablespace = above.parent == 0 && above.name == kTablespaces && IsNumber(in.name);
+  const bool is_tablespace =
+      above.parent == 0 && above.name == kTablespaceLinks && IsNumber(in.name);
   return is_tablespace && !name.starts_with("PG_");
 }
 

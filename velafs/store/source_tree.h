@@ -12,8 +12,14 @@
 namespace velafs::store {
 
 inline constexpr char kTablespaceLinks[] = "pg_tblspc";
-// Where the branch keeps its tablespaces: <this>/<oid>.
-inline constexpr char kTablespaces[] = "velafs_tablespaces";
+// Where branches imported by earlier versions have the tablespaces that those links lead to, each
+// as <this>/<oid>.
+inline constexpr char kOldTablespaces[] = "velafs_tablespaces";
+// Of a base backup: has a server put links to production's directories into pg_tblspc.
+inline constexpr char kTablespaceMap[] = "tablespace_map";
+// A line of a server's configuration; without it a directory in pg_tblspc ends recovery from a
+// backup.
+inline constexpr char kAllowInPlace[] = "allow_in_place_tablespaces = on\n";
 
 // One thread.
 class SourceTree {
@@ -22,6 +28,9 @@ class SourceTree {
 
   // Makes entry 0 of the directory `root` and walks it.
   Status WalkRoot(const std::string& root);
+  // The same of a tablespace's directory, without links. Of what it holds, only what is
+  // PostgreSQL's.
+  Status WalkTablespace(const std::string& root);
   // Adds what is in a directory entry, and below. What cannot be copied goes to `problems`.
   void WalkBelow(uint32_t directory);
 
@@ -44,8 +53,10 @@ class SourceTree {
  private:
   // A step of the walk: what is in one directory. Its subdirectories go onto `ahead`.
   void WalkOne(uint32_t directory, std::vector<uint32_t>* ahead);
+  Status AddRoot(const std::string& root);
   bool IsLeftOut(uint32_t directory, const std::string& name) const;
 
+  bool is_tablespace_ = false;                         // the root is one
   std::map<std::pair<dev_t, ino_t>, uint32_t> files_;  // of files that may have several names
 };
 

@@ -83,7 +83,9 @@ class Store {
   // Left out is what a server makes anew: postmaster.pid, postmaster.opts, what is in pg_stat_tmp,
   // pg_replslot, pg_dynshmem, pg_notify, pg_serial, pg_snapshots, pg_subtrans, and all pgsql_tmp*.
   // No symbolic link of the branch leads out of it: one that did in `directory` is replaced by what
-  // it points at, with a warning; a tablespace goes to velafs_tablespaces/<oid> in the branch.
+  // it points at, with a warning. A tablespace becomes a directory in pg_tblspc, also one that the
+  // WAL makes; postgresql.auto.conf then allows that. A backup's tablespace_map is left out;
+  // Refused when something that it or backup_label names is not there.
   Result<ImportResult> Import(const Caller& caller, const std::string& name,
                               const std::string& directory, const ImportProgressFn& progress);
   // Makes branch `name` out of what `source`, a branch or a bookmark, is now.
@@ -202,9 +204,20 @@ class Store {
   // layer::CompareTrees.
   Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
 
+  // By name of the branch's links and directories in pg_tblspc.
+  Result<std::vector<Tablespace>> Tablespaces(const std::string& name);
+  // Makes each of them a directory in pg_tblspc; returns what there is then. What a link leads to
+  // outside of the branch is copied, with the rights of the data's owner and no others; only he and
+  // root may have that done. Refused while the branch is running.
+  Result<std::vector<Tablespace>> BringInTablespaces(const Caller& caller, const std::string& name);
+  // Removes a link that leads out of the branch, to where nothing is. Otherwise as before.
+  Result<std::vector<Tablespace>> DropTablespaceLink(const Caller& caller, const std::string& name,
+                                                     const std::string& oid);
+
   // Writes what `source` is now as a tar archive; see WriteTar. A branch may be in use: it is
-  // frozen once, as for a clone, and runs on. Refused to who may not clone it. What was written
-  // before a failure is part of an archive.
+  // frozen once, as for a clone, and runs on. Refused to who may not clone it, and for a
+  // tablespace that leads out of the branch. What was written before a failure is part of an
+  // archive.
   Result<ExportResult> Export(const Caller& caller, const std::string& source, const WriteFn& sink,
                               const ExportProgressFn& progress);
 
@@ -316,6 +329,9 @@ class Store {
   Status Release(const HeldState& state);
   Result<ExportResult> RunExport(const HeldState& state, const WriteFn& sink,
                                  const ExportProgressFn& progress);
+  Result<std::vector<Tablespace>> MendTablespaces(
+      const Caller& caller, const std::string& name,
+      const std::function<Status(layer::Branch&)>& mend);
   Result<PolicyPlace> FindPlace(const std::string& place, const std::optional<std::string>& name);
   Status CheckMayTake(const Caller& caller, const Origin& origin) const;
   // What the policies of branch `of` have against another branch of that name, or of that owner.

@@ -109,6 +109,18 @@ struct ExportResult {
   uint64_t bytes = 0;  // sum of their sizes
 };
 
+// What pg_tblspc of a branch has under one name.
+enum class TablespaceForm {
+  kInside,    // a directory, or a link to one of the branch's
+  kOldLink,   // a link to where earlier versions put the directory, in the branch
+  kLeadsOut,  // a link out of the branch
+};
+struct Tablespace {
+  std::string oid;
+  TablespaceForm form = TablespaceForm::kInside;
+  std::string target;  // of a link
+};
+
 struct StoreStats {
   uint64_t branches = 0;
   uint64_t bookmarks = 0;

@@ -1,0 +1,133 @@
+// Imports of base backups.
+#include "tests/store/store_fixture.h"
+#include "tests/store/wal_builder.h"
+#include "velafs/store/source_backup.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+
+struct BackupFixture : StoreFixture {
+  BackupFixture() {
+    WriteHostFile(data + "/postgresql.auto.conf", "");
+    WriteHostFile(data + "/backup_label",
+                  "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
+                  "CHECKPOINT LOCATION: 0/2000060\n");
+    WriteHostFile(data + "/pg_wal/000000010000000000000002", "wal");
+  }
+  void CheckContent(const std::string& path, const std::string& content) {
+    const Tree tree = BranchTree("main");
+    const auto found = tree.find(path);
+    REQUIRE_MESSAGE(found != tree.end(), path);
+    CHECK_MESSAGE(found->second.ends_with(" " + ContentOf(content)), found->second);
+  }
+  Status Refusal() {
+    const Status refused = ImportFailure();
+    CHECK(refused.code() == Code::kRefused);
+    CheckIsEmpty();
+    return refused;
+  }
+  const std::string production = scratch / "production";
+};
+
+TEST_CASE("a tablespace_map is read as PostgreSQL writes it") {
+  const auto map =
+      ParseTablespaceMap("16384 /srv/a b\n16385 /srv/new\\\nline\n16386 /back\\\\slash\n");
+  CHECK(map == std::map<std::string, std::string>{
+                   {"16384", "/srv/a b"}, {"16385", "/srv/new\nline"}, {"16386", "/back\\slash"}});
+  CHECK(ParseTablespaceMap("").empty());
+  CHECK(ParseTablespaceMap("\n\nnonsense\n").empty());
+}
+
+TEST_CASE("the first WAL segment is the one backup_label names") {
+  CHECK(FirstWalSegment("START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\nx") ==
+        "000000010000000000000002");
+  CHECK(FirstWalSegment("").empty());
+  CHECK(FirstWalSegment("START WAL LOCATION: 0/2000028\n").empty());
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a backup with its tablespaces is imported without the map") {
+  WriteHostFile(data + "/tablespace_map", "16384 " + production + "\n16385 " + production + "2\n");
+  WriteHostFile(production + "/PG_15_202209061/5/1", "production's");
+  WriteHostFile(data + "/pg_tblspc/16384/PG_15_202209061/5/1", "the backup's");
+  WriteHostFile(scratch / "copy/PG_15_202209061/5/2", "the backup's, too");
+  fs::create_symlink(scratch / "copy", data + "/pg_tblspc/16385");
+  Import("main");
+  CheckContent("pg_tblspc/16384/PG_15_202209061/5/1", "the backup's");
+  CheckContent("pg_tblspc/16385/PG_15_202209061/5/2", "the backup's, too");
+  CheckContent("postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
+  CHECK_FALSE(BranchTree("main").contains("tablespace_map"));
+  CHECK(BranchTree("main").contains("backup_label"));
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a backup without a tablespace is refused, and names it") {
+  WriteHostFile(data + "/tablespace_map", "16384 " + production + "\n16385 /srv/other\n");
+  WriteHostFile(production + "/PG_15_202209061/5/1", "production's");
+  SUBCASE("both are missing") {
+    const Status refused = Refusal();
+    CheckMessage(refused, "16384 (it was \"" + production + "\"), 16385 (it was \"/srv/other\")");
+    CHECK(refused.hint().find("OID.tar") != std::string::npos);
+  }
+  SUBCASE("one is") {
+    fs::create_directories(data + "/pg_tblspc/16384");
+    const Status refused = Refusal();
+    CheckMessage(refused, "there is no 16385 (it was \"/srv/other\")");
+  }
+  SUBCASE("one leads to production's") {
+    fs::create_directories(data + "/pg_tblspc/16385");
+    fs::create_symlink(production, data + "/pg_tblspc/16384");
+    CheckMessage(Refusal(), "16384 in \"" + production + "\"");
+  }
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a backup without its WAL is refused, and backup_label stays") {
+  fs::remove_all(data + "/pg_wal");
+  SUBCASE("no pg_wal") {}
+  SUBCASE("other segments") { WriteHostFile(data + "/pg_wal/000000010000000000000003", "wal"); }
+  SUBCASE("a restore_command that nobody asks for") {
+    WriteHostFile(data + "/postgresql.auto.conf", "restore_command = 'cp x %p'\n");
+  }
+  SUBCASE("a recovery without a restore_command") {
+    WriteHostFile(data + "/recovery.signal", "");
+    WriteHostFile(data + "/postgresql.conf", "#restore_command = 'x'\nrestore_command = ''\n");
+  }
+  const Status refused = Refusal();
+  CheckMessage(refused, "recovery begins in segment \"000000010000000000000002\"");
+  CHECK(refused.hint().find("pg_wal.tar") != std::string::npos);
+  CHECK(refused.hint().find("backup_label has to stay") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a backup that gets its WAL from an archive needs none") {
+  fs::remove_all(data + "/pg_wal");
+  WriteHostFile(data + "/postgresql.auto.conf", "restore_command = 'cp /archive/%f %p'\n");
+  SUBCASE("recovery.signal") { WriteHostFile(data + "/recovery.signal", ""); }
+  SUBCASE("standby.signal") { WriteHostFile(data + "/standby.signal", ""); }
+  Import("main");
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "CREATE TABLESPACE in the WAL has no location in the branch") {
+  WalBuilder wal(2);
+  wal.FillSegment(32);
+  wal.Add(CreateTablespaceRecord(16400, production));
+  fs::remove_all(data + "/pg_wal");
+  for (const auto& [name, bytes] : wal.Segments()) WriteHostFile(data + "/pg_wal/" + name, bytes);
+  fs::remove(data + "/backup_label");
+  const ImportResult result = Import("main");
+  REQUIRE(result.warnings.size() == 2);
+  CHECK(result.warnings[0].find("its WAL makes a tablespace") != std::string::npos);
+  CheckContent("postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
+
+  std::string emptied = TablespaceData(16400, production);
+  emptied[4] = '\0';
+  WalBuilder expected(2);
+  expected.FillSegment(32);
+  expected.Add(WalRecord(5, 0, emptied));
+  for (const auto& [name, bytes] : expected.Segments()) CheckContent("pg_wal/" + name, bytes);
+  for (const auto& [name, bytes] : wal.Segments()) {
+    CHECK(ReadHostFile(data + "/pg_wal/" + name) == bytes);
+  }
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,85 @@
+#include "velafs/store/source_tablespaces.h"
+
+#include <algorithm>
+#include <set>
+
+#include "velafs/store/source_tree.h"
+#include "velafs/store/wal_tablespaces.h"
+
+namespace velafs::store {
+namespace {
+
+using Kind = SourceEntry::Kind;
+
+constexpr char kAutoConf[] = "postgresql.auto.conf";
+
+// The entry of that name in a directory; 0 when it has none.
+uint32_t Find(const Source& source, uint32_t directory, std::string_view name) {
+  for (uint32_t i = 1; i < source.entries.size(); ++i) {
+    if (source.entries[i].parent == directory && source.entries[i].name == name) return i;
+  }
+  return 0;
+}
+
+bool HasTablespaces(const Source& source) {
+  const uint32_t all = Find(source, 0, kTablespaceLinks);
+  return all != 0 && std::ranges::any_of(source.entries, [all](const SourceEntry& entry) {
+           return entry.parent == all && entry.kind == Kind::kDirectory;
+         });
+}
+
+// A server that recovers from a backup stops at a directory in pg_tblspc unless this is on. It
+// knows the setting if it is of August 2022 or later: 10.22, 11.17, 12.12, 13.8, 14.5, 15.
+void AllowDirectories(Source& source) {
+  const uint32_t entry = Find(source, 0, kAutoConf);
+  if (entry == 0 || source.entries[entry].kind != Kind::kFile) {
+    source.warnings.push_back(
+        "it has tablespaces, but no postgresql.auto.conf: set allow_in_place_tablespaces = on "
+        "where its server is configured");
+    return;
+  }
+  source.changes[entry].suffix = std::string("\n") + kAllowInPlace;
+  source.warnings.push_back(
+      "its tablespaces are directories in pg_tblspc now: postgresql.auto.conf has got "
+      "\"allow_in_place_tablespaces = on\"; pg_basebackup --format=tar of PostgreSQL 15 and "
+      "earlier "
+      "leaves them out, --format=plain does not");
+}
+
+Status EmptyLocations(Source& source) {
+  std::map<std::string, uint32_t> segments;
+  for (const char* directory : {"pg_wal", "pg_xlog"}) {
+    const uint32_t wal = Find(source, 0, directory);
+    if (wal == 0) continue;
+    for (uint32_t i = 1; i < source.entries.size(); ++i) {
+      const SourceEntry& entry = source.entries[i];
+      if (entry.parent == wal && entry.kind == Kind::kFile && IsWalSegmentName(entry.name)) {
+        segments.emplace(entry.name, i);
+      }
+    }
+  }
+  std::set<std::string> names;
+  for (const auto& [name, entry] : segments) names.insert(name);
+  VELAFS_ASSIGN(PatchesByName patches,
+                EmptyTablespaceLocations(names, [&](const std::string& name) {
+                  return source.Open(segments.at(name));
+                }));
+  for (auto& [name, of_file] : patches) {
+    source.changes[segments.at(name)].patches = std::move(of_file);
+  }
+  if (!patches.empty()) {
+    source.warnings.push_back(
+        "its WAL makes a tablespace: in the branch that will be a directory in pg_tblspc");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status KeepTablespacesInside(Source& source) {
+  VELAFS_TRY(EmptyLocations(source));
+  if (HasTablespaces(source) || !source.changes.empty()) AllowDirectories(source);
+  return {};
+}
+
+}  // namespace velafs::store
