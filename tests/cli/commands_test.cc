@@ -74,6 +74,7 @@ TEST_CASE("every command's help has an example") {
                                                  {"diff"},
                                                  {"scrub"},
                                                  {"export"},
+                                                 {"tablespaces"},
                                                  {"doctor"},
                                                  {"completion"}}) {
     Words words = command;

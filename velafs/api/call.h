@@ -65,6 +65,11 @@ Answer BookmarkCreate(Call& call);
 Answer BookmarkList(Call& call);
 Answer BookmarkDelete(Call& call);
 
+// verbs_tablespaces.cc
+Answer Tablespaces(Call& call);
+Answer TablespacesBringIn(Call& call);
+Answer TablespacesDrop(Call& call);
+
 // verbs_transfer.cc
 Answer Diff(Call& call);
 Answer Export(Call& call);

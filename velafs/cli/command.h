@@ -82,6 +82,7 @@ void AddStats(CommandLine& line);
 void AddMetrics(CommandLine& line);
 void AddDiff(CommandLine& line);
 void AddExport(CommandLine& line);
+void AddTablespaces(CommandLine& line);
 void AddScrub(CommandLine& line);
 void AddDoctor(CommandLine& line);
 void AddCompletion(CommandLine& line);

@@ -185,6 +185,30 @@ void CheckStore(Findings& findings, const Globals& globals) {
   findings.Good("daemon", "none runs; velafs mount, or velapg start, starts one");
 }
 
+// What leads out of a branch is shared by its clones, and in no bookmark and no export.
+void CheckTablespaces(Findings& findings, const Globals& globals) {
+  const auto client = globals.Connect();
+  if (!client.ok()) return;  // CheckStore has told of it
+  const auto listed = (*client)->Call("list", json::object());
+  if (!listed.ok()) return;
+  for (const json& branch : listed->at("branches")) {
+    const std::string name = branch["name"];
+    const auto found = (*client)->Call("tablespaces", {{"name", name}});
+    if (!found.ok()) continue;  // gone by now, or damaged: a scrub's to tell
+    for (const json& one : found->at("tablespaces")) {
+      if (one["form"] != "leads out") continue;
+      const std::string oid = one["oid"];
+      const std::string command = "velafs tablespaces " + name;
+      findings.Bad("tablespaces",
+                   "tablespace " + oid + " of branch " + Quoted(name) + " leads out of it, to " +
+                       Quoted(one["target"]),
+                   "stop its server; then " + command +
+                       " --bring-in copies it into the branch, or " + command + " --drop " + oid +
+                       " removes a link to what is gone");
+    }
+  }
+}
+
 void CheckMounts(Findings& findings, const Globals& globals) {
   for (const std::string& mountpoint : MountpointsOf(globals.StoreDirectory())) {
     if (IsDeadMountpoint(mountpoint)) {
@@ -219,6 +243,7 @@ Status RunDoctor(const Globals& globals) {
   CheckServerPrograms(findings);
   CheckDisk(findings, globals.StoreDirectory());
   CheckStore(findings, globals);
+  CheckTablespaces(findings, globals);
   CheckMounts(findings, globals);
   VELAFS_TRY(PrintResult(globals, findings.ToJson(), Render));
   if (findings.failed() == 0) return {};

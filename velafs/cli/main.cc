@@ -83,10 +83,11 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CommandLine line;
   for (const auto& add :
-       {AddInit,   AddImport, AddMount,    AddClone,   AddList,   AddReset,  AddPromote,
-        AddRename, AddDelete, AddUndelete, AddProtect, AddLabel,  AddNote,   AddChown,
-        AddExpire, AddQuota,  AddBookmark, AddGc,      AddSeal,   AddStats,  AddMetrics,
-        AddDiff,   AddExport, AddScrub,    AddAudit,   AddPolicy, AddDoctor, AddCompletion}) {
+       {AddInit,    AddImport, AddMount,   AddClone,    AddList,      AddReset,
+        AddPromote, AddRename, AddDelete,  AddUndelete, AddProtect,   AddLabel,
+        AddNote,    AddChown,  AddExpire,  AddQuota,    AddBookmark,  AddGc,
+        AddSeal,    AddStats,  AddMetrics, AddDiff,     AddExport,    AddTablespaces,
+        AddScrub,   AddAudit,  AddPolicy,  AddDoctor,   AddCompletion}) {
     add(line);
   }
   try {

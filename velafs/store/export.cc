@@ -1,10 +1,25 @@
 // The verb that gives a state back as plain files.
 #include "velafs/layer/branch.h"
+#include "velafs/store/branch_tablespaces.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 #include "velafs/store/tar_writer.h"
 
 namespace velafs::store {
+namespace {
+
+Status CheckNothingLeadsOut(layer::Branch& branch, const std::string& name) {
+  VELAFS_ASSIGN(const std::vector<Tablespace> tablespaces, ListTablespaces(branch));
+  for (const Tablespace& tablespace : tablespaces) {
+    if (tablespace.form != TablespaceForm::kLeadsOut) continue;
+    return Refused("tablespace " + tablespace.oid + " leads out of the branch, to \"" +
+                       tablespace.target + "\": its files would not be in the export",
+                   "`velafs tablespaces " + name + " --bring-in` copies them into the branch");
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<ExportResult> Store::Export(const Caller& caller, const std::string& source,
                                    const WriteFn& sink, const ExportProgressFn& progress) {
@@ -44,6 +59,7 @@ Status Store::Release(const HeldState& state) {
 Result<ExportResult> Store::RunExport(const HeldState& state, const WriteFn& sink,
                                       const ExportProgressFn& progress) {
   VELAFS_ASSIGN(const auto branch, volume_->OpenState(state.layer, state.root, state.name));
+  VELAFS_TRY(CheckNothingLeadsOut(*branch, state.name.substr(0, state.name.find('@'))));
   VELAFS_ASSIGN(const uint64_t bytes_total, branch->LogicalBytes());
   const auto on_bytes = [&](uint64_t bytes_done) {
     return progress == nullptr || progress({bytes_done, bytes_total});

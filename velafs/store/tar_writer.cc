@@ -12,12 +12,16 @@
 #include <utility>
 #include <vector>
 
+#include "velafs/store/branch_tablespaces.h"
+#include "velafs/store/source_tree.h"
+
 namespace velafs::store {
 namespace {
 
 constexpr uint64_t kBufferBytes = 16 * kChunkBytes;
 constexpr int kBlockBytes = 1024 * 1024;  // of the stream, handed on at once
 constexpr TimeNs kNsPerSecond = 1'000'000'000;
+constexpr char kAutoConf[] = "postgresql.auto.conf";
 
 struct FreeArchive {
   void operator()(archive* it) const { archive_write_free(it); }
@@ -52,6 +56,7 @@ class TarWriter {
     VELAFS_TRY(Check(archive_write_set_bytes_in_last_block(archive_.get(), 1)));
     VELAFS_TRY(Check(archive_write_open2(archive_.get(), this, nullptr, &Take, nullptr, nullptr)));
     VELAFS_ASSIGN(const layer::Attributes root, branch_.Get(branch_.root()));
+    VELAFS_TRY(FindOldTablespaces());
     VELAFS_TRY(WriteDirectories(root));
     VELAFS_TRY(Check(archive_write_close(archive_.get())));
     return counts_;
@@ -76,6 +81,22 @@ class TarWriter {
     return Failed(text == nullptr ? "cannot write an archive" : text);
   }
 
+  Status FindOldTablespaces() {
+    VELAFS_ASSIGN(const std::vector<Tablespace> tablespaces, ListTablespaces(branch_));
+    for (const Tablespace& tablespace : tablespaces) {
+      if (tablespace.form != TablespaceForm::kOldLink) continue;
+      VELAFS_ASSIGN(const auto directory, OldTablespace(branch_, tablespace.target));
+      if (!directory) continue;
+      old_tablespaces_.emplace(std::string(kTablespaceLinks) + "/" + tablespace.oid, *directory);
+    }
+    return {};
+  }
+
+  // Below, a child of the top directory when `is_top`.
+  bool IsLeftOut(const Child& child, bool is_top) const {
+    return is_top && child.name == kOldTablespaces && !old_tablespaces_.empty();
+  }
+
   Status WriteDirectories(const layer::Attributes& root) {
     std::vector<Child> ahead = {{".", root}};  // the path in place of the name
     while (!ahead.empty()) {
@@ -92,7 +113,10 @@ class TarWriter {
       VELAFS_ASSIGN(std::vector<Child> children, List(directory.attributes.ino));
       const size_t first_ahead = ahead.size();
       for (Child& child : children) {
+        if (IsLeftOut(child, prefix.empty())) continue;
         child.name.insert(0, prefix);
+        const auto moved = old_tablespaces_.find(child.name);
+        if (moved != old_tablespaces_.end()) child.attributes = moved->second;
         if (S_ISDIR(child.attributes.mode)) {
           ahead.push_back(std::move(child));
         } else {
@@ -163,10 +187,11 @@ class TarWriter {
 
   Status WriteFile(const Child& file, const EntryPtr& entry) {
     const uint64_t size = file.attributes.size_bytes;
-    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(size));
+    const std::string suffix = SuffixOf(file);
+    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(size + suffix.size()));
     VELAFS_ASSIGN(const std::vector<Extent> extents, ExtentsOf(file.attributes));
-    const bool is_whole =
-        size == 0 || (extents.size() == 1 && extents[0].begin == 0 && extents[0].end == size);
+    const bool is_whole = size == 0 || !suffix.empty() ||
+                          (extents.size() == 1 && extents[0].begin == 0 && extents[0].end == size);
     if (!is_whole) {
       for (const Extent& extent : extents) {
         archive_entry_sparse_add_entry(entry.get(), static_cast<la_int64_t>(extent.begin),
@@ -183,9 +208,16 @@ class TarWriter {
       VELAFS_TRY(Copy(file, &at, extent.end));
     }
     VELAFS_TRY(SkipTo(&at, size));
+    VELAFS_TRY(Check(archive_write_data(archive_.get(), suffix.data(), suffix.size())));
     ++counts_.files;
-    counts_.bytes += size;
+    counts_.bytes += size + suffix.size();
     return {};
+  }
+
+  // What the export has after the file's own content.
+  std::string SuffixOf(const Child& file) const {
+    if (old_tablespaces_.empty() || file.name != kAutoConf) return "";
+    return std::string("\n") + kAllowInPlace;
   }
 
   // Where there is data; holes shorter than a chunk count as data.
@@ -248,6 +280,7 @@ class TarWriter {
   Status failure_;                                 // the sink's
   std::unique_ptr<archive, FreeArchive> archive_;  // before failure_ goes
   std::unordered_map<InodeNumber, std::string> first_names_;
+  std::unordered_map<std::string, layer::Attributes> old_tablespaces_;  // by their links' paths
   TarCounts counts_;
   uint64_t bytes_done_ = 0;
 };

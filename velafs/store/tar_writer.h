@@ -17,9 +17,10 @@ struct TarCounts {
 
 // Writes everything in `branch`, a frozen state, in the pax format: the top directory first,
 // as "./", then every directory before what is in it, names in order, hard links as links, holes of
-// 64 KiB and more as holes. The branch must not change meanwhile. Fails with the sink's failure as
-// it is, with Corrupt when content cannot be had. `on_bytes` is told of content written; returning
-// false stops, with Failed.
+// 64 KiB and more as holes. A tablespace that earlier versions put elsewhere in the branch takes
+// the place of the link to it, and postgresql.auto.conf allows that. The branch must not change
+// meanwhile. Fails with the sink's failure as it is, with Corrupt when content cannot be had.
+// `on_bytes` is told of content written; returning false stops, with Failed.
 Result<TarCounts> WriteTar(layer::Branch& branch, const WriteFn& sink,
                            const std::function<bool(uint64_t bytes_done)>& on_bytes);
 

@@ -1,0 +1,115 @@
+// The verbs on a branch's tablespaces.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "velafs/layer/branch.h"
+#include "velafs/os/acting_as.h"
+#include "velafs/store/branch_tablespaces.h"
+#include "velafs/store/rules.h"
+#include "velafs/store/source_tree.h"
+#include "velafs/store/store.h"
+
+namespace velafs::store {
+namespace {
+
+// Content of the host is read with the rights of the data's owner, and ends where he reads it: so
+// he, or who may all that he may, has to be the one who asks.
+Status CheckActsForOwner(const Caller& caller, const os::Credentials& owner) {
+  if (caller.uid == owner.uid || caller.uid == 0 || caller.uid == geteuid()) return {};
+  return Refused("its data belongs to another user",
+                 "the data's owner, or root, has to give this command");
+}
+
+// Refused unless nothing is where the link leads to.
+Status CheckIsGone(const Tablespace& tablespace, const os::Credentials& owner) {
+  const std::string of = "tablespace " + tablespace.oid;
+  if (tablespace.form != TablespaceForm::kLeadsOut) {
+    return Refused(of + " does not lead out of the branch");
+  }
+  if (!tablespace.target.starts_with('/')) return {};
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(owner));
+  struct stat info;
+  if (stat(tablespace.target.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    return {};
+  }
+  return Refused("\"" + tablespace.target + "\", which " + of + " leads to, is there",
+                 "--bring-in copies it into the branch");
+}
+
+}  // namespace
+
+Result<std::vector<Tablespace>> Store::Tablespaces(const std::string& name) {
+  VELAFS_TRY(FindBranch(name).status());
+  VELAFS_ASSIGN(const auto branch, volume_->Open(name));
+  return ListTablespaces(*branch);
+}
+
+Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
+                                                          const std::string& name) {
+  const auto bring_in = [&](layer::Branch& branch) -> Status {
+    VELAFS_ASSIGN(const std::vector<Tablespace> found, ListTablespaces(branch));
+    VELAFS_ASSIGN(const os::Credentials owner, DataOwner(branch));
+    bool changes = false;
+    for (const Tablespace& tablespace : found) {
+      if (tablespace.form == TablespaceForm::kInside) continue;
+      if (tablespace.form == TablespaceForm::kLeadsOut) {
+        VELAFS_TRY(CheckActsForOwner(caller, owner));
+        if (!tablespace.target.starts_with('/')) {
+          return Refused("tablespace " + tablespace.oid + " leads to \"" + tablespace.target +
+                             "\", which depends on where the store is mounted",
+                         "--drop " + tablespace.oid + " removes the link");
+        }
+        VELAFS_TRY(CopyOldTablespace(branch, tablespace.oid, tablespace.target, owner)
+                       .WithContext("tablespace " + tablespace.oid));
+      }
+      if (!changes) VELAFS_TRY(AllowInPlace(branch));
+      changes = true;
+      VELAFS_TRY(ReplaceOldLink(branch, tablespace.oid));
+    }
+    return {};
+  };
+  return MendTablespaces(caller, name, bring_in);
+}
+
+Result<std::vector<Tablespace>> Store::DropTablespaceLink(const Caller& caller,
+                                                          const std::string& name,
+                                                          const std::string& oid) {
+  const auto drop = [&](layer::Branch& branch) -> Status {
+    VELAFS_ASSIGN(const std::vector<Tablespace> found, ListTablespaces(branch));
+    const auto it = std::ranges::find(found, oid, &Tablespace::oid);
+    if (it == found.end()) return NotFound("there is no tablespace " + Quoted(oid));
+    VELAFS_ASSIGN(const os::Credentials owner, DataOwner(branch));
+    VELAFS_TRY(CheckActsForOwner(caller, owner));
+    VELAFS_TRY(CheckIsGone(*it, owner));
+    VELAFS_ASSIGN(const layer::Attributes links, branch.Lookup(branch.root(), kTablespaceLinks));
+    VELAFS_TRY(branch.Unlink(links.ino, oid));
+    return branch.Sync(links.ino, os::SyncKind::kFull);
+  };
+  return MendTablespaces(caller, name, drop);
+}
+
+Result<std::vector<Tablespace>> Store::MendTablespaces(
+    const Caller& caller, const std::string& name,
+    const std::function<Status(layer::Branch&)>& mend) {
+  const std::string context = "cannot mend the tablespaces of " + Quoted(name);
+  std::shared_ptr<layer::Branch> branch;
+  {
+    MutexLock lock(verbs_mutex_);
+    VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(name));
+    VELAFS_TRY(CheckMayChange(caller, row).WithContext(context));
+    VELAFS_TRY(CheckNotRunning(row).WithContext(context));
+    VELAFS_ASSIGN(branch, volume_->Open(name));
+  }
+  // Others' verbs go on while this copies.
+  Status mended = mend(*branch);
+  // What was changed did not come through the mount, so the kernel has to ask anew.
+  TellRemoved(name);
+  TellAdded(name);
+  VELAFS_TRY(std::move(mended).WithContext(context));
+  return ListTablespaces(*branch);
+}
+
+}  // namespace velafs::store
