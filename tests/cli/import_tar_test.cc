@@ -110,6 +110,110 @@ TEST_CASE_FIXTURE(WithArchive, "what leads out of an archive is refused") {
   CHECK(ReadHostFile(target) == "secret");
 }
 
+// As pg_basebackup --format=tar makes it: a tablespace and the WAL in archives of their own.
+struct WithTarSet : WithArchive {
+  WithTarSet() {
+    WriteHostFile(data + "/backup_label",
+                  "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n");
+    WriteHostFile(data + "/tablespace_map", "16384 " + production + "\n16385 /srv/x\n");
+    WriteHostFile(data + "/postgresql.auto.conf", "");
+    fs::create_directories(data + "/pg_wal/archive_status");
+    WriteHostFile(production + "/PG_15/5/1", "production's");
+    WriteHostFile(velafs.scratch / "ts/PG_15/5/1", "the backup's");
+    WriteHostFile(velafs.scratch / "wal/000000010000000000000002", "wal");
+    fs::create_directories(set);
+  }
+  // `options` of tar, which also decide the names' ends.
+  void PackSet(const std::string& options, const std::string& end) {
+    PackOne("data", "base.tar" + end, options, ".");
+    PackOne("ts", "16384.tar" + end, options, "PG_15");
+    PackOne("ts", "16385.tar" + end, options, "PG_15");
+    PackOne("wal", "pg_wal.tar" + end, options + " --owner 2048 --group 1024",
+            "000000010000000000000002");
+  }
+  void PackOne(const std::string& directory, const std::string& name, const std::string& options,
+               const std::string& what) {
+    const std::string command = "tar -c " + options + " -f " + set + "/" + name + " -C " +
+                                (velafs.scratch / directory) + " " + what;
+    REQUIRE(std::system(command.c_str()) == 0);
+  }
+  void CheckImported() {
+    velafs.Done({"export", "main", "--to-dir", velafs.scratch / "out"});
+    for (const char* oid : {"16384", "16385"}) {
+      CHECK(ReadHostFile(velafs.scratch / "out/pg_tblspc/" + oid + "/PG_15/5/1") == "the backup's");
+    }
+    CHECK(ReadHostFile(velafs.scratch / "out/pg_wal/000000010000000000000002") == "wal");
+    struct stat info {};
+    REQUIRE(stat((velafs.scratch / "out/pg_wal/000000010000000000000002").c_str(), &info) == 0);
+    CHECK(info.st_uid == getuid());
+    CHECK_FALSE(fs::exists(velafs.scratch / "out/tablespace_map"));
+    CHECK(fs::exists(velafs.scratch / "out/backup_label"));
+    CheckNothingLeft();
+  }
+  void CheckRefusedSet(const std::string& from, const std::string& why) {
+    const Outcome outcome = velafs({"import", "main", "--from-tar", from});
+    CHECK(outcome.exit_status == 4);
+    CHECK_MESSAGE(outcome.err.find(why) != std::string::npos, outcome.err);
+    CHECK_MESSAGE(outcome.err.find(" \"" + from + "\" ") != std::string::npos, outcome.err);
+    CHECK(outcome.err.find(velafs.scratch / "tmp") == std::string::npos);
+    CHECK(velafs.Done({"list"})["branches"].empty());
+    CheckNothingLeft();
+  }
+
+  const std::string set = velafs.scratch / "set";
+  const std::string production = velafs.scratch / "production";
+};
+
+TEST_CASE_FIXTURE(WithTarSet, "the tars of a base backup are imported together") {
+  SUBCASE("by base.tar") {
+    PackSet("", "");
+    velafs.Done({"import", "main", "--from-tar", set + "/base.tar"});
+  }
+  SUBCASE("by their directory") {
+    PackSet("", "");
+    velafs.Done({"import", "main", "--from-tar", set});
+  }
+  SUBCASE("compressed") {
+    PackSet("--gzip", ".gz");
+    velafs.Done({"import", "main", "--from-tar", set + "/base.tar.gz"});
+  }
+  CheckImported();
+}
+
+TEST_CASE_FIXTURE(WithTarSet, "a tar that is missing is named") {
+  PackSet("", "");
+  SUBCASE("of a tablespace") {
+    fs::remove(set + "/16384.tar");
+    CheckRefusedSet(set, "there is no 16384 (it was \"" + production + "\")");
+  }
+  SUBCASE("of the WAL") {
+    fs::remove(set + "/pg_wal.tar");
+    CheckRefusedSet(set + "/base.tar", "recovery begins in segment \"000000010000000000000002\"");
+  }
+  SUBCASE("all but base.tar, from standard input") {
+    const std::string err = velafs.scratch / "err";
+    const std::string command = Velafs::Binary() + (" --store " + velafs.store()) +
+                                " import main --from-tar - <" + set + "/base.tar 2>" + err;
+    CHECK(WEXITSTATUS(std::system(command.c_str())) == 4);
+    const std::string said = ReadHostFile(err);
+    CHECK_MESSAGE(said.find("16384 (it was") != std::string::npos, said);
+  }
+  SUBCASE("base.tar") {
+    fs::remove(set + "/base.tar");
+    CheckRefusedSet(set, "is a directory without a base.tar");
+  }
+}
+
+TEST_CASE_FIXTURE(WithTarSet, "nothing is unpacked through a link that base.tar has in the way") {
+  fs::remove_all(data + "/pg_tblspc");
+  fs::create_symlink("base", data + "/pg_tblspc");
+  PackSet("", "");
+  const Outcome outcome = velafs({"import", "main", "--from-tar", set});
+  CHECK(outcome.exit_status == 1);
+  CHECK_MESSAGE(outcome.err.find("/pg_tblspc") != std::string::npos, outcome.err);
+  CheckNothingLeft();
+}
+
 TEST_CASE_FIXTURE(WithArchive, "what is no file, directory or link is refused") {
   REQUIRE(mkfifo((data + "/base/fifo").c_str(), 0600) == 0);
   Pack(".");

@@ -112,12 +112,13 @@ class Velafs {
   std::string store() const { return scratch / "store"; }
   ScratchDirectory scratch;
 
- private:
+  // The program that is run.
   static std::string Binary() {
     const char* from_environment = std::getenv("VELAFS_BIN");
     return from_environment != nullptr ? from_environment : VELAFS_BIN;
   }
 
+ private:
   mutable int started_ = 0;
 };
 

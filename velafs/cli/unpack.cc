@@ -30,6 +30,9 @@ struct FreeReader {
 struct FreeWriter {
   void operator()(archive* it) const { archive_write_free(it); }
 };
+struct FreeEntry {
+  void operator()(archive_entry* it) const { archive_entry_free(it); }
+};
 
 // What the library's reader takes its bytes from.
 struct Input {
@@ -113,8 +116,14 @@ Status SyncTree(const std::string& directory) {
   return SyncPath(directory, O_DIRECTORY);
 }
 
-Unpacker::Unpacker(std::string directory, Archive archive)
-    : directory_(std::move(directory)), archive_(archive), queue_(kQueueBytes), thread_([this] {
+Unpacker::Unpacker(std::string directory, Archive archive, ElsewhereByPath elsewhere,
+                   std::optional<FileOwner> owner)
+    : directory_(std::move(directory)),
+      archive_(archive),
+      elsewhere_(std::move(elsewhere)),
+      owner_(owner),
+      queue_(kQueueBytes),
+      thread_([this] {
         unpacked_ = Unpack();
         queue_.Close();
       }) {}
@@ -133,14 +142,33 @@ Status Unpacker::Finish(Status end) {
   return unpacked_;
 }
 
+Result<bool> Unpacker::Divert(archive_entry* entry, archive* links) {
+  const std::string path = archive_entry_pathname(entry);
+  for (const auto& [from, to] : elsewhere_) {
+    if (path != from && !path.starts_with(from + "/")) continue;
+    if (found_.insert(from).second) {
+      const std::unique_ptr<archive_entry, FreeEntry> link(archive_entry_clone(entry));
+      archive_entry_set_filetype(link.get(), AE_IFLNK);
+      archive_entry_set_pathname(link.get(), from.c_str());
+      archive_entry_set_symlink(link.get(), to.link.c_str());
+      if (archive_write_header(links, link.get()) != ARCHIVE_OK) return Fail(links);
+    }
+    archive_entry_set_pathname(entry, (to.directory + path.substr(from.size())).c_str());
+    return true;
+  }
+  return false;
+}
+
 Status Unpacker::Unpack() {
   const std::unique_ptr<archive, FreeReader> from(archive_read_new());
-  const std::unique_ptr<archive, FreeWriter> to(archive_write_disk_new());
-  if (!from || !to) return SystemError(ENOMEM, "cannot unpack");
+  const std::unique_ptr<archive, FreeWriter> below(archive_write_disk_new());
+  const std::unique_ptr<archive, FreeWriter> elsewhere(archive_write_disk_new());
+  if (!from || !below || !elsewhere) return SystemError(ENOMEM, "cannot unpack");
   int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
               ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
   if (geteuid() == 0) flags |= ARCHIVE_EXTRACT_OWNER;
-  archive_write_disk_set_options(to.get(), flags);
+  archive_write_disk_set_options(below.get(), flags);
+  archive_write_disk_set_options(elsewhere.get(), flags & ~ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
   const auto input = std::make_unique<Input>(Input{queue_, {}});
   archive_read_support_format_tar(from.get());
   if (archive_ == Archive::kForeign) archive_read_support_filter_all(from.get());
@@ -159,14 +187,22 @@ Status Unpacker::Unpack() {
       top_times[1] = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     }
     if (archive_ == Archive::kForeign) VELAFS_TRY(CheckEntry(entry));
-    if (archive_write_header(to.get(), entry) != ARCHIVE_OK) return Fail(to.get());
-    Status copied = CopyContent(from.get(), to.get());
+    if (owner_) {
+      archive_entry_set_uid(entry, owner_->uid);
+      archive_entry_set_gid(entry, owner_->gid);
+    }
+    VELAFS_ASSIGN(const bool diverted, Divert(entry, below.get()));
+    archive* const to = diverted ? elsewhere.get() : below.get();
+    if (archive_write_header(to, entry) != ARCHIVE_OK) return Fail(to);
+    Status copied = CopyContent(from.get(), to);
     VELAFS_TRY(input->failure);
     VELAFS_TRY(std::move(copied));
-    if (archive_write_finish_entry(to.get()) != ARCHIVE_OK) return Fail(to.get());
+    if (archive_write_finish_entry(to) != ARCHIVE_OK) return Fail(to);
   }
   // Modes and times of directories come last; the library leaves out the times of the top.
-  if (archive_write_close(to.get()) != ARCHIVE_OK) return Fail(to.get());
+  for (archive* const to : {below.get(), elsewhere.get()}) {
+    if (archive_write_close(to) != ARCHIVE_OK) return Fail(to);
+  }
   if (utimensat(AT_FDCWD, directory_.c_str(), top_times, 0) == 0) return {};
   return SystemError(errno, "cannot set the times of \"" + directory_ + "\"");
 }
