@@ -23,8 +23,8 @@ struct WithTree {
     WriteHostFile(data + "/base/5/sparse", Noise(1000, 3));
     fs::resize_file(data + "/base/5/sparse", 20'000'000);
     fs::create_directories(data + "/pg_tblspc");
-    WriteHostFile(data + "/velafs_tablespaces/16400/PG_15/1", "in a tablespace");
-    fs::create_symlink("../velafs_tablespaces/16400", data + "/pg_tblspc/16400");
+    WriteHostFile(data + "/pg_tblspc/16400/PG_15/1", "in a tablespace");
+    fs::create_symlink("5/1259", data + "/base/link");
     fs::create_hard_link(data + "/base/5/1259", data + "/global/other");
     REQUIRE(chmod((data + "/base/5").c_str(), 02750) == 0);
     REQUIRE(chmod((data + "/PG_VERSION").c_str(), 0400) == 0);
@@ -84,6 +84,54 @@ TEST_CASE_FIXTURE(WithTree, "an empty directory is filled, and any other is refu
   CHECK(velafs({"export", "main", "--to-dir", place + "/no/such"}).exit_status == 1);
   CHECK(ReadHostFile(place + "/file") == "mine");
   CheckHolds(place, {"out", "file"});
+}
+
+TEST_CASE_FIXTURE(WithTree, "a tablespace is written elsewhere, and a link leads there") {
+  const std::string there = place + "/fast";
+  SUBCASE("to a directory that is not there yet") {}
+  SUBCASE("to an empty one") { REQUIRE(mkdir(there.c_str(), 0755) == 0); }
+  SUBCASE("by way of a link") {
+    fs::create_directories(place + "/real");
+    fs::create_symlink(place + "/real", there);
+  }
+  velafs.Done(
+      {"export", "main", "--to-dir", place + "/out", "--tablespace-mapping", "16400=" + there});
+  CHECK(fs::read_symlink(place + "/out/pg_tblspc/16400") == there);
+  CHECK(ReadHostFile(there + "/PG_15/1") == "in a tablespace");
+  Tree exported = TreeOfDirectory(place + "/out");
+  exported.erase("pg_tblspc/16400");
+  // Their link counts, and the times of what the link was made in, are others.
+  for (const char* path : {"pg_tblspc/16400", "pg_tblspc/16400/PG_15", "pg_tblspc/16400/PG_15/1"}) {
+    expected.erase(path);
+  }
+  exported.erase("pg_tblspc");
+  expected.erase("pg_tblspc");
+  CHECK(exported == expected);
+}
+
+TEST_CASE_FIXTURE(WithTree, "a mapping that cannot be had leaves nothing") {
+  const std::vector<std::string> start = {"export", "main", "--to-dir", place + "/out",
+                                          "--tablespace-mapping"};
+  const auto exit_status = [&](const std::string& mapping,
+                               const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = start;
+    words.push_back(mapping);
+    words.insert(words.end(), more.begin(), more.end());
+    return velafs(words).exit_status;
+  };
+  CHECK(exit_status("16400=relative") == 2);
+  CHECK(exit_status("16400") == 2);
+  CHECK(exit_status("x=/y") == 2);
+  CHECK(exit_status("16400=" + place + "/a", {"--tablespace-mapping", "16400=/b"}) == 2);
+  CHECK(velafs({"export", "main", "--to-tar", place + "/t", "--tablespace-mapping",
+                "16400=" + place + "/a"})
+            .exit_status == 2);
+  CHECK(exit_status("16401=" + place + "/a") == 3);
+  CheckHolds(place, {});
+  WriteHostFile(place + "/full/file", "mine");
+  CHECK(exit_status("16400=" + place + "/full") == 4);
+  CHECK(ReadHostFile(place + "/full/file") == "mine");
+  CheckHolds(place, {"full"});
 }
 
 TEST_CASE_FIXTURE(WithTree, "an archive is one that tar unpacks") {

@@ -5,7 +5,9 @@
 
 #include <boost/filesystem.hpp>
 #include <cerrno>
-#include <optional>
+#include <list>
+#include <map>
+#include <vector>
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
@@ -24,7 +26,8 @@ using nlohmann::json;
 struct ExportArguments {
   std::string source;
   std::string to_dir;
-  std::string to_tar;  // "-": standard output
+  std::string to_tar;                 // "-": standard output
+  std::vector<std::string> mappings;  // OID=DIR
 };
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
@@ -178,11 +181,70 @@ Result<json> Receive(const Globals& globals, Client& client, const std::string& 
   return result;
 }
 
+// The directories that tablespaces go to, by OID.
+using Mapping = std::map<std::string, std::string>;
+
+Result<Mapping> ParseMappings(const std::vector<std::string>& texts) {
+  Mapping mapping;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    const std::string oid = text.substr(0, equals);
+    const bool is_oid = !oid.empty() && oid.find_first_not_of("0123456789") == std::string::npos;
+    const std::string directory = equals == std::string::npos ? "" : text.substr(equals + 1);
+    if (!is_oid || !directory.starts_with('/')) {
+      return UsageError("--tablespace-mapping " + Quoted(text) + " is not OID=DIR",
+                        "DIR is an absolute path; velafs tablespaces BRANCH lists the OIDs");
+    }
+    if (!mapping.emplace(oid, directory).second) {
+      return UsageError("tablespace " + oid + " is mapped twice");
+    }
+  }
+  return mapping;
+}
+
+// The directories besides the main one that an export fills.
+class TablespaceTargets {
+ public:
+  Status Prepare(const Mapping& mapping) {
+    for (const auto& [oid, directory] : mapping) {
+      DirectoryTarget& target = targets_.emplace_back();
+      VELAFS_TRY(target.Prepare(directory));
+      boost::system::error_code error;
+      const fs::path real = fs::canonical(target.work(), error);
+      if (error) return SystemError(error.value(), "cannot look at " + Quoted(directory));
+      elsewhere_["pg_tblspc/" + oid] = {real.string(), target.path()};
+    }
+    return {};
+  }
+  const ElsewhereByPath& elsewhere() const { return elsewhere_; }
+  // `found` is what the export had of them.
+  Status Keep(const std::set<std::string>& found) {
+    for (const auto& [path, to] : elsewhere_) {
+      if (!found.contains(path)) {
+        return NotFound("it has no tablespace " + path.substr(path.rfind('/') + 1),
+                        "velafs tablespaces BRANCH lists what it has");
+      }
+    }
+    for (const auto& [path, to] : elsewhere_) VELAFS_TRY(SyncTree(to.directory));
+    for (DirectoryTarget& target : targets_) VELAFS_TRY(target.Keep());
+    return {};
+  }
+
+ private:
+  std::list<DirectoryTarget> targets_;  // none is ever moved
+  ElsewhereByPath elsewhere_;
+};
+
 Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
+  VELAFS_ASSIGN(const Mapping mapping, ParseMappings(given.mappings));
   VELAFS_ASSIGN(const auto client, globals.Connect());
+  // Found before this process's working directory changes.
+  const std::string to_dir = fs::absolute(given.to_dir).string();
+  TablespaceTargets tablespaces;
+  VELAFS_TRY(tablespaces.Prepare(mapping));
   DirectoryTarget target;
-  VELAFS_TRY(target.Prepare(given.to_dir));
-  Unpacker unpacker(target.work(), Archive::kOurs);
+  VELAFS_TRY(target.Prepare(to_dir));
+  Unpacker unpacker(target.work(), Archive::kOurs, tablespaces.elsewhere());
   Result<json> result =
       Receive(globals, *client, given.source,
               [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });
@@ -190,6 +252,7 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
   VELAFS_TRY(unpacker.Finish(result.status()));
   VELAFS_TRY(result.status());
   VELAFS_TRY(SyncTree(target.work()));
+  VELAFS_TRY(tablespaces.Keep(unpacker.found()));
   VELAFS_TRY(target.Keep());
   (*result)["path"] = target.path();
   return result;
@@ -236,7 +299,9 @@ Status RunExport(const Globals& globals, const ExportArguments& given) {
 void AddExport(CommandLine& line) {
   CLI::App* command = line.Add("export", "Write a branch or a bookmark out as a plain PGDATA",
                                "velafs export pr-42 --to-dir /srv/pgdata\n"
-                               "  velafs export main@monday --to-tar - | zstd >monday.tar.zst");
+                               "  velafs export main@monday --to-tar - | zstd >monday.tar.zst\n"
+                               "  velafs export pr-42 --to-dir /srv/pgdata "
+                               "--tablespace-mapping 16400=/srv/fast");
   const auto given = std::make_shared<ExportArguments>();
   command->add_option("SOURCE", given->source, "Branch, in use or not, or bookmark BRANCH@NAME")
       ->required()
@@ -247,6 +312,14 @@ void AddExport(CommandLine& line) {
   target->add_option("--to-tar", given->to_tar, "Archive, or - for standard output")
       ->type_name("FILE");
   target->require_option(1);
+  command
+      ->add_option(
+          "--tablespace-mapping", given->mappings,
+          "Write this tablespace to DIR, absolute, empty or not there yet, and a link to it "
+          "in pg_tblspc, as pg_basebackup does; repeatable. Without it a tablespace is a "
+          "directory in pg_tblspc")
+      ->type_name("OID=DIR")
+      ->excludes("--to-tar");
   line.OnRun(command, [given](const Globals& globals) { return RunExport(globals, *given); });
 }
 
