@@ -1,0 +1,78 @@
+#include "pgctl-wrapper/outside_links.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace velafs::pgctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kTablespaceLinks[] = "pg_tblspc";
+
+// Of the data directory's own names. The configuration files that begin with pg_ are only read.
+bool IsWrittenTo(const std::string& name) {
+  if (name == "pg_hba.conf" || name == "pg_ident.conf") return false;
+  return name == "base" || name == "global" || name == "current_logfiles" ||
+         name == "postgresql.auto.conf" || name.starts_with("pg_");
+}
+
+bool LeadsOut(const fs::path& link, const fs::path& data_dir) {
+  std::error_code error;
+  // Takes what is not there as it is written.
+  const fs::path real = fs::weakly_canonical(link, error);
+  if (error) return true;
+  if (fs::is_symlink(real, error)) {  // to where nothing is: it was taken as itself
+    const fs::path target = fs::read_symlink(real, error);
+    const fs::path there = fs::weakly_canonical(real.parent_path() / target, error);
+    if (error || fs::is_symlink(there, error)) return true;
+    return LeadsOut(there, data_dir);
+  }
+  const auto [end, at] = std::mismatch(data_dir.begin(), data_dir.end(), real.begin(), real.end());
+  return end != data_dir.end();
+}
+
+Status AddLinks(const fs::path& directory, const fs::path& data_dir, const std::string& prefix,
+                std::vector<OutsideLink>* found) {
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename();
+    if (prefix.empty() && !IsWrittenTo(name)) continue;
+    std::error_code ignored;
+    if (!at->is_symlink(ignored) || !LeadsOut(at->path(), data_dir)) continue;
+    found->push_back({prefix + name, fs::read_symlink(at->path(), ignored)});
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return {};
+  return SystemError(error.value(), "cannot read \"" + directory.string() + "\"");
+}
+
+}  // namespace
+
+Result<std::vector<OutsideLink>> FindOutsideLinks(const std::string& data_dir) {
+  std::error_code error;
+  const fs::path real = fs::canonical(data_dir, error);
+  if (error) return SystemError(error.value(), "cannot read \"" + data_dir + "\"");
+  std::vector<OutsideLink> found;
+  VELAFS_TRY(AddLinks(real, real, "", &found));
+  // One that is a link itself is in there already.
+  if (std::ranges::find(found, kTablespaceLinks, &OutsideLink::name) == found.end()) {
+    VELAFS_TRY(
+        AddLinks(real / kTablespaceLinks, real, std::string(kTablespaceLinks) + "/", &found));
+  }
+  std::ranges::sort(found, {}, &OutsideLink::name);
+  return found;
+}
+
+Status CheckNothingLeadsOut(const std::string& data_dir, const std::string& branch) {
+  VELAFS_ASSIGN(const std::vector<OutsideLink> found, FindOutsideLinks(data_dir));
+  if (found.empty()) return {};
+  const OutsideLink& first = found.front();
+  const bool is_tablespace = first.name.starts_with(std::string(kTablespaceLinks) + "/");
+  return Refused("\"" + first.name + "\" of branch \"" + branch + "\" leads out of it, to \"" +
+                     first.target + "\": a server would write there",
+                 is_tablespace
+                     ? "`velafs tablespaces " + branch + " --bring-in` copies it into the branch"
+                     : "put what it leads to in the place of the link");
+}
+
+}  // namespace velafs::pgctl
