@@ -114,7 +114,7 @@ Result<std::optional<std::string>> ReadStoreLibraryRules(const std::string& stor
     return SystemError(errno, "cannot read \"" + path + "\"");
   }
   VELAFS_TRY(CheckTrusted(path, file, directory.st_uid));
-  VELAFS_ASSIGN(std::string text, ReadAll(fd.get()));
+  VELAFS_ASSIGN(std::string text, ReadAll(fd.get(), 0, kLargestRulesBytes));
   return std::optional<std::string>(std::move(text));
 }
 

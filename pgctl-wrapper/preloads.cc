@@ -16,6 +16,7 @@ namespace velafs::pgctl {
 namespace {
 
 constexpr std::string_view kLibDir = "$libdir";
+constexpr uint64_t kLargestLibraryBytes = 512 << 20;
 
 // The path that the server makes of a spelling.
 std::string ServerPath(const LibraryPlaces& places, std::string_view setting,
@@ -81,12 +82,12 @@ PreloadLibrary Judge(const LibraryPlaces& places, const LibraryRules& rules,
     library.fate = Fate::kLeftOut;
     return library;
   }
-  const Result<std::string> code = ReadTextFile(*file);
+  const Result<std::string> code = ReadBoundedFile(*file, kLargestLibraryBytes);
   if (rule) {
     const bool knows = code.ok() && KnowsSetting(*code, rule->setting);
     library.fate = knows ? Fate::kQuieted : Fate::kLeftOut;
   } else {
-    library.has_unknown_workers = code.ok() && RegistersWorkers(*code);
+    library.has_unknown_workers = !code.ok() || RegistersWorkers(*code);
   }
   return library;
 }

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr const char* kDetachedConnection =
     "host=/dev/null/detached-from-its-publisher-by-velapg dbname=none";
 
+constexpr uint64_t kLargestSmallFileBytes = 1 << 16;
 constexpr size_t kSlotDatabaseOffset = 80;  // in a slot's state: a header of 16 bytes, the name
 
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
@@ -33,7 +34,7 @@ std::vector<std::string> EntriesOf(const std::string& directory) {
 }
 
 bool IsLogicalSlot(const std::string& slot_dir) {
-  const Result<std::string> state = ReadTextFile(slot_dir + "/state");
+  const Result<std::string> state = ReadBoundedFile(slot_dir + "/state", kLargestSmallFileBytes);
   uint32_t database = 0;
   if (!state.ok() || state->size() < kSlotDatabaseOffset + sizeof database) return false;
   std::memcpy(&database, state->data() + kSlotDatabaseOffset, sizeof database);
@@ -51,7 +52,7 @@ PreparedMarker PreparedMarker::Read(const RunDir& run_dir, uint64_t instance) {
   PreparedMarker marker;
   marker.path_ = run_dir.path + "/prepared";
   marker.instance_ = instance;
-  const Result<std::string> text = ReadTextFile(marker.path_);
+  const Result<std::string> text = ReadBoundedFile(marker.path_, kLargestSmallFileBytes);
   if (!text.ok()) return marker;
   std::istringstream words(*text);
   uint64_t of_instance = 0;

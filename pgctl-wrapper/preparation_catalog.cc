@@ -10,6 +10,8 @@
 namespace velafs::pgctl {
 namespace {
 
+constexpr uint64_t kLargestMapBytes = 1 << 16;
+constexpr uint64_t kLargestCatalogBytes = 64 << 20;  // more is not looked at, but sent to a server
 constexpr uint32_t kMapMagic = 0x592717;
 constexpr uint32_t kSubscription = 6100;  // OIDs of catalogs that all databases share
 constexpr uint32_t kDatabaseRoleSetting = 2964;
@@ -38,11 +40,12 @@ std::optional<std::string> FileOf(const std::string& data_dir, const std::string
 
 // What the catalog's file holds; nothing when it cannot be found.
 std::optional<std::string> ContentOf(const std::string& data_dir, uint32_t catalog) {
-  const Result<std::string> map = ReadTextFile(data_dir + "/global/pg_filenode.map");
+  const Result<std::string> map =
+      ReadBoundedFile(data_dir + "/global/pg_filenode.map", kLargestMapBytes);
   if (!map.ok()) return std::nullopt;
   const std::optional<std::string> file = FileOf(data_dir, *map, catalog);
   if (!file) return std::nullopt;
-  Result<std::string> content = ReadTextFile(*file);
+  Result<std::string> content = ReadBoundedFile(*file, kLargestCatalogBytes);
   if (!content.ok()) return std::nullopt;
   return *std::move(content);
 }

@@ -19,6 +19,7 @@ constexpr uint32_t kShutDownInRecovery = 2;
 constexpr uint32_t kInArchiveRecovery = 5;
 
 constexpr size_t kSegmentNameLength = 24;
+constexpr uint64_t kLargestFileBytes = 1 << 20;  // of pg_control and backup_label
 
 bool IsSegmentName(const std::string& name) {
   return name.size() == kSegmentNameLength &&
@@ -71,19 +72,21 @@ Status WalEndsTooEarly(const std::string& branch, const std::string& data_dir) {
                 "the WAL that follows is missing: " + RecoverHint(branch));
 }
 
-Status CannotLocateCheckpoint(const std::string& branch, const std::string& data_dir) {
-  const Result<DataState> state = ReadDataState(data_dir);
-  if (state.ok()) VELAFS_TRY(CheckFirstSegment(branch, data_dir, *state));
-  return Failed("branch \"" + branch +
-                    "\" cannot be recovered: the WAL of its last checkpoint is " + "missing",
-                RecoverHint(branch));
+// Of a backup or a standby's copy.
+Status CannotLocateCheckpoint(const std::string& branch, const std::string& data_dir,
+                              const DataState& state) {
+  VELAFS_TRY(CheckFirstSegment(branch, data_dir, state));
+  return Failed(
+      "branch \"" + branch + "\" cannot be recovered: the WAL of its last checkpoint is missing",
+      RecoverHint(branch));
 }
 
 }  // namespace
 
 Result<DataState> ReadDataState(const std::string& data_dir) {
   DataState data;
-  VELAFS_ASSIGN(const std::string control, ReadTextFile(data_dir + "/global/pg_control"));
+  VELAFS_ASSIGN(const std::string control,
+                ReadBoundedFile(data_dir + "/global/pg_control", kLargestFileBytes));
   uint32_t state = 0;
   if (control.size() < kStateOffset + sizeof state) {
     return Corrupt("\"" + data_dir + "/global/pg_control\" is too short");
@@ -92,7 +95,7 @@ Result<DataState> ReadDataState(const std::string& data_dir) {
   data.is_clean = state == kShutDown;
   data.is_standbys_copy = state == kShutDownInRecovery || state == kInArchiveRecovery;
 
-  const Result<std::string> label = ReadTextFile(data_dir + "/backup_label");
+  const Result<std::string> label = ReadBoundedFile(data_dir + "/backup_label", kLargestFileBytes);
   if (!label.ok() && label.status().error_number() != ENOENT) return label.status();
   data.has_backup_label = label.ok();
   if (data.has_backup_label) data.first_segment = FirstSegment(*label);
@@ -144,10 +147,12 @@ Status ExplainFailedStart(const std::string& branch, const std::string& data_dir
        {"WAL ends before end of online backup", "WAL ends before consistent recovery point"}) {
     if (Mentions(log, words)) return WalEndsTooEarly(branch, data_dir);
   }
+  const Result<DataState> state = ReadDataState(data_dir);
+  const bool is_copy = state.ok() && state->NeedsRecovery();
   for (const char* words :
        {"could not locate required checkpoint record", "could not locate a valid checkpoint record",
         "could not find redo location referenced by checkpoint record"}) {
-    if (Mentions(log, words)) return CannotLocateCheckpoint(branch, data_dir);
+    if (is_copy && Mentions(log, words)) return CannotLocateCheckpoint(branch, data_dir, *state);
   }
   const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
   const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));

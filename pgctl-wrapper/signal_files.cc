@@ -24,7 +24,7 @@ Status RemoveIfThere(const std::string& path) {
 }
 
 Status RemoveIfMadeByUs(const std::string& path) {
-  const Result<std::string> text = ReadTextFile(path);
+  const Result<std::string> text = ReadBoundedFile(path, kMadeByUs.size());
   return text.ok() && *text == kMadeByUs ? RemoveIfThere(path) : Status();
 }
 

@@ -18,9 +18,18 @@ Status FileError(const char* what, const std::string& path) {
   return SystemError(errno, std::string(what) + " \"" + path + "\"");
 }
 
+// A branch's files are its owner's, who may make them anything: nothing is waited for.
+Result<UniqueFd> OpenRegular(const std::string& path) {
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat info {};
+  if (!file || fstat(file.get(), &info) != 0) return FileError("cannot open", path);
+  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
+  return file;
+}
+
 }  // namespace
 
-Result<std::string> ReadAll(int fd, uint64_t offset_bytes) {
+Result<std::string> ReadAll(int fd, uint64_t offset_bytes, uint64_t most_bytes) {
   std::string text;
   char buffer[8192];
   for (;;) {
@@ -28,19 +37,23 @@ Result<std::string> ReadAll(int fd, uint64_t offset_bytes) {
     const ssize_t count = pread(fd, buffer, sizeof buffer, offset);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return SystemError(errno, "cannot read");
-    if (count == 0) return text;
+    if (count == 0 || text.size() > most_bytes) return text;
     text.append(buffer, static_cast<size_t>(count));
   }
 }
 
 Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes) {
-  // A branch's files are its owner's, who may make them anything: nothing is waited for.
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  struct stat info {};
-  if (!file || fstat(file.get(), &info) != 0) return FileError("cannot open", path);
-  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
+  VELAFS_ASSIGN(const UniqueFd file, OpenRegular(path));
   Result<std::string> text = ReadAll(file.get(), offset_bytes);
   if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
+  return text;
+}
+
+Result<std::string> ReadBoundedFile(const std::string& path, uint64_t most_bytes) {
+  VELAFS_ASSIGN(const UniqueFd file, OpenRegular(path));
+  Result<std::string> text = ReadAll(file.get(), 0, most_bytes);
+  if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
+  if (text->size() > most_bytes) return Refused("\"" + path + "\" is too large");
   return text;
 }
 

@@ -9,11 +9,16 @@
 
 namespace velafs::pgctl {
 
-// All that an open file holds from `offset_bytes` on. Leaves the file's position alone.
-Result<std::string> ReadAll(int fd, uint64_t offset_bytes = 0);
+// All that an open file holds from `offset_bytes` on; of more than `most_bytes`, not much more than
+// these. Leaves the file's position alone.
+Result<std::string> ReadAll(int fd, uint64_t offset_bytes = 0, uint64_t most_bytes = UINT64_MAX);
 
 // From `offset_bytes` to the end. The failure carries errno and names the path.
 Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes = 0);
+
+// The whole file. Refused when it is larger: a branch's files are its owner's, who may make them
+// anything.
+Result<std::string> ReadBoundedFile(const std::string& path, uint64_t most_bytes);
 
 // Replaces the file at once (a reader sees the old or the new text); mode 0600. Not synced.
 Status WriteTextFile(const std::string& path, std::string_view text);

@@ -91,6 +91,10 @@ TEST_CASE_FIXTURE(Fixture, "nobody is told to remove backup_label") {
       "pr-1", dir, "FATAL:  could not locate required checkpoint record\n" + log);
   CHECK(known.message().find("cannot be recovered") != std::string::npos);
   CHECK(known.hint().find("backup_label") == std::string::npos);
+  std::filesystem::remove(dir / "backup_label");  // then an archive is no help
+  const Status damaged =
+      ExplainFailedStart("pr-1", dir, "FATAL:  could not locate a valid checkpoint record\n");
+  CHECK(damaged.hint().find("valid checkpoint record") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "WAL that ends too early is told by the last segment there is") {

@@ -1,8 +1,10 @@
 #include "pgctl-wrapper/text_file.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 using namespace velafs::pgctl;
 
@@ -28,4 +30,15 @@ TEST_CASE("a missing file fails with its name and errno") {
   const auto text = ReadTextFile("/nonexistent/file");
   CHECK(text.status().error_number() == ENOENT);
   CHECK(text.status().message().find("/nonexistent/file") != std::string::npos);
+}
+
+TEST_CASE("a file that is too large is refused, however large it is") {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("bounded-" + std::to_string(getpid()));
+  REQUIRE(WriteTextFile(path, "12345").ok());
+  CHECK(*ReadBoundedFile(path, 5) == "12345");
+  CHECK(ReadBoundedFile(path, 4).status().code() == velafs::Code::kRefused);
+  REQUIRE(truncate(path.c_str(), off_t{1} << 40) == 0);
+  CHECK(ReadBoundedFile(path, 4).status().code() == velafs::Code::kRefused);
+  std::filesystem::remove(path);
 }
