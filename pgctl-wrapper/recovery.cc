@@ -81,6 +81,30 @@ Status CannotLocateCheckpoint(const std::string& branch, const std::string& data
       RecoverHint(branch));
 }
 
+Status Explain(const std::string& branch, const std::string& data_dir, const std::string& log) {
+  for (const char* words :
+       {"WAL ends before end of online backup", "WAL ends before consistent recovery point"}) {
+    if (Mentions(log, words)) return WalEndsTooEarly(branch, data_dir);
+  }
+  const Result<DataState> state = ReadDataState(data_dir);
+  const bool is_copy = state.ok() && state->NeedsRecovery();
+  for (const char* words :
+       {"could not locate required checkpoint record", "could not locate a valid checkpoint record",
+        "could not find redo location referenced by checkpoint record"}) {
+    if (is_copy && Mentions(log, words)) return CannotLocateCheckpoint(branch, data_dir, *state);
+  }
+  const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
+  const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));
+  if (Mentions(log, "could not create symbolic link \"pg_tblspc/")) {
+    return Failed(
+        failure,
+        "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, made "
+        "with LOCATION ''; import the data anew\n" +
+            quoted);
+  }
+  return Failed(failure, quoted);
+}
+
 }  // namespace
 
 Result<DataState> ReadDataState(const std::string& data_dir) {
@@ -142,28 +166,14 @@ Status CheckFirstSegment(const std::string& branch, const std::string& data_dir,
 }
 
 Status ExplainFailedStart(const std::string& branch, const std::string& data_dir,
-                          const std::string& log) {
-  for (const char* words :
-       {"WAL ends before end of online backup", "WAL ends before consistent recovery point"}) {
-    if (Mentions(log, words)) return WalEndsTooEarly(branch, data_dir);
-  }
-  const Result<DataState> state = ReadDataState(data_dir);
-  const bool is_copy = state.ok() && state->NeedsRecovery();
-  for (const char* words :
-       {"could not locate required checkpoint record", "could not locate a valid checkpoint record",
-        "could not find redo location referenced by checkpoint record"}) {
-    if (is_copy && Mentions(log, words)) return CannotLocateCheckpoint(branch, data_dir, *state);
-  }
-  const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
-  const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));
-  if (Mentions(log, "could not create symbolic link \"pg_tblspc/")) {
-    return Failed(
-        failure,
-        "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, made "
-        "with LOCATION ''; import the data anew\n" +
-            quoted);
-  }
-  return Failed(failure, quoted);
+                          const std::string& log, bool read_archive) {
+  Status status = Explain(branch, data_dir, log);
+  const bool is_explained = status.message().find("cannot be recovered") != std::string::npos;
+  if (!read_archive || !is_explained) return status;
+  return std::move(status).WithHint(
+      QuoteLastLines("the archive that restore_command reads does not have it either; its log ends "
+                     "with",
+                     WithoutBackupHint(log)));
 }
 
 }  // namespace velafs::pgctl

@@ -40,8 +40,8 @@ Status CheckFirstSegment(const std::string& branch, const std::string& data_dir,
 
 // The failure of a server that ended before it was ready, from what it wrote to its log: with words
 // and a hint of our own where we know better, and never with PostgreSQL's hint to remove
-// backup_label.
+// backup_label. `read_archive`: it had the WAL of the archive, too.
 Status ExplainFailedStart(const std::string& branch, const std::string& data_dir,
-                          const std::string& log);
+                          const std::string& log, bool read_archive = false);
 
 }  // namespace velafs::pgctl

@@ -249,6 +249,7 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
                         .overrides = std::move(overrides),
                         .log = start.run_dir.Log(),
                         .prepares_catalog = !start.marker.catalog_prepared(),
+                        .reads_archive = source == WalSource::kArchive,
                         .strict = start.options.overrides.strict,
                         .dies_with_parent = start.control.dies_with_parent,
                         .judge = start.judge,

@@ -66,7 +66,7 @@ Status RunSingleUser(const SingleUserRun& run, Preparation* report) {
     if (!EndedByItself(ended)) return std::move(ended).WithContext(failure);
     if (said.find("\"" + database + "\" does not exist") == std::string::npos) break;
   }
-  return ExplainFailedStart(run.branch, run.data_dir, said);
+  return ExplainFailedStart(run.branch, run.data_dir, said, run.reads_archive);
 }
 
 }  // namespace velafs::pgctl

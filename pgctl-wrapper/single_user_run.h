@@ -22,6 +22,7 @@ struct SingleUserRun {
   std::vector<Override> overrides;
   std::string log;  // a path; the server's messages are appended
   bool prepares_catalog = true;
+  bool reads_archive = false;
   bool strict = false;
   bool dies_with_parent = false;
   JudgeSetting judge;

@@ -104,6 +104,11 @@ TEST_CASE_FIXTURE(Fixture, "WAL that ends too early is told by the last segment 
   const Status status =
       ExplainFailedStart("pr-1", dir, "FATAL:  WAL ends before consistent recovery point\n");
   CHECK(status.message().find("in segment 000000010000000000000005") != std::string::npos);
+  CHECK(status.hint().find("--recover") != std::string::npos);
+  const Status after_archive = ExplainFailedStart(
+      "pr-1", dir, "FATAL:  WAL ends before consistent recovery point\n", /*read_archive=*/true);
+  CHECK(after_archive.message() == status.message());
+  CHECK(after_archive.hint().find("--recover") == std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a tablespace that WAL makes elsewhere is explained") {
