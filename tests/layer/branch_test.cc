@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <cstdlib>
+
 #include "tests/layer/volume_fixture.h"
 
 namespace velafs::layer {
@@ -54,6 +57,27 @@ TEST_CASE("a change of no attribute advances the time of change, and nothing els
     CHECK(after->mtime == before->mtime);
     CHECK(after->mode == before->mode);
   }
+}
+
+// On /dev/shm, whose files may be larger: elsewhere it may be the host's filesystem that refuses.
+TEST_CASE("no file grows beyond the largest there may be") {
+  std::string directory = "/dev/shm/velafs-test-XXXXXX";
+  REQUIRE(mkdtemp(directory.data()) != nullptr);
+  {
+    VolumeFixture fixture(os::HostStorage(), directory);
+    fixture.MakeSource("main", {{"file", "content"}});
+    const auto branch = fixture.Open("main");
+    for (InodeNumber ino : {InodeOf(*branch, "file"), MakeFile(*branch, "new")}) {
+      REQUIRE(branch->Write(ino, kMaxFileBytes - 5, BytesOf("there")).ok());
+      CHECK(branch->Get(ino)->size_bytes == kMaxFileBytes);
+      CHECK(branch->Write(ino, kMaxFileBytes - 4, BytesOf("there")).error_number() == EFBIG);
+      CHECK(branch->Set(ino, {.size_bytes = kMaxFileBytes + 1}).status().error_number() == EFBIG);
+      CHECK(branch->Allocate(ino, kMaxFileBytes, 1, false).error_number() == EFBIG);
+      CHECK(branch->Zero(ino, kMaxFileBytes, 1, false).error_number() == EFBIG);
+      CHECK(branch->Get(ino)->size_bytes == kMaxFileBytes);
+    }
+  }
+  REQUIRE(os::HostStorage().RemoveTree(directory).ok());
 }
 
 TEST_CASE("a directory knows the one it is in, wherever it moves") {

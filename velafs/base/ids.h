@@ -17,6 +17,8 @@ inline constexpr uint64_t kPageBytes = 8 * 1024;
 // The unit of dedupe and compression.
 inline constexpr uint64_t kChunkBytes = 64 * 1024;
 inline constexpr uint64_t kPagesPerChunk = kChunkBytes / kPageBytes;
+// The largest file: 64 TiB, twice what PostgreSQL may have in one table.
+inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 46;
 
 template <typename Tag>
 struct Id {

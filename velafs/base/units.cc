@@ -4,9 +4,15 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 
 namespace velafs {
 namespace {
+
+constexpr TimeNs kNsPerSecond = 1'000'000'000;
+// A second less than there is room for, so that the end of that second can be told, too.
+constexpr TimeNs kMaxSeconds = std::numeric_limits<TimeNs>::max() / kNsPerSecond - 1;
+constexpr uint64_t kMaxBytes = std::numeric_limits<int64_t>::max();  // what a catalog can hold
 
 // The number at the start of `text`; `rest` gets what follows it. False unless there is one.
 bool TakeNumber(std::string_view text, uint64_t* number, std::string_view* rest) {
@@ -21,7 +27,17 @@ bool TakeNumber(std::string_view text, uint64_t* number, std::string_view* rest)
 TimeNs NowNs() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  return TimeNs{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  return ToTimeNs(now);
+}
+
+TimeNs ToTimeNs(const timespec& time) {
+  TimeNs ns = 0;
+  if (__builtin_mul_overflow(TimeNs{time.tv_sec}, kNsPerSecond, &ns) ||
+      __builtin_add_overflow(ns, TimeNs{time.tv_nsec}, &ns)) {
+    return time.tv_sec < 0 ? std::numeric_limits<TimeNs>::min()
+                           : std::numeric_limits<TimeNs>::max();
+  }
+  return ns;
 }
 
 Result<std::chrono::seconds> ParseDuration(std::string_view text) {
@@ -57,11 +73,11 @@ Result<uint64_t> ParseSize(std::string_view text) {
   uint64_t number = 0;
   std::string_view rest;
   if (TakeNumber(text, &number, &rest)) {
-    if (rest.empty()) return number;
-    const size_t unit = kUnits.find(rest[0]);
-    if (rest.size() == 1 && unit != std::string_view::npos) {
+    if (rest.empty() && number <= kMaxBytes) return number;
+    const size_t unit = rest.size() == 1 ? kUnits.find(rest[0]) : std::string_view::npos;
+    if (unit != std::string_view::npos) {
       const uint64_t shift = 10 * (unit + 1);
-      if (number <= (UINT64_MAX >> shift)) return number << shift;
+      if (number <= (kMaxBytes >> shift)) return number << shift;
     }
   }
   return UsageError("\"" + std::string(text) + "\" is not a size",
@@ -112,7 +128,8 @@ Result<TimeNs> ParseTime(std::string_view text) {
   } else {
     return wrong;
   }
-  return seconds * 1'000'000'000;
+  if (seconds > kMaxSeconds || seconds < -kMaxSeconds) return wrong;
+  return seconds * kNsPerSecond;
 }
 
 std::string FormatTime(TimeNs time) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <string>
 #include <string_view>
 
@@ -13,13 +14,15 @@ namespace velafs {
 // Nanoseconds since 1970-01-01T00:00:00Z, as in struct timespec.
 using TimeNs = int64_t;
 TimeNs NowNs();
+// Times further off than 64 bits of nanoseconds reach, in 1677 and 2262, become those ends.
+TimeNs ToTimeNs(const timespec& time);
 
 // `90s 30m 12h 7d`: a positive whole number and one unit. Fails with kUsage.
 Result<std::chrono::seconds> ParseDuration(std::string_view text);
 // The shortest of `45s 12m 3h 2d` that is not rounded to zero, for columns of human output.
 std::string FormatDuration(std::chrono::seconds duration);
 
-// `4096 64K 10G 2T`, binary multiples. Fails with kUsage.
+// `4096 64K 10G 2T`, binary multiples, below 8 EiB. Fails with kUsage.
 Result<uint64_t> ParseSize(std::string_view text);
 // `812 B`, `64.0 KiB`, `1.3 GiB`, for human output.
 std::string FormatSize(uint64_t bytes);
@@ -27,7 +30,7 @@ std::string FormatSize(uint64_t bytes);
 // RFC 3339 in UTC, whole seconds: `2026-11-22T10:00:00Z`.
 std::string FormatTime(TimeNs time);
 // That, also with an offset (`+02:00`) and a fraction; or the local time `2026-11-22 10:00[:00]`, of
-// the time zone of this process. Fails with kUsage.
+// the time zone of this process. Fails with kUsage, also for a time that TimeNs cannot hold.
 Result<TimeNs> ParseTime(std::string_view text);
 
 }  // namespace velafs

@@ -14,19 +14,6 @@
 namespace velafs::fuse {
 namespace {
 
-constexpr TimeNs kSecond = 1'000'000'000;
-
-// Times further off than 64 bits of nanoseconds reach, in 1677 and 2262, become those ends.
-TimeNs ToTimeNs(const timespec& time) {
-  TimeNs ns = 0;
-  if (__builtin_mul_overflow(TimeNs{time.tv_sec}, kSecond, &ns) ||
-      __builtin_add_overflow(ns, TimeNs{time.tv_nsec}, &ns)) {
-    return time.tv_sec < 0 ? std::numeric_limits<TimeNs>::min()
-                           : std::numeric_limits<TimeNs>::max();
-  }
-  return ns;
-}
-
 std::span<std::byte> ReadBuffer(size_t size_bytes) {
   thread_local std::vector<std::byte> buffer;
   if (buffer.size() < size_bytes) buffer.resize(size_bytes);

@@ -11,7 +11,6 @@ namespace velafs::layer {
 namespace {
 
 constexpr uint32_t kPermissionBits = 07777;
-constexpr uint64_t kMaxFileBytes = uint64_t{1} << 62;
 
 }  // namespace
 
@@ -202,8 +201,8 @@ std::string Branch::PathOf(InodeNumber ino) {
 }
 
 Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {
-  if (offset_bytes > kMaxFileBytes) return Errno(EFBIG);
   if (data.empty()) return {};
+  if (offset_bytes + data.size() > kMaxFileBytes) return Errno(EFBIG);
   return GrowContent(
       ino, offset_bytes,
       [&](const FileContent& content, const Layer& head) {

@@ -37,6 +37,7 @@ struct Bits {
   uint32_t crc;
 };
 static_assert(sizeof(Bits) == PageMap::kBlockBytes);
+static_assert(kMaxFileBytes / (kPagesPerBlock * kPageBytes) < UINT32_MAX);  // Bits::block
 
 uint32_t Crc(const PageMap::Block& block) {
   boost::crc_32_type crc;

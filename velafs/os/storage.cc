@@ -35,8 +35,6 @@ auto Retried(Call call) {
   return result;
 }
 
-TimeNs ToTimeNs(const timespec& time) { return TimeNs{time.tv_sec} * kNsPerSecond + time.tv_nsec; }
-
 timespec ToTimespec(TimeNs time) {
   TimeNs seconds = time / kNsPerSecond;
   TimeNs rest = time % kNsPerSecond;

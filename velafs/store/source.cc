@@ -111,8 +111,6 @@ void CountLinks(std::vector<SourceEntry>& entries) {
 
 }  // namespace
 
-TimeNs ToTimeNs(const timespec& time) { return TimeNs{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
-
 std::string Source::SourcePath(uint32_t entry) const {
   const SourceEntry& it = entries[entry];
   if (!it.source_path.empty()) return it.source_path;

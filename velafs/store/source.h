@@ -81,6 +81,4 @@ class Source {
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
                           const os::Credentials& reader);
 
-TimeNs ToTimeNs(const timespec& time);
-
 }  // namespace velafs::store

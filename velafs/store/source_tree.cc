@@ -11,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "velafs/base/ids.h"
 #include "velafs/store/source_open.h"
 
 namespace velafs::store {
@@ -20,8 +21,8 @@ namespace {
 constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
                                                       "pg_notify",   "pg_serial",   "pg_snapshots",
                                                       "pg_subtrans"};
-// Even a hole takes a row for each 64 MiB of it.
-constexpr uint64_t kMaxFileBytes = uint64_t{1} << 46;
+// Far fewer than SourceEntry can number, and more than a host has the memory for.
+constexpr size_t kMaxEntries = 1'000'000'000;
 constexpr std::string_view kTemporary = "pgsql_tmp";
 
 struct DirCloser {
@@ -112,6 +113,9 @@ void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
       const int error_number = errno;
       AddProblem(Add(directory, name, {}), "cannot be read: " + Errno(error_number).message());
       continue;
+    }
+    if (source.entries.size() >= kMaxEntries) {
+      return AddProblem(directory, "is one more directory than can be imported");
     }
     const uint32_t entry = Add(directory, name, info);
     if (S_ISDIR(info.st_mode)) {
