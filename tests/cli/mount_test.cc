@@ -117,6 +117,24 @@ TEST_CASE("a second mount names the mountpoint and the process of the first") {
   }
 }
 
+// One that was taken as it is written was its own parent, and asked before it was served.
+TEST_CASE("a mountpoint may be written in any way, and is called by its real name") {
+  if (!CanMount()) return;
+  Daemon daemon;
+  const std::string real = daemon.velafs.scratch / "elsewhere";
+  std::filesystem::create_directory(real);
+  std::filesystem::create_directory_symlink(real, daemon.velafs.scratch / "link");
+  const std::string link = daemon.velafs.scratch / "link";
+  for (const std::string& written :
+       {real + "/", real + "//", real + "/.", real + "/../elsewhere", link, link + "/"}) {
+    CAPTURE(written);
+    CHECK(daemon.Mount({written})["mountpoint"] == real);
+    CHECK(daemon.velafs.Done({"show", "main"})["path"] == real + "/main");
+    CHECK(std::filesystem::exists(real + "/main/PG_VERSION"));
+    daemon.velafs.Done({"umount"});
+  }
+}
+
 TEST_CASE("only the default mountpoint is made") {
   if (!CanMount()) return;
   Daemon daemon;

@@ -183,10 +183,10 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   store::Store& store = *access.store;
 
   const bool is_default = options.mountpoint.empty();
-  const std::string mountpoint =
-      is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
+  std::string mountpoint = is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
   VELAFS_TRY(DetachRemains(store.paths().root, cannot));
   VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
+  VELAFS_ASSIGN(mountpoint, RealMountpoint(mountpoint));
   VELAFS_TRY(StartLog(options, store.paths()));
   for (const std::string& name : store.ephemerals_reset()) {
     spdlog::warn("ephemeral branch \"{}\" has lost its changes: it was not closed cleanly", name);

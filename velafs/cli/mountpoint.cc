@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
@@ -33,6 +34,13 @@ std::vector<std::string> MountpointsOf(const std::string& store_directory) {
   }
   std::reverse(found.begin(), found.end());
   return found;
+}
+
+Result<std::string> RealMountpoint(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr),
+                                                         std::free);
+  if (real == nullptr) return SystemError(errno, "cannot use \"" + path + "\" as mountpoint");
+  return std::string(real.get());
 }
 
 bool IsDeadMountpoint(const std::string& path) {

@@ -10,6 +10,9 @@ namespace velafs::cli {
 
 // Where the kernel has the store mounted, youngest first. A mount outlives its daemon.
 std::vector<std::string> MountpointsOf(const std::string& store_directory);
+// An existing directory as the kernel names it: no links, no dots, no slash at the end. To be asked
+// before anything is mounted there, which would have to answer.
+Result<std::string> RealMountpoint(const std::string& path);
 // True for a mountpoint whose daemon died: all that can be done with it is to detach it.
 bool IsDeadMountpoint(const std::string& path);
 // Detaches it; through fusermount3 when not root.

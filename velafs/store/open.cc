@@ -100,16 +100,6 @@ Status MakeStore(os::Storage& storage, const StorePaths& paths) {
   return catalog::Catalog::Create(paths.Catalog(), storage);
 }
 
-// A path the kernel shows for what lies at `mountpoint`. The mountpoint itself is not looked at:
-// its filesystem may not answer yet.
-std::string RealMountpoint(const std::string& mountpoint) {
-  const std::string path = Normalised(mountpoint);
-  boost::system::error_code error;
-  const boost::filesystem::path parent = boost::filesystem::canonical(ParentOf(path), error);
-  if (error) return path;
-  return (parent / boost::filesystem::path(path).filename()).string();
-}
-
 // True when there is, beside the catalog, something that a store holds.
 bool IsInUse(os::Storage& storage, const StorePaths& paths) {
   for (const std::string& part : {paths.Packs(), paths.Layers(), paths.Copies()}) {
@@ -260,7 +250,7 @@ void Store::SetMount(std::string mountpoint, MountListener* listener) {
   {
     MutexLock lock(mount_mutex_);
     mountpoint_.reset();
-    if (listener != nullptr) mountpoint_ = RealMountpoint(mountpoint);
+    if (listener != nullptr) mountpoint_ = std::move(mountpoint);
   }
   WriterLock lock(listener_mutex_);
   listener_ = listener;

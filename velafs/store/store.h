@@ -224,8 +224,8 @@ class Store {
   // Looks for damage while the store is in use, and with `repair` mends what can be: see scrub.h.
   Result<ScrubReport> Scrub(const ScrubOptions& options, const ScrubProgressFn& progress);
 
-  // For the mount: the listener is borrowed until cleared with nullptr, which also means "not
-  // mounted".
+  // For the mount, at a path without links, as the kernel names it: the listener is borrowed until
+  // cleared with nullptr, which also means "not mounted".
   void SetMount(std::string mountpoint, MountListener* listener);
   std::optional<std::string> mountpoint() const;
   Result<std::vector<std::string>> BranchNames();
