@@ -1,12 +1,14 @@
 #include "velafs/store/policies.h"
 
 #include <grp.h>
+#include <unistd.h>
 
 #include "tests/store/branches_fixture.h"
 
 namespace velafs::store {
 namespace {
 
+using test::WriteHostFile;
 using Values = std::map<std::string, std::optional<std::string>>;
 
 std::string AnyGroup() {
@@ -63,6 +65,39 @@ TEST_CASE_FIXTURE(PoliciesFixture, "the policy nearest to a branch holds, also a
   CHECK(Effective("ttl", "dev") == "2d from source");
 }
 
+TEST_CASE_FIXTURE(PoliciesFixture, "libraries and networks are policies of any place") {
+  CHECK(Effective("network", "main") == "host from default");
+  CHECK(Effective("allow_libraries", "main") == " from default");
+  Set("source", "main", {{"network", "loopback"}, {"allow_libraries", "pg_cron,$libdir/citus"}});
+  CHECK(Effective("network", "main") == "loopback from source");
+  CHECK(Effective("allow_libraries", "main") == "pg_cron,$libdir/citus from source");
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "servers of what comes from a running server are isolated") {
+  for (const std::string name :
+       {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
+    CAPTURE(name);
+    WriteHostFile(data + "/" + name, "x");
+    const std::string branch = "of-" + name;
+    const ImportResult imported = Import(branch);
+    REQUIRE(imported.warnings.size() == 1);
+    CHECK(imported.warnings[0].find("\"" + name + "\"") != std::string::npos);
+    CHECK(Effective("network", branch) == "isolated from source");
+    Clone(branch, branch + "-clone");
+    Reopen();
+    CHECK(Effective("network", branch + "-clone") == "isolated from source");
+    REQUIRE(unlink((data + "/" + name).c_str()) == 0);
+  }
+  CHECK(Effective("network", "main") == "host from default");
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a store that has a network policy decides for imports, too") {
+  Set("store", "", {{"network", "host"}});
+  WriteHostFile(data + "/backup_label", "x");
+  CHECK(Import("backup").warnings.empty());
+  CHECK(Effective("network", "backup") == "host from store");
+}
+
 TEST_CASE_FIXTURE(PoliciesFixture, "a policy of a branch goes with it, that of its source stays") {
   Clone("main", "dev");
   Set("branch", "dev", {{"ttl", "3d"}});
@@ -95,6 +130,10 @@ TEST_CASE_FIXTURE(PoliciesFixture, "what is no policy, or no value of it, is wro
       {"store", "name_pattern", "(", "not a regular expression"},
       {"store", "user_group", "no-such-group-here", "there is no group"},
       {"branch", "trash_keep", "1d", "is of a store"},
+      {"branch", "network", "none", "none of isolated, loopback and host"},
+      {"branch", "allow_libraries", "", "not a list of libraries"},
+      {"branch", "allow_libraries", "pg_cron,,citus", "not a list of libraries"},
+      {"branch", "allow_libraries", "pg_cron, citus", "not a list of libraries"},
   };
   for (const Wrong& it : wrong) {
     CAPTURE(it.key);

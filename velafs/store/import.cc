@@ -4,6 +4,22 @@
 #include "velafs/store/store.h"
 
 namespace velafs::store {
+namespace {
+
+// The file that says it is a copy of a running server, or of one that follows another; empty when
+// there is none.
+std::string FileOfBackup(const Source& source) {
+  for (const SourceEntry& entry : source.entries) {
+    if (entry.parent != 0) continue;
+    for (const char* name :
+         {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
+      if (entry.name == name) return entry.name;
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<ImportResult> Store::Import(const Caller& caller, const std::string& name,
                                    const std::string& directory, const ImportProgressFn& progress) {
@@ -39,9 +55,12 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
   VELAFS_ASSIGN(const Source source,
                 FindSource(directory, paths_.root, {caller.uid, caller.gid, caller.groups}));
+  const std::string file_of_backup = FileOfBackup(source);
+  std::optional<catalog::SettingRow> isolation;
   Importer importer(storage_, *catalog_, paths_, source, compression, progress);
   const auto fill_and_publish = [&]() -> Result<catalog::CommitSequence> {
     VELAFS_TRY(importer.Run());
+    if (!file_of_backup.empty()) isolation = policies_->IsolationOf(importer.root());
     return catalog_->Write([&](catalog::Writer& writer) -> Status {
       VELAFS_TRY(importer.Publish(writer));
       catalog::BranchRow row;
@@ -53,6 +72,7 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
       row.first_layer = row.head;
       VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, importer.logical_bytes()));
       VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+      if (isolation) VELAFS_TRY(writer.PutSetting(*isolation));
       return writer.AddBranch(row).status();
     });
   };
@@ -70,6 +90,13 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
   result.chunks_shared = importer.counts().chunks_shared;
   result.bytes_stored = importer.counts().bytes_stored;
   result.warnings = source.warnings;
+  if (isolation) {
+    result.warnings.push_back("it has a \"" + file_of_backup +
+                              "\", so it comes from a running server"
+                              ": servers on it and its clones are kept from the network; "
+                              "`velafs policy set --source " +
+                              name + " network=host` changes that");
+  }
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <regex>
+#include <sstream>
 #include <string_view>
 
 #include "velafs/base/units.h"
@@ -20,6 +21,7 @@ using catalog::BranchRow;
 using catalog::SettingRow;
 using catalog::SettingScope;
 
+constexpr char kNetwork[] = "network";
 constexpr char kApproved[] = "approved";
 constexpr char kApprovedOnly[] = "approved_sources_only";
 constexpr char kUserGroup[] = "user_group";
@@ -52,6 +54,23 @@ Status CheckOnExpire(const std::string& value) {
   return UsageError(Quoted(value) + " is none of delete, bookmark and keep");
 }
 
+Status CheckNetwork(const std::string& value) {
+  if (value == "isolated" || value == "loopback" || value == "host") return {};
+  return UsageError(Quoted(value) + " is none of isolated, loopback and host");
+}
+
+// Names with commas between, each as a preload setting may have it.
+Status CheckLibraries(const std::string& value) {
+  std::istringstream names(value + ",");
+  for (std::string name; std::getline(names, name, ',');) {
+    const bool is_one_word = name.find_first_of(" \t\n\"'") == std::string::npos;
+    if (name.empty() || !is_one_word) {
+      return UsageError(Quoted(value) + " is not a list of libraries with commas between them");
+    }
+  }
+  return {};
+}
+
 Status CheckKeep(const std::string& value) { return ParseKeep(value).status(); }
 
 Status CheckSize(const std::string& value) { return ParseSize(value).status(); }
@@ -82,6 +101,7 @@ struct KnownPolicy {
 // By key.
 constexpr std::array kPolicies = {
     KnownPolicy{"admin_group", CheckGroup, "", true},
+    KnownPolicy{"allow_libraries", CheckLibraries},
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
@@ -91,6 +111,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
     KnownPolicy{"name_pattern", CheckPattern},
+    KnownPolicy{kNetwork, CheckNetwork, "host"},
     KnownPolicy{"on_expire", CheckOnExpire, "delete"},
     KnownPolicy{"quota", CheckSize},
     KnownPolicy{"quota_per_owner", CheckSize, "", true},
@@ -219,6 +240,14 @@ bool Policies::IsApproved(const catalog::BookmarkRow& bookmark) const {
 
 Status Policies::SetApproved(const PolicyPlace& place, bool approved) {
   return Put({{place, {{kApproved, approved ? std::optional<std::string>("on") : std::nullopt}}}});
+}
+
+std::optional<SettingRow> Policies::IsolationOf(InodeNumber root) {
+  MutexLock lock(mutex_);
+  if (FindNearest(kNetwork, nullptr).from != "default") return std::nullopt;
+  SettingRow row{SettingScope::kSource, root.value, kNetwork, "isolated"};
+  settings_[{row.scope, row.subject, row.key}] = row.value;
+  return row;
 }
 
 // Memory follows the disk: what is not durable does not hold yet.

@@ -67,6 +67,11 @@ class Policies {
   // What is set there.
   std::map<std::string, std::string> SetAt(const PolicyPlace& place) const;
 
+  // The setting that has the servers of a source isolated, to be put into the catalog in the
+  // transaction that makes the source, whose top directory `root` is; it holds from now on. Nothing
+  // when the store has a policy of its own for that.
+  std::optional<catalog::SettingRow> IsolationOf(InodeNumber root);
+
   // Whether a user may take that state though it is not his.
   bool IsApproved(const catalog::BranchRow& branch, const catalog::BookmarkRow* bookmark) const;
   // The bookmark alone, whatever its branch is.
