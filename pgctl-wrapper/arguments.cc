@@ -17,6 +17,7 @@ struct RawWords {
   std::string profile = "small";
   std::string take_wait;
   std::string idle_stop;
+  std::string network;
   uint16_t port = 0;
 };
 
@@ -221,7 +222,7 @@ class Grammar {
                      "Stop the server when nobody has been connected for this long, or never "
                      "(default: as the policy idle_stop says)")
         ->type_name("DURATION|never");
-    AddServerOptions(command);
+    AddServerOptions(command, "as the policy network says");
     command
         ->add_flag("--recover", arguments_.start.recover,
                    "Finish a backup's recovery with WAL that the branch's restore_command reads "
@@ -230,7 +231,7 @@ class Grammar {
         ->excludes("--standby");
   }
 
-  void AddServerOptions(CLI::App* command) {
+  void AddServerOptions(CLI::App* command, const std::string& network_default = "isolated") {
     OverrideChoice& overrides = arguments_.start.overrides;
     AddTimeout(AddPgBin(command));
     command->add_flag("--as-is", overrides.as_is,
@@ -239,6 +240,13 @@ class Grammar {
                       "Keep standby.signal and recovery.signal");
     command->add_flag("--strict", overrides.strict,
                       "Refuse when a preload library is not installed");
+    command
+        ->add_option("--network", raw_.network,
+                     "isolated: the server reaches nothing, and is reached over its Unix socket; "
+                     "loopback: it has a localhost of its own, too; host: the host's network "
+                     "(default: " +
+                         network_default + ")")
+        ->check(CLI::IsMember({"isolated", "loopback", "host"}));
     command->add_option("--profile", raw_.profile, "Memory settings: capped, or as configured")
         ->check(CLI::IsMember({"small", "inherit"}))
         ->capture_default_str();
@@ -334,6 +342,9 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
     arguments.take_wait = std::chrono::seconds(0);
   } else if (!raw.take_wait.empty()) {
     VELAFS_ASSIGN(arguments.take_wait, ParseDuration(raw.take_wait));
+  }
+  if (!raw.network.empty()) {
+    VELAFS_ASSIGN(arguments.start.network, ParseNetwork(raw.network));
   }
   arguments.stop_mode = ParseStopMode(raw.stop_mode).value_or(StopMode::kFast);
   if (raw.profile == "inherit") arguments.start.overrides.memory = MemoryProfile::kInherit;

@@ -1,5 +1,7 @@
 #include "pgctl-wrapper/clients.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -39,9 +41,18 @@ std::optional<uint16_t> PortOf(std::string_view address) {
   return port;
 }
 
-std::string TextOf(const char* path) {
+std::string TextOf(const std::string& path) {
   Result<std::string> text = ReadTextFile(path);
   return text.ok() ? *std::move(text) : "";  // a kernel without that family
+}
+
+// As far as we may know.
+bool IsInAnotherNetwork(const std::string& process) {
+  struct stat ours {};
+  struct stat theirs {};
+  return stat("/proc/self/ns/net", &ours) == 0 &&
+         stat((process + "/ns/net").c_str(), &theirs) == 0 &&
+         (ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino);
 }
 
 }  // namespace
@@ -74,12 +85,20 @@ size_t CountTcpClients(std::string_view table, uint16_t port) {
   return count;
 }
 
-size_t CountClients(const PostmasterFile& server) {
+// `net`: a network namespace's directory under /proc.
+static size_t CountIn(const std::string& net, const PostmasterFile& server) {
   const std::string path = server.socket_dir + "/.s.PGSQL." + std::to_string(server.port);
   const auto port = static_cast<uint16_t>(server.port);
-  return CountUnixClients(TextOf("/proc/net/unix"), path) +
-         CountTcpClients(TextOf("/proc/net/tcp"), port) +
-         CountTcpClients(TextOf("/proc/net/tcp6"), port);
+  return CountUnixClients(TextOf(net + "/unix"), path) +
+         CountTcpClients(TextOf(net + "/tcp"), port) + CountTcpClients(TextOf(net + "/tcp6"), port);
+}
+
+size_t CountClients(const PostmasterFile& server) {
+  const std::string process = "/proc/" + std::to_string(server.pid);
+  // The server's end of a Unix connection is in the namespace of the client, who may be in either.
+  size_t count = CountIn("/proc/self/net", server);
+  if (IsInAnotherNetwork(process)) count += CountIn(process + "/net", server);
+  return count;
 }
 
 }  // namespace velafs::pgctl

@@ -15,7 +15,8 @@ size_t CountUnixClients(std::string_view table, std::string_view path);
 // Those of the server that listens on `port`, in the text of /proc/net/tcp or tcp6.
 size_t CountTcpClients(std::string_view table, uint16_t port);
 
-// Of a server in this network namespace, over both.
+// Of a server in this network namespace or in one of its own, over both. Whoever connects over a
+// Unix socket from another namespace than these two is not seen.
 size_t CountClients(const PostmasterFile& server);
 
 }  // namespace velafs::pgctl

@@ -56,7 +56,8 @@ Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments
 std::string StartedText(const std::string& branch, const StartedServer& server,
                         const std::string& url) {
   return "server of branch " + Quoted(branch) + " runs: pid " + std::to_string(server.pid) +
-         ", port " + std::to_string(server.port) + "\n" + url + "\n" +
+         ", port " + std::to_string(server.port) + "\n" + url +
+         "\nnetwork: " + NetworkName(server.network) + "\n" +
          std::to_string(server.neutralised.size()) +
          " settings overridden; with --json, start says which and why\n";
 }
@@ -70,6 +71,13 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
       VELAFS_ASSIGN(options.idle_stop, ParseDuration(policy));
     }
   }
+  if (!options.network) {
+    VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "network"));
+    options.network = Network::kHost;
+    if (!policy.empty()) {  // a daemon of an earlier release does not know it
+      VELAFS_ASSIGN(options.network, ParseNetwork(policy));
+    }
+  }
   VELAFS_ASSIGN(const StartedServer server,
                 StartServer(session, target.branch, target.owner, options));
   for (const std::string& warning : server.warnings) output.Warn(warning);
@@ -81,6 +89,7 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
                   {"socket_dir", server.socket_dir},
                   {"url", url},
                   {"data_dir", target.branch.data_dir},
+                  {"network", NetworkName(server.network)},
                   {"neutralised", OverridesToJson(server.neutralised)}},
                  StartedText(target.branch.name, server, url));
   return {};

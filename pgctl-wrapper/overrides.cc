@@ -81,7 +81,6 @@ struct OutwardSetting {
 constexpr int kAny = 1000;
 
 constexpr OutwardSetting kOutwardSettings[] = {
-    {"listen_addresses", "localhost", "a copy is not for the network", 0, kAny},
     {"bonjour", "off", "would announce itself to the network", 0, kAny},
     {"archive_mode", "off", "would write into production's WAL archive", 0, kAny},
     {"archive_command", "", "would write into production's WAL archive", 0, kAny},
@@ -97,6 +96,23 @@ constexpr OutwardSetting kOutwardSettings[] = {
     {"sync_replication_slots", "off", "would copy slots from production's primary", 17, kAny},
     {"synchronized_standby_slots", "", "would wait for production's standbys", 17, kAny},
 };
+
+// Of a server with a network of its own, even as it is, these hold; of others with `as_is` none.
+std::vector<Override> NetworkOverrides(const ServerFacts& facts, bool as_is) {
+  if (facts.network == Network::kHost) {
+    if (as_is) return {};
+    return {{"listen_addresses", "localhost", "a copy is not for the network"}};
+  }
+  const bool listens = facts.network == Network::kLoopback;
+  std::vector<Override> overrides = {
+      {"listen_addresses", listens ? "localhost" : "",
+       listens ? "its network has no other address" : "it is reached over its Unix socket only"}};
+  // There its key file may look like a stranger's, which the server refuses.
+  if (as_is || OwnValue(facts, "ssl") == "on") {
+    overrides.push_back({"ssl", "off", "nobody comes over the network"});
+  }
+  return overrides;
+}
 
 // These keep a copy from acting as production, or from needing what only production's host has.
 std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
@@ -114,9 +130,10 @@ std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
   }
   const bool asks_passphrase = !OwnValue(facts, "ssl_passphrase_command").empty();
   if (asks_passphrase) add("ssl_passphrase_command", "", "would run production's command");
-  if (OwnValue(facts, "ssl") == "on" && asks_passphrase) {
+  if (facts.network != Network::kHost || OwnValue(facts, "ssl") != "on") return overrides;
+  if (asks_passphrase) {
     add("ssl", "off", "its key needs a passphrase");
-  } else if (OwnValue(facts, "ssl") == "on" && facts.ssl_files_missing) {
+  } else if (facts.ssl_files_missing) {
     add("ssl", "off", "its certificate or key file is missing");
   }
   return overrides;
@@ -199,6 +216,7 @@ Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
     overrides.insert(overrides.end(), std::make_move_iterator(more.begin()),
                      std::make_move_iterator(more.end()));
   };
+  append(NetworkOverrides(facts, choice.as_is));
   append(LibraryOverrides(facts));
   if (choice.as_is) return overrides;
   append(SafetyOverrides(facts));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "pgctl-wrapper/network.h"
 #include "pgctl-wrapper/preloads.h"
 #include "velafs/base/status.h"
 
@@ -48,6 +49,7 @@ struct ServerFacts {
   std::string branch;
   int version = 0;
   ServerPlaces places;
+  Network network = Network::kHost;
   Settings own;  // the branch's values of SettingsToAsk, in the setting's base unit
   bool ssl_files_missing = false;
   Preloads preloads;  // of the preload settings that name libraries

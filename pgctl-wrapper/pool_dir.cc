@@ -46,6 +46,10 @@ PoolPlan PlanFromJson(const json& document) {
   document.at("dbname").get_to(plan.dbname);
   document.at("pgbin").get_to(plan.start.pgbin);
   plan.start.timeout = std::chrono::seconds(document.at("timeout_seconds").get<int64_t>());
+  if (document.contains("network")) {
+    const Result<Network> network = ParseNetwork(document.at("network").get<std::string>());
+    if (network.ok()) plan.start.network = *network;
+  }
   document.at("standby").get_to(plan.start.standby);
   document.at("as_is").get_to(plan.start.overrides.as_is);
   document.at("strict").get_to(plan.start.overrides.strict);
@@ -58,17 +62,18 @@ PoolPlan PlanFromJson(const json& document) {
 
 std::string PoolPlanToText(const PoolPlan& plan) {
   const OverrideChoice& overrides = plan.start.overrides;
-  const json document = {{"source", plan.source},
-                         {"state", plan.state},
-                         {"size", plan.size},
-                         {"user", plan.user},
-                         {"dbname", plan.dbname},
-                         {"pgbin", plan.start.pgbin},
-                         {"timeout_seconds", plan.start.timeout.count()},
-                         {"standby", plan.start.standby},
-                         {"as_is", overrides.as_is},
-                         {"strict", overrides.strict},
-                         {"inherit_memory", overrides.memory == MemoryProfile::kInherit}};
+  json document = {{"source", plan.source},
+                   {"state", plan.state},
+                   {"size", plan.size},
+                   {"user", plan.user},
+                   {"dbname", plan.dbname},
+                   {"pgbin", plan.start.pgbin},
+                   {"timeout_seconds", plan.start.timeout.count()},
+                   {"standby", plan.start.standby},
+                   {"as_is", overrides.as_is},
+                   {"strict", overrides.strict},
+                   {"inherit_memory", overrides.memory == MemoryProfile::kInherit}};
+  if (plan.start.network) document["network"] = NetworkName(*plan.start.network);
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

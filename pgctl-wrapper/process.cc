@@ -52,17 +52,60 @@ Status CannotRun(const Command& command) {
   return SystemError(errno, "cannot run \"" + command.argv[0] + "\"");
 }
 
-// In the child, up to exec. Returns only on failure, with errno set.
-void PrepareAndExec(const Command& command, pid_t parent) {
+// Returns only on failure. `kept_fd`, when there is one, stays open.
+Status ExecuteKeeping(const Command& command, int kept_fd) {
+  std::vector<std::string> argv = command.argv;
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : command.environment) environment.push_back(name + "=" + value);
+  UnblockSignals();
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (kept_fd >= 0) fcntl(kept_fd, F_SETFD, 0);
+  execvpe(argv[0].c_str(), Pointers(argv).data(), Pointers(environment).data());
+  return CannotRun(command);
+}
+
+// How a child tells that it does not come to exec.
+struct FailureReport {
+  int error_number = 0;
+  char isolation_step[200] = "";  // empty: it is something else that failed
+};
+
+Status CannotIsolate(const FailureReport& failure) {
+  return Refused("cannot keep the server from the network: " + std::string(failure.isolation_step),
+                 "allow user namespaces (sysctl user.max_user_namespaces and "
+                 "kernel.apparmor_restrict_unprivileged_userns; a container needs the capability "
+                 "SYS_ADMIN), or choose the host's network with --network host");
+}
+
+// In the child, up to exec. Returns only on failure.
+FailureReport PrepareAndExec(const Command& command, pid_t parent) {
+  FailureReport failure;
+  const auto with_errno = [&failure] {
+    failure.error_number = errno;
+    return failure;
+  };
   if (command.new_session) setsid();
-  if (!PlaceStandardFds(command)) return;
-  if (command.run_as && !BecomeForGood(*command.run_as).ok()) return;
+  if (!PlaceStandardFds(command)) return with_errno();
+  UniqueFd pin;
+  if (command.isolation) {
+    Result<UniqueFd> entered = EnterIsolation(*command.isolation, *command.run_as);
+    if (!entered.ok()) {
+      const std::string step = entered.status().message();
+      failure.isolation_step[step.copy(failure.isolation_step, sizeof failure.isolation_step - 1)] =
+          '\0';
+      return failure;
+    }
+    pin = *std::move(entered);
+  } else if (command.run_as && !BecomeForGood(*command.run_as).ok()) {
+    return with_errno();
+  }
   if (command.signal_when_parent_dies != 0) {
     prctl(PR_SET_PDEATHSIG,
           command.signal_when_parent_dies);  // after the change of user, which clears it
     if (getppid() != parent) _exit(kCannotExecute);
   }
-  (void)Execute(command);
+  (void)ExecuteKeeping(command, pin.get());
+  return with_errno();
 }
 
 Result<UniqueFd> OpenNull() {
@@ -107,6 +150,7 @@ Environment ServerEnvironment(const Owner& owner) {
 }
 
 Result<pid_t> Spawn(const Command& command) {
+  VELAFS_CHECK(command.isolation == nullptr || command.run_as != nullptr);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
   const UniqueFd failure_out(ends[0]);
@@ -116,33 +160,25 @@ Result<pid_t> Spawn(const Command& command) {
   const pid_t pid = fork();
   if (pid < 0) return SystemError(errno, "cannot start a process");
   if (pid == 0) {
-    PrepareAndExec(command, parent);
-    const int error = errno;
-    [[maybe_unused]] const ssize_t written = write(failure_in.get(), &error, sizeof error);
+    const FailureReport failure = PrepareAndExec(command, parent);
+    [[maybe_unused]] const ssize_t written = write(failure_in.get(), &failure, sizeof failure);
     _exit(kCannotExecute);
   }
 
   failure_in.Reset();  // exec closes the child's copy: end of file means it runs
-  int error = 0;
+  FailureReport failure;
   ssize_t count;
   do {
-    count = read(failure_out.get(), &error, sizeof error);
+    count = read(failure_out.get(), &failure, sizeof failure);
   } while (count < 0 && errno == EINTR);
-  if (count != sizeof error) return pid;
+  if (count != sizeof failure) return pid;
   WaitForExit(pid);
-  errno = error;
+  if (failure.isolation_step[0] != '\0') return CannotIsolate(failure);
+  errno = failure.error_number;
   return CannotRun(command);
 }
 
-Status Execute(const Command& command) {
-  std::vector<std::string> argv = command.argv;
-  std::vector<std::string> environment;
-  for (const auto& [name, value] : command.environment) environment.push_back(name + "=" + value);
-  UnblockSignals();
-  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  execvpe(argv[0].c_str(), Pointers(argv).data(), Pointers(environment).data());
-  return CannotRun(command);
-}
+Status Execute(const Command& command) { return ExecuteKeeping(command, /*kept_fd=*/-1); }
 
 int ExitStatusOf(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/unique_fd.h"
 #include "velafs/base/status.h"
@@ -29,7 +30,8 @@ Environment ServerEnvironment(const Owner& owner);
 struct Command {
   std::vector<std::string> argv;  // argv[0] is searched in the caller's PATH unless it has a slash
   Environment environment = CallerEnvironment();
-  const Owner* run_as = nullptr;  // borrowed; null: as the caller
+  const Owner* run_as = nullptr;         // borrowed; null: as the caller
+  const Isolation* isolation = nullptr;  // borrowed; null: where the caller is. With run_as only
   int stdin_fd = 0;  // borrowed, like the next two; other descriptors are not inherited
   int stdout_fd = 1;
   int stderr_fd = 2;
@@ -37,11 +39,11 @@ struct Command {
   int signal_when_parent_dies = 0;  // sent to the child when this process ends; 0: none
 };
 
-// Starts it, with no signal blocked. When it cannot be executed the failure has execve's errno and
-// nothing is left running.
+// Starts it, with no signal blocked. When it cannot be executed the failure has execve's errno,
+// when it cannot be isolated it is Refused and names the step; nothing is left running.
 Result<pid_t> Spawn(const Command& command);
 
-// Replaces this process, in the same way. Returns only on failure.
+// Replaces this process, as who and where it is. Returns only on failure.
 Status Execute(const Command& command);
 
 // Waits for the child's end: its exit status, or 128 + the signal that killed it.

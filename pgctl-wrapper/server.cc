@@ -11,6 +11,7 @@
 
 #include "pgctl-wrapper/generated_config.h"
 #include "pgctl-wrapper/idle_stop.h"
+#include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/library_judge.h"
 #include "pgctl-wrapper/library_name.h"
 #include "pgctl-wrapper/pg_version.h"
@@ -89,9 +90,18 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   return {};
 }
 
-Result<std::string> ReadControlData(const ServerPrograms& programs, const Branch& branch,
-                                    const Owner& owner) {
-  Command command = ServerCommand(programs, owner, "pg_controldata", {"-D", branch.data_dir});
+// The place where a branch's programs run. Only its own files are among those that are hidden.
+Isolation PlaceApart(const Session& session, const ServerPrograms& programs, const Branch& branch,
+                     const RunDir& run_dir) {
+  Isolation isolation =
+      PlanIsolation(session.store() + "/run",
+                    {branch.data_dir, run_dir.path, run_dir.socket_dir, programs.bin_dir});
+  isolation.pinned_file = branch.data_dir + "/PG_VERSION";
+  return isolation;
+}
+
+Result<std::string> ReadControlData(const ServerHome& home, const Branch& branch) {
+  Command command = ServerCommand(home, "pg_controldata", {"-D", branch.data_dir});
   command.environment["LC_ALL"] = "C";
   VELAFS_ASSIGN(const Captured captured, Capture(std::move(command)));
   if (captured.exit_status == 0) return captured.out;
@@ -100,8 +110,8 @@ Result<std::string> ReadControlData(const ServerPrograms& programs, const Branch
 }
 
 // The branch's own configuration files; in the place of each that it lacks, a generated one.
-Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Branch& branch,
-                                        const Owner& owner, const RunDir& run_dir) {
+Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& branch,
+                                        const RunDir& run_dir) {
   ServerPlaces places;
   places.data_dir = branch.data_dir;
   places.socket_dir = run_dir.socket_dir;
@@ -113,7 +123,7 @@ Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Br
     return false;
   };
   if (!own("postgresql.conf", &places.config_file)) {
-    VELAFS_ASSIGN(const std::string control_data, ReadControlData(programs, branch, owner));
+    VELAFS_ASSIGN(const std::string control_data, ReadControlData(home, branch));
     VELAFS_TRY(WriteTextFile(places.config_file, GeneratedServerConfig(control_data)));
   }
   // The branch's own would let in its data's owner, who is not the one to run this server.
@@ -131,16 +141,16 @@ Result<ServerPlaces> PlaceConfiguration(const ServerPrograms& programs, const Br
   return places;
 }
 
-Result<ServerFacts> LearnFacts(const ServerPrograms& programs, const Branch& branch,
-                               const Owner& owner, ServerPlaces places, const StartOptions& options,
-                               LibraryJudge& judge) {
+Result<ServerFacts> LearnFacts(const ServerHome& home, const Branch& branch, ServerPlaces places,
+                               const StartOptions& options, LibraryJudge& judge) {
   ServerFacts facts;
   facts.branch = branch.name;
-  facts.version = programs.version;
+  facts.version = home.programs.version;
+  facts.network = options.network.value_or(Network::kIsolated);
   facts.places = std::move(places);
-  std::vector<std::string> settings = SettingsToAsk(programs.version, options.overrides);
+  std::vector<std::string> settings = SettingsToAsk(home.programs.version, options.overrides);
   if (options.recover) settings.push_back("restore_command");
-  Result<Settings> own = AskSettings(programs, owner, facts.places, settings);
+  Result<Settings> own = AskSettings(home, facts.places, settings);
   if (!own.ok()) {
     return std::move(own).status().WithContext("cannot start branch \"" + branch.name + "\"");
   }
@@ -158,15 +168,13 @@ struct Launched {
   OpenedLog log;
 };
 
-Result<Launched> Launch(const ServerPrograms& programs, const Branch& branch, const Owner& owner,
-                        const RunDir& run_dir, const std::vector<Override>& overrides,
-                        bool dies_with_parent) {
+Result<Launched> Launch(const ServerHome& home, const Branch& branch, const RunDir& run_dir,
+                        const std::vector<Override>& overrides, bool dies_with_parent) {
   Launched launched;
   VELAFS_ASSIGN(launched.log, OpenLog(run_dir.Log()));
   const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
-  Command command =
-      ServerCommand(programs, owner, "postgres", ServerArguments(branch.data_dir, overrides));
+  Command command = ServerCommand(home, "postgres", ServerArguments(branch.data_dir, overrides));
   command.stdin_fd = null.get();
   command.stdout_fd = launched.log.fd.get();
   command.stderr_fd = launched.log.fd.get();
@@ -205,9 +213,8 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
 
 // A start on its way: what is known of the branch and what the user wants.
 struct Start {
-  const ServerPrograms& programs;
+  const ServerHome& home;
   const Branch& branch;
-  const Owner& owner;
   const RunDir& run_dir;
   const StartOptions& options;
   const StartControl& control;
@@ -224,8 +231,8 @@ struct Start {
 };
 
 Result<Launched> LaunchAndWait(const Start& start) {
-  VELAFS_ASSIGN(Launched launched, Launch(start.programs, start.branch, start.owner, start.run_dir,
-                                          start.overrides, start.control.dies_with_parent));
+  VELAFS_ASSIGN(Launched launched, Launch(start.home, start.branch, start.run_dir, start.overrides,
+                                          start.control.dies_with_parent));
   VELAFS_TRY(
       WaitUntilReady(launched, start.branch, start.options.timeout, start.control.is_cancelled));
   return launched;
@@ -242,8 +249,7 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
     const std::vector<Override> more = RecoveryOverrides(*source, start.facts.own);
     overrides.insert(overrides.end(), more.begin(), more.end());
   }
-  return RunSingleUser({.programs = start.programs,
-                        .owner = start.owner,
+  return RunSingleUser({.home = start.home,
                         .branch = start.branch.name,
                         .data_dir = start.branch.data_dir,
                         .overrides = std::move(overrides),
@@ -260,7 +266,7 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
 // Where a recovery reads WAL; nothing when a plain start is enough.
 Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
   const std::string& data_dir = start.branch.data_dir;
-  const bool is_needed = start.state.NeedsRecovery() && start.programs.version >= 12;
+  const bool is_needed = start.state.NeedsRecovery() && start.home.programs.version >= 12;
   if (!start.options.recover) {
     return is_needed ? std::optional(WalSource::kOwn) : std::optional<WalSource>();
   }
@@ -291,7 +297,7 @@ Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signa
 Result<Launched> PrepareAndLaunch(Start& start) {
   VELAFS_ASSIGN(const std::optional<WalSource> source, ChooseWalSource(start));
   const std::string& data_dir = start.branch.data_dir;
-  VELAFS_ASSIGN(SignalFiles signals, SignalFiles::PutAside(data_dir, start.programs.version));
+  VELAFS_ASSIGN(SignalFiles signals, SignalFiles::PutAside(data_dir, start.home.programs.version));
   bool is_prepared = start.marker.catalog_prepared();
   if (source || (!is_prepared && CatalogMayNeedPreparation(data_dir))) {
     VELAFS_TRY(RecoverAndPrepare(start, source, signals));
@@ -364,7 +370,7 @@ void WarnOfData(const Start& start, bool is_first, std::vector<std::string>* war
                         " prepared transactions came along, which keep locks and rows: see "
                         "pg_prepared_xacts, and end each with ROLLBACK PREPARED");
   }
-  if (start.options.network != "isolated" && MayHaveForeignServers(data_dir)) {
+  if (start.facts.network == Network::kHost && MayHaveForeignServers(data_dir)) {
     warnings->push_back(
         "foreign servers of the branch reach the hosts that they name; to close "
         "that way out: --network isolated");
@@ -391,11 +397,13 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
 
   const ActingAs acting(owner);
   LibraryJudge judge(policy, programs, branch.data_dir, options.overrides.as_is);
-  Start start{programs, branch, owner, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
-  VELAFS_ASSIGN(ServerPlaces places, PlaceConfiguration(programs, branch, owner, run_dir));
+  const Isolation place_apart = PlaceApart(session, programs, branch, run_dir);
+  const bool is_apart = options.network != Network::kHost;
+  const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
+  Start start{home, branch, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
+  VELAFS_ASSIGN(ServerPlaces places, PlaceConfiguration(home, branch, run_dir));
   places.port = port;
-  VELAFS_ASSIGN(start.facts,
-                LearnFacts(programs, branch, owner, std::move(places), options, judge));
+  VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, std::move(places), options, judge));
   VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));
   start.judge = [&judge](const std::string& setting, const std::string& value) {
     return judge.Judge(setting, value);
@@ -412,7 +420,8 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
     VELAFS_TRY(StopWhenIdle(branch.data_dir, launched.pid, run_dir, owner, *options.idle_stop));
   }
 
-  StartedServer started{launched.pid, port, run_dir.socket_dir, std::move(start.overrides), {}};
+  StartedServer started{
+      launched.pid, port, run_dir.socket_dir, start.facts.network, std::move(start.overrides), {}};
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
                              start.report.neutralised.end());
   WarnOfLibraries(start.facts, &started.warnings);

@@ -20,9 +20,9 @@ struct StartOptions {
   std::optional<uint16_t> port;
   std::chrono::seconds timeout = std::chrono::minutes(10);
   std::optional<std::chrono::seconds> idle_stop;  // 0: never
+  std::optional<Network> network;                 // isolated unless given
   bool standby = false;                           // keep standby.signal and recovery.signal
   bool recover = false;  // recover with WAL from the archive that restore_command reads
-  std::string network;   // "isolated", or another word; empty: the host's
   OverrideChoice overrides;
 };
 
@@ -30,6 +30,7 @@ struct StartedServer {
   pid_t pid = 0;
   uint16_t port = 0;
   std::string socket_dir;
+  Network network = Network::kHost;
   std::vector<Override> neutralised;
   std::vector<std::string> warnings;
 };

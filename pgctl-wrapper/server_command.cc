@@ -2,13 +2,14 @@
 
 namespace velafs::pgctl {
 
-Command ServerCommand(const ServerPrograms& programs, const Owner& owner,
-                      const std::string& program, const std::vector<std::string>& arguments) {
+Command ServerCommand(const ServerHome& home, const std::string& program,
+                      const std::vector<std::string>& arguments) {
   Command command;
-  command.argv = {programs.Path(program)};
+  command.argv = {home.programs.Path(program)};
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-  command.environment = ServerEnvironment(owner);
-  command.run_as = &owner;
+  command.environment = ServerEnvironment(home.owner);
+  command.run_as = &home.owner;
+  command.isolation = home.isolation;
   return command;
 }
 

@@ -4,15 +4,22 @@
 #include <string>
 #include <vector>
 
+#include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/server_programs.h"
 
 namespace velafs::pgctl {
 
-// `program` of `programs` as the data's owner, with no PG* variable of the caller's. Borrows
-// `owner`.
-Command ServerCommand(const ServerPrograms& programs, const Owner& owner,
-                      const std::string& program, const std::vector<std::string>& arguments);
+// Which programs run on a branch, as whom, and where. Borrows what it refers to.
+struct ServerHome {
+  const ServerPrograms& programs;
+  const Owner& owner;
+  const Isolation* isolation = nullptr;  // null: where the caller is
+};
+
+// `program` at home, with no PG* variable of the caller's. Borrows what `home` does.
+Command ServerCommand(const ServerHome& home, const std::string& program,
+                      const std::vector<std::string>& arguments);
 
 }  // namespace velafs::pgctl

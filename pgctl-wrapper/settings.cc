@@ -73,8 +73,7 @@ std::vector<std::string> ServerArguments(const std::string& data_dir,
   return arguments;
 }
 
-Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
-                             const ServerPlaces& places,
+Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
                              const std::vector<std::string>& all_names) {
   const std::vector<std::string> names = WorthAsking(places, all_names);
   const std::vector<std::string> arguments =
@@ -83,7 +82,7 @@ Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
   for (const std::string& name : names) {
     std::vector<std::string> question_arguments = {"-C", name};
     question_arguments.insert(question_arguments.end(), arguments.begin(), arguments.end());
-    Command command = ServerCommand(programs, owner, "postgres", question_arguments);
+    Command command = ServerCommand(home, "postgres", question_arguments);
     VELAFS_ASSIGN(CapturedProcess question, CapturedProcess::Start(std::move(command)));
     questions.push_back(std::move(question));
   }

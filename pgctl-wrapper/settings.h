@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "pgctl-wrapper/overrides.h"
-#include "pgctl-wrapper/owner.h"
-#include "pgctl-wrapper/server_programs.h"
+#include "pgctl-wrapper/server_command.h"
 #include "velafs/base/status.h"
 
 namespace velafs::pgctl {
@@ -24,8 +23,8 @@ std::vector<std::string> MentionedSettings(const std::vector<std::string>& confi
 
 // The values of those of `names` that may differ from the built-in default. Fails, with the
 // program's own words as hint, when the configuration cannot be read.
-Result<Settings> AskSettings(const ServerPrograms& programs, const Owner& owner,
-                             const ServerPlaces& places, const std::vector<std::string>& names);
+Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
+                             const std::vector<std::string>& names);
 
 // True when a certificate or key file that `own` names is not there.
 bool AreSslFilesMissing(const Settings& own, const std::string& data_dir);

@@ -34,7 +34,7 @@ Status RunIn(const std::string& database, const SingleUserRun& run, int log, Pre
     arguments.push_back(std::move(word));
   }
   arguments.push_back(database);
-  Command command = ServerCommand(run.programs, run.owner, "postgres", arguments);
+  Command command = ServerCommand(run.home, "postgres", arguments);
   command.stderr_fd = log;
   command.new_session = true;  // a terminal's signals are for velapg
   command.signal_when_parent_dies = run.dies_with_parent ? SIGKILL : SIGTERM;

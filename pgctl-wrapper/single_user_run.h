@@ -6,17 +6,15 @@
 #include <vector>
 
 #include "pgctl-wrapper/overrides.h"
-#include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/preparation.h"
-#include "pgctl-wrapper/server_programs.h"
+#include "pgctl-wrapper/server_command.h"
 #include "pgctl-wrapper/single_user.h"
 #include "velafs/base/status.h"
 
 namespace velafs::pgctl {
 
 struct SingleUserRun {
-  const ServerPrograms& programs;
-  const Owner& owner;
+  const ServerHome& home;
   std::string branch;
   std::string data_dir;
   std::vector<Override> overrides;

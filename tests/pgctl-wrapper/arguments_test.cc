@@ -149,6 +149,15 @@ TEST_CASE("a server is stopped when idle only if that is asked for") {
   CHECK(Failure({"run", "--idle-stop", "1h", "main", "--", "true"}).code() == Code::kUsage);
 }
 
+TEST_CASE("the network of a server is chosen wherever one is started") {
+  CHECK(Parse({"start", "a"}).start.network == std::nullopt);
+  CHECK(Parse({"start", "a", "--network", "isolated"}).start.network == Network::kIsolated);
+  CHECK(Parse({"restart", "a", "--network", "loopback"}).start.network == Network::kLoopback);
+  CHECK(Parse({"run", "--network", "host", "a", "--", "true"}).start.network == Network::kHost);
+  CHECK(Parse({"pool", "a", "--size", "1", "--network", "host"}).start.network == Network::kHost);
+  CHECK(Failure({"start", "a", "--network", "none"}).code() == Code::kUsage);
+}
+
 TEST_CASE("status needs no branch, what acts on a server does") {
   CHECK(Parse({"status"}).branch.empty());
   CHECK(Parse({"status", "a"}).branch == "a");

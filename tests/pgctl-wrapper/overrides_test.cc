@@ -139,6 +139,24 @@ TEST_CASE("memory is capped when the branch wants more, and never raised") {
   CHECK(ValueOf(inherited, "shared_buffers") == std::nullopt);
 }
 
+TEST_CASE("a server with a network of its own listens on no more than its localhost, without ssl") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"ssl", "on"}};
+  facts.network = Network::kIsolated;
+  for (const bool as_is : {false, true}) {
+    OverrideChoice choice;
+    choice.as_is = as_is;
+    CHECK(ValueOf(Plan(facts, choice), "listen_addresses") == "");
+    CHECK(ValueOf(Plan(facts, choice), "ssl") == "off");
+  }
+  facts.network = Network::kLoopback;
+  CHECK(ValueOf(Plan(facts), "listen_addresses") == "localhost");
+  facts.own = {{"ssl", "off"}};
+  CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
+  facts.network = Network::kHost;
+  CHECK(ValueOf(Plan(facts), "listen_addresses") == "localhost");
+}
+
 TEST_CASE("ssl is turned off only when its files are missing") {
   ServerFacts facts = FactsOf(15);
   facts.own = {{"ssl", "on"}};

@@ -33,6 +33,7 @@ PoolPlan SomePlan() {
   plan.start.pgbin = "/pg/bin";
   plan.start.timeout = std::chrono::seconds(90);
   plan.start.standby = true;
+  plan.start.network = Network::kLoopback;
   plan.start.overrides = {true, true, MemoryProfile::kInherit};
   return plan;
 }
@@ -51,9 +52,18 @@ TEST_CASE("a pool's plan comes back from its text as it was") {
   CHECK(read->start.pgbin == plan.start.pgbin);
   CHECK(read->start.timeout == plan.start.timeout);
   CHECK(read->start.standby);
+  CHECK(read->start.network == Network::kLoopback);
   CHECK(read->start.overrides.as_is);
   CHECK(read->start.overrides.strict);
   CHECK(read->start.overrides.memory == MemoryProfile::kInherit);
+}
+
+TEST_CASE("a plan without a network is one of isolated servers") {
+  PoolPlan plan = SomePlan();
+  plan.start.network.reset();
+  const Result<PoolPlan> read = PoolPlanFromText(PoolPlanToText(plan));
+  REQUIRE(read.ok());
+  CHECK(read->start.network == std::nullopt);
 }
 
 TEST_CASE("a plan that was cut off or is something else is a failure, not a crash") {

@@ -1,0 +1,33 @@
+#include "pgctl-wrapper/network.h"
+
+#include <array>
+#include <utility>
+
+namespace velafs::pgctl {
+namespace {
+
+using std::string_view;
+
+constexpr std::array<std::pair<Network, const char*>, 3> kNames = {{
+    {Network::kIsolated, "isolated"},
+    {Network::kLoopback, "loopback"},
+    {Network::kHost, "host"},
+}};
+
+}  // namespace
+
+Result<Network> ParseNetwork(string_view word) {
+  for (const auto& [network, name] : kNames) {
+    if (word == name) return network;
+  }
+  return UsageError("\"" + std::string(word) + "\" is none of isolated, loopback and host");
+}
+
+const char* NetworkName(Network network) {
+  for (const auto& [known, name] : kNames) {
+    if (known == network) return name;
+  }
+  return "unknown";
+}
+
+}  // namespace velafs::pgctl

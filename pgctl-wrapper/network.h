@@ -1,0 +1,22 @@
+// How far a branch's server reaches.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+enum class Network : uint8_t {
+  kIsolated,  // a network of its own, and no TCP: its Unix socket is the only way in, and none is
+              // out
+  kLoopback,  // likewise, but it listens on its own localhost, for what it starts itself
+  kHost,      // the host's network
+};
+
+// The words of policy "network": "isolated", "loopback" or "host"; usage for any other.
+Result<Network> ParseNetwork(std::string_view word);
+const char* NetworkName(Network network);
+
+}  // namespace velafs::pgctl
