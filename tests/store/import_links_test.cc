@@ -146,6 +146,13 @@ TEST_CASE_FIXTURE(LinksFixture, "a tablespace that is a directory already stays 
   CheckWarning(result, "no postgresql.auto.conf: set allow_in_place_tablespaces = on");
 }
 
+TEST_CASE_FIXTURE(LinksFixture, "a configuration that allows directories stays as it is") {
+  WriteHostFile(data + "/pg_tblspc/16389/PG_15_202209061/5/16390", "rows");
+  WriteHostFile(data + "/postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
+  CHECK(Import("main").warnings.empty());
+  CheckContent("postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
+}
+
 TEST_CASE_FIXTURE(LinksFixture, "without tablespaces the configuration stays as it is") {
   WriteHostFile(data + "/postgresql.auto.conf", "work_mem = '4MB'\n");
   fs::create_directory(data + "/pg_tblspc");

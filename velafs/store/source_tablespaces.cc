@@ -12,6 +12,7 @@ namespace {
 using Kind = SourceEntry::Kind;
 
 constexpr char kAutoConf[] = "postgresql.auto.conf";
+constexpr uint64_t kMaxConfBytes = 1024 * 1024;
 
 // The entry of that name in a directory; 0 when it has none.
 uint32_t Find(const Source& source, uint32_t directory, std::string_view name) {
@@ -28,22 +29,33 @@ bool HasTablespaces(const Source& source) {
          });
 }
 
+// True for a file with the line that AllowDirectories adds, as one that was exported has.
+Result<bool> AllowsDirectories(const Source& source, uint32_t entry) {
+  VELAFS_ASSIGN(const os::UniqueFd fd, source.Open(entry));
+  std::string text(std::min<uint64_t>(source.SizeOf(entry), kMaxConfBytes), '\0');
+  VELAFS_TRY(source.Read(entry, fd.get(), 0, std::as_writable_bytes(std::span(text))));
+  return text.ends_with(std::string("\n") + kAllowInPlace);
+}
+
 // A server that recovers from a backup stops at a directory in pg_tblspc unless this is on. It
 // knows the setting if it is of August 2022 or later: 10.22, 11.17, 12.12, 13.8, 14.5, 15.
-void AllowDirectories(Source& source) {
+Status AllowDirectories(Source& source) {
   const uint32_t entry = Find(source, 0, kAutoConf);
   if (entry == 0 || source.entries[entry].kind != Kind::kFile) {
     source.warnings.push_back(
         "it has tablespaces, but no postgresql.auto.conf: set allow_in_place_tablespaces = on "
         "where its server is configured");
-    return;
+    return {};
   }
+  VELAFS_ASSIGN(const bool is_allowed, AllowsDirectories(source, entry));
+  if (is_allowed) return {};
   source.changes[entry].suffix = std::string("\n") + kAllowInPlace;
   source.warnings.push_back(
       "its tablespaces are directories in pg_tblspc now: postgresql.auto.conf has got "
       "\"allow_in_place_tablespaces = on\"; pg_basebackup --format=tar of PostgreSQL 15 and "
       "earlier "
       "leaves them out, --format=plain does not");
+  return {};
 }
 
 Status EmptyLocations(Source& source) {
@@ -78,7 +90,7 @@ Status EmptyLocations(Source& source) {
 
 Status KeepTablespacesInside(Source& source) {
   VELAFS_TRY(EmptyLocations(source));
-  if (HasTablespaces(source) || !source.changes.empty()) AllowDirectories(source);
+  if (HasTablespaces(source) || !source.changes.empty()) return AllowDirectories(source);
   return {};
 }
 
