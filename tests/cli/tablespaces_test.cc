@@ -66,6 +66,7 @@ TEST_CASE_FIXTURE(WithLink, "a link to what is gone is dropped, and that is in t
   CHECK(brought_in.exit_status == 1);
   CHECK(brought_in.err.find("cannot mend the tablespaces of \"main\": tablespace 16400") !=
         std::string::npos);
+  CHECK(brought_in.err.find("hint: --drop 16400 removes the link") != std::string::npos);
   CHECK(velafs.Done({"tablespaces", "main", "--drop", "16400"})["tablespaces"].empty());
   CHECK(velafs({"tablespaces", "main", "--drop", "16400"}).exit_status == 3);
   CHECK(velafs({"tablespaces", "none"}).exit_status == 3);

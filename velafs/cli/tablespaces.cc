@@ -50,8 +50,9 @@ void AddTablespaces(CommandLine& line) {
   command->add_option("BRANCH", given->name, "Branch")->required()->type_name("");
   CLI::Option* bring_in = command->add_flag("--bring-in", given->bring_in,
                                             "Make each a directory of the branch; what a link "
-                                            "leads to outside is copied, with the rights "
-                                            "of the data's owner");
+                                            "leads to outside is copied as it is now, with "
+                                            "the rights of the data's owner: no server may be "
+                                            "writing there");
   command
       ->add_option("--drop", given->drop,
                    "Remove this link, which leads out of the branch to where nothing is")

@@ -49,6 +49,7 @@ Result<std::vector<Tablespace>> Store::Tablespaces(const std::string& name) {
 
 Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
                                                           const std::string& name) {
+  const std::string removes = " removes the link";
   const auto bring_in = [&](layer::Branch& branch) -> Status {
     VELAFS_ASSIGN(const std::vector<Tablespace> found, ListTablespaces(branch));
     VELAFS_ASSIGN(const os::Credentials owner, DataOwner(branch));
@@ -60,10 +61,15 @@ Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
         if (!tablespace.target.starts_with('/')) {
           return Refused("tablespace " + tablespace.oid + " leads to \"" + tablespace.target +
                              "\", which depends on where the store is mounted",
-                         "--drop " + tablespace.oid + " removes the link");
+                         "--drop " + tablespace.oid + removes);
         }
-        VELAFS_TRY(CopyOldTablespace(branch, tablespace.oid, tablespace.target, owner)
-                       .WithContext("tablespace " + tablespace.oid));
+        Status copied = CopyOldTablespace(branch, tablespace.oid, tablespace.target, owner);
+        const bool is_gone = copied.error_number() == ENOENT && copied.hint().empty();
+        if (is_gone) copied = std::move(copied).WithHint("--drop " + tablespace.oid + removes);
+        VELAFS_TRY(std::move(copied).WithContext("tablespace " + tablespace.oid));
+        // One may have been started meanwhile, and may have written to what was copied.
+        VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(name));
+        VELAFS_TRY(CheckNotRunning(row));
       }
       if (!changes) VELAFS_TRY(AllowInPlace(branch));
       changes = true;
