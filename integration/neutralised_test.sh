@@ -7,7 +7,7 @@ publisher=$VELAFS_SANDBOX/publisher # production, which runs all the time
 archive=$VELAFS_SANDBOX/archive
 err=$VELAFS_SANDBOX/err
 out=$VELAFS_SANDBOX/out
-has_cron=$(find "$(pg_config --pkglibdir 2>/dev/null || echo "$pg_bin/../lib")" -name pg_cron.so)
+has_cron=$(find "$(pg_config --pkglibdir)" -name pg_cron.so)
 
 prod() { # prod QUERY...: on production
   local query
@@ -233,8 +233,7 @@ cron_workers() { sql cron "select count(*) from pg_stat_activity where backend_t
 cron_left_out() {
   local spelling
   velafs -q clone other cron
-  for spelling in pg_cron "\$libdir/pg_cron" "$has_cron" pg_cron.so '\"\$libdir/../lib/pg_cron.so\"'; do
-    spelling=${spelling//\\/}
+  for spelling in pg_cron "\$libdir/pg_cron" "$has_cron" pg_cron.so "\"\$libdir/../lib/pg_cron.so\""; do
     preloads "auto_explain, $spelling"
     start cron
     equal "$(neutralised shared_preload_libraries)" auto_explain "preload libraries of $spelling"

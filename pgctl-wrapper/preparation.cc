@@ -129,8 +129,8 @@ Status DetachSubscriptions(SingleUser& server, Preparation* report) {
     report->neutralised.push_back({"subscription " + which, "disabled, without slot and connection",
                                    "would take over, or drop, the publisher's slot"});
     report->warnings.push_back("subscription " + which + " was detached from its publisher; to " +
-                               "use it here, set it up anew: ALTER SUBSCRIPTION " + row[0] +
-                               " CONNECTION '...', SET (slot_name = ...), ENABLE");
+                               "use it here, give it a connection and a slot of its own with " +
+                               "ALTER SUBSCRIPTION");
   }
   return {};
 }

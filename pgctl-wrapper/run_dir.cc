@@ -25,17 +25,20 @@ std::string HashOf(std::string_view text) {
 }
 
 // Makes `dir` for `owner`, or checks that it is the owner's. Never follows a link that someone put
-// there.
+// there. One that is still ours was made by a start that was killed before it gave it away.
 Status MakePrivateDir(const std::string& dir, const Owner& owner) {
-  const bool made = mkdir(dir.c_str(), 0700) == 0;
-  if (!made && errno != EEXIST) return SystemError(errno, "cannot create \"" + dir + "\"");
+  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST)
+    return SystemError(errno, "cannot create \"" + dir + "\"");
   const UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return SystemError(errno, "cannot open \"" + dir + "\"");
-  if (made && geteuid() != owner.uid && fchown(fd.get(), owner.uid, owner.gid) != 0) {
-    return SystemError(errno, "cannot give \"" + dir + "\" to user \"" + owner.name + "\"");
-  }
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return SystemError(errno, "cannot read \"" + dir + "\"");
+  if (info.st_uid == geteuid() && info.st_uid != owner.uid) {
+    if (fchown(fd.get(), owner.uid, owner.gid) != 0) {
+      return SystemError(errno, "cannot give \"" + dir + "\" to user \"" + owner.name + "\"");
+    }
+    info.st_uid = owner.uid;
+  }
   if (info.st_uid != owner.uid) {
     return Refused("\"" + dir + "\" does not belong to user \"" + owner.name + "\"",
                    "remove it, if no server uses it");

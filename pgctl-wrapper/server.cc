@@ -309,6 +309,7 @@ Result<Launched> PrepareAndLaunch(Start& start) {
   }
   VELAFS_ASSIGN(const std::vector<Override> removed, signals.Commit());
   for (const Override& file : removed) {
+    if (source == WalSource::kArchive && file.setting == "recovery.signal") continue;  // it has
     start.report.neutralised.push_back(file);
     start.report.warnings.push_back("removed \"" + file.setting + "\" from the branch: it " +
                                     file.why);

@@ -80,7 +80,10 @@ Result<std::vector<Override>> SignalFiles::Commit() {
   std::vector<Override> removed;
   for (const std::string& name : aside_) {
     VELAFS_TRY(RemoveIfThere(AsidePath(data_dir_ + "/" + name)));
-    removed.push_back({name, "removed", "would start it as a standby"});
+    const bool reads_archive = name == "recovery.signal";
+    removed.push_back({name, "removed",
+                       reads_archive ? "would have it read production's WAL archive"
+                                     : "would start it as a standby"});
   }
   is_done_ = true;
   return removed;

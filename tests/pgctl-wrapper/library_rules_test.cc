@@ -40,7 +40,7 @@ TEST_CASE("the rules that come with the program are whole") {
   }
   CHECK(rules->at("timescaledb").setting == "timescaledb.max_background_workers");
   CHECK(rules->at("pg_stat_statements").action == LibraryAction::kAllow);
-  for (const auto& [name, rule] : *rules) CHECK_MESSAGE(!rule.why.empty(), name);
+  for (const auto& entry : *rules) CHECK_MESSAGE(!entry.second.why.empty(), entry.first);
 }
 
 TEST_CASE("the store's rules replace ours by name, and the policy allows libraries") {
