@@ -13,7 +13,7 @@
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/library_judge.h"
-#include "pgctl-wrapper/library_name.h"
+#include "pgctl-wrapper/outside_links.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/port.h"
 #include "pgctl-wrapper/postmaster.h"
@@ -26,6 +26,7 @@
 #include "pgctl-wrapper/settings.h"
 #include "pgctl-wrapper/signal_files.h"
 #include "pgctl-wrapper/single_user_run.h"
+#include "pgctl-wrapper/start_warnings.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/base/units.h"
 
@@ -331,53 +332,6 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
   return LaunchAndWait(start);
 }
 
-void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings) {
-  const std::string keep = "velafs policy set " + facts.branch + " allow_libraries=";
-  for (const auto& [setting, libraries] : facts.preloads) {
-    for (const PreloadLibrary& library : libraries) {
-      const std::string name = "preload library \"" + library.spelling + "\"";
-      if (library.fate == Fate::kMissing) {
-        warnings->push_back(name + " is not installed and was left out");
-      } else if (library.fate == Fate::kLeftOut) {
-        warnings->push_back(name + " was left out: it " + library.rule.why +
-                            "; to load it: " + keep + LibraryName(library.spelling));
-      } else if (library.has_unknown_workers) {
-        warnings->push_back(name + " registers background workers, which run on the clone; to " +
-                            "leave it out, list it in the store's extensions.toml");
-      }
-    }
-  }
-}
-
-// Ways out of the branch that are left, and what came along with its data.
-void WarnOfData(const Start& start, bool is_first, std::vector<std::string>* warnings) {
-  const std::string& data_dir = start.branch.data_dir;
-  if (start.options.overrides.as_is) {
-    if (WouldArchive(start.facts.own)) {
-      warnings->push_back(
-          "with --as-is the server writes into the WAL archive that its "
-          "configuration names");
-    }
-    return;
-  }
-  if (start.options.standby && MayHaveSubscriptions(data_dir)) {
-    warnings->push_back(
-        "the subscriptions of a standby cannot be detached: if it is promoted, "
-        "restart it without --standby before they are used");
-  }
-  if (!is_first) return;
-  if (const size_t count = CountPreparedTransactions(data_dir); count > 0) {
-    warnings->push_back(std::to_string(count) +
-                        " prepared transactions came along, which keep locks and rows: see "
-                        "pg_prepared_xacts, and end each with ROLLBACK PREPARED");
-  }
-  if (start.facts.network == Network::kHost && MayHaveForeignServers(data_dir)) {
-    warnings->push_back(
-        "foreign servers of the branch reach the hosts that they name; to close "
-        "that way out: --network isolated");
-  }
-}
-
 }  // namespace
 
 Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
@@ -397,6 +351,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
 
   const ActingAs acting(owner);
+  VELAFS_TRY(CheckNothingLeadsOut(branch.data_dir, branch.name));
   LibraryJudge judge(policy, programs, branch.data_dir, options.overrides.as_is);
   const Isolation place_apart = PlaceApart(session, programs, branch, run_dir);
   const bool is_apart = options.network != Network::kHost;
@@ -428,7 +383,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   WarnOfLibraries(start.facts, &started.warnings);
   started.warnings.insert(started.warnings.end(), start.report.warnings.begin(),
                           start.report.warnings.end());
-  WarnOfData(start, is_first, &started.warnings);
+  WarnOfData(start.facts, options, is_first, &started.warnings);
   return started;
 }
 

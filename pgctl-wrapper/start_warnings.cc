@@ -1,0 +1,77 @@
+#include "pgctl-wrapper/start_warnings.h"
+
+#include <filesystem>
+
+#include "pgctl-wrapper/library_name.h"
+#include "pgctl-wrapper/preparation.h"
+#include "pgctl-wrapper/recovery.h"
+
+namespace velafs::pgctl {
+namespace {
+
+// Directories among the tablespaces, which backups as tar archives leave out in silence.
+bool HasTablespaceDirectories(const std::string& data_dir) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(data_dir + "/pg_tblspc", error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (std::filesystem::is_directory(entry->symlink_status(error))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
+                std::vector<std::string>* warnings) {
+  const std::string& data_dir = facts.places.data_dir;
+  if (options.overrides.as_is) {
+    if (WouldArchive(facts.own)) {
+      warnings->push_back(
+          "with --as-is the server writes into the WAL archive that its "
+          "configuration names");
+    }
+    return;
+  }
+  if (options.standby && MayHaveSubscriptions(data_dir)) {
+    warnings->push_back(
+        "the subscriptions of a standby cannot be detached: if it is promoted, "
+        "restart it without --standby before they are used");
+  }
+  if (!is_first) return;
+  if (const size_t count = CountPreparedTransactions(data_dir); count > 0) {
+    warnings->push_back(std::to_string(count) +
+                        " prepared transactions came along, which keep locks and rows: see "
+                        "pg_prepared_xacts, and end each with ROLLBACK PREPARED");
+  }
+  constexpr int kKnowsDirectories = 16;
+  if (facts.version < kKnowsDirectories && HasTablespaceDirectories(data_dir)) {
+    warnings->push_back(
+        "pg_basebackup --format=tar of this version leaves the branch's tablespaces out; "
+        "--format=plain and velafs export do not");
+  }
+  if (facts.network == Network::kHost && MayHaveForeignServers(data_dir)) {
+    warnings->push_back(
+        "foreign servers of the branch reach the hosts that they name; to close "
+        "that way out: --network isolated");
+  }
+}
+
+void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings) {
+  const std::string keep = "velafs policy set " + facts.branch + " allow_libraries=";
+  for (const auto& [setting, libraries] : facts.preloads) {
+    for (const PreloadLibrary& library : libraries) {
+      const std::string name = "preload library \"" + library.spelling + "\"";
+      if (library.fate == Fate::kMissing) {
+        warnings->push_back(name + " is not installed and was left out");
+      } else if (library.fate == Fate::kLeftOut) {
+        warnings->push_back(name + " was left out: it " + library.rule.why +
+                            "; to load it: " + keep + LibraryName(library.spelling));
+      } else if (library.has_unknown_workers) {
+        warnings->push_back(name + " registers background workers, which run on the clone; to " +
+                            "leave it out, list it in the store's extensions.toml");
+      }
+    }
+  }
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,21 @@
+// What velapg tells the user when a server has started.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/overrides.h"
+#include "pgctl-wrapper/server.h"
+
+namespace velafs::pgctl {
+
+// Which preload libraries were left out, why, and how to have them; and those that run workers
+// nobody knows.
+void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings);
+
+// Ways out of the branch that are left, and, at the first start in the branch's life, what came
+// along with its data. As the data's owner.
+void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
+                std::vector<std::string>* warnings);
+
+}  // namespace velafs::pgctl
