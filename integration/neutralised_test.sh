@@ -121,6 +121,7 @@ kept_by_user() {
 check "what the user sets up stays, and is detached in clones; a reset branch is prepared anew" kept_by_user
 
 # A server that the killed command had started already is prepared as well.
+is_running() { [[ $(velapg --json status "$1" | jq -r .state) == running ]]; }
 killed() {
   local delay pid attached="select count(*) from pg_subscription where subenabled or subslotname is not null"
   for delay in 0.02 0.05 0.08 0.12 0.2; do
@@ -130,8 +131,7 @@ killed() {
     sleep "$delay" # any moment will do
     kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" || true
-    velapg -q start "killed$delay" || [[ $(velapg --json status "killed$delay" | jq -r .state) == running ]]
-    wait_until 20 on "killed$delay" psql -qXAtc "select 1"
+    velapg -q start "killed$delay" || wait_until 20 is_running "killed$delay"
     equal "$(sql "killed$delay" "$attached")" 0 "subscriptions that are attached, killed after $delay s"
     velapg -q stop "killed$delay"
   done
