@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -15,6 +16,21 @@ namespace velafs::fuse {
 namespace {
 
 constexpr std::string_view kTablespaces = "pg_tblspc";
+constexpr TimeNs kBetweenLines = 1'000'000'000;
+
+// Whoever is refused something may try it as often as he likes: a line a second of each kind is
+// enough. Thread-safe.
+class Sparing {
+ public:
+  bool MaySay() {
+    const TimeNs now = NowNs();
+    TimeNs next = next_.load();
+    return now >= next && next_.compare_exchange_strong(next, now + kBetweenLines);
+  }
+
+ private:
+  std::atomic<TimeNs> next_ = 0;
+};
 
 // From the top directory down to `directory`; empty when it is not reached from there.
 std::vector<InodeNumber> WayTo(layer::Branch& branch, InodeNumber directory) {
@@ -66,10 +82,12 @@ bool LeadsOut(layer::Branch& branch, std::vector<InodeNumber> way, std::string_v
 }
 
 Status RefuseLink(layer::Branch& branch, std::string_view name, std::string_view target) {
+  static Sparing sparing;
+  if (!sparing.MaySay()) return Errno(EPERM);
   spdlog::warn(
       "branch \"{}\": refused the link \"{}\" to \"{}\" in pg_tblspc: a tablespace of a branch "
-      "lies inside"
-      " it, so that clones do not share it; use CREATE TABLESPACE ... LOCATION ''",
+      "lies "
+      "inside it, so that clones do not share it; use CREATE TABLESPACE ... LOCATION ''",
       branch.name(), name, target);
   return Errno(EPERM);
 }
@@ -112,8 +130,9 @@ Status CheckPlace(layer::Branch& branch, const layer::Attributes& moved, InodeNu
 Status NameRules::CheckMayRemove(layer::Branch& branch, InodeNumber directory,
                                  std::string_view name, pid_t process) {
   if (name != layer::kServerLock) return {};
+  static Sparing sparing;
   Status status = servers_.CheckMayRemove({branch.instance(), directory}, process);
-  if (!status.ok()) {
+  if (!status.ok() && sparing.MaySay()) {
     spdlog::warn("branch \"{}\": process {} may not remove postmaster.pid: {}", branch.name(),
                  process, status.message());
   }
@@ -135,7 +154,9 @@ Result<layer::Attributes> NameRules::Make(layer::Branch& branch, InodeNumber dir
   if (name != layer::kServerLock) return branch.Make(directory, name, node);
 
   const store::ServerPlace place{branch.instance(), directory};
+  static Sparing sparing;
   if (Status claimed = servers_.Claim(place, process); !claimed.ok()) {
+    if (!sparing.MaySay()) return claimed;
     spdlog::warn("branch \"{}\": no server may start for process {}: {}", branch.name(), process,
                  claimed.error_number() == EPERM
                      ? "it is not of the daemon's PID namespace, so nobody could tell when it ends"
