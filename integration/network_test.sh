@@ -127,7 +127,7 @@ connected() {
 }
 
 unmount_refused() {
-  refuses 4 'in use' velafs umount
+  refuses 4 'a server runs on' velafs umount
   is_mount "$mount_dir" || fail "it is not mounted any more"
   sql one "select 1"
 }

@@ -306,11 +306,13 @@ from_archive() {
 check "--recover reads the archive, and writes nothing there" from_archive
 
 tar_without_wal() {
-  velafs -q import tarred --from-tar "$VELAFS_SANDBOX/base.tar"
-  refuses 1 'a backup that needs WAL from segment' velapg start tarred
-  refuses 4 'has no restore_command' velapg start tarred --recover
+  refuses 4 'recovery begins in segment "0000000' velafs import tarred --from-tar "$VELAFS_SANDBOX/base.tar"
+  as_postgres touch "$VELAFS_SANDBOX/bare/recovery.signal"
+  conf "$VELAFS_SANDBOX/bare" "restore_command='cp $archive/%f %p'"
+  velafs -q import bare-set --from-dir "$VELAFS_SANDBOX/bare"
+  refuses 1 'a backup that needs WAL from segment' velapg start bare-set
 }
-check "a base.tar without its WAL is told by the segment that is missing" tar_without_wal
+check "a backup without its WAL is told by the segment that is missing" tar_without_wal
 
 standby_promoted() {
   cp -a "$VELAFS_SANDBOX/standby" "$VELAFS_SANDBOX/torn"

@@ -75,6 +75,9 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   VELAFS_ASSIGN(std::optional<RunningServer> server,
                 FindServer(branch.data_dir, branch.server_pid));
   if (!server) server = FindLostServer(run_dir.socket_dir);
+  // One in single-user mode, which a start that was killed has left, ends by itself.
+  const bool is_single_user = server && server->file.started_at == 0;
+  if (is_single_user && WaitForEnd(server->pidfd, kOrphansTime)) server.reset();
   if (server && server->lost) {
     VELAFS_TRY(StopServer(*server, StopMode::kImmediate, kOrphansTime));
   } else if (server) {
