@@ -23,11 +23,11 @@ hundred_clones() {
 check "so does each of a hundred" hundred_clones
 
 # Bytes on disk of a branch's own part of some of its files: page files bear their inode's number, which
-# is the lower 40 bits of what the mount shows.
+# is the lower 35 bits of what the mount shows.
 own_bytes_of() { # own_bytes_of FILE...
   local file ino total=0 bytes
   for file in "$@"; do
-    ino=$(($(stat -c %i "$file") & ((1 << 40) - 1)))
+    ino=$(($(stat -c %i "$file") & ((1 << 35) - 1)))
     bytes=$(find "$VELAFS_STORE/layers" -type f \( -name "$ino" -o -name "$ino.map" \) -printf '%b\n' |
       awk '{ sum += $1 } END { print sum * 512 }')
     total=$((total + bytes))
