@@ -99,6 +99,36 @@ network_of() { # network_of BRANCH: the inode of its server's network namespace
   stat -Lc %i "/proc/$(velapg --json status "$1" | jq .pid)/ns/net"
 }
 
+# A server whose socket no table of this network tells of, as in a container that shares a directory; by a second
+# path; and files.
+by_unknown_places() { # by_unknown_places BRANCH
+  local hidden=$VELAFS_SANDBOX/hidden server
+  [[ -d $hidden ]] || make_cluster "$hidden" 0
+  install -d -o postgres "$hidden.run" "$VELAFS_SANDBOX/second"
+  unshare --net setpriv --reuid postgres --regid postgres --init-groups "$pg_bin/postgres" -D "$hidden" -k "$hidden.run" \
+    -c listen_addresses= >/dev/null 2>&1 &
+  server=$!
+  wait_until 20 psql -qXAtc 'create table if not exists arrived (what text)' -h "$hidden.run" -U postgres postgres
+  mount --bind "$hidden.run" "$VELAFS_SANDBOX/second"
+  ! by_dblink "$1" "$hidden.run" || fail "it reaches a server in another network"
+  ! by_dblink "$1" "$VELAFS_SANDBOX/second" || fail "it reaches it by a second path"
+  equal "$(psql -qXAtc 'table arrived' -h "$hidden.run" -U postgres postgres)" ""
+  umount "$VELAFS_SANDBOX/second"
+  kill -INT "$server"
+  wait "$server" || true
+  ! sql "$1" "copy (select 1) to '$production/written'" || fail "it writes into production's directory"
+  ! sql "$1" "create tablespace out location '$VELAFS_SANDBOX/elsewhere'" || fail "a tablespace lies outside"
+  ! has_line . < <(find "$VELAFS_SANDBOX/elsewhere" -mindepth 1 -type d) || fail "a directory was made outside"
+}
+
+# Nobody who owns the server's namespace is root in it.
+not_root_by_namespace() { # not_root_by_namespace BRANCH
+  local pid
+  pid=$(velapg --json status "$1" | jq .pid)
+  ! has_line -E '^ +0 ' <"/proc/$pid/uid_map" || fail "root is mapped: $(cat "/proc/$pid/uid_map")"
+  ! as_postgres nsenter --user --target "$pid" --setuid 0 --setgid 0 cat /etc/shadow || fail "postgres has become root"
+}
+
 isolated() {
   velafs -q clone main one
   velafs -q clone main one-other
@@ -106,6 +136,8 @@ isolated() {
   equal "$(velapg --json start one --network isolated | jq -r .network)" isolated
   equal "$(sql one "show listen_addresses")" ""
   nothing_arrives_from one
+  by_unknown_places one
+  not_root_by_namespace one
   # Nor can it be in another branch, whose socket's directory only that branch sees.
   local other
   other=$(velapg --json status one-other | jq -r .socket_dir)
@@ -154,6 +186,8 @@ has_stopped() {
 loopback() {
   equal "$(velapg --json restart one --network loopback | jq -r .network)" loopback
   nothing_arrives_from one
+  by_unknown_places one
+  not_root_by_namespace one
   local own
   own=$(velapg --json status one | jq .port)
   equal "$(sql one "copy (select 1) to program 'cat >/dev/null; psql -qXAt -h localhost -p $own -U postgres -d postgres -c \"create table by_tcp()\"'; select count(*) from by_tcp")" 0

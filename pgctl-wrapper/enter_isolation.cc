@@ -14,11 +14,11 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
-#include <sstream>
+#include <vector>
 
 #include "pgctl-wrapper/isolation.h"
-#include "pgctl-wrapper/text_file.h"
 #include "pgctl-wrapper/unique_fd.h"
 
 namespace velafs::pgctl {
@@ -34,24 +34,19 @@ Status WriteProcFile(const string& path, const string& text) {
   return SystemError(errno, "cannot write \"" + path + "\"");
 }
 
-// Every id that this namespace has, as itself.
-Result<string> SameIds(const string& map_file) {
-  VELAFS_ASSIGN(const string own, ReadTextFile(map_file));
-  std::istringstream extents(own);
+// Each of those ids as itself, and no other: root's above all. Who owns a namespace may do there
+// what its ids may, and the owner of the data owns this one.
+string SameIds(const std::vector<gid_t>& ids) {
   string same;
-  uint64_t first = 0, outside = 0, count = 0;
-  while (extents >> first >> outside >> count) {
-    const string id = std::to_string(first);
-    same += id + " " + id + " " + std::to_string(count) + "\n";
-  }
+  for (const gid_t id : ids) same += std::to_string(id) + " " + std::to_string(id) + " 1\n";
   return same;
 }
 
-// A process that stays root, to map another's ids: only from outside its user namespace can all of
-// them be, and those not mapped would all be "nobody" there.
+// A process that stays root, to map another's ids: the other one, which has just changed its user,
+// may not write its own maps.
 class IdMapper {
  public:
-  static Result<IdMapper> Start() {
+  static Result<IdMapper> Start(const Owner& owner) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
     UniqueFd go(ends[0]);
@@ -62,7 +57,7 @@ class IdMapper {
     if (mapper.pid_ < 0) return SystemError(errno, "cannot start a process");
     if (mapper.pid_ == 0) {
       mapper.go_.Reset();
-      _exit(Map(target, go.get()));
+      _exit(Map(target, owner, go.get()));
     }
     return mapper;
   }
@@ -79,17 +74,15 @@ class IdMapper {
  private:
   IdMapper() = default;
   // In that process: 0, or an errno.
-  static int Map(pid_t target, int go) {
+  static int Map(pid_t target, const Owner& owner, int go) {
     char byte = 0;
     if (read(go, &byte, 1) != 1) return ESRCH;
     if (seteuid(0) != 0) return errno;
-    for (const char* map : {"uid_map", "gid_map"}) {
-      const Result<string> same = SameIds(string("/proc/self/") + map);
-      if (!same.ok()) return same.status().error_number();
-      const Status written = WriteProcFile("/proc/" + std::to_string(target) + "/" + map, *same);
-      if (!written.ok()) return written.error_number();
-    }
-    return 0;
+    const string directory = "/proc/" + std::to_string(target);
+    const Status uids = WriteProcFile(directory + "/uid_map", SameIds({owner.uid}));
+    if (!uids.ok()) return uids.error_number();
+    const Status gids = WriteProcFile(directory + "/gid_map", SameIds({owner.gid}));
+    return gids.error_number();
   }
 
   pid_t pid_ = -1;
@@ -122,7 +115,7 @@ Status Unshare(int flags, const char* what) {
 }
 
 Status EnterUserNamespaceAsRoot(const Owner& owner) {
-  VELAFS_ASSIGN(IdMapper mapper, IdMapper::Start());
+  VELAFS_ASSIGN(IdMapper mapper, IdMapper::Start(owner));
   VELAFS_TRY(BecomeWithCapabilities(owner));
   VELAFS_TRY(Unshare(CLONE_NEWUSER, "a user namespace"));
   return mapper.Finish();
@@ -149,88 +142,98 @@ Status BringUpLoopback() {
   return SystemError(errno, "cannot bring up the loopback interface");
 }
 
-// Opens it to be looked at or mounted on; nothing when nobody can get there.
-Result<UniqueFd> OpenPlace(const string& path) {
-  UniqueFd place(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  const bool is_nowhere =
-      errno == ENOENT || errno == EACCES || errno == ENOTDIR || errno == ENAMETOOLONG;
-  if (place || is_nowhere) return place;
-  return SystemError(errno, "cannot open \"" + path + "\"");
-}
-
-mode_t KindOf(const UniqueFd& place) {
-  struct stat info {};
-  return place && fstat(place.get(), &info) == 0 ? info.st_mode & S_IFMT : 0;
-}
-
 Result<UniqueFd> CopyOfTree(const string& path) {
   UniqueFd tree(
-      open_tree(AT_FDCWD, path.c_str(),
-                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW));
+      open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
   if (tree) return tree;
-  return SystemError(errno, "cannot keep \"" + path + "\"");
+  return SystemError(errno, "cannot show \"" + path + "\"");
 }
 
-Status Attach(const UniqueFd& tree, const UniqueFd& place, const string& path) {
-  if (move_mount(tree.get(), "", place.get(), "",
-                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) {
-    return {};
-  }
+// On `path`, a directory as this process sees it.
+Status MountAt(const UniqueFd& tree, const string& path) {
+  if (move_mount(tree.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0) return {};
   return SystemError(errno, "cannot mount at \"" + path + "\"");
 }
 
-Result<UniqueFd> NewEmptyTree(const string& path) {
+Result<UniqueFd> NewTree(const char* mode) {
   const UniqueFd context(fsopen("tmpfs", FSOPEN_CLOEXEC));
-  const char* mode = path == "/tmp" ? "1777" : "0755";
   if (context && fsconfig(context.get(), FSCONFIG_SET_STRING, "mode", mode, 0) == 0 &&
       fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
     UniqueFd tree(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
     if (tree) return tree;
   }
-  return SystemError(errno, "cannot make an empty directory for \"" + path + "\"");
+  return SystemError(errno, "cannot make an empty directory");
 }
 
-// Those on the way, too.
+Status MountNewAt(const string& path, const char* mode) {
+  VELAFS_ASSIGN(const UniqueFd tree, NewTree(mode));
+  return MountAt(tree, path);
+}
+
+// Those on the way, too. Relative.
 Status MakeDirectories(const string& path) {
-  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+  for (size_t slash = path.find('/');; slash = path.find('/', slash + 1)) {
     const string dir = path.substr(0, slash);
     if (mkdir(dir.c_str(), 0755) != 0 && errno != EEXIST) {
-      return SystemError(errno, "cannot create \"" + dir + "\"");
+      return SystemError(errno, "cannot create \"/" + dir + "\"");
     }
     if (slash == string::npos) return {};
   }
 }
 
-Status HideDirectories(const Isolation& isolation) {
-  std::vector<UniqueFd> kept;
-  for (const string& dir : isolation.kept_dirs) {
-    VELAFS_ASSIGN(UniqueFd tree, CopyOfTree(dir));
-    kept.push_back(std::move(tree));
+// A directory of the host's, or a link on top such as /bin, as it is there.
+struct Shown {
+  string path;  // relative to the root
+  string link;  // where that leads, of a link
+  UniqueFd tree;
+};
+
+Result<std::vector<Shown>> CopyShown(const Isolation& isolation) {
+  std::vector<Shown> all;
+  for (const string& path : isolation.shown_dirs) {
+    struct stat info {};
+    if (lstat(path.c_str(), &info) != 0) continue;
+    Shown shown{path.substr(1), "", {}};
+    std::array<char, PATH_MAX> target;
+    const ssize_t length =
+        S_ISLNK(info.st_mode) ? readlink(path.c_str(), target.data(), target.size()) : 0;
+    if (length > 0) {
+      shown.link.assign(target.data(), static_cast<size_t>(length));
+    } else {
+      VELAFS_ASSIGN(shown.tree, CopyOfTree(path));
+    }
+    all.push_back(std::move(shown));
   }
-  for (const string& dir : isolation.hidden_dirs) {
-    VELAFS_ASSIGN(const UniqueFd place, OpenPlace(dir));
-    if (KindOf(place) != S_IFDIR) continue;  // not there, or hidden already
-    VELAFS_ASSIGN(const UniqueFd empty, NewEmptyTree(dir));
-    VELAFS_TRY(Attach(empty, place, dir));
-  }
-  for (size_t i = 0; i < kept.size(); ++i) {
-    const string& dir = isolation.kept_dirs[i];
-    VELAFS_TRY(MakeDirectories(dir));
-    VELAFS_ASSIGN(const UniqueFd place, OpenPlace(dir));
-    VELAFS_TRY(Attach(kept[i], place, dir));
-  }
-  return {};
+  return all;
 }
 
-// Puts /dev/null in their place.
-Status HideSockets(const Isolation& isolation) {
-  for (const string& path : isolation.hidden_sockets) {
-    VELAFS_ASSIGN(const UniqueFd place, OpenPlace(path));
-    if (KindOf(place) != S_IFSOCK) continue;
-    VELAFS_ASSIGN(const UniqueFd null, CopyOfTree("/dev/null"));
-    VELAFS_TRY(Attach(null, place, path));
+Status Show(const Shown& shown) {
+  if (shown.tree) {
+    VELAFS_TRY(MakeDirectories(shown.path));
+    return MountAt(shown.tree, shown.path);
   }
-  return {};
+  const size_t slash = shown.path.rfind('/');
+  if (slash != string::npos) VELAFS_TRY(MakeDirectories(shown.path.substr(0, slash)));
+  if (symlink(shown.link.c_str(), shown.path.c_str()) == 0) return {};
+  return SystemError(errno, "cannot create \"/" + shown.path + "\"");
+}
+
+// From then on this process sees what is shown, and nothing else of the host's.
+Status ChangeRoot(const Isolation& isolation) {
+  VELAFS_ASSIGN(const std::vector<Shown> all, CopyShown(isolation));
+  VELAFS_TRY(MountNewAt(isolation.stage_dir, "0755"));
+  if (chdir(isolation.stage_dir.c_str()) != 0) return SystemError(errno, "cannot enter it");
+  for (const Shown& shown : all) VELAFS_TRY(Show(shown));
+  for (const char* dir : {"tmp", "run", "var/tmp"}) VELAFS_TRY(MakeDirectories(dir));
+  if (chmod("tmp", 01777) != 0 || chmod("var/tmp", 01777) != 0) {
+    return SystemError(errno, "cannot open \"/tmp\" to all");
+  }
+  VELAFS_TRY(MountNewAt("dev/shm", "1777"));
+  // The old root comes to lie on the new one, and is then taken off.
+  if (syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 && chdir("/") == 0) {
+    return {};
+  }
+  return SystemError(errno, "cannot change the root directory");
 }
 
 Status DropCapabilities() {
@@ -244,13 +247,15 @@ Status DropCapabilities() {
 
 Result<UniqueFd> EnterIsolation(const Isolation& isolation, const Owner& owner) {
   UniqueFd pin(open(isolation.pinned_file.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (KindOf(pin) != S_IFREG) return Failed("cannot open \"" + isolation.pinned_file + "\"");
+  struct stat info {};
+  if (!pin || fstat(pin.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return Failed("cannot open \"" + isolation.pinned_file + "\"");
+  }
   VELAFS_TRY(getuid() == 0 ? EnterUserNamespaceAsRoot(owner) : EnterUserNamespace());
   VELAFS_TRY(Unshare(CLONE_NEWNET, "a network namespace"));
   VELAFS_TRY(Unshare(CLONE_NEWNS, "a mount namespace"));
   VELAFS_TRY(BringUpLoopback());
-  VELAFS_TRY(HideDirectories(isolation));
-  VELAFS_TRY(HideSockets(isolation));
+  VELAFS_TRY(ChangeRoot(isolation));
   VELAFS_TRY(DropCapabilities());
   return pin;
 }

@@ -43,14 +43,14 @@ constexpr std::chrono::seconds kOrphansTime{10};
 
 // After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
 // Returns the branch as it is then.
-Result<Branch> WaitForOrphans(Session& session, const std::string& name) {
+Result<Branch> WaitForOrphans(Session& session, Branch branch) {
   const auto deadline = steady_clock::now() + kOrphansTime;
   for (;;) {
-    VELAFS_ASSIGN(Branch branch, session.FindMounted(name));
+    VELAFS_TRY(session.UpdateServer(&branch));
     if (!branch.orphan_pid) return branch;
     if (steady_clock::now() >= deadline) {
       return Refused("process " + std::to_string(*branch.orphan_pid) +
-                         " of an earlier server still uses branch \"" + name + "\"",
+                         " of an earlier server still uses branch \"" + branch.name + "\"",
                      "end it before starting another server");
     }
     const Result<UniqueFd> orphan = OpenPidFd(*branch.orphan_pid);
@@ -94,12 +94,12 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   return {};
 }
 
-// The place where a branch's programs run. Only its own files are among those that are hidden.
-Isolation PlaceApart(const Session& session, const ServerPrograms& programs, const Branch& branch,
-                     const RunDir& run_dir) {
-  Isolation isolation =
-      PlanIsolation(session.store() + "/run",
-                    {branch.data_dir, run_dir.path, run_dir.socket_dir, programs.bin_dir});
+// The place where a branch's programs run.
+Isolation PlaceApart(const ServerPrograms& programs, const Branch& branch, const RunDir& run_dir) {
+  // Beside the programs lie their libraries and other files: DIR/bin, DIR/lib, DIR/share.
+  const std::string programs_root = std::filesystem::path(programs.bin_dir).parent_path();
+  Isolation isolation = PlanIsolation(
+      run_dir.path, {branch.data_dir, run_dir.path, run_dir.socket_dir, programs_root});
   isolation.pinned_file = branch.data_dir + "/PG_VERSION";
   return isolation;
 }
@@ -253,7 +253,10 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
     const std::vector<Override> more = RecoveryOverrides(*source, start.facts.own);
     overrides.insert(overrides.end(), more.begin(), more.end());
   }
-  return RunSingleUser({.home = start.home,
+  // What reads the archive is the user's own command, and may need the network and any directory.
+  const bool reads_archive = source == WalSource::kArchive;
+  const ServerHome host{start.home.programs, start.home.owner, nullptr};
+  return RunSingleUser({.home = reads_archive ? host : start.home,
                         .branch = start.branch.name,
                         .data_dir = start.branch.data_dir,
                         .overrides = std::move(overrides),
@@ -341,7 +344,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
                                   const StartOptions& options, const StartControl& control) {
   VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), found.id, owner));
   VELAFS_ASSIGN(const UniqueFd lock, LockAs(owner, run_dir));
-  VELAFS_ASSIGN(const Branch branch, WaitForOrphans(session, found.name));
+  VELAFS_ASSIGN(const Branch branch, WaitForOrphans(session, found));
   VELAFS_ASSIGN(const int version, ReadPgVersion(branch.data_dir));
   VELAFS_ASSIGN(const ServerPrograms programs,
                 FindServerPrograms(version, options.pgbin, branch.name));
@@ -356,7 +359,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   const ActingAs acting(owner);
   VELAFS_TRY(CheckNothingLeadsOut(branch.data_dir, branch.name));
   LibraryJudge judge(policy, programs, branch.data_dir, options.overrides.as_is);
-  const Isolation place_apart = PlaceApart(session, programs, branch, run_dir);
+  const Isolation place_apart = PlaceApart(programs, branch, run_dir);
   const bool is_apart = options.network != Network::kHost;
   const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
   Start start{home, branch, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};

@@ -71,6 +71,14 @@ Result<Branch> Session::Find(const std::string& name) {
   return BranchFromJson(shown);
 }
 
+Status Session::UpdateServer(Branch* branch) {
+  VELAFS_ASSIGN(const json server, Call("server", {{"name", branch->name}}));
+  branch->instance = server.value("instance", branch->instance);
+  branch->server_pid = PidFrom(server, "server_pid");
+  branch->orphan_pid = PidFrom(server, "orphan_pid");
+  return {};
+}
+
 Result<std::vector<Branch>> Session::List(const json& filter) {
   VELAFS_ASSIGN(const json list, Call("list", filter));
   std::vector<Branch> branches;

@@ -45,6 +45,8 @@ class Session {
   Result<std::vector<Branch>> List(const nlohmann::json& filter);
   // Mounts the store unless it is.
   Status EnsureMounted() { return client_->is_remote() ? Status() : Mount(); }
+  // Looks again which server runs on the branch, and which life it is in.
+  Status UpdateServer(Branch* branch);
   // The branch under the mount, which is made first if need be.
   Result<Branch> FindMounted(const std::string& name);
   // The port kept for the branch; `wanted` becomes it when given.

@@ -51,6 +51,7 @@ TEST_CASE_FIXTURE(Fixture, "a verb refuses wrong arguments before it does anythi
       {"list", json::array(), "arguments are not a JSON object"},
       {"list", {{"nmae", "x"}}, "unknown argument \"nmae\""},
       {"show", json::object(), "argument \"name\" is missing"},
+      {"server", json::object(), "argument \"name\" is missing"},
       {"show", {{"name", nullptr}}, "argument \"name\" is missing"},
       {"show", {{"name", 7}}, "argument \"name\" is not a string"},
       {"import",

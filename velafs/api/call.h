@@ -24,6 +24,7 @@ using Answer = Result<nlohmann::json>;
 Answer Clone(Call& call);
 Answer List(Call& call);
 Answer Show(Call& call);
+Answer Server(Call& call);
 Answer Reset(Call& call);
 Answer Promote(Call& call);
 Answer Rename(Call& call);

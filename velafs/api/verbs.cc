@@ -84,6 +84,7 @@ constexpr std::array kVerbs = {
             {"name"}, "source", {"ttl", "owner", "labels", "at", "as_user", "quota", "ephemeral"}}},
     Verb{"list", List, Role::kViewer},
     Verb{"show", Show, Role::kViewer},
+    Verb{"server", Server, Role::kViewer},
     Verb{"reset", Reset, Role::kUser, Logged{{"name"}, "to"}},
     Verb{"promote", Promote, Role::kUser, Logged{{"onto"}, "name"}},
     Verb{"rename", Rename, Role::kUser, Logged{{"name", "new_name"}}},

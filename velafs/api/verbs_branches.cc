@@ -49,6 +49,20 @@ Answer Show(Call& call) {
   return BranchAnswer(call.store.Show(name));
 }
 
+Answer Server(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const store::Store::BranchServer server, call.store.ServerOn(name));
+  json document = {{"name", name},
+                   {"instance", server.instance.value},
+                   {"server_pid", nullptr},
+                   {"orphan_pid", nullptr}};
+  if (const auto& process = server.process) {
+    document[process->is_postmaster ? "server_pid" : "orphan_pid"] = process->pid;
+  }
+  return document;
+}
+
 Answer Reset(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::optional<std::string> source = call.arguments.Text("to");

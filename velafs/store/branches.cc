@@ -71,6 +71,11 @@ Status Store::CheckNotRunning(const BranchRow& branch) {
       "stop it first: velapg stop " + branch.name);
 }
 
+Result<Store::BranchServer> Store::ServerOn(const std::string& name) {
+  VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
+  return BranchServer{row.instance, servers_.On(row.instance)};
+}
+
 Status Store::CheckNoServers() {
   const std::optional<ServerRegistry::Process> running = servers_.Any();
   if (!running) return {};

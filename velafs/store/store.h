@@ -233,6 +233,13 @@ class Store {
   AuditLog& audit_log() { return *audit_log_; }
   Policies& policies() { return *policies_; }
   ServerRegistry& servers() { return servers_; }
+  // The life that the branch is in, and a process of the server that runs on it now. Counts nothing:
+  // cheaper than Show.
+  struct BranchServer {
+    InstanceId instance;
+    std::optional<ServerRegistry::Process> process;
+  };
+  Result<BranchServer> ServerOn(const std::string& name);
   // Refused, naming branch and process, while a server runs on any.
   Status CheckNoServers();
   const StorePaths& paths() const { return paths_; }
