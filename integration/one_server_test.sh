@@ -55,6 +55,19 @@ no_second_server() {
 }
 check "no second server starts beside it: velapg, pg_ctl, other namespaces, single user" no_second_server
 
+nor_in_a_directory_of_it() {
+  mkdir "$data/inside"
+  (cd "$data" && for name in *; do [[ $name == inside || $name == postmaster.* ]] || cp -al "$name" inside/; done)
+  chown postgres "$data/inside"
+  chmod 700 "$data/inside"
+  ! as_postgres timeout 10 "$pg_bin/postgres" -D "$data/inside" -p 5506 -k "$VELAFS_SANDBOX" -c listen_addresses= ||
+    fail "a second server ran on the same files"
+  rm -r "$data/inside"
+  (cd "$VELAFS_SANDBOX" && echo 1 >"$mount_dir/main/postmaster.pid" && rm "$mount_dir/main/postmaster.pid")
+  lives
+}
+check "nor in a directory inside it; who copies such a file is no server" nor_in_a_directory_of_it
+
 keeps_its_lock() {
   ! rm -f "$data/postmaster.pid" || fail "postmaster.pid was removed"
   ! mv "$data/postmaster.pid" "$data/elsewhere.pid" || fail "it was renamed"
@@ -217,6 +230,10 @@ no_links_out() {
   refused_link mv -T "$mount_dir/main/other" "$links"
   refused_link ln -s other "$links"
   rm -r "$mount_dir/main/other"
+  mkdir "$links" "$mount_dir/main/deep"
+  ln -s "$VELAFS_SANDBOX/outside" "$mount_dir/main/deep/PG_15"
+  refused_link mv "$mount_dir/main/deep" "$links/16386"
+  rm -r "$mount_dir/main/deep" "$links"
   install -d -o postgres -m 700 "$links"
   has_line "refused the link" <"$VELAFS_STORE/run/velafs.log"
   mkdir "$mount_dir/main/inside"

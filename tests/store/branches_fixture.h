@@ -1,6 +1,8 @@
 // A store with a branch "main", and words for what tests do with branches.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <iterator>
 #include <string>
 #include <vector>
@@ -43,10 +45,16 @@ struct BranchesFixture : test::StoreFixture {
     REQUIRE_MESSAGE(branch.ok(), branch.status().message());
     return **branch;
   }
+  static uint64_t WorksIn(pid_t pid) {
+    struct stat info {};
+    REQUIRE(stat(("/proc/" + std::to_string(pid) + "/cwd").c_str(), &info) == 0);
+    return info.st_ino;
+  }
   // Stands in for the mount: that process makes the branch's postmaster.pid.
   void StartServer(const std::string& name, pid_t pid) {
     layer::Branch& branch = Opened(name);
-    const Status claimed = store->servers().Claim({branch.instance(), branch.root()}, pid);
+    const Status claimed =
+        store->servers().Claim({branch.instance(), branch.root()}, WorksIn(pid), pid);
     REQUIRE_MESSAGE(claimed.ok(), claimed.message());
   }
   void Bookmark(const std::string& name) {

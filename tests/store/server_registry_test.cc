@@ -1,5 +1,7 @@
 #include "velafs/store/server_registry.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <climits>
 #include <memory>
@@ -14,10 +16,20 @@ using test::WaitingProcess;
 
 constexpr ServerPlace kPlace{InstanceId(7), InodeNumber(1)};
 constexpr ServerPlace kOther{InstanceId(8), InodeNumber(1)};
+constexpr ServerPlace kInside{InstanceId(7), InodeNumber(9)};  // in the same life of a branch
+
+uint64_t NumberOf(const std::string& directory) {
+  struct stat info {};
+  REQUIRE(stat(directory.c_str(), &info) == 0);
+  return info.st_ino;
+}
 
 struct RegistryFixture {
   RegistryFixture() : postmaster(std::make_unique<WaitingProcess>("/")), pid(postmaster->pid()) {
-    REQUIRE(servers.Claim(kPlace, pid).ok());
+    REQUIRE(servers.Claim(kPlace, NumberOf("/"), pid).ok());
+  }
+  Status ClaimForSomebody(const ServerPlace& place) {
+    return servers.Claim(place, NumberOf(elsewhere.path()), somebody.pid());
   }
   test::ScratchDirectory elsewhere;
   const WaitingProcess somebody{elsewhere.path()};
@@ -31,11 +43,11 @@ TEST_CASE_FIXTURE(RegistryFixture, "while a server lives, its place is nobody el
   CHECK(servers.On(kPlace.instance)->is_postmaster);
   CHECK_FALSE(servers.On(kOther.instance));
   CHECK(servers.Any()->instance == kPlace.instance);
-  CHECK(servers.Claim(kPlace, somebody.pid()).error_number() == EBUSY);
+  CHECK(ClaimForSomebody(kPlace).error_number() == EBUSY);
   CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).error_number() == EBUSY);
   CHECK(servers.CheckMayRemove(kPlace, pid).ok());
   CHECK(servers.CheckMayRemove(kOther, somebody.pid()).ok());
-  CHECK(servers.Claim(kOther, somebody.pid()).ok());
+  CHECK(ClaimForSomebody(kOther).ok());
 }
 
 TEST_CASE_FIXTURE(RegistryFixture, "only the server itself gives its place up") {
@@ -43,7 +55,7 @@ TEST_CASE_FIXTURE(RegistryFixture, "only the server itself gives its place up") 
   CHECK(servers.On(kPlace.instance)->pid == pid);
   servers.Release(kPlace, pid);
   CHECK_FALSE(servers.On(kPlace.instance));
-  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+  CHECK(ClaimForSomebody(kPlace).ok());
 }
 
 TEST_CASE_FIXTURE(RegistryFixture, "a dead server's place is free, also before it is reaped") {
@@ -55,7 +67,7 @@ TEST_CASE_FIXTURE(RegistryFixture, "a dead server's place is free, also before i
   }
   CHECK_FALSE(servers.On(kPlace.instance));
   CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).ok());
-  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+  CHECK(ClaimForSomebody(kPlace).ok());
 }
 
 TEST_CASE_FIXTURE(RegistryFixture, "a backend that outlives its postmaster counts") {
@@ -65,24 +77,36 @@ TEST_CASE_FIXTURE(RegistryFixture, "a backend that outlives its postmaster count
   REQUIRE(live);
   CHECK(live->pid == backend->pid());
   CHECK_FALSE(live->is_postmaster);
-  CHECK(servers.Claim(kPlace, somebody.pid()).error_number() == EBUSY);
+  CHECK(ClaimForSomebody(kPlace).error_number() == EBUSY);
   CHECK(servers.CheckMayRemove(kPlace, somebody.pid()).error_number() == EBUSY);
   backend.reset();
   CHECK_FALSE(servers.On(kPlace.instance));
-  CHECK(servers.Claim(kPlace, somebody.pid()).ok());
+  CHECK(ClaimForSomebody(kPlace).ok());
 }
 
 TEST_CASE("a process that this PID namespace does not know can claim nothing") {
   ServerRegistry servers;
-  CHECK(servers.Claim(kPlace, 0).error_number() == EPERM);
-  CHECK(servers.Claim(kPlace, INT_MAX).error_number() == EPERM);
+  CHECK(servers.Claim(kPlace, 1, 0).error_number() == EPERM);
+  CHECK(servers.Claim(kPlace, 1, INT_MAX).error_number() == EPERM);
   CHECK_FALSE(servers.Any());
+}
+
+TEST_CASE_FIXTURE(RegistryFixture, "a branch has one server, wherever in it that works") {
+  CHECK(ClaimForSomebody(kInside).error_number() == EBUSY);
+  postmaster.reset();
+  CHECK(ClaimForSomebody(kInside).ok());
+}
+
+TEST_CASE_FIXTURE(RegistryFixture,
+                  "a process that works elsewhere is no server, as one that copies") {
+  CHECK(servers.Claim(kOther, NumberOf("/"), somebody.pid()).ok());
+  CHECK_FALSE(servers.On(kOther.instance));
 }
 
 TEST_CASE("a thread claims for its process") {
   ServerRegistry servers;
   std::thread([&servers] {
-    CHECK(servers.Claim(kPlace, gettid()).ok());
+    CHECK(servers.Claim(kPlace, NumberOf("."), gettid()).ok());
     CHECK(servers.CheckMayRemove(kPlace, gettid()).ok());
   }).join();
   CHECK(servers.On(kPlace.instance)->pid == getpid());

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "velafs/fuse/node_id.h"
 #include "velafs/layer/server_files.h"
 
 namespace velafs::fuse {
@@ -99,6 +100,35 @@ Status CheckTablespaceLink(layer::Branch& branch, const std::vector<InodeNumber>
   return LeadsOut(branch, way, target) ? RefuseLink(branch, name, target) : Status();
 }
 
+// All links in the directory at the end of `way` and below it, when that comes to be pg_tblspc or
+// part of it. EPERM, too, where there is more than a tablespace that is moved in one piece may
+// hold.
+Status CheckLinksBelow(layer::Branch& branch, std::vector<InodeNumber> way) {
+  constexpr size_t kMaxNames = 100'000;
+  size_t names = 0;
+  std::vector<std::vector<InodeNumber>> ahead = {std::move(way)};
+  while (!ahead.empty()) {
+    const std::vector<InodeNumber> here = std::move(ahead.back());
+    ahead.pop_back();
+    std::vector<std::pair<std::string, InodeNumber>> links;
+    VELAFS_TRY(branch.List(
+        here.back(), 0,
+        [&](layer::DirectoryCookie, const std::string& name, const layer::Attributes& found) {
+          if (S_ISLNK(found.mode)) links.emplace_back(name, found.ino);
+          if (S_ISDIR(found.mode)) {
+            ahead.push_back(here);
+            ahead.back().push_back(found.ino);
+          }
+          return ++names <= kMaxNames;
+        }));
+    if (names > kMaxNames) return Errno(EPERM);
+    for (const auto& [name, ino] : links) {
+      VELAFS_TRY(CheckTablespaceLink(branch, here, name, ino));
+    }
+  }
+  return {};
+}
+
 // `moved` is to have that name in that directory.
 Status CheckPlace(layer::Branch& branch, const layer::Attributes& moved, InodeNumber directory,
                   std::string_view name) {
@@ -109,20 +139,14 @@ Status CheckPlace(layer::Branch& branch, const layer::Attributes& moved, InodeNu
     if (!LeadsToTablespaces(branch, way)) return {};
     return CheckTablespaceLink(branch, way, name, moved.ino);
   }
-  if (!becomes_tablespaces || !S_ISDIR(moved.mode)) return {};
-  Status refused;
-  const std::vector<InodeNumber> way = {branch.root(), moved.ino};
-  std::vector<std::pair<std::string, InodeNumber>> links;
-  VELAFS_TRY(branch.List(
-      moved.ino, 0,
-      [&](layer::DirectoryCookie, const std::string& inside, const layer::Attributes& found) {
-        if (S_ISLNK(found.mode)) links.emplace_back(inside, found.ino);
-        return true;
-      }));
-  for (const auto& [inside, ino] : links) {
-    VELAFS_TRY(CheckTablespaceLink(branch, way, inside, ino));
+  if (!S_ISDIR(moved.mode)) return {};
+  std::vector<InodeNumber> way = {branch.root()};
+  if (!becomes_tablespaces) {
+    way = WayTo(branch, directory);
+    if (!LeadsToTablespaces(branch, way)) return {};
   }
-  return {};
+  way.push_back(moved.ino);
+  return CheckLinksBelow(branch, std::move(way));
 }
 
 }  // namespace
@@ -155,7 +179,8 @@ Result<layer::Attributes> NameRules::Make(layer::Branch& branch, InodeNumber dir
 
   const store::ServerPlace place{branch.instance(), directory};
   static Sparing sparing;
-  if (Status claimed = servers_.Claim(place, process); !claimed.ok()) {
+  const uint64_t shown_ino = ToNodeId(branch.instance(), directory);
+  if (Status claimed = servers_.Claim(place, shown_ino, process); !claimed.ok()) {
     if (!sparing.MaySay()) return claimed;
     spdlog::warn("branch \"{}\": no server may start for process {}: {}", branch.name(), process,
                  claimed.error_number() == EPERM

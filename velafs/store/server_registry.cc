@@ -38,15 +38,18 @@ std::optional<ServerRegistry::Process> ServerRegistry::LiveProcess(const ServerP
   return {};
 }
 
-Status ServerRegistry::Claim(const ServerPlace& place, pid_t process) {
+Status ServerRegistry::Claim(const ServerPlace& place, uint64_t shown_ino, pid_t process) {
   Result<ProcessHandle> postmaster = ProcessHandle::Open(process);
-  if (!postmaster.ok()) return Errno(EPERM);
-  MutexLock lock(mutex_);
-  const std::optional<Process> live = LiveProcess(place);
-  if (live && live->pid != postmaster->pid()) return Busy(live->pid);
+  if (postmaster.status().error_number() == ESRCH) return Errno(EPERM);
+  VELAFS_TRY(postmaster.status());
   const pid_t pid = postmaster->pid();
-  servers_.insert_or_assign(
-      place, Server{*std::move(postmaster), IdentityOf(pid, "exe"), IdentityOf(pid, "cwd")});
+  const std::optional<FileIdentity> directory = IdentityOf(pid, "cwd");
+  MutexLock lock(mutex_);
+  const std::optional<Process> live = LiveProcessOf(place.instance);
+  if (live && live->pid != pid) return Busy(live->pid);
+  if (directory && directory->ino != shown_ino) return {};
+  servers_.insert_or_assign(place,
+                            Server{*std::move(postmaster), IdentityOf(pid, "exe"), directory});
   return {};
 }
 
@@ -65,6 +68,10 @@ Status ServerRegistry::CheckMayRemove(const ServerPlace& place, pid_t process) {
 
 std::optional<ServerRegistry::Process> ServerRegistry::On(InstanceId instance) {
   MutexLock lock(mutex_);
+  return LiveProcessOf(instance);
+}
+
+std::optional<ServerRegistry::Process> ServerRegistry::LiveProcessOf(InstanceId instance) {
   for (auto next = servers_.lower_bound({instance, InodeNumber()});
        next != servers_.end() && next->first.instance == instance;) {
     const ServerPlace place = next++->first;  // LiveProcess may remove it

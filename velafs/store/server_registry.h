@@ -28,10 +28,11 @@ struct ServerPlace {
 // Thread-safe.
 class ServerRegistry {
  public:
-  // `process` is about to make the place's postmaster.pid. EBUSY while another server lives there.
-  // EPERM when this process's PID namespace does not know `process`: nobody could tell when it
-  // ends.
-  Status Claim(const ServerPlace& place, pid_t process);
+  // `process` is about to make the place's postmaster.pid. EBUSY while another server lives anywhere
+  // in that life of the branch. EPERM when this process's PID namespace does not know `process`:
+  // nobody could tell when it ends. `shown_ino` is the directory's number under the mount: a server
+  // works there, and a process that is known to work elsewhere is none (it copies, say).
+  Status Claim(const ServerPlace& place, uint64_t shown_ino, pid_t process);
   // `process` has not made it after all, or has removed it.
   void Release(const ServerPlace& place, pid_t process);
   // Whether `process` may remove or replace the file: EBUSY while a server lives that is another.
@@ -55,6 +56,7 @@ class ServerRegistry {
   };
   // Of a server: forgotten when no process of it is left, as none can come to be any more.
   std::optional<Process> LiveProcess(const ServerPlace& place) REQUIRES(mutex_);
+  std::optional<Process> LiveProcessOf(InstanceId instance) REQUIRES(mutex_);
 
   Mutex mutex_;
   std::map<ServerPlace, Server> servers_ GUARDED_BY(mutex_);
