@@ -1,6 +1,7 @@
 // The program velapg: reads its command line, runs the one command it asks for, reports failure.
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -9,9 +10,10 @@
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/process.h"
 
-int main(int argc, char** argv) {
-  using namespace velafs::pgctl;
-  OpenStandardFds();
+namespace velafs::pgctl {
+namespace {
+
+int Run(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto arguments = ParseArguments(words);
   if (!arguments.ok()) {
@@ -26,4 +28,17 @@ int main(int argc, char** argv) {
   const Output output(arguments->json, arguments->quiet);
   const auto exit_status = RunCommand(*arguments, output);
   return exit_status.ok() ? *exit_status : output.Fail(exit_status.status());
+}
+
+}  // namespace
+}  // namespace velafs::pgctl
+
+int main(int argc, char** argv) {
+  velafs::pgctl::OpenStandardFds();
+  try {
+    return velafs::pgctl::Run(argc, argv);
+  } catch (const std::exception& failure) {  // no memory, for one
+    std::fprintf(stderr, "velapg: error: unexpected failure: %s\n", failure.what());
+    return 1;
+  }
 }

@@ -32,18 +32,30 @@ bool LeadsOut(const fs::path& link, const fs::path& data_dir) {
   return end != data_dir.end();
 }
 
+// `levels`: of directories below that are looked through, too.
 Status AddLinks(const fs::path& directory, const fs::path& data_dir, const std::string& prefix,
-                std::vector<OutsideLink>* found) {
+                int levels, std::vector<OutsideLink>* found) {
   std::error_code error;
   for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename();
     if (prefix.empty() && !IsWrittenTo(name)) continue;
     std::error_code ignored;
-    if (!at->is_symlink(ignored) || !LeadsOut(at->path(), data_dir)) continue;
-    found->push_back({prefix + name, fs::read_symlink(at->path(), ignored)});
+    if (at->is_symlink(ignored)) {
+      if (!LeadsOut(at->path(), data_dir)) continue;
+      found->push_back({prefix + name, fs::read_symlink(at->path(), ignored)});
+    } else if (levels > 0 && at->is_directory(ignored)) {
+      VELAFS_TRY(AddLinks(at->path(), data_dir, prefix + name + "/", levels - 1, found));
+    }
   }
   if (!error || error == std::errc::no_such_file_or_directory) return {};
   return SystemError(error.value(), "cannot read \"" + directory.string() + "\"");
+}
+
+// Those of the directory of that name, unless it is a link itself: then it is among them already.
+Status AddLinksIn(const std::string& name, const fs::path& data_dir, int levels,
+                  std::vector<OutsideLink>* found) {
+  if (std::ranges::find(*found, name, &OutsideLink::name) != found->end()) return {};
+  return AddLinks(data_dir / name, data_dir, name + "/", levels, found);
 }
 
 }  // namespace
@@ -53,12 +65,9 @@ Result<std::vector<OutsideLink>> FindOutsideLinks(const std::string& data_dir) {
   const fs::path real = fs::canonical(data_dir, error);
   if (error) return SystemError(error.value(), "cannot read \"" + data_dir + "\"");
   std::vector<OutsideLink> found;
-  VELAFS_TRY(AddLinks(real, real, "", &found));
-  // One that is a link itself is in there already.
-  if (std::ranges::find(found, kTablespaceLinks, &OutsideLink::name) == found.end()) {
-    VELAFS_TRY(
-        AddLinks(real / kTablespaceLinks, real, std::string(kTablespaceLinks) + "/", &found));
-  }
+  VELAFS_TRY(AddLinks(real, real, "", 0, &found));
+  VELAFS_TRY(AddLinksIn("base", real, 0, &found));            // databases
+  VELAFS_TRY(AddLinksIn(kTablespaceLinks, real, 2, &found));  // OID/PG_VERSION/database
   std::ranges::sort(found, {}, &OutsideLink::name);
   return found;
 }

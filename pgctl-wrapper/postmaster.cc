@@ -21,6 +21,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr uint64_t kMostBytes = 4096;  // of a file that a server writes eight lines into
+
 template <typename Number>
 Number ToNumber(std::string_view text) {
   Number number = 0;
@@ -76,7 +78,8 @@ std::optional<PostmasterFile> ParsePostmasterFile(std::string_view content) {
 }
 
 Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data_dir) {
-  Result<std::string> content = ReadTextFile(data_dir + "/postmaster.pid");
+  Result<std::string> content = ReadBoundedFile(data_dir + "/postmaster.pid", kMostBytes);
+  if (content.status().code() == Code::kRefused) return std::optional<PostmasterFile>();
   if (content.ok()) return ParsePostmasterFile(*content);
   if (content.status().error_number() == ENOENT) return std::optional<PostmasterFile>();
   return std::move(content).status();
@@ -104,7 +107,8 @@ std::optional<RunningServer> FindLostServer(const std::string& socket_dir) {
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename();
     if (!name.starts_with(".s.PGSQL.") || !name.ends_with(".lock")) continue;
-    const Result<std::string> content = ReadTextFile(entry->path());  // as postmaster.pid begins
+    const Result<std::string> content =
+        ReadBoundedFile(entry->path(), kMostBytes);  // as postmaster.pid begins
     if (!content.ok()) continue;
     std::optional<PostmasterFile> file = ParsePostmasterFile(*content);
     if (!file) continue;

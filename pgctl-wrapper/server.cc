@@ -211,7 +211,7 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
                   "it goes on starting: see velapg status and velapg logs");
   }
   WaitForExit(launched.pid);
-  VELAFS_ASSIGN(const std::string said, ReadAll(launched.log.fd.get(), launched.log.start_bytes));
+  VELAFS_ASSIGN(const std::string said, ReadTail(launched.log.fd.get(), launched.log.start_bytes));
   return ExplainFailedStart(branch.name, branch.data_dir, said);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 
 namespace velafs::pgctl {
@@ -31,10 +32,17 @@ std::string ToHex(const std::string& bytes) {
   return hex;
 }
 
+// 0 of what is no number: a library of the branch's may print anything.
+int ByteOf(std::string_view digits) {
+  int value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+  return value;
+}
+
 std::string FromHex(std::string_view hex) {
   std::string bytes;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+    bytes += static_cast<char>(ByteOf(hex.substr(i, 2)));
   }
   return bytes;
 }

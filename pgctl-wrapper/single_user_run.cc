@@ -62,7 +62,7 @@ Status RunSingleUser(const SingleUserRun& run, Preparation* report) {
     VELAFS_ASSIGN(const OpenedLog log, OpenLog(run.log));
     Status ended = RunIn(database, run, log.fd.get(), report);
     if (ended.ok() || ended.code() == Code::kRefused) return ended;
-    VELAFS_ASSIGN(said, ReadAll(log.fd.get(), log.start_bytes));
+    VELAFS_ASSIGN(said, ReadTail(log.fd.get(), log.start_bytes));
     if (!EndedByItself(ended)) return std::move(ended).WithContext(failure);
     if (said.find("\"" + database + "\" does not exist") == std::string::npos) break;
   }

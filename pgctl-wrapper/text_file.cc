@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -40,6 +41,15 @@ Result<std::string> ReadAll(int fd, uint64_t offset_bytes, uint64_t most_bytes) 
     if (count == 0 || text.size() > most_bytes) return text;
     text.append(buffer, static_cast<size_t>(count));
   }
+}
+
+Result<std::string> ReadTail(int fd, uint64_t offset_bytes) {
+  constexpr uint64_t kMostBytes = 256 * 1024;
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return SystemError(errno, "cannot read");
+  const auto size = static_cast<uint64_t>(info.st_size);
+  const uint64_t tail = size > kMostBytes ? size - kMostBytes : 0;
+  return ReadAll(fd, std::max(offset_bytes, tail), kMostBytes);
 }
 
 Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes) {

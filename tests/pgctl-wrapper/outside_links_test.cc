@@ -59,7 +59,8 @@ TEST_CASE_FIXTURE(WithDataDirectory, "a link that leads out of a branch is found
   SUBCASE("through another link") {
     Link(outside, "base/way");
     Link("../base/way/ts", "pg_tblspc/16400");
-    CHECK(Found() == std::vector<std::string>{"pg_tblspc/16400 -> ../base/way/ts"});
+    CHECK(Found() ==
+          std::vector<std::string>{"base/way -> " + outside, "pg_tblspc/16400 -> ../base/way/ts"});
   }
   SUBCASE("in a loop") {
     Link("16401", "pg_tblspc/16400");
@@ -72,6 +73,14 @@ TEST_CASE_FIXTURE(WithDataDirectory, "a link that leads out of a branch is found
     CHECK(Found() == std::vector<std::string>{"global -> " + outside, "pg_wal -> " + outside});
     CHECK(CheckNothingLeadsOut(data, "pr-1").hint().find("in the place of the link") !=
           std::string::npos);
+  }
+  SUBCASE("a database, or a part of a tablespace") {
+    Link(outside, "base/6");
+    Link(outside, "pg_tblspc/16384/PG_15/5");
+    CHECK(Found() == std::vector<std::string>{"base/6 -> " + outside,
+                                              "pg_tblspc/16384/PG_15/5 -> " + outside});
+    Link(outside, "pg_tblspc/16384/PG_15");
+    CHECK(Found().back() == "pg_tblspc/16384/PG_15 -> " + outside);
   }
   SUBCASE("all tablespaces at once") {
     fs::create_symlink(outside, outside + "/link");

@@ -60,6 +60,25 @@ TEST_CASE_FIXTURE(WalFixture, "CREATE TABLESPACE in the WAL loses its location, 
   CheckEqualsRebuilt(Patched(wal.Segments()), expected);
 }
 
+TEST_CASE_FIXTURE(WalFixture, "a record that a crash has torn does not hide those behind it") {
+  WalBuilder wal(3);
+  wal.Add(OtherRecord(100));
+  wal.Add(OtherRecord(40'000));
+  auto segments = wal.Segments();
+  const auto overwrite = [&](const std::string& record) {
+    auto torn = segments;
+    std::string& bytes = torn.begin()->second;
+    const size_t page = 2 * 8192;  // recovery goes on here, with a page that continues nothing
+    bytes[page + 2] = static_cast<char>(bytes[page + 2] & ~1);
+    bytes.replace(page + 16, 4, 4, '\0');
+    std::fill(bytes.begin() + page + 24, bytes.end(), '\0');
+    bytes.replace(page + 24, record.size(), record);
+    return torn;
+  };
+  CHECK(Patched(overwrite(CreateTablespaceRecord(16400, location))) ==
+        overwrite(Emptied(16400, location)));
+}
+
 TEST_CASE_FIXTURE(WalFixture, "a record is found wherever it crosses a page or a segment") {
   for (uint64_t left = 8; left <= 64; left += 8) {
     for (const bool at_segment : {false, true}) {

@@ -22,6 +22,8 @@
 namespace velafs::cli {
 namespace {
 
+constexpr size_t kMaxTextBytes = 1024 * 1024;  // what import reads of such files, too
+
 namespace fs = std::filesystem;
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
@@ -41,12 +43,15 @@ std::string FindTar(const fs::path& directory, const std::string& name, const st
   return directory / (has_wanted ? name + ".tar" + suffix : found.front());
 }
 
-// Of a file that was just unpacked; "" when there is none.
+// Of a file that was just unpacked, the beginning; "" when there is none.
 std::string ReadText(const std::string& path) {
   std::error_code error;
   if (!fs::is_regular_file(fs::symlink_status(path, error))) return "";
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text(kMaxTextBytes, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
 }
 
 // Makes `names`, each in the one before, in `directory`, and goes there; through no symbolic link,

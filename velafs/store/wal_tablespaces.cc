@@ -11,7 +11,6 @@ namespace velafs::store {
 namespace {
 
 constexpr uint64_t kAlignment = 8;
-constexpr uint64_t kPageHeaderBytes = 24;  // of every page but a segment's first
 // Where in a record its fields are: XLogRecord.
 constexpr size_t kRecordHeaderBytes = 24;
 constexpr size_t kInfoAt = 16;
@@ -105,19 +104,25 @@ class Walker {
     VELAFS_ASSIGN(const auto header, segment.HeaderAt(0));
     if (!header) return std::optional<uint64_t>();
     if (!header->continues_record) return std::optional<uint64_t>(header->size_bytes);
-    return std::optional(After(segment, header->size_bytes, header->rest_bytes));
+    return After(segment, header->size_bytes, header->rest_bytes);
   }
 
   // Where the record after `length` more bytes of one begins; past the end when in a later segment.
-  static uint64_t After(const WalSegment& segment, uint64_t at, uint64_t length) {
-    const uint64_t page = segment.page_bytes();
-    uint64_t here = page - at % page;
+  // A record that a crash has torn ends with the last page that goes on with it, whatever its
+  // length says: a server that recovers writes its own records behind that.
+  static Result<std::optional<uint64_t>> After(WalSegment& segment, uint64_t at, uint64_t length) {
+    uint64_t here = segment.page_bytes() - at % segment.page_bytes();
     while (length > here) {
       length -= here;
-      at += here + kPageHeaderBytes;
-      here = page - kPageHeaderBytes;
+      at += here;
+      if (at >= segment.size_bytes()) return std::optional(at);
+      VELAFS_ASSIGN(const auto header, segment.HeaderAt(at));
+      if (!header) return std::optional<uint64_t>();
+      if (!header->continues_record) return std::optional(at);
+      at += header->size_bytes;
+      here = segment.page_bytes() - header->size_bytes;
     }
-    return (at + length + kAlignment - 1) / kAlignment * kAlignment;
+    return std::optional((at + length + kAlignment - 1) / kAlignment * kAlignment);
   }
 
   // Returns where the next record begins; nothing where the WAL ends.
@@ -146,7 +151,7 @@ class Walker {
       VELAFS_ASSIGN(Record record, Gather(segment, at, length));
       if (record.bytes.size() == length) Empty(std::move(record));
     }
-    return std::optional(After(segment, at, length));
+    return After(segment, at, length);
   }
 
   // The bytes of a record from `at` on, over pages and segments; fewer where the WAL ends.
