@@ -58,6 +58,7 @@ TEST_CASE_FIXTURE(WithTree, "an exported directory is what was imported") {
   const json result = velafs.Done({"export", "main", "--to-dir", place + "/out/"});
   CHECK(result == json{{"source", "main"},
                        {"files", 6},
+                       {"special_left_out", 0},
                        {"bytes", 3 + 8192 + 3'000'000 + 1 + 20'000'000 + 15},
                        {"path", place + "/out"}});
   CHECK(TreeOfDirectory(place + "/out") == expected);
@@ -132,6 +133,69 @@ TEST_CASE_FIXTURE(WithTree, "a mapping that cannot be had leaves nothing") {
   CHECK(exit_status("16400=" + place + "/full") == 4);
   CHECK(ReadHostFile(place + "/full/file") == "mine");
   CheckHolds(place, {"full"});
+}
+
+TEST_CASE_FIXTURE(WithTree, "nobody else enters an export before it is complete") {
+  WriteHostFile(data + "/base/5/large", Noise(60'000'000, 5));
+  if (geteuid() == 0) REQUIRE(chown(data.c_str(), 1234, 5678) == 0);
+  REQUIRE(chmod(data.c_str(), 0777) == 0);
+  velafs.Done({"import", "open", "--from-dir", data});
+  std::string top = place;
+  SUBCASE("to a directory that is not there yet") {}
+  SUBCASE("to an empty one") {
+    top = place + "/out";
+    REQUIRE(mkdir(top.c_str(), 0777) == 0);
+  }
+  const Process exported =
+      velafs.Start({"--store", velafs.store(), "export", "open", "--to-dir", place + "/out"});
+  size_t looks = 0;
+  const auto has_ended = [&] {
+    siginfo_t ended{};
+    waitid(P_PID, static_cast<id_t>(exported.pid), &ended, WEXITED | WNOHANG | WNOWAIT);
+    return ended.si_pid != 0;
+  };
+  while (!has_ended()) {
+    for (const auto& entry : fs::directory_iterator(top)) {
+      struct stat info {};
+      const std::string name = entry.path().filename().string();
+      if (name.find(".partial-") == std::string::npos) continue;
+      if (stat(entry.path().c_str(), &info) != 0) continue;  // complete by now
+      ++looks;
+      REQUIRE(info.st_uid == geteuid());
+      REQUIRE((info.st_mode & 07777) == 0700);
+    }
+  }
+  CHECK(velafs.Wait(exported).exit_status == 0);
+  CHECK(looks > 0);
+  CHECK(TreeOfDirectory(place + "/out") == TreeOfDirectory(data));
+}
+
+TEST_CASE_FIXTURE(WithTree, "setuid programs and devices are not exported unless asked for") {
+  REQUIRE(chmod((data + "/global/other").c_str(), 06755) == 0);
+  velafs.Done({"import", "special", "--from-dir", data});
+  const auto mode_of = [&](const std::string& path) {
+    struct stat info {};
+    REQUIRE(lstat((place + path).c_str(), &info) == 0);
+    return info.st_mode & 07777;
+  };
+  const std::string warning =
+      "velafs: warning: setuid and setgid bits and devices of 1 files were left out; "
+      "--keep-special writes them\n";
+  const Outcome plain = velafs({"export", "special", "--to-dir", place + "/plain"});
+  CHECK(plain.exit_status == 0);
+  CHECK(plain.err == warning);
+  CHECK(mode_of("/plain/global/other") == 0755);
+  CHECK(mode_of("/plain/base/5") == 02750);  // of a directory it gives nobody rights
+  const json kept =
+      velafs.Done({"export", "special", "--to-dir", place + "/kept", "--keep-special"});
+  CHECK(kept["special_left_out"] == 0);
+  CHECK(mode_of("/kept/global/other") == 06755);
+
+  const Outcome to_tar = velafs({"export", "special", "--to-tar", place + "/tar"});
+  CHECK(to_tar.err == warning);
+  REQUIRE(mkdir((place + "/untarred").c_str(), 0755) == 0);
+  REQUIRE(std::system(("tar -xpf " + place + "/tar -C " + place + "/untarred").c_str()) == 0);
+  CHECK(mode_of("/untarred/global/other") == 0755);
 }
 
 TEST_CASE_FIXTURE(WithTree, "an archive is one that tar unpacks") {

@@ -1,12 +1,18 @@
 // `velafs import --from-tar`, without a mount.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <random>
+#include <thread>
 
 #include "tests/cli/run_velafs.h"
 #include "tests/store/store_fixture.h"
 #include "tests/store/tree.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::test {
 namespace {
@@ -107,7 +113,59 @@ TEST_CASE_FIXTURE(WithArchive, "what leads out of an archive is refused") {
     Pack("--transform 's,^./y,./base/x,' .");
     CheckRefused("", 1);
   }
+  SUBCASE("a hard link, less deep, to a symbolic one") {
+    fs::create_symlink("../../../secret", data + "/base/5/far");
+    fs::create_directories(data + "/base/5/6");
+    fs::rename(data + "/base/5/far", data + "/base/5/6/far");
+    Pack(".");
+    // As link(2) makes it of a symbolic link, which tar writes as a hard link to it.
+    REQUIRE(link((data + "/base/5/6/far").c_str(), (data + "/far").c_str()) == 0);
+    Pack("./PG_VERSION ./global ./base ./far");
+    CheckRefused("hard link to the symbolic link", 4);
+  }
   CHECK(ReadHostFile(target) == "secret");
+}
+
+TEST_CASE_FIXTURE(WithArchive, "setuid and setgid bits of an archive's files are not imported") {
+  REQUIRE(chmod((data + "/base/5/1259").c_str(), 06755) == 0);
+  Pack(".");
+  velafs.Done({"import", "main", "--from-tar", tar});
+  velafs.Done({"export", "main", "--to-dir", velafs.scratch / "out", "--keep-special"});
+  struct stat info {};
+  REQUIRE(stat((velafs.scratch / "out/base/5/1259").c_str(), &info) == 0);
+  CHECK((info.st_mode & 07777) == 0755);
+}
+
+TEST_CASE_FIXTURE(WithArchive, "nobody else enters what an archive is unpacked to") {
+  if (geteuid() == 0) REQUIRE(chown(data.c_str(), 1234, 1234) == 0);
+  REQUIRE(chmod(data.c_str(), 0777) == 0);
+  Pack("--owner=1234 --group=1234 --no-recursion . ./PG_VERSION --recursion ./global ./base");
+  const std::string fifo = velafs.scratch / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  const Process import =
+      velafs.Start({"--store", velafs.store(), "import", "main", "--from-tar", fifo});
+  const std::string content = ReadHostFile(tar);
+  const os::UniqueFd out(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(out.get() >= 0);
+  // Half of it is unpacked, and no more comes.
+  const auto half = content.size() / 2;
+  REQUIRE(write(out.get(), content.data(), half) == static_cast<ssize_t>(half));
+  const auto is_there = [&] {
+    for (const auto& entry : fs::recursive_directory_iterator(velafs.scratch / "tmp")) {
+      if (entry.path().filename() == "PG_VERSION") return true;
+    }
+    return false;
+  };
+  while (!is_there()) std::this_thread::yield();
+  for (const auto& entry : fs::directory_iterator(velafs.scratch / "tmp")) {
+    struct stat info {};
+    REQUIRE(stat(entry.path().c_str(), &info) == 0);
+    CHECK(info.st_uid == geteuid());
+    CHECK((info.st_mode & 07777) == 0700);
+  }
+  REQUIRE(kill(import.pid, SIGTERM) == 0);
+  CHECK(velafs.Wait(import).exit_status == 1);
+  CheckNothingLeft();
 }
 
 // As pg_basebackup --format=tar makes it: a tablespace and the WAL in archives of their own.
@@ -220,7 +278,57 @@ TEST_CASE_FIXTURE(WithArchive, "what is no file, directory or link is refused") 
   CheckRefused("neither a file, a directory nor a link", 4);
 }
 
+// $VELAFS_FUZZ_ROUNDS says how many; each is told by its number.
+TEST_CASE_FIXTURE(WithArchive, "a damaged archive is imported or refused, and leaves nothing") {
+  fs::remove(data + "/base/5/1259");
+  fs::remove(data + "/base/5/other");
+  WriteHostFile(data + "/base/5/1260", Noise(3000, 4));
+  fs::create_hard_link(data + "/base/5/1260", data + "/base/5/other");
+  WriteHostFile(data + "/base/" + std::string(150, 'n') + "\xc3\xa4", "pax");
+  Pack(".");
+  const std::string whole = ReadHostFile(tar);
+  const char* given = std::getenv("VELAFS_FUZZ_ROUNDS");
+  const unsigned long rounds = given == nullptr ? 100 : std::strtoul(given, nullptr, 10);
+  for (unsigned long round = 0; round < rounds; ++round) {
+    CAPTURE(round);
+    std::mt19937_64 random(round);
+    const auto below = [&random](size_t bound) { return random() % bound; };
+    std::string damaged = whole;
+    for (size_t i = below(4) + 1; i > 0; --i) {
+      const size_t block = below(damaged.size() / 512) * 512;
+      switch (below(4)) {
+        case 0:  // of a header, its checksum among them
+          damaged[block + below(512)] = static_cast<char>(below(256));
+          break;
+        case 1:
+          damaged[block + 148 + below(8)] = '7';
+          break;
+        case 2:
+          damaged.erase(block, 512);
+          break;
+        default:
+          damaged.insert(block, damaged.substr(below(damaged.size() / 512) * 512, 512));
+      }
+    }
+    WriteHostFile(tar, damaged);
+    const Outcome outcome = velafs({"import", "main", "--from-tar", tar});
+    CHECK_MESSAGE((outcome.exit_status == 0 || outcome.err.starts_with("velafs: error: ")),
+                  outcome.err);
+    CheckNothingLeft();
+    if (outcome.exit_status == 0) velafs.Done({"delete", "main", "--purge"});
+  }
+}
+
 TEST_CASE_FIXTURE(WithArchive, "what is no whole archive of a PGDATA is refused") {
+  SUBCASE("a block with a wrong checksum") {
+    Pack("./PG_VERSION ./global");
+    std::string content = ReadHostFile(tar);
+    const size_t header = content.find("./global/pg_control");
+    REQUIRE(header != std::string::npos);
+    content[header + 148] = '7';
+    WriteHostFile(tar, content);
+    CheckRefused("", 1);
+  }
   SUBCASE("no archive") {
     WriteHostFile(tar, Noise(100'000, 3));
     CheckRefused("", 1);

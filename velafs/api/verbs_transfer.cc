@@ -58,18 +58,24 @@ Answer Diff(Call& call) {
 
 Answer Export(Call& call) {
   const std::string source = call.arguments.Required("source");
+  const bool keep_special = call.arguments.Flag("keep_special");
   VELAFS_TRY(call.arguments.Finish());
   if (!call.streams.out) return UsageError("verb \"export\" needs a stream to write to");
   ProgressGate gate(call.progress);
   VELAFS_ASSIGN(const store::ExportResult result,
-                call.store.Export(call.caller, source, call.streams.out,
-                                  [&gate](const store::ExportProgress& progress) {
-                                    return gate.Pass([&] {
-                                      return json{{"bytes_done", progress.bytes_done},
-                                                  {"bytes_total", progress.bytes_total}};
-                                    });
-                                  }));
-  return json{{"source", result.source}, {"files", result.files}, {"bytes", result.bytes}};
+                call.store.Export(
+                    call.caller, source, call.streams.out,
+                    [&gate](const store::ExportProgress& progress) {
+                      return gate.Pass([&] {
+                        return json{{"bytes_done", progress.bytes_done},
+                                    {"bytes_total", progress.bytes_total}};
+                      });
+                    },
+                    keep_special ? store::SpecialFiles::kKept : store::SpecialFiles::kLeftOut));
+  return json{{"source", result.source},
+              {"files", result.files},
+              {"bytes", result.bytes},
+              {"special_left_out", result.special_left_out}};
 }
 
 }  // namespace velafs::api

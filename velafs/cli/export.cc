@@ -11,6 +11,7 @@
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/directory_target.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/progress_bar.h"
@@ -28,6 +29,7 @@ struct ExportArguments {
   std::string to_dir;
   std::string to_tar;                 // "-": standard output
   std::vector<std::string> mappings;  // OID=DIR
+  bool keep_special = false;
 };
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
@@ -38,79 +40,6 @@ Status SyncParent(const fs::path& path) {
     return SystemError(errno, "cannot make " + Quoted(path.string()) + " durable");
   return {};
 }
-
-// Where the export goes. Until it is complete it has another name, where it can; when it fails,
-// nothing is left.
-class DirectoryTarget {
- public:
-  // Refused unless `path` is not there, or an empty directory.
-  Status Prepare(const std::string& path) {
-    path_ = fs::absolute(path).lexically_normal();
-    if (path_.filename_is_dot()) path_ = path_.parent_path();  // "dir/"
-    boost::system::error_code error;
-    const fs::file_status there = fs::symlink_status(path_, error);
-    if (there.type() == fs::file_not_found) {
-      work_ = path_.string() + ".partial-" + std::to_string(getpid());
-      if (mkdir(work_.c_str(), 0700) != 0) {
-        return SystemError(errno, "cannot make " + Quoted(work_.string()));
-      }
-      is_new_ = true;
-    } else {
-      const bool is_directory = fs::is_directory(path_, error);
-      if (!is_directory) return Exists(Quoted(path_.string()) + " exists and is no directory");
-      const bool is_empty = fs::is_empty(path_, error);
-      if (error) return SystemError(error.value(), "cannot look into " + Quoted(path_.string()));
-      if (!is_empty) {
-        return Refused(Quoted(path_.string()) + " is not empty",
-                       "name a directory that is empty, or not there yet");
-      }
-      work_ = path_;
-      if (stat(work_.c_str(), &as_found_) != 0) {
-        return SystemError(errno, "cannot look at " + Quoted(work_.string()));
-      }
-    }
-    is_prepared_ = true;
-    if (chdir(work_.c_str()) == 0) return {};
-    return SystemError(errno, "cannot change to " + Quoted(work_.string()));
-  }
-  ~DirectoryTarget() {
-    if (!is_prepared_) return;
-    boost::system::error_code error;
-    if (is_new_) {
-      fs::remove_all(work_, error);
-      return;
-    }
-    for (fs::directory_iterator entry(work_, error), end; !error && entry != end;
-         entry.increment(error)) {
-      boost::system::error_code ignored;
-      fs::remove_all(entry->path(), ignored);
-    }
-    // The archive's top directory may have given it another mode and owner.
-    static_cast<void>(chmod(work_.c_str(), as_found_.st_mode & 07777));
-    static_cast<void>(!chown(work_.c_str(), as_found_.st_uid, as_found_.st_gid));
-  }
-  Status Keep() {
-    if (is_new_) {
-      if (rename(work_.c_str(), path_.c_str()) != 0) {
-        return SystemError(
-            errno, "cannot rename " + Quoted(work_.string()) + " to " + Quoted(path_.string()));
-      }
-      is_prepared_ = false;
-      return SyncParent(path_);
-    }
-    is_prepared_ = false;
-    return {};
-  }
-  std::string work() const { return work_.string(); }
-  std::string path() const { return path_.string(); }
-
- private:
-  fs::path path_;
-  fs::path work_;
-  bool is_new_ = false;
-  bool is_prepared_ = false;  // and not kept yet
-  struct stat as_found_ {};
-};
 
 class FileTarget {
  public:
@@ -165,7 +94,7 @@ class FileTarget {
   os::UniqueFd fd_;
 };
 
-Result<json> Receive(const Globals& globals, Client& client, const std::string& source,
+Result<json> Receive(const Globals& globals, Client& client, const ExportArguments& given,
                      const WriteFn& out) {
   CatchInterrupts();
   ProgressBar bar(!globals.quiet);
@@ -176,7 +105,9 @@ Result<json> Receive(const Globals& globals, Client& client, const std::string& 
   const Streams streams{.out = [&out](std::span<const std::byte> bytes) -> Status {
     return Interrupted() ? Failed("interrupted") : out(bytes);
   }};
-  Result<json> result = client.Call("export", {{"source", source}}, on_progress, streams);
+  Result<json> result =
+      client.Call("export", {{"source", given.source}, {"keep_special", given.keep_special}},
+                  on_progress, streams);
   if (!result.ok() && Interrupted()) return Failed("interrupted");
   return result;
 }
@@ -209,10 +140,7 @@ class TablespaceTargets {
     for (const auto& [oid, directory] : mapping) {
       DirectoryTarget& target = targets_.emplace_back();
       VELAFS_TRY(target.Prepare(directory));
-      boost::system::error_code error;
-      const fs::path real = fs::canonical(target.work(), error);
-      if (error) return SystemError(error.value(), "cannot look at " + Quoted(directory));
-      elsewhere_["pg_tblspc/" + oid] = {real.string(), target.path()};
+      elsewhere_["pg_tblspc/" + oid] = {target.work_fd(), target.path()};
     }
     return {};
   }
@@ -225,7 +153,6 @@ class TablespaceTargets {
                         "velafs tablespaces BRANCH lists what it has");
       }
     }
-    for (const auto& [path, to] : elsewhere_) VELAFS_TRY(SyncTree(to.directory));
     for (DirectoryTarget& target : targets_) VELAFS_TRY(target.Keep());
     return {};
   }
@@ -239,19 +166,20 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
   VELAFS_ASSIGN(const Mapping mapping, ParseMappings(given.mappings));
   VELAFS_ASSIGN(const auto client, globals.Connect());
   // Found before this process's working directory changes.
-  const std::string to_dir = fs::absolute(given.to_dir).string();
   TablespaceTargets tablespaces;
   VELAFS_TRY(tablespaces.Prepare(mapping));
   DirectoryTarget target;
-  VELAFS_TRY(target.Prepare(to_dir));
-  Unpacker unpacker(target.work(), Archive::kOurs, tablespaces.elsewhere());
+  VELAFS_TRY(target.Prepare(given.to_dir));
+  if (fchdir(target.work_fd()) != 0) {
+    return SystemError(errno, "cannot change to a directory in " + Quoted(target.path()));
+  }
+  Unpacker unpacker(Archive::kOurs, tablespaces.elsewhere());
   Result<json> result =
-      Receive(globals, *client, given.source,
+      Receive(globals, *client, given,
               [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });
   // Where making the files fails, that failure says more than the verb's.
   VELAFS_TRY(unpacker.Finish(result.status()));
   VELAFS_TRY(result.status());
-  VELAFS_TRY(SyncTree(target.work()));
   VELAFS_TRY(tablespaces.Keep(unpacker.found()));
   VELAFS_TRY(target.Keep());
   (*result)["path"] = target.path();
@@ -262,10 +190,10 @@ Result<json> ToTar(const Globals& globals, const ExportArguments& given) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   FileTarget target;
   VELAFS_TRY(target.Prepare(given.to_tar));
-  VELAFS_ASSIGN(json result, Receive(globals, *client, given.source,
-                                     [&target](std::span<const std::byte> bytes) {
-                                       return target.Take(bytes);
-                                     }));
+  VELAFS_ASSIGN(json result,
+                Receive(globals, *client, given, [&target](std::span<const std::byte> bytes) {
+                  return target.Take(bytes);
+                }));
   VELAFS_TRY(target.Keep());
   result["path"] = target.path();
   return result;
@@ -285,6 +213,10 @@ Status RunExport(const Globals& globals, const ExportArguments& given) {
     if (failure.message().starts_with("cannot export")) return failure;
     return std::move(failure).WithContext("cannot export " + Quoted(given.source) + " to " +
                                           Quoted(where));
+  }
+  if (const uint64_t count = result->value("special_left_out", uint64_t{0}); count > 0) {
+    WriteNotice("warning: setuid and setgid bits and devices of " + std::to_string(count) +
+                " files were left out; --keep-special writes them");
   }
   if (to_stdout) return {};
   return PrintConfirmation(globals, *result,
@@ -320,6 +252,9 @@ void AddExport(CommandLine& line) {
           "directory in pg_tblspc")
       ->type_name("OID=DIR")
       ->excludes("--to-tar");
+  command->add_flag("--keep-special", given->keep_special,
+                    "Write setuid and setgid bits of files, and devices, too: whoever could write "
+                    "to the branch may have made them");
   line.OnRun(command, [given](const Globals& globals) { return RunExport(globals, *given); });
 }
 

@@ -86,7 +86,8 @@ void AddImport(CommandLine& line) {
       ->add_option("--from-tar", given->from_tar,
                    "Archive of one, compressed or not, or - for standard input; of a base backup, "
                    "base.tar or the directory it is in: OID.tar and pg_wal.tar beside it are taken "
-                   "too. All is unpacked in $TMPDIR (default: /var/tmp) first")
+                   "too. All is unpacked in $TMPDIR (default: /var/tmp) first, in a directory "
+                   "velafs-import-*, which only an import that is killed leaves behind")
       ->type_name("FILE")
       ->check(NotEmpty());
   source->require_option(1);

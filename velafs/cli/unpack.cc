@@ -61,7 +61,7 @@ Status Fail(archive* archive) {
 Status SyncPath(const fs::path& path, int flags) {
   const os::UniqueFd fd(open(path.c_str(), flags | O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd || fsync(fd.get()) != 0)
-    return SystemError(errno, "cannot make \"" + path.string() + "\" durable");
+    return SystemError(errno, "cannot make " + path.filename().string() + " durable");
   return {};
 }
 
@@ -83,28 +83,59 @@ size_t DepthOf(const fs::path& path) {
       path, [](const fs::path& step) { return !step.empty() && step != "." && step != "/"; }));
 }
 
+// Of an archive of somebody else's. The path is that below the working directory.
 Status CheckEntry(archive_entry* entry) {
-  const char* name = archive_entry_pathname(entry);
-  const std::string path = name == nullptr ? "" : name;
-  const char* target = archive_entry_symlink(entry);
-  if (target != nullptr && !store::StaysInside(target, DepthOf(path) - 1)) {
-    return Refused("\"" + path + "\" leads to \"" + target + "\", out of the archive",
-                   "unpack it where its links are good, and use --from-dir");
+  const std::string path = archive_entry_pathname(entry);
+  const char* symlink = archive_entry_symlink(entry);
+  const char* hardlink = archive_entry_hardlink(entry);
+  const size_t depth = DepthOf(path);
+  const std::string hint = "unpack it where its links are good, and use --from-dir";
+  if (symlink != nullptr && (depth == 0 || !store::StaysInside(symlink, depth - 1))) {
+    return Refused("\"" + path + "\" leads to \"" + symlink + "\", out of the archive", hint);
   }
-  if (target != nullptr || archive_entry_hardlink(entry) != nullptr) return {};
+  if (hardlink != nullptr) {
+    // The other name may be less deep, and what the link says then leads elsewhere.
+    struct stat target {};
+    const bool is_symlink =
+        fstatat(AT_FDCWD, hardlink, &target, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(target.st_mode);
+    if (!is_symlink) return {};
+    return Refused("\"" + path + "\" is a hard link to the symbolic link \"" + hardlink + "\"",
+                   hint);
+  }
   const auto type = archive_entry_filetype(entry);
-  if (type == AE_IFREG || type == AE_IFDIR) return {};
+  if (symlink != nullptr || type == AE_IFREG || type == AE_IFDIR) return {};
   return Refused("\"" + path + "\" is neither a file, a directory nor a link");
 }
+
+// Those that are decompressed in this process: the library runs programs for others.
+void SupportCompressions(archive* from) {
+  archive_read_support_filter_gzip(from);
+  archive_read_support_filter_bzip2(from);
+  archive_read_support_filter_xz(from);
+  archive_read_support_filter_lzma(from);
+  archive_read_support_filter_lzip(from);
+  archive_read_support_filter_zstd(from);
+  archive_read_support_filter_lz4(from);
+  archive_read_support_filter_compress(from);
+}
+
+std::unique_ptr<archive, FreeWriter> MakeWriter() {
+  std::unique_ptr<archive, FreeWriter> writer(archive_write_disk_new());
+  int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+              ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
+  if (geteuid() == 0) flags |= ARCHIVE_EXTRACT_OWNER;
+  if (writer) archive_write_disk_set_options(writer.get(), flags);
+  return writer;
+}
+
+bool IsTop(std::string_view path) { return path == "./" || path == "."; }
 
 }  // namespace
 
 // One pass that has the kernel write everything at once, and one that asks of each file.
-Status SyncTree(const std::string& directory) {
-  {
-    const os::UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd) syncfs(fd.get());
-  }
+Status SyncTree(int directory_fd) {
+  syncfs(directory_fd);
+  const std::string directory = "/proc/self/fd/" + std::to_string(directory_fd);
   boost::system::error_code error;
   for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
@@ -112,14 +143,40 @@ Status SyncTree(const std::string& directory) {
     if (type == fs::regular_file) VELAFS_TRY(SyncPath(entry->path(), 0));
     if (type == fs::directory_file) VELAFS_TRY(SyncPath(entry->path(), O_DIRECTORY));
   }
-  if (error) return SystemError(error.value(), "cannot make \"" + directory + "\" durable");
-  return SyncPath(directory, O_DIRECTORY);
+  if (error) return SystemError(error.value(), "cannot make the files durable");
+  if (fsync(directory_fd) == 0) return {};
+  return SystemError(errno, "cannot make the directory durable");
 }
 
-Unpacker::Unpacker(std::string directory, Archive archive, ElsewhereByPath elsewhere,
-                   std::optional<FileOwner> owner)
-    : directory_(std::move(directory)),
-      archive_(archive),
+// The library makes files below the working directory, which is another for each place.
+struct Unpacker::Place {
+  explicit Place(int fd_in) : fd(fd_in), writer(MakeWriter()) {}
+  // Also after a failure the library gives directories their modes, now.
+  ~Place() {
+    if (writer && fchdir(fd) == 0) writer.reset();
+    static_cast<void>(writer.release());
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  Status Enter() const {
+    return fchdir(fd) == 0 ? Status() : SystemError(errno, "cannot change to a directory");
+  }
+  // Modes and times of directories come last; the library leaves out the times of the top.
+  Status Close() {
+    VELAFS_TRY(Enter());
+    if (archive_write_close(writer.get()) != ARCHIVE_OK) return Fail(writer.get());
+    if (utimensat(AT_FDCWD, ".", top_times, 0) == 0) return {};
+    return SystemError(errno, "cannot set the times of the top directory");
+  }
+
+  const int fd;
+  std::unique_ptr<archive, FreeWriter> writer;
+  timespec top_times[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+};
+
+Unpacker::Unpacker(Archive archive, ElsewhereByPath elsewhere, std::optional<FileOwner> owner)
+    : archive_(archive),
       elsewhere_(std::move(elsewhere)),
       owner_(owner),
       queue_(kQueueBytes),
@@ -142,7 +199,8 @@ Status Unpacker::Finish(Status end) {
   return unpacked_;
 }
 
-Result<bool> Unpacker::Divert(archive_entry* entry, archive* links) {
+Result<Unpacker::Place*> Unpacker::Choose(archive_entry* entry, Place& top,
+                                          std::map<std::string, Place>& others) {
   const std::string path = archive_entry_pathname(entry);
   for (const auto& [from, to] : elsewhere_) {
     if (path != from && !path.starts_with(from + "/")) continue;
@@ -151,60 +209,70 @@ Result<bool> Unpacker::Divert(archive_entry* entry, archive* links) {
       archive_entry_set_filetype(link.get(), AE_IFLNK);
       archive_entry_set_pathname(link.get(), from.c_str());
       archive_entry_set_symlink(link.get(), to.link.c_str());
-      if (archive_write_header(links, link.get()) != ARCHIVE_OK) return Fail(links);
+      VELAFS_TRY(top.Enter());
+      if (archive_write_header(top.writer.get(), link.get()) != ARCHIVE_OK) {
+        return Fail(top.writer.get());
+      }
     }
-    archive_entry_set_pathname(entry, (to.directory + path.substr(from.size())).c_str());
-    return true;
+    archive_entry_set_pathname(entry, ("." + path.substr(from.size())).c_str());
+    return &others.try_emplace(from, to.directory_fd).first->second;
   }
-  return false;
+  return &top;
+}
+
+Status Unpacker::UnpackEntry(archive* from, archive_entry* entry, Place& top,
+                             std::map<std::string, Place>& others) {
+  if (archive_entry_pathname(entry) == nullptr)
+    return Failed("the archive has a file without name");
+  if (archive_ == Archive::kForeign) {
+    VELAFS_TRY(CheckEntry(entry));
+    constexpr mode_t kSpecialBits = S_ISUID | S_ISGID;
+    const bool is_directory = archive_entry_filetype(entry) == AE_IFDIR;
+    if (!is_directory) archive_entry_set_perm(entry, archive_entry_perm(entry) & ~kSpecialBits);
+  }
+  if (owner_) {
+    archive_entry_set_uid(entry, owner_->uid);
+    archive_entry_set_gid(entry, owner_->gid);
+  }
+  VELAFS_ASSIGN(Place* const place, Choose(entry, top, others));
+  if (!place->writer) return SystemError(ENOMEM, "cannot unpack");
+  archive* const to = place->writer.get();
+  if (IsTop(archive_entry_pathname(entry))) {
+    place->top_times[1] = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+  }
+  VELAFS_TRY(place->Enter());
+  if (archive_write_header(to, entry) != ARCHIVE_OK) return Fail(to);
+  VELAFS_TRY(CopyContent(from, to));
+  return archive_write_finish_entry(to) == ARCHIVE_OK ? Status() : Fail(to);
 }
 
 Status Unpacker::Unpack() {
   const std::unique_ptr<archive, FreeReader> from(archive_read_new());
-  const std::unique_ptr<archive, FreeWriter> below(archive_write_disk_new());
-  const std::unique_ptr<archive, FreeWriter> elsewhere(archive_write_disk_new());
-  if (!from || !below || !elsewhere) return SystemError(ENOMEM, "cannot unpack");
-  int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-              ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
-  if (geteuid() == 0) flags |= ARCHIVE_EXTRACT_OWNER;
-  archive_write_disk_set_options(below.get(), flags);
-  archive_write_disk_set_options(elsewhere.get(), flags & ~ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
+  const os::UniqueFd here(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!here) return SystemError(errno, "cannot open the directory to unpack to");
+  Place top(here.get());
+  std::map<std::string, Place> others;
+  if (!from || !top.writer) return SystemError(ENOMEM, "cannot unpack");
   const auto input = std::make_unique<Input>(Input{queue_, {}});
   archive_read_support_format_tar(from.get());
-  if (archive_ == Archive::kForeign) archive_read_support_filter_all(from.get());
+  if (archive_ == Archive::kForeign) SupportCompressions(from.get());
   if (archive_read_open(from.get(), input.get(), nullptr, &Input::Read, nullptr) != ARCHIVE_OK) {
     VELAFS_TRY(input->failure);
     return Fail(from.get());
   }
-  timespec top_times[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
   for (;;) {
     archive_entry* entry = nullptr;
     const int read = archive_read_next_header(from.get(), &entry);
     VELAFS_TRY(input->failure);
     if (read == ARCHIVE_EOF) break;
-    if (read < ARCHIVE_WARN) return Fail(from.get());
-    if (archive_entry_pathname(entry) == std::string_view("./")) {
-      top_times[1] = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
-    }
-    if (archive_ == Archive::kForeign) VELAFS_TRY(CheckEntry(entry));
-    if (owner_) {
-      archive_entry_set_uid(entry, owner_->uid);
-      archive_entry_set_gid(entry, owner_->gid);
-    }
-    VELAFS_ASSIGN(const bool diverted, Divert(entry, below.get()));
-    archive* const to = diverted ? elsewhere.get() : below.get();
-    if (archive_write_header(to, entry) != ARCHIVE_OK) return Fail(to);
-    Status copied = CopyContent(from.get(), to);
+    // A warning is of a name in another character set. ARCHIVE_RETRY comes with no entry.
+    if (read != ARCHIVE_OK && read != ARCHIVE_WARN) return Fail(from.get());
+    Status unpacked = UnpackEntry(from.get(), entry, top, others);
     VELAFS_TRY(input->failure);
-    VELAFS_TRY(std::move(copied));
-    if (archive_write_finish_entry(to) != ARCHIVE_OK) return Fail(to);
+    VELAFS_TRY(std::move(unpacked));
   }
-  // Modes and times of directories come last; the library leaves out the times of the top.
-  for (archive* const to : {below.get(), elsewhere.get()}) {
-    if (archive_write_close(to) != ARCHIVE_OK) return Fail(to);
-  }
-  if (utimensat(AT_FDCWD, directory_.c_str(), top_times, 0) == 0) return {};
-  return SystemError(errno, "cannot set the times of \"" + directory_ + "\"");
+  for (auto& [path, place] : others) VELAFS_TRY(place.Close());
+  return top.Close();
 }
 
 }  // namespace velafs::cli

@@ -19,13 +19,14 @@ struct archive_entry;
 namespace velafs::cli {
 
 // Whose an archive is. In one of somebody else's, in any of the usual compressions, only files,
-// directories and links are taken, and no link that leads out of it.
+// directories and links are taken, no link that leads out of it, no hard link to a symbolic one,
+// and no setuid or setgid bit of a file.
 enum class Archive { kOurs, kForeign };
 
 // Directories of an archive of ours that go elsewhere: by their paths in it, the directory that is
 // filled, and the path of the link that takes its place.
 struct Elsewhere {
-  std::string directory;  // absolute, without symbolic links on the way, and there
+  int directory_fd = -1;  // borrowed
   std::string link;
 };
 using ElsewhereByPath = std::map<std::string, Elsewhere>;
@@ -35,14 +36,15 @@ struct FileOwner {
   gid_t gid = 0;
 };
 
-// Makes everything below `directory`, which must be there, be empty, and be the process's working
-// directory; modes, times, links and holes as in the archive, owners too when root, unless it is
-// given one that all are to have. Never makes
-// anything outside of it but in `elsewhere`. One thread calls; it starts another.
+// Makes everything below the process's working directory, which must be empty; modes, times, links
+// and holes as in the archive, owners too when root, unless it is given one that all are to have.
+// Never makes anything outside of it but in `elsewhere`. The owners that an archive names get their
+// files before all are there: nobody else may pass through the directories on the way. One thread
+// calls; it starts another, which changes the working directory until Finish.
 class Unpacker {
  public:
-  Unpacker(std::string directory, Archive archive, ElsewhereByPath elsewhere = {},
-           std::optional<FileOwner> owner = {});
+  explicit Unpacker(Archive archive, ElsewhereByPath elsewhere = {},
+                    std::optional<FileOwner> owner = {});
   ~Unpacker();
 
   // Takes a piece of the archive; fails once the files cannot be made.
@@ -53,11 +55,14 @@ class Unpacker {
   const std::set<std::string>& found() const { return found_; }
 
  private:
-  Status Unpack();
-  // Whether the entry goes elsewhere: then it is given that path.
-  Result<bool> Divert(archive_entry* entry, archive* links);
+  struct Place;  // a directory that is filled, and what fills it
 
-  const std::string directory_;
+  Status Unpack();
+  Status UnpackEntry(archive* from, archive_entry* entry, Place& top,
+                     std::map<std::string, Place>& others);
+  // Where the entry goes; for another place than the top, it is given its path there.
+  Result<Place*> Choose(archive_entry* entry, Place& top, std::map<std::string, Place>& others);
+
   const Archive archive_;
   const ElsewhereByPath elsewhere_;
   const std::optional<FileOwner> owner_;
@@ -67,7 +72,7 @@ class Unpacker {
   std::thread thread_;
 };
 
-// Makes all that is in the directory durable, and itself.
-Status SyncTree(const std::string& directory);
+// Makes all that is in the directory durable, and itself. Follows no symbolic link.
+Status SyncTree(int directory_fd);
 
 }  // namespace velafs::cli

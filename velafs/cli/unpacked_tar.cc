@@ -14,6 +14,7 @@
 
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/progress_bar.h"
+#include "velafs/cli/remove_tree.h"
 #include "velafs/cli/unpack.h"
 #include "velafs/store/source_backup.h"
 #include "velafs/store/source_tree.h"
@@ -90,7 +91,7 @@ UnpackedTar::~UnpackedTar() {
   if (directory_.empty()) return;
   std::error_code error;
   fs::current_path("/", error);
-  fs::remove_all(directory_, error);
+  RemoveTree(AT_FDCWD, directory_);
 }
 
 Status UnpackedTar::Unpack(const std::string& given) {
@@ -108,7 +109,7 @@ Status UnpackedTar::Unpack(const std::string& given) {
     }
   }
   VELAFS_TRY(MakeDirectory());
-  VELAFS_TRY(UnpackInto(top_, tar, {}));
+  VELAFS_TRY(UnpackHere(tar, {}));
   VELAFS_TRY(GiveOwner(top_));
   return UnpackRest(tar);
 }
@@ -131,9 +132,7 @@ Status UnpackedTar::MakeDirectory() {
   return SystemError(errno, "cannot make " + Quoted(top_));
 }
 
-// Into the working directory, which is `directory`.
-Status UnpackedTar::UnpackInto(const std::string& directory, const std::string& tar,
-                               std::optional<FileOwner> owner) {
+Status UnpackedTar::UnpackHere(const std::string& tar, std::optional<FileOwner> owner) {
   const os::UniqueFd fd(tar == "-" ? dup(STDIN_FILENO) : open(tar.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return SystemError(errno, "cannot read " + Quoted(tar));
   struct stat info {};
@@ -141,7 +140,7 @@ Status UnpackedTar::UnpackInto(const std::string& directory, const std::string& 
   if (fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode)) {
     bytes_total = static_cast<uint64_t>(info.st_size);
   }
-  Unpacker unpacker(directory, Archive::kForeign, {}, owner);
+  Unpacker unpacker(Archive::kForeign, {}, owner);
   return unpacker.Finish(Feed(unpacker, fd.get(), bytes_total, quiet_));
 }
 
@@ -162,8 +161,7 @@ Status UnpackedTar::UnpackRest(const std::string& tar) {
     std::string directory = data;
     for (const std::string& name : into) directory += "/" + name;
     // pg_basebackup makes pg_wal.tar itself, with an owner of no meaning.
-    VELAFS_TRY(
-        UnpackInto(directory, from, DataOwner()).WithContext("cannot unpack " + Quoted(from)));
+    VELAFS_TRY(UnpackHere(from, DataOwner()).WithContext("cannot unpack " + Quoted(from)));
     return GiveOwner(directory);
   };
   std::error_code error;

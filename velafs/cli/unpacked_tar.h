@@ -9,8 +9,8 @@
 
 namespace velafs::cli {
 
-// In a directory of its own in $TMPDIR, or /var/tmp, which is the process's working directory
-// meanwhile. One thread.
+// In a directory of its own in $TMPDIR, or /var/tmp, velafs-import-*, which is the process's
+// working directory meanwhile. It is removed at the end; one that is killed leaves it. One thread.
 class UnpackedTar {
  public:
   explicit UnpackedTar(bool quiet) : quiet_(quiet) {}
@@ -28,8 +28,7 @@ class UnpackedTar {
 
  private:
   Status MakeDirectory();
-  Status UnpackInto(const std::string& directory, const std::string& tar,
-                    std::optional<FileOwner> owner);
+  Status UnpackHere(const std::string& tar, std::optional<FileOwner> owner);
   Status UnpackRest(const std::string& tar);
   std::optional<FileOwner> DataOwner() const;
   Status GiveOwner(const std::string& directory) const;

@@ -22,12 +22,13 @@ Status CheckNothingLeadsOut(layer::Branch& branch, const std::string& name) {
 }  // namespace
 
 Result<ExportResult> Store::Export(const Caller& caller, const std::string& source,
-                                   const WriteFn& sink, const ExportProgressFn& progress) {
+                                   const WriteFn& sink, const ExportProgressFn& progress,
+                                   SpecialFiles special) {
   VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
   const std::string context = "cannot export " + Quoted(source);
   const Result<HeldState> held = Hold(caller, ref);
   if (!held.ok()) return held.status().WithContext(context);
-  Result<ExportResult> result = RunExport(*held, sink, progress);
+  Result<ExportResult> result = RunExport(*held, sink, progress, special);
   Status released = Release(*held);
   if (!result.ok()) return std::move(result).status().WithContext(context);
   VELAFS_TRY(std::move(released).WithContext(context));
@@ -57,15 +58,15 @@ Status Store::Release(const HeldState& state) {
 }
 
 Result<ExportResult> Store::RunExport(const HeldState& state, const WriteFn& sink,
-                                      const ExportProgressFn& progress) {
+                                      const ExportProgressFn& progress, SpecialFiles special) {
   VELAFS_ASSIGN(const auto branch, volume_->OpenState(state.layer, state.root, state.name));
   VELAFS_TRY(CheckNothingLeadsOut(*branch, state.name.substr(0, state.name.find('@'))));
   VELAFS_ASSIGN(const uint64_t bytes_total, branch->LogicalBytes());
   const auto on_bytes = [&](uint64_t bytes_done) {
     return progress == nullptr || progress({bytes_done, bytes_total});
   };
-  VELAFS_ASSIGN(const TarCounts counts, WriteTar(*branch, sink, on_bytes));
-  return ExportResult{state.name, counts.files, counts.bytes};
+  VELAFS_ASSIGN(const TarCounts counts, WriteTar(*branch, special, sink, on_bytes));
+  return ExportResult{state.name, counts.files, counts.bytes, counts.special_left_out};
 }
 
 }  // namespace velafs::store

@@ -219,7 +219,8 @@ class Store {
   // tablespace that leads out of the branch. What was written before a failure is part of an
   // archive.
   Result<ExportResult> Export(const Caller& caller, const std::string& source, const WriteFn& sink,
-                              const ExportProgressFn& progress);
+                              const ExportProgressFn& progress,
+                              SpecialFiles special = SpecialFiles::kLeftOut);
 
   // Looks for damage while the store is in use, and with `repair` mends what can be: see scrub.h.
   Result<ScrubReport> Scrub(const ScrubOptions& options, const ScrubProgressFn& progress);
@@ -335,7 +336,7 @@ class Store {
   Result<HeldState> Hold(const Caller& caller, const SourceRef& source);
   Status Release(const HeldState& state);
   Result<ExportResult> RunExport(const HeldState& state, const WriteFn& sink,
-                                 const ExportProgressFn& progress);
+                                 const ExportProgressFn& progress, SpecialFiles special);
   Result<std::vector<Tablespace>> MendTablespaces(
       const Caller& caller, const std::string& name,
       const std::function<Status(layer::Branch&)>& mend);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -44,9 +45,13 @@ struct Extent {
 // One thread, once.
 class TarWriter {
  public:
-  TarWriter(layer::Branch& branch, const WriteFn& sink,
+  TarWriter(layer::Branch& branch, SpecialFiles special, const WriteFn& sink,
             const std::function<bool(uint64_t)>& on_bytes)
-      : branch_(branch), sink_(sink), on_bytes_(on_bytes), buffer_(kBufferBytes) {}
+      : branch_(branch),
+        special_(special),
+        sink_(sink),
+        on_bytes_(on_bytes),
+        buffer_(kBufferBytes) {}
 
   Result<TarCounts> Run() {
     archive_.reset(archive_write_new());
@@ -120,7 +125,7 @@ class TarWriter {
         if (S_ISDIR(child.attributes.mode)) {
           ahead.push_back(std::move(child));
         } else {
-          VELAFS_TRY(WriteOne(child));
+          VELAFS_TRY(WriteOne(std::move(child)));
         }
       }
       std::reverse(ahead.begin() + static_cast<std::ptrdiff_t>(first_ahead), ahead.end());
@@ -166,7 +171,18 @@ class TarWriter {
     return Check(archive_write_header(archive_.get(), entry.get()));
   }
 
-  Status WriteOne(const Child& file) {
+  // Takes from a file what is special in it; true when nothing of it is left.
+  bool LeaveOutSpecial(layer::Attributes& file) {
+    if (special_ == SpecialFiles::kKept) return false;
+    const bool is_device = S_ISCHR(file.mode) || S_ISBLK(file.mode);
+    if (!is_device && (file.mode & (S_ISUID | S_ISGID)) == 0) return false;
+    if (special_inodes_.insert(file.ino).second) ++counts_.special_left_out;
+    file.mode &= ~static_cast<uint32_t>(S_ISUID | S_ISGID);
+    return is_device;
+  }
+
+  Status WriteOne(Child file) {
+    if (LeaveOutSpecial(file.attributes)) return {};
     const EntryPtr entry = NewEntry(file.name, file.attributes);
     if (file.attributes.nlink > 1) {
       const auto [first, is_new] = first_names_.emplace(file.attributes.ino, file.name);
@@ -274,12 +290,14 @@ class TarWriter {
   }
 
   layer::Branch& branch_;
+  const SpecialFiles special_;
   const WriteFn& sink_;
   const std::function<bool(uint64_t)>& on_bytes_;
   std::vector<std::byte> buffer_;
   Status failure_;                                 // the sink's
   std::unique_ptr<archive, FreeArchive> archive_;  // before failure_ goes
   std::unordered_map<InodeNumber, std::string> first_names_;
+  std::unordered_set<InodeNumber> special_inodes_;
   std::unordered_map<std::string, layer::Attributes> old_tablespaces_;  // by their links' paths
   TarCounts counts_;
   uint64_t bytes_done_ = 0;
@@ -287,9 +305,9 @@ class TarWriter {
 
 }  // namespace
 
-Result<TarCounts> WriteTar(layer::Branch& branch, const WriteFn& sink,
+Result<TarCounts> WriteTar(layer::Branch& branch, SpecialFiles special, const WriteFn& sink,
                            const std::function<bool(uint64_t bytes_done)>& on_bytes) {
-  return TarWriter(branch, sink, on_bytes).Run();
+  return TarWriter(branch, special, sink, on_bytes).Run();
 }
 
 }  // namespace velafs::store

@@ -7,12 +7,14 @@
 #include "velafs/base/status.h"
 #include "velafs/base/streams.h"
 #include "velafs/layer/branch.h"
+#include "velafs/store/verb_types.h"
 
 namespace velafs::store {
 
 struct TarCounts {
   uint64_t files = 0;  // regular files, each once however many names it has
   uint64_t bytes = 0;  // sum of their sizes
+  uint64_t special_left_out = 0;  // files without their setuid and setgid bits, and devices
 };
 
 // Writes everything in `branch`, a frozen state, in the pax format: the top directory first,
@@ -21,7 +23,7 @@ struct TarCounts {
 // the place of the link to it, and postgresql.auto.conf allows that. The branch must not change
 // meanwhile. Fails with the sink's failure as it is, with Corrupt when content cannot be had.
 // `on_bytes` is told of content written; returning false stops, with Failed.
-Result<TarCounts> WriteTar(layer::Branch& branch, const WriteFn& sink,
+Result<TarCounts> WriteTar(layer::Branch& branch, SpecialFiles special, const WriteFn& sink,
                            const std::function<bool(uint64_t bytes_done)>& on_bytes);
 
 }  // namespace velafs::store

@@ -103,10 +103,15 @@ struct ExportProgress {
 // Called now and then; returning false cancels the export.
 using ExportProgressFn = std::function<bool(const ExportProgress&)>;
 
+// Whether an export has setuid and setgid bits of files, and devices. Whoever may write to a branch
+// may have made them, and outside of the mount they would work.
+enum class SpecialFiles { kLeftOut, kKept };
+
 struct ExportResult {
   std::string source;
   uint64_t files = 0;
-  uint64_t bytes = 0;  // sum of their sizes
+  uint64_t bytes = 0;             // sum of their sizes
+  uint64_t special_left_out = 0;  // files without their setuid and setgid bits, and devices
 };
 
 // What pg_tblspc of a branch has under one name.

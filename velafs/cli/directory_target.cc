@@ -1,0 +1,152 @@
+#include "velafs/cli/directory_target.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "velafs/cli/remove_tree.h"
+#include "velafs/cli/unpack.h"
+
+namespace velafs::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kWork[] = "data";
+
+std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
+
+os::UniqueFd OpenDirectory(int at, const std::string& name, int more_flags) {
+  return os::UniqueFd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | more_flags));
+}
+
+// Over nothing that is there. A directory that its owner may not write to cannot change places.
+bool Move(int from, const std::string& name, int to, const std::string& new_name) {
+  const auto rename_it = [&] {
+    if (renameat2(from, name.c_str(), to, new_name.c_str(), RENAME_NOREPLACE) == 0) return true;
+    return errno == EINVAL && renameat(from, name.c_str(), to, new_name.c_str()) == 0;
+  };
+  if (rename_it()) return true;
+  struct stat info {};
+  if (errno != EACCES || fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISDIR(info.st_mode) || fchmodat(from, name.c_str(), 0700, 0) != 0) {
+    return false;
+  }
+  const bool is_moved = rename_it();
+  return fchmodat(is_moved ? to : from, is_moved ? new_name.c_str() : name.c_str(),
+                  info.st_mode & 07777, 0) == 0 &&
+         is_moved;
+}
+
+struct CloseDir {
+  void operator()(DIR* it) const { closedir(it); }
+};
+
+Result<std::vector<std::string>> NamesIn(int directory) {
+  os::UniqueFd copy = OpenDirectory(directory, ".", 0);
+  const std::unique_ptr<DIR, CloseDir> stream(copy ? fdopendir(copy.get()) : nullptr);
+  if (!stream) return SystemError(errno, "cannot look into the directory");
+  static_cast<void>(copy.Release());
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+DirectoryTarget::~DirectoryTarget() {
+  if (private_name_.empty()) return;
+  for (const std::string& name : moved_) RemoveTree(place_.get(), name);
+  RemovePrivate();
+}
+
+void DirectoryTarget::RemovePrivate() {
+  if (private_) RemoveTree(private_.get(), kWork);
+  unlinkat(place_.get(), private_name_.c_str(), AT_REMOVEDIR);
+}
+
+Status DirectoryTarget::Prepare(const std::string& path) {
+  fs::path wanted = fs::absolute(path).lexically_normal();
+  if (!wanted.has_filename()) wanted = wanted.parent_path();  // "dir/"
+  path_ = wanted;
+  VELAFS_TRY(OpenPlace());
+  const std::string name = name_ + ".partial-" + std::to_string(getpid());
+  if (mkdirat(place_.get(), name.c_str(), 0700) != 0) {
+    return SystemError(errno, "cannot make " + Quoted(name) + " for " + Quoted(path_));
+  }
+  private_name_ = name;
+  private_ = OpenDirectory(place_.get(), name, O_NOFOLLOW);
+  struct stat info {};
+  if (!private_ || fstat(private_.get(), &info) != 0) {
+    return SystemError(errno, "cannot open " + Quoted(name) + " for " + Quoted(path_));
+  }
+  if (info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
+    return Refused("somebody has put another directory in the place of " + Quoted(name));
+  }
+  if (mkdirat(private_.get(), kWork, 0700) == 0) {
+    work_ = OpenDirectory(private_.get(), kWork, O_NOFOLLOW);
+  }
+  return work_ ? Status() : SystemError(errno, "cannot make a directory for " + Quoted(path_));
+}
+
+Status DirectoryTarget::OpenPlace() {
+  const fs::path path = path_;
+  std::error_code error;
+  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) {
+    name_ = path.filename();
+    place_ = OpenDirectory(AT_FDCWD, path.parent_path(), 0);
+    if (place_) return {};
+    return SystemError(errno, "cannot make " + Quoted(path_));
+  }
+  if (!fs::is_directory(path, error)) return Exists(Quoted(path_) + " exists and is no directory");
+  place_ = OpenDirectory(AT_FDCWD, path, 0);
+  if (!place_) return SystemError(errno, "cannot look into " + Quoted(path_));
+  VELAFS_ASSIGN(const std::vector<std::string> names, NamesIn(place_.get()));
+  if (names.empty()) return {};
+  return Refused(Quoted(path_) + " is not empty",
+                 "name a directory that is empty, or not there yet");
+}
+
+Status DirectoryTarget::Keep() {
+  VELAFS_TRY(SyncTree(work_.get()));
+  VELAFS_TRY(name_.empty() ? MoveIn() : TakeName());
+  RemovePrivate();
+  private_name_.clear();
+  if (fsync(place_.get()) == 0) return {};
+  return SystemError(errno, "cannot make " + Quoted(path_) + " durable");
+}
+
+Status DirectoryTarget::TakeName() {
+  if (Move(private_.get(), kWork, place_.get(), name_)) return {};
+  return SystemError(errno, "cannot move the files to " + Quoted(path_));
+}
+
+Status DirectoryTarget::MoveIn() {
+  struct stat info {};
+  if (fstat(work_.get(), &info) != 0) return SystemError(errno, "cannot look at the files");
+  VELAFS_ASSIGN(const std::vector<std::string> names, NamesIn(work_.get()));
+  for (const std::string& name : names) {
+    if (!Move(work_.get(), name, place_.get(), name)) {
+      return SystemError(errno, "cannot move " + Quoted(name) + " to " + Quoted(path_));
+    }
+    moved_.push_back(name);
+  }
+  RemovePrivate();
+  const timespec times[2] = {info.st_atim, info.st_mtim};
+  if ((geteuid() == 0 && fchown(place_.get(), info.st_uid, info.st_gid) != 0) ||
+      fchmod(place_.get(), info.st_mode & 07777) != 0 || futimens(place_.get(), times) != 0) {
+    return SystemError(errno, "cannot give " + Quoted(path_) + " its mode and owner");
+  }
+  return {};
+}
+
+}  // namespace velafs::cli

@@ -1,0 +1,44 @@
+// A directory that an export fills.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::cli {
+
+// Until the export is complete, its files are in a directory that only this user may enter: owners
+// that the export names find nothing to interfere with. When it fails, nothing is left. One thread.
+class DirectoryTarget {
+ public:
+  DirectoryTarget() = default;
+  ~DirectoryTarget();
+  DirectoryTarget(const DirectoryTarget&) = delete;
+  DirectoryTarget& operator=(const DirectoryTarget&) = delete;
+
+  // Refused unless `path` is not there, or an empty directory.
+  Status Prepare(const std::string& path);
+  // The directory to be filled.
+  int work_fd() const { return work_.get(); }
+  // Makes it durable, and gives it its name; one that was there gets its content, mode and owner.
+  Status Keep();
+  const std::string& path() const { return path_; }
+
+ private:
+  Status OpenPlace();
+  Status TakeName();
+  Status MoveIn();
+  void RemovePrivate();
+
+  std::string path_;
+  std::string name_;          // of what is made in `place_`; empty when that was there
+  os::UniqueFd place_;        // the directory that was there, or the one above that is made
+  std::string private_name_;  // in `place_`; empty before it is made, and once it is gone
+  os::UniqueFd private_;
+  os::UniqueFd work_;               // in `private_`
+  std::vector<std::string> moved_;  // into `place_`, of an export that may still fail
+};
+
+}  // namespace velafs::cli
