@@ -1,10 +1,13 @@
 #include "velafs/cli/schema_diff.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "velafs/base/terminal_text.h"
 #include "velafs/cli/child.h"
 
 namespace velafs::cli {
@@ -55,7 +58,9 @@ std::string RenderSchemaDiff(const nlohmann::json& schema, const Style& style) {
   if (schema["equal"]) return "the schemas do not differ\n";
   std::istringstream lines(schema["diff"].get<std::string>());
   std::string text;
+  const bool is_for_terminal = isatty(STDOUT_FILENO) == 1;
   for (std::string line; std::getline(lines, line);) {
+    if (is_for_terminal) line = PrintableLine(line);
     const char first = line.empty() ? ' ' : line[0];
     text += (first == '-'   ? style.Red(line)
              : first == '+' ? style.Green(line)
