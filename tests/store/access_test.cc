@@ -96,7 +96,20 @@ TEST_CASE_FIXTURE(AccessFixture, "files are shown as another user's to whom they
   CHECK(shown(kAlice, "raw", "none") == nobody_else);
   CHECK(shown(caller, "given", "1").first == UserName(1));
   Clone("given", "child");
-  CHECK_FALSE(Info("child").shown_as);
+  CHECK(Info("child").shown_as == UserName(1));
+  REQUIRE(store->CreateBookmark(caller, "given@then", "").ok());
+  Clone("given@then", "grandchild");
+  CHECK(Info("grandchild").shown_as == UserName(1));
+  const auto clone_of_given = [&](const Caller& who, const std::string& name,
+                                  const std::optional<std::string>& as_user) {
+    CloneOptions options;
+    options.as_user = as_user;
+    REQUIRE(store->Clone(who, "given", name, options).ok());
+    return Info(name).shown_as;
+  };
+  CHECK(clone_of_given(kAlice, "alices", {}) == std::to_string(kAlice.uid));
+  CHECK(clone_of_given(kAlice, "alices-raw", "none") == UserName(1));
+  CHECK_FALSE(clone_of_given(caller, "admins-raw", "none"));
 }
 
 TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {

@@ -143,6 +143,10 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   row.note = options.note;
   row.labels = options.labels;
   VELAFS_ASSIGN(row.shown_as, ShownAs(caller, options));
+  // What somebody wrote into the source is run with no more rights on its clone, unless an admin
+  // wants that.
+  const bool is_left_open = !options.as_user || (*options.as_user == "none" && !caller.IsAdmin());
+  if (!row.shown_as && is_left_open) row.shown_as = from.branch.shown_as;
   row.is_ephemeral = options.is_ephemeral;
   VELAFS_ASSIGN(row.quota_bytes, CloneQuota(caller, options.quota_bytes, from.branch));
   const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {

@@ -21,8 +21,8 @@ struct CloneOptions {
   std::map<std::string, std::string> labels;
   std::string note;
   // Under the mount, files are shown as owned by this user, by name or number; nothing of it is
-  // written. By default those of a clone that a user, who is no admin, makes are shown as his,
-  // where root serves the store. "none": they are shown as they are.
+  // written. By default, where root serves the store, those of a user who is no admin as his, else
+  // as the source's. "none": as they are, and if no admin says that, as the source's.
   std::optional<std::string> as_user;
   std::optional<uint64_t> quota_bytes;
   // To be thrown away: fsync on it is answered at once. When the daemon or the machine dies, it
