@@ -278,6 +278,21 @@ TEST_CASE_FIXTURE(WithArchive, "what is no file, directory or link is refused") 
   CheckRefused("neither a file, a directory nor a link", 4);
 }
 
+TEST_CASE_FIXTURE(WithArchive, "however deep its directories are, nothing is left of an archive") {
+  std::string deep = data + "/deep";
+  for (int i = 0; i < 200; ++i) deep += "/d";
+  WriteHostFile(deep + "/file", "x");
+  fs::create_directories(data + "/locked/inner");
+  REQUIRE(chmod((data + "/locked").c_str(), 0500) == 0);
+  REQUIRE(mkfifo((data + "/refused").c_str(), 0600) == 0);
+  Pack("./PG_VERSION ./deep ./locked ./refused");
+  REQUIRE(chmod((data + "/locked").c_str(), 0700) == 0);
+  const std::string command = "ulimit -n 64; exec " + Velafs::Binary() + " --store " +
+                              velafs.store() + " import main --from-tar " + tar + " 2>/dev/null";
+  CHECK(std::system(command.c_str()) != 0);
+  CheckNothingLeft();
+}
+
 // $VELAFS_FUZZ_ROUNDS says how many; each is told by its number.
 TEST_CASE_FIXTURE(WithArchive, "a damaged archive is imported or refused, and leaves nothing") {
   fs::remove(data + "/base/5/1259");
