@@ -184,13 +184,14 @@ has_stopped() {
 }
 
 loopback() {
-  equal "$(velapg --json restart one --network loopback | jq -r .network)" loopback
+  equal "$(velapg --json restart one --network loopback --tcp | jq -r .network)" loopback
   nothing_arrives_from one
   by_unknown_places one
   not_root_by_namespace one
   local own
   own=$(velapg --json status one | jq .port)
-  equal "$(sql one "copy (select 1) to program 'cat >/dev/null; psql -qXAt -h localhost -p $own -U postgres -d postgres -c \"create table by_tcp()\"'; select count(*) from by_tcp")" 0
+  sql one "alter role postgres password 'secret'"
+  equal "$(sql one "copy (select 1) to program 'cat >/dev/null; PGPASSWORD=secret psql -qXAt -h localhost -p $own -U postgres -d postgres -c \"create table by_tcp()\"'; select count(*) from by_tcp")" 0
 }
 
 host() {
@@ -203,7 +204,8 @@ host() {
 thrown_away() {
   equal "$(in_run "select 1")" 1
   equal "$(in_run "show listen_addresses")" ""
-  equal "$(in_run "show listen_addresses" --network host)" localhost
+  equal "$(in_run "show listen_addresses" --network host)" ""
+  equal "$(in_run "show listen_addresses" --network host --tcp)" 127.0.0.1
   velapg -q pool main --size 1
   local taken
   taken=$(velapg --json take main | jq -r .branch)

@@ -14,7 +14,7 @@ has_connections() { [[ $(connections "$1") == "$2" ]]; }
 
 listed() {
   equal "$(velapg --json status | jq -c .)" '{"servers":[]}' "with no server"
-  velapg -q start one
+  velapg -q start one --tcp
   velapg -q start two
   velapg --json status | jq -e '[.servers[] | .branch] == ["one", "two"] and all(.servers[]; .pid > 0 and .port > 0)'
   velapg status | has_line -E "^two +running +$(velapg --json status two | jq .port) "

@@ -211,7 +211,7 @@ class Grammar {
   }
 
   void AddPort(CLI::App* command) {
-    command->add_option("--port", raw_.port, "TCP port (default: the one kept for the branch)")
+    command->add_option("--port", raw_.port, "Port (default: the one kept for the branch)")
         ->check(CLI::Range(1, 65535));
   }
 
@@ -236,6 +236,11 @@ class Grammar {
     AddTimeout(AddPgBin(command));
     command->add_flag("--as-is", overrides.as_is,
                       "Leave out the overrides that make a copy of production safe to start");
+    command
+        ->add_flag("--tcp", overrides.tcp,
+                   "Let it listen on 127.0.0.1, too, with passwords (scram-sha-256); else it is "
+                   "reached over its Unix socket only")
+        ->excludes("--as-is");
     command->add_flag("--standby", arguments_.start.standby,
                       "Keep standby.signal and recovery.signal");
     command->add_flag("--strict", overrides.strict,
@@ -243,7 +248,8 @@ class Grammar {
     command
         ->add_option("--network", raw_.network,
                      "isolated: the server reaches nothing, and is reached over its Unix socket; "
-                     "loopback: it has a localhost of its own, too; host: the host's network "
+                     "loopback: it has a localhost of its own, too, where it listens with --tcp; "
+                     "host: the host's network "
                      "(default: " +
                          network_default + ")")
         ->check(CLI::IsMember({"isolated", "loopback", "host"}));

@@ -13,6 +13,9 @@ std::string GeneratedServerConfig(std::string_view control_data);
 // pg_hba.conf: everybody over the socket, whose directory only the owner enters; passwords over
 // TCP.
 std::string GeneratedHba();
+// Of a server that listens to TCP: the branch's own rules for its Unix socket, and for TCP
+// passwords whatever the branch says. What the file includes is left out.
+std::string HbaForTcp(std::string_view own);
 std::string GeneratedIdent();
 
 }  // namespace velafs::pgctl

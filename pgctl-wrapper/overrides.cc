@@ -98,17 +98,15 @@ constexpr OutwardSetting kOutwardSettings[] = {
 };
 
 // Of a server with a network of its own, even as it is, these hold; of others with `as_is` none.
-std::vector<Override> NetworkOverrides(const ServerFacts& facts, bool as_is) {
-  if (facts.network == Network::kHost) {
-    if (as_is) return {};
-    return {{"listen_addresses", "localhost", "a copy is not for the network"}};
-  }
-  const bool listens = facts.network == Network::kLoopback;
+std::vector<Override> NetworkOverrides(const ServerFacts& facts, const OverrideChoice& choice) {
+  const bool is_apart = facts.network != Network::kHost;
+  if (choice.as_is && !is_apart) return {};
   std::vector<Override> overrides = {
-      {"listen_addresses", listens ? "localhost" : "",
-       listens ? "its network has no other address" : "it is reached over its Unix socket only"}};
+      choice.tcp ? Override{"listen_addresses", "127.0.0.1", "a copy is for this host only"}
+                 : Override{"listen_addresses", "", "it is reached over its Unix socket only"}};
   // There its key file may look like a stranger's, which the server refuses.
-  if (as_is || OwnValue(facts, "ssl") == "on") {
+  if (!is_apart) return overrides;
+  if (choice.as_is || OwnValue(facts, "ssl") == "on") {
     overrides.push_back({"ssl", "off", "nobody comes over the network"});
   }
   return overrides;
@@ -188,7 +186,7 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice) {
   std::vector<std::string> settings(std::begin(kPreloadSettings), std::end(kPreloadSettings));
   if (choice.as_is) {
-    settings.push_back("archive_mode");
+    settings.insert(settings.end(), {"archive_mode", "listen_addresses"});
     return settings;
   }
   settings.insert(settings.end(), {"huge_pages", "ssl", "ssl_cert_file", "ssl_key_file",
@@ -216,7 +214,7 @@ Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
     overrides.insert(overrides.end(), std::make_move_iterator(more.begin()),
                      std::make_move_iterator(more.end()));
   };
-  append(NetworkOverrides(facts, choice.as_is));
+  append(NetworkOverrides(facts, choice));
   append(LibraryOverrides(facts));
   if (choice.as_is) return overrides;
   append(SafetyOverrides(facts));

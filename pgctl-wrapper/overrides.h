@@ -19,6 +19,7 @@ enum class MemoryProfile { kSmall, kInherit };
 // Which of the overrides the user wants.
 struct OverrideChoice {
   bool as_is = false;   // only those without which the server could not run beside others
+  bool tcp = false;     // it listens on 127.0.0.1, too, not only on its Unix socket
   bool strict = false;  // a preload library that is not installed is a failure
   MemoryProfile memory = MemoryProfile::kSmall;
 };

@@ -51,6 +51,7 @@ PoolPlan PlanFromJson(const json& document) {
     if (network.ok()) plan.start.network = *network;
   }
   document.at("standby").get_to(plan.start.standby);
+  plan.start.overrides.tcp = document.value("tcp", false);
   document.at("as_is").get_to(plan.start.overrides.as_is);
   document.at("strict").get_to(plan.start.overrides.strict);
   const bool inherit = document.at("inherit_memory").get<bool>();
@@ -71,6 +72,7 @@ std::string PoolPlanToText(const PoolPlan& plan) {
                    {"timeout_seconds", plan.start.timeout.count()},
                    {"standby", plan.start.standby},
                    {"as_is", overrides.as_is},
+                   {"tcp", overrides.tcp},
                    {"strict", overrides.strict},
                    {"inherit_memory", overrides.memory == MemoryProfile::kInherit}};
   if (plan.start.network) document["network"] = NetworkName(*plan.start.network);

@@ -40,6 +40,7 @@ constexpr milliseconds kShortestPoll{2};
 constexpr milliseconds kLongestPoll{50};
 // How long a dead postmaster's backends get to notice and end.
 constexpr std::chrono::seconds kOrphansTime{10};
+constexpr uint64_t kMostHbaBytes = 1024 * 1024;
 
 // After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
 // Returns the branch as it is then.
@@ -115,7 +116,7 @@ Result<std::string> ReadControlData(const ServerHome& home, const Branch& branch
 
 // The branch's own configuration files; in the place of each that it lacks, a generated one.
 Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& branch,
-                                        const RunDir& run_dir) {
+                                        const RunDir& run_dir, bool listens_to_tcp) {
   ServerPlaces places;
   places.data_dir = branch.data_dir;
   places.socket_dir = run_dir.socket_dir;
@@ -138,6 +139,10 @@ Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& br
   }
   if (is_shown || !own("pg_hba.conf", &places.hba_file)) {
     VELAFS_TRY(WriteTextFile(places.hba_file, GeneratedHba()));
+  } else if (listens_to_tcp) {
+    VELAFS_ASSIGN(const std::string rules, ReadBoundedFile(places.hba_file, kMostHbaBytes));
+    places.hba_file = run_dir.path + "/pg_hba.conf";
+    VELAFS_TRY(WriteTextFile(places.hba_file, HbaForTcp(rules)));
   }
   if (is_shown || !own("pg_ident.conf", &places.ident_file)) {
     VELAFS_TRY(WriteTextFile(places.ident_file, GeneratedIdent()));
@@ -356,6 +361,9 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(const uint16_t port, ChoosePort(session, branch.name, options.port));
   VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
 
+  if (options.overrides.tcp && options.network.value_or(Network::kIsolated) == Network::kIsolated) {
+    return Refused("a server without a network has no TCP", "add --network host");
+  }
   const ActingAs acting(owner);
   VELAFS_TRY(CheckNothingLeadsOut(branch.data_dir, branch.name));
   LibraryJudge judge(policy, programs, branch.data_dir, options.overrides.as_is);
@@ -363,7 +371,8 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   const bool is_apart = options.network != Network::kHost;
   const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
   Start start{home, branch, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
-  VELAFS_ASSIGN(ServerPlaces places, PlaceConfiguration(home, branch, run_dir));
+  VELAFS_ASSIGN(ServerPlaces places,
+                PlaceConfiguration(home, branch, run_dir, options.overrides.tcp));
   places.port = port;
   VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, std::move(places), options, judge));
   VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));

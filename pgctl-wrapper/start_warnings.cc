@@ -25,6 +25,13 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
                 std::vector<std::string>* warnings) {
   const std::string& data_dir = facts.places.data_dir;
   if (options.overrides.as_is) {
+    const auto listens = facts.own.find("listen_addresses");
+    const bool is_reached =
+        facts.network == Network::kHost && listens != facts.own.end() && !listens->second.empty();
+    if (is_reached) {
+      warnings->push_back("with --as-is the server listens on \"" + listens->second +
+                          "\", and lets in whom the branch's pg_hba.conf does");
+    }
     if (WouldArchive(facts.own)) {
       warnings->push_back(
           "with --as-is the server writes into the WAL archive that its "

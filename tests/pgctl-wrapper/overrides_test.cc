@@ -56,7 +56,8 @@ TEST_CASE("a copy neither archives, nor follows, nor subscribes, nor listens to 
   CHECK(ValueOf(plan, "primary_slot_name") == "");
   CHECK(ValueOf(plan, "max_logical_replication_workers") == "0");
   CHECK(ValueOf(plan, "synchronous_standby_names") == "");
-  CHECK(ValueOf(plan, "listen_addresses") == "localhost");
+  CHECK(ValueOf(plan, "listen_addresses") == "");
+  CHECK(ValueOf(Plan(FactsOf(15), {.tcp = true}), "listen_addresses") == "127.0.0.1");
 }
 
 TEST_CASE("a server's files, sockets and port are its branch's own") {
@@ -139,7 +140,7 @@ TEST_CASE("memory is capped when the branch wants more, and never raised") {
   CHECK(ValueOf(inherited, "shared_buffers") == std::nullopt);
 }
 
-TEST_CASE("a server with a network of its own listens on no more than its localhost, without ssl") {
+TEST_CASE("a server listens to TCP only when asked to, and without ssl in a network of its own") {
   ServerFacts facts = FactsOf(15);
   facts.own = {{"ssl", "on"}};
   facts.network = Network::kIsolated;
@@ -150,11 +151,12 @@ TEST_CASE("a server with a network of its own listens on no more than its localh
     CHECK(ValueOf(Plan(facts, choice), "ssl") == "off");
   }
   facts.network = Network::kLoopback;
-  CHECK(ValueOf(Plan(facts), "listen_addresses") == "localhost");
+  CHECK(ValueOf(Plan(facts), "listen_addresses") == "");
+  CHECK(ValueOf(Plan(facts, {.tcp = true}), "listen_addresses") == "127.0.0.1");
   facts.own = {{"ssl", "off"}};
   CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
   facts.network = Network::kHost;
-  CHECK(ValueOf(Plan(facts), "listen_addresses") == "localhost");
+  CHECK(ValueOf(Plan(facts), "listen_addresses") == "");
 }
 
 TEST_CASE("ssl is turned off only when its files are missing") {

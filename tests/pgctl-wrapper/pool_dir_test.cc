@@ -34,7 +34,7 @@ PoolPlan SomePlan() {
   plan.start.timeout = std::chrono::seconds(90);
   plan.start.standby = true;
   plan.start.network = Network::kLoopback;
-  plan.start.overrides = {true, true, MemoryProfile::kInherit};
+  plan.start.overrides = {true, true, true, MemoryProfile::kInherit};
   return plan;
 }
 
@@ -54,6 +54,7 @@ TEST_CASE("a pool's plan comes back from its text as it was") {
   CHECK(read->start.standby);
   CHECK(read->start.network == Network::kLoopback);
   CHECK(read->start.overrides.as_is);
+  CHECK(read->start.overrides.tcp);
   CHECK(read->start.overrides.strict);
   CHECK(read->start.overrides.memory == MemoryProfile::kInherit);
 }
