@@ -1,7 +1,7 @@
 // A branch's place outside the branch, for its server's socket, log and generated configuration:
-// STORE/run/<id>/, mode 0700, owned by the data's owner. Where the owner cannot use that, or where
-// a socket path there is too long for the kernel: /tmp/velafs-<hash of STORE>-<id>/, owned
-// likewise.
+// STORE/run/<id>/, mode 0700, owned by the data's owner. A daemon of root's makes it for a user who
+// may not. Where the owner cannot use that, or where a socket path there is too long for the
+// kernel: /tmp/velafs-<hash of STORE>-<id>/, owned likewise.
 #pragma once
 
 #include <cstdint>

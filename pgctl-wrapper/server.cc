@@ -347,6 +347,8 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
 
 Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
                                   const StartOptions& options, const StartControl& control) {
+  // A daemon of root's also makes a place for the server that we could not make.
+  if (geteuid() != 0) VELAFS_TRY(session.AssignPort(found.name, std::nullopt).status());
   VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), found.id, owner));
   VELAFS_ASSIGN(const UniqueFd lock, LockAs(owner, run_dir));
   VELAFS_ASSIGN(const Branch branch, WaitForOrphans(session, found));

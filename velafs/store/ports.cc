@@ -2,7 +2,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <set>
 
 #include "velafs/os/unique_fd.h"
@@ -29,6 +31,18 @@ bool IsFree(uint16_t port) {
   return bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
+// Where the branch's server will have its socket and log. A user who starts it may make nothing in
+// the store, and elsewhere somebody else could have made it first.
+Status MakeServerPlace(os::Storage& storage, const StorePaths& paths, const BranchRow& branch) {
+  if (geteuid() != 0 || !branch.shown_as) return {};
+  const std::string place = paths.Run() + "/" + std::to_string(branch.id.value);
+  const Status made = storage.MakeDirectory(place, 0700);
+  if (made.error_number() == EEXIST) return {};
+  VELAFS_TRY(made);
+  if (lchown(place.c_str(), branch.shown_as->uid, branch.shown_as->gid) == 0) return {};
+  return SystemError(errno, "cannot give \"" + place + "\" to its user");
+}
+
 }  // namespace
 
 Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name,
@@ -36,6 +50,7 @@ Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
+  VELAFS_TRY(MakeServerPlace(storage_, paths_, branch));
   if (branch.port && (!wanted || *wanted == *branch.port)) return *branch.port;
   const std::string context = "cannot assign a port to \"" + name + "\"";
   Result<uint16_t> port = PickPort(branch, wanted);
