@@ -73,9 +73,15 @@ std::optional<Owner> OwnerOfDirectory(const std::string& directory) {
 }
 
 Result<Owner> OwnerOfData(const std::string& data_dir) {
-  Result<Owner> owner = OwnerOfFile(data_dir + "/PG_VERSION");
-  if (owner.status().error_number() == EACCES) return OwnerOfFile(data_dir);
-  if (owner.status().error_number() != ENOENT) return owner;
+  const std::string path = data_dir + "/PG_VERSION";
+  struct stat info {};
+  if (lstat(path.c_str(), &info) == 0) {
+    // A link may lead to anybody's file, and we would act as that user.
+    if (S_ISREG(info.st_mode)) return OwnerOf(info);
+    return Refused("\"" + path + "\" is no regular file");
+  }
+  if (errno == EACCES) return OwnerOfFile(data_dir);
+  if (errno != ENOENT) return SystemError(errno, "cannot read \"" + path + "\"");
   return Failed("\"" + data_dir + "\" is not a PostgreSQL data directory",
                 "it has no file PG_VERSION");
 }

@@ -8,6 +8,7 @@ namespace velafs::pgctl {
 namespace {
 
 constexpr int kOldestVersion = 10;
+constexpr uint64_t kMostBytes = 64;
 
 std::optional<int> LeadingNumber(std::string_view text) {
   int number = 0;
@@ -37,7 +38,7 @@ std::optional<int> ParseServerBanner(std::string_view banner) {
 }
 
 Result<int> ReadPgVersion(const std::string& data_dir) {
-  VELAFS_ASSIGN(const std::string content, ReadTextFile(data_dir + "/PG_VERSION"));
+  VELAFS_ASSIGN(const std::string content, ReadForeignFile(data_dir + "/PG_VERSION", kMostBytes));
   return ParsePgVersion(content);
 }
 

@@ -20,12 +20,23 @@ Status FileError(const char* what, const std::string& path) {
 }
 
 // A branch's files are its owner's, who may make them anything: nothing is waited for.
-Result<UniqueFd> OpenRegular(const std::string& path) {
-  UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+Result<UniqueFd> OpenRegular(const std::string& path, int more_flags = 0) {
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags));
   struct stat info {};
+  if (!file && errno == ELOOP && more_flags == O_NOFOLLOW) {
+    return Refused("\"" + path + "\" is a symbolic link");
+  }
   if (!file || fstat(file.get(), &info) != 0) return FileError("cannot open", path);
   if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
   return file;
+}
+
+Result<std::string> ReadBounded(const UniqueFd& file, const std::string& path,
+                                uint64_t most_bytes) {
+  Result<std::string> text = ReadAll(file.get(), 0, most_bytes);
+  if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
+  if (text->size() > most_bytes) return Refused("\"" + path + "\" is too large");
+  return text;
 }
 
 }  // namespace
@@ -61,11 +72,15 @@ Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes)
 
 Result<std::string> ReadBoundedFile(const std::string& path, uint64_t most_bytes) {
   VELAFS_ASSIGN(const UniqueFd file, OpenRegular(path));
-  Result<std::string> text = ReadAll(file.get(), 0, most_bytes);
-  if (!text.ok()) return std::move(text).status().WithContext("\"" + path + "\"");
-  if (text->size() > most_bytes) return Refused("\"" + path + "\" is too large");
-  return text;
+  return ReadBounded(file, path, most_bytes);
 }
+
+Result<std::string> ReadForeignFile(const std::string& path, uint64_t most_bytes) {
+  VELAFS_ASSIGN(const UniqueFd file, OpenForeignFile(path));
+  return ReadBounded(file, path, most_bytes);
+}
+
+Result<UniqueFd> OpenForeignFile(const std::string& path) { return OpenRegular(path, O_NOFOLLOW); }
 
 Status WriteTextFile(const std::string& path, std::string_view text) {
   const std::string fresh = path + ".new";

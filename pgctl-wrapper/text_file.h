@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "pgctl-wrapper/unique_fd.h"
 #include "velafs/base/status.h"
 
 namespace velafs::pgctl {
@@ -22,6 +23,11 @@ Result<std::string> ReadTextFile(const std::string& path, uint64_t offset_bytes 
 // The whole file. Refused when it is larger: a branch's files are its owner's, who may make them
 // anything.
 Result<std::string> ReadBoundedFile(const std::string& path, uint64_t most_bytes);
+
+// The same of a file that may be a stranger's: refused when it is a symbolic link.
+Result<std::string> ReadForeignFile(const std::string& path, uint64_t most_bytes);
+// For reading, under the same condition; never waits.
+Result<UniqueFd> OpenForeignFile(const std::string& path);
 
 // Replaces the file at once (a reader sees the old or the new text); mode 0600. Not synced.
 Status WriteTextFile(const std::string& path, std::string_view text);
