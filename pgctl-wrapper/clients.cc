@@ -86,18 +86,18 @@ size_t CountTcpClients(std::string_view table, uint16_t port) {
 }
 
 // `net`: a network namespace's directory under /proc.
-static size_t CountIn(const std::string& net, const PostmasterFile& server) {
-  const std::string path = server.socket_dir + "/.s.PGSQL." + std::to_string(server.port);
-  const auto port = static_cast<uint16_t>(server.port);
+static size_t CountIn(const std::string& net, const ServerAddress& address) {
+  const auto& [socket_dir, port] = address;
+  const std::string path = socket_dir + "/.s.PGSQL." + std::to_string(port);
   return CountUnixClients(TextOf(net + "/unix"), path) +
          CountTcpClients(TextOf(net + "/tcp"), port) + CountTcpClients(TextOf(net + "/tcp6"), port);
 }
 
-size_t CountClients(const PostmasterFile& server) {
-  const std::string process = "/proc/" + std::to_string(server.pid);
+size_t CountClients(pid_t server, const ServerAddress& address) {
+  const std::string process = "/proc/" + std::to_string(server);
   // The server's end of a Unix connection is in the namespace of the client, who may be in either.
-  size_t count = CountIn("/proc/self/net", server);
-  if (IsInAnotherNetwork(process)) count += CountIn(process + "/net", server);
+  size_t count = CountIn("/proc/self/net", address);
+  if (IsInAnotherNetwork(process)) count += CountIn(process + "/net", address);
   return count;
 }
 

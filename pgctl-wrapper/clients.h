@@ -2,11 +2,13 @@
 // connection of our own, no rights in the database, and no process that could answer wrongly.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/server_address.h"
 
 namespace velafs::pgctl {
 
@@ -17,6 +19,6 @@ size_t CountTcpClients(std::string_view table, uint16_t port);
 
 // Of a server in this network namespace or in one of its own, over both. Whoever connects over a
 // Unix socket from another namespace than these two is not seen.
-size_t CountClients(const PostmasterFile& server);
+size_t CountClients(pid_t server, const ServerAddress& address);
 
 }  // namespace velafs::pgctl

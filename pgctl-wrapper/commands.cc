@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "pgctl-wrapper/inspect.h"
+#include "pgctl-wrapper/log_view.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
@@ -16,6 +17,7 @@
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/status.h"
+#include "pgctl-wrapper/terminal.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -34,7 +36,7 @@ Status StopServerOf(const Found& found, const Arguments& arguments) {
 
 struct RunningTarget {
   Target target;
-  RunningServer server;
+  ServerAddress address;
 };
 
 // The target with its server, which must run.
@@ -42,15 +44,15 @@ Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) 
   VELAFS_ASSIGN(Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(Found found, FindServerOf(session, target.branch));
   if (found.server && !found.server->lost) {
-    return RunningTarget{std::move(target), *std::move(found.server)};
+    VELAFS_ASSIGN(ServerAddress address, AddressOf(session, target.branch, target.owner));
+    return RunningTarget{std::move(target), std::move(address)};
   }
   return Failed("no server runs on branch " + Quoted(arguments.branch),
                 "start one with velapg start " + arguments.branch);
 }
 
 Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments) {
-  const PostmasterFile& file = running.server.file;
-  return pgctl::ConnectionTo(file.socket_dir, file.port, running.target, arguments);
+  return pgctl::ConnectionTo(running.address, running.target, arguments);
 }
 
 std::string StartedText(const std::string& branch, const StartedServer& server,
@@ -82,7 +84,7 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
                 StartServer(session, target.branch, target.owner, options));
   for (const std::string& warning : server.warnings) output.Warn(warning);
   const std::string url =
-      Url(pgctl::ConnectionTo(server.socket_dir, server.port, target, arguments));
+      Url(pgctl::ConnectionTo({server.socket_dir, server.port}, target, arguments));
   output.Confirm({{"branch", target.branch.name},
                   {"pid", server.pid},
                   {"port", server.port},
@@ -155,30 +157,42 @@ Result<int> Psql(const Arguments& arguments, const Output&) {
   const Owner& owner = running.target.owner;
   Command psql;
   psql.argv = {ClientProgramFor(running.target, arguments.start.pgbin, "psql")};
+  const bool is_for_another = geteuid() == 0;
+  if (is_for_another) psql.argv.push_back("-X");  // no psqlrc, which is the owner's to write
   psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
   psql.environment = WithConnection(EnvironmentOf(owner), ConnectionTo(running, arguments));
-  VELAFS_TRY(BecomeForGood(owner));
-  return Execute(psql);
+  if (!is_for_another) return Execute(psql);
+  psql.run_as = &owner;
+  return RunOnOwnTerminal(std::move(psql));
 }
 
 Result<int> ShowLog(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  const std::string log = FindRunDir(session.store(), branch.id).Log();
-  if (access(log.c_str(), R_OK) != 0) {
-    if (errno != ENOENT) return SystemError(errno, "cannot read \"" + log + "\"");
+  const RunDir run_dir = FindRunDir(session.store(), branch.id);
+  const std::string log = run_dir.Log();
+  // The directory's owner may have put there whatever he likes: it is read with his rights.
+  const std::optional<Owner> owner = OwnerOfDirectory(run_dir.path);
+  if (!owner) {
     return NotFound("branch " + Quoted(branch.name) + " has no server log",
                     "no server was started on it yet");
   }
-  Command tail;
-  tail.argv = {"tail", "-n", std::to_string(arguments.log_lines)};
-  if (arguments.follow_log) tail.argv.push_back("-F");
-  tail.argv.push_back(log);
-  if (!output.as_json()) return Execute(tail);
+  const ActingAs acting(*owner);
+  Result<LogView> view = LogView::Open(log);
+  if (view.status().error_number() == ENOENT) {
+    return NotFound("branch " + Quoted(branch.name) + " has no server log",
+                    "no server was started on it yet");
+  }
+  VELAFS_TRY(view.status());
+  VELAFS_TRY(view->SkipToLast(arguments.log_lines));
+  if (!output.as_json()) {
+    VELAFS_TRY(arguments.follow_log ? view->Follow() : view->Show());
+    return 0;
+  }
   if (arguments.follow_log) return UsageError("--follow and --json do not go together");
-  VELAFS_ASSIGN(const Captured captured, Capture(std::move(tail)));
-  output.Print({{"branch", branch.name}, {"path", log}, {"text", captured.out}}, "");
-  return captured.exit_status;
+  VELAFS_ASSIGN(const std::string text, view->ReadRest());
+  output.Print({{"branch", branch.name}, {"path", log}, {"text", text}}, "");
+  return 0;
 }
 
 }  // namespace
@@ -198,7 +212,11 @@ Result<Found> FindServerOf(Session& session, const Branch& branch) {
     found.owner = target.owner;
     const ActingAs acting(found.owner);
     VELAFS_ASSIGN(found.server, FindServer(branch.data_dir, target.branch.server_pid));
-    if (found.server) return found;
+    if (found.server) {
+      Result<ServerAddress> address = AddressOf(session, target.branch, target.owner);
+      if (address.ok()) found.address = *std::move(address);
+      return found;
+    }
   }
   const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
   const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
@@ -223,10 +241,10 @@ std::string DefaultRole(const Target& target) {
   return target.branch.data_owner.empty() ? target.owner.name : target.branch.data_owner;
 }
 
-Connection ConnectionTo(const std::string& socket_dir, int port, const Target& target,
+Connection ConnectionTo(const ServerAddress& address, const Target& target,
                         const Arguments& arguments) {
-  return {socket_dir, port, arguments.user.empty() ? DefaultRole(target) : arguments.user,
-          arguments.dbname};
+  return {address.socket_dir, address.port,
+          arguments.user.empty() ? DefaultRole(target) : arguments.user, arguments.dbname};
 }
 
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {

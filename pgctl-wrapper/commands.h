@@ -9,6 +9,7 @@
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/postmaster.h"
+#include "pgctl-wrapper/server_address.h"
 #include "pgctl-wrapper/session.h"
 #include "velafs/base/status.h"
 
@@ -24,6 +25,7 @@ Result<Target> OpenTarget(Session& session, const std::string& branch);
 // A server, if there is one, and whom to be to deal with it.
 struct Found {
   std::optional<RunningServer> server;
+  std::optional<ServerAddress> address;  // of a server that velapg has started
   Owner owner;
 };
 // The server on the branch, or what the death of the branch's mount has left of one.
@@ -38,7 +40,7 @@ std::string ClientProgramFor(const Target& target, const std::string& pgbin,
 std::string DefaultRole(const Target& target);
 // How to reach a server as the role, or the default one, and in the database that the arguments
 // name.
-Connection ConnectionTo(const std::string& socket_dir, int port, const Target& target,
+Connection ConnectionTo(const ServerAddress& address, const Target& target,
                         const Arguments& arguments);
 
 // Runs the command that the arguments name. The value is the exit status.

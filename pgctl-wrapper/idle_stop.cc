@@ -34,14 +34,15 @@ void Append(const std::string& path, const std::string& text) {
 }
 
 // Until the server has ended.
-void Watch(const RunningServer& server, const RunDir& run_dir, std::chrono::seconds after,
-           int file) {
+void Watch(const RunningServer& server, uint16_t port, const RunDir& run_dir,
+           std::chrono::seconds after, int file) {
+  const ServerAddress address{run_dir.socket_dir, port};
   const milliseconds interval =
       std::clamp(milliseconds(after) / 10, milliseconds(100), milliseconds(1000));
   auto last_used = steady_clock::now();
   while (!WaitForEnd(server.pidfd, interval)) {
     const auto now = steady_clock::now();
-    if (CountClients(server.file) > 0) last_used = now;
+    if (CountClients(server.file.pid, address) > 0) last_used = now;
     if (now - last_used < after) continue;
     Append(run_dir.Log(), "velapg: stopping: no client for " + FormatDuration(after) + "\n");
     if (!StopServer(server, StopMode::kFast, kStopTime).ok()) continue;
@@ -103,8 +104,8 @@ Status ClearIdleStop(const RunDir& run_dir) {
   return SystemError(errno, "cannot remove \"" + path + "\"");
 }
 
-Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, const RunDir& run_dir,
-                    const Owner& owner, std::chrono::seconds after) {
+Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, uint16_t port,
+                    const RunDir& run_dir, const Owner& owner, std::chrono::seconds after) {
   VELAFS_TRY(ClearIdleStop(run_dir));
   VELAFS_ASSIGN(const UniqueFd file, MakeFile(run_dir, after));
   const pid_t pid = fork();
@@ -112,7 +113,7 @@ Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, const RunDir&
   if (pid > 0) return {};
   const int kept = Detach(owner, file.get());
   const auto server = FindServer(data_dir, server_pid);
-  if (server.ok() && *server) Watch(**server, run_dir, after, kept);
+  if (server.ok() && *server) Watch(**server, port, run_dir, after, kept);
   _exit(0);
 }
 

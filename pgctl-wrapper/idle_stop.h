@@ -33,7 +33,7 @@ Status ClearIdleStop(const RunDir& run_dir);
 
 // From now on the server on `data_dir`, which runs as that process, is stopped when no client has
 // been connected to it for `after`. As the data's owner.
-Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, const RunDir& run_dir,
-                    const Owner& owner, std::chrono::seconds after);
+Status StopWhenIdle(const std::string& data_dir, pid_t server_pid, uint16_t port,
+                    const RunDir& run_dir, const Owner& owner, std::chrono::seconds after);
 
 }  // namespace velafs::pgctl

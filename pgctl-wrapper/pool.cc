@@ -99,24 +99,24 @@ Result<PoolPlan> MakePlan(Session& session, const PoolDir& pool, const Arguments
 
 Status PrintTaken(const FoundPool& pool, const TakenClone& taken, const Arguments& arguments,
                   const Output& output) {
-  const PostmasterFile& server = taken.server;
+  const auto& [socket_dir, port] = taken.address;
   const Branch& branch = taken.target.branch;
   Arguments login;
   login.user = pool.plan.user;
   login.dbname = pool.plan.dbname;
-  const Connection connection = ConnectionTo(server.socket_dir, server.port, taken.target, login);
+  const Connection connection = ConnectionTo(taken.address, taken.target, login);
   const std::string url = Url(connection);
   std::string text = "took branch " + Quoted(branch.name) + " from pool " +
-                     Quoted(pool.dir.name()) + ": pid " + std::to_string(server.pid) + ", port " +
-                     std::to_string(server.port) + "\n" + url + "\n";
+                     Quoted(pool.dir.name()) + ": pid " + std::to_string(taken.pid) + ", port " +
+                     std::to_string(port) + "\n" + url + "\n";
   if (arguments.as_url) text = url + "\n";
   if (arguments.as_env)
     text = ShellExports(connection) + "export VELAFS_BRANCH='" + branch.name + "'\n";
   output.Print({{"pool", pool.dir.name()},
                 {"branch", branch.name},
-                {"pid", server.pid},
-                {"port", server.port},
-                {"socket_dir", server.socket_dir},
+                {"pid", taken.pid},
+                {"port", port},
+                {"socket_dir", socket_dir},
                 {"url", url},
                 {"data_dir", branch.data_dir}},
                text);

@@ -20,13 +20,15 @@ bool IsIn(const Branch& clone, const std::vector<std::string>& states) {
 }
 
 // The clone with its server, if that takes connections and we may use it.
-std::optional<TakenClone> FindUp(const Branch& clone) {
+std::optional<TakenClone> FindUp(const Session& session, const Branch& clone) {
   const Result<Owner> owner = OwnerOfData(clone.data_dir);
   if (!owner.ok() || !CheckMayActAs(*owner, clone.name).ok()) return std::nullopt;
   const ActingAs acting(*owner);
   const Result<std::optional<RunningServer>> server = FindServer(clone.data_dir, clone.server_pid);
   if (!server.ok() || !*server || (*server)->lost || !(*server)->file.IsUp()) return std::nullopt;
-  return TakenClone{{clone, *owner}, (*server)->file};
+  Result<ServerAddress> address = AddressOf(session, clone, *owner);
+  if (!address.ok()) return std::nullopt;
+  return TakenClone{{clone, *owner}, (*server)->file.pid, *std::move(address)};
 }
 
 // The first connection to a database builds its server's caches, in memory and on disk.
@@ -125,7 +127,9 @@ std::string PoolOf(const Branch& branch) { return LabelOf(branch, kPoolLabel); }
 std::string StateOf(const Branch& branch) { return LabelOf(branch, kStateLabel); }
 
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool) {
-  return session.List({{"labels", {{kPoolLabel, pool}}}});
+  // Anybody may put a label on a branch of his own.
+  VELAFS_ASSIGN(const Owner maker, OwnerOfFile(session.store() + "/run/api.sock"));
+  return session.List({{"labels", {{kPoolLabel, pool}}}, {"owner", maker.name}});
 }
 
 Status SetState(Session& session, const Branch& clone, const char* state) {
@@ -156,7 +160,7 @@ Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool)
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool.name()));
   for (const Branch& clone : clones) {
     if (StateOf(clone) != kReady) continue;
-    std::optional<TakenClone> taken = FindUp(clone);
+    std::optional<TakenClone> taken = FindUp(session, clone);
     if (!taken) continue;
     VELAFS_TRY(SetState(session, clone, kTaken));
     return taken;
@@ -198,7 +202,7 @@ Status FillPool(Session& session, const PoolDir& pool, size_t enough, const Outp
     std::vector<CloneFact> facts;
     for (const Branch& clone : clones) {
       const std::string state = StateOf(clone);
-      facts.push_back({state, state == kReady && FindUp(clone).has_value()});
+      facts.push_back({state, state == kReady && FindUp(session, clone).has_value()});
     }
     const PoolPlan wanted = plan.value_or(PoolPlan());
     const FillStep step = NextFillStep(facts, wanted.size, enough);

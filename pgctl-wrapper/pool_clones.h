@@ -42,7 +42,8 @@ Status ThrowAwayAll(Session& session, const std::string& pool,
 
 struct TakenClone {
   Target target;
-  PostmasterFile server;
+  pid_t pid = 0;
+  ServerAddress address;
 };
 // Takes a clone that is ready and whose server takes connections; no two callers get the same
 // one. NotFound once the pool is being stopped.

@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr uint64_t kMostBytes = 4096;  // of a file that a server writes eight lines into
+constexpr int64_t kLatestStart = 9'000'000'000;  // in nanoseconds it still fits 64 bits
 
 template <typename Number>
 Number ToNumber(std::string_view text) {
@@ -71,8 +72,7 @@ std::optional<PostmasterFile> ParsePostmasterFile(std::string_view content) {
   file.pid = ToNumber<pid_t>(lines[0]);
   if (file.pid <= 0) return std::nullopt;
   file.started_at = ToNumber<int64_t>(lines[2]);
-  file.port = ToNumber<int>(lines[3]);
-  file.socket_dir = lines[4];
+  if (file.started_at < 0 || file.started_at > kLatestStart) file.started_at = 0;
   file.status = lines[7].substr(0, lines[7].find(' '));  // padded to a fixed width
   return file;
 }

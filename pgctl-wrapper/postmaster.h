@@ -16,12 +16,11 @@
 
 namespace velafs::pgctl {
 
-// The lines of postmaster.pid; the server writes the later ones as it gets on.
+// Of the lines of postmaster.pid, which the server writes as it gets on, those that are believed.
+// Whoever may write to the branch could name another host and port: see server_address.h.
 struct PostmasterFile {
   pid_t pid = 0;
-  int64_t started_at = 0;  // seconds since 1970
-  int port = 0;
-  std::string socket_dir;
+  int64_t started_at = 0;  // seconds since 1970; 0 if that cannot be
   std::string status;  // "starting", "ready", "standby", "stopping"; empty while not yet written
 
   // It takes connections, or it is a standby that is not meant to.

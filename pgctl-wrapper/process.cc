@@ -4,13 +4,17 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
+#include <string_view>
 
 #include "pgctl-wrapper/text_file.h"
 
@@ -64,6 +68,48 @@ Status ExecuteKeeping(const Command& command, int kept_fd) {
   return CannotRun(command);
 }
 
+constexpr std::string_view kForServers[] = {"PATH", "LANG", "LANGUAGE", "TZ"};
+constexpr std::string_view kForClients[] = {"TERM",
+                                            "COLUMNS",
+                                            "LINES",
+                                            "PAGER",
+                                            "PSQL_PAGER",
+                                            "LESS",
+                                            "EDITOR",
+                                            "VISUAL",
+                                            "PSQL_EDITOR",
+                                            "NO_COLOR",
+                                            "PG_COLOR",
+                                            "PGPASSWORD",
+                                            "PGOPTIONS",
+                                            "PGTZ",
+                                            "PGDATESTYLE",
+                                            "PGAPPNAME",
+                                            "PGSSLMODE",
+                                            "PGCLIENTENCODING",
+                                            "PGCONNECT_TIMEOUT"};
+
+bool IsAmong(const std::string& name, std::span<const std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Programs of somebody's own making may need their libraries found.
+bool IsForServers(const std::string& name) {
+  return name.starts_with("LC_") || IsAmong(name, kForServers) ||
+         (getuid() != 0 && name == "LD_LIBRARY_PATH");
+}
+
+template <typename Predicate>
+void KeepOnly(Environment& environment, Predicate is_kept) {
+  std::erase_if(environment, [&](const auto& entry) { return !is_kept(entry.first); });
+}
+
+void SetOwner(Environment& environment, const Owner& owner) {
+  environment["HOME"] = owner.home;
+  environment["USER"] = owner.name;
+  environment["LOGNAME"] = owner.name;
+}
+
 // How a child tells that it does not come to exec.
 struct FailureReport {
   int error_number = 0;
@@ -84,7 +130,12 @@ FailureReport PrepareAndExec(const Command& command, pid_t parent) {
     failure.error_number = errno;
     return failure;
   };
-  if (command.new_session) setsid();
+  // Whoever is of the user that it runs as could make it type into root's terminal.
+  const bool is_for_another = command.run_as != nullptr && getuid() == 0;
+  if (command.new_session || is_for_another) setsid();
+  if (command.terminal_fd >= 0 && ioctl(command.terminal_fd, TIOCSCTTY, 0) != 0) {
+    return with_errno();
+  }
   if (!PlaceStandardFds(command)) return with_errno();
   UniqueFd pin;
   if (command.isolation) {
@@ -137,15 +188,23 @@ Environment CallerEnvironment() {
 
 Environment EnvironmentOf(const Owner& owner) {
   Environment environment = CallerEnvironment();
-  environment["HOME"] = owner.home;
-  environment["USER"] = owner.name;
-  environment["LOGNAME"] = owner.name;
+  if (getuid() == 0) {
+    KeepOnly(environment, [](const std::string& name) {
+      return IsForServers(name) || IsAmong(name, kForClients);
+    });
+  }
+  SetOwner(environment, owner);
+  if (getuid() == 0) {
+    environment["HOME"] = "/nonexistent";
+    environment["PSQL_HISTORY"] = "/dev/null";
+  }
   return environment;
 }
 
 Environment ServerEnvironment(const Owner& owner) {
-  Environment environment = EnvironmentOf(owner);
-  std::erase_if(environment, [](const auto& entry) { return entry.first.starts_with("PG"); });
+  Environment environment = CallerEnvironment();
+  KeepOnly(environment, IsForServers);
+  SetOwner(environment, owner);
   return environment;
 }
 

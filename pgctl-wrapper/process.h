@@ -22,9 +22,11 @@ void OpenStandardFds();
 using Environment = std::map<std::string, std::string>;
 
 Environment CallerEnvironment();
-// The same with HOME, USER and LOGNAME of `owner`.
+// Of a client program that runs as `owner`: the caller's, with HOME, USER and LOGNAME of the owner.
+// Of root's, whose secrets another user's process would show, only what such programs need; and the
+// owner's own configuration of them is not read.
 Environment EnvironmentOf(const Owner& owner);
-// The same without PG* variables, some of which a server heeds.
+// Of a server, which shows it to whoever gets into it: where programs are, language and time zone.
 Environment ServerEnvironment(const Owner& owner);
 
 struct Command {
@@ -35,7 +37,8 @@ struct Command {
   int stdin_fd = 0;  // borrowed, like the next two; other descriptors are not inherited
   int stdout_fd = 1;
   int stderr_fd = 2;
-  bool new_session = false;
+  bool new_session = false;         // always so when root starts it for another user
+  int terminal_fd = -1;             // borrowed; becomes the new session's terminal
   int signal_when_parent_dies = 0;  // sent to the child when this process ends; 0: none
 };
 

@@ -75,7 +75,7 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
                 StartServer(session, target.branch, target.owner, arguments.start, control));
   for (const std::string& warning : server.warnings) output.Warn(warning);
   if (signals.Pending() != 0) return 128 + signals.Pending();
-  const Connection connection = ConnectionTo(server.socket_dir, server.port, target, arguments);
+  const Connection connection = ConnectionTo({server.socket_dir, server.port}, target, arguments);
   return use(target, connection);
 }
 

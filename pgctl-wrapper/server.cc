@@ -390,7 +390,8 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));
   if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
   if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
-    VELAFS_TRY(StopWhenIdle(branch.data_dir, launched.pid, run_dir, owner, *options.idle_stop));
+    VELAFS_TRY(
+        StopWhenIdle(branch.data_dir, launched.pid, port, run_dir, owner, *options.idle_stop));
   }
 
   StartedServer started{

@@ -33,6 +33,10 @@ Result<Branch> BranchFromJson(const json& shown) {
   branch.instance = instance->get<uint64_t>();
   branch.server_pid = PidFrom(shown, "server_pid");
   branch.orphan_pid = PidFrom(shown, "orphan_pid");
+  if (const auto port = shown.find("port"); port != shown.end() && port->is_number_unsigned()) {
+    branch.port = port->get<uint16_t>();
+  }
+  branch.owner = shown.value("owner", "");
   if (path->is_string()) branch.data_dir = path->get<std::string>();
   if (const auto owner = shown.find("data_owner"); owner != shown.end() && owner->is_string()) {
     branch.data_owner = owner->get<std::string>();

@@ -20,12 +20,14 @@ struct Branch {
   std::string name;
   uint64_t id = 0;
   uint64_t instance = 0;  // another one after a reset or a promotion onto it
-  std::string data_dir;  // empty when the store is not mounted
+  std::string data_dir;   // empty when the store is not mounted
   std::map<std::string, std::string> labels;
   // Of the server that ran on it when the daemon was asked: the postmaster, or, when that is dead,
   // a backend that has outlived it.
   std::optional<pid_t> server_pid;
   std::optional<pid_t> orphan_pid;
+  std::optional<uint16_t> port;  // kept for its server
+  std::string owner;             // the user whose branch it is
   // The user whose data it is, where its files are shown as owned by another; not in a list.
   std::string data_owner;
 };

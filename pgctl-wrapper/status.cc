@@ -1,5 +1,6 @@
 #include "pgctl-wrapper/status.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <optional>
@@ -24,23 +25,37 @@ constexpr int kStoppedStatus = 3;  // as pg_ctl's
 struct ServerStatus {
   Target target;
   PostmasterFile file;
+  std::optional<ServerAddress> address;
   std::string state;
   std::chrono::seconds uptime{0};
   size_t connections = 0;
   std::optional<std::chrono::seconds> idle_stop;
 };
 
+std::chrono::seconds UptimeOf(const PostmasterFile& file) {
+  const int64_t now = std::time(nullptr);
+  return std::chrono::seconds(file.started_at == 0 ? 0
+                                                   : std::max<int64_t>(now - file.started_at, 0));
+}
+
+// The words that a server writes.
+bool IsKnownState(const std::string& word) {
+  return word == "starting" || word == "stopping" || word == "ready" || word == "standby";
+}
+
 // Whether it takes connections: postmaster.pid still says so of a server that is recovering from
 // the death of a backend.
-std::string StateOf(const Target& target, const PostmasterFile& file, const Arguments& arguments) {
-  if (!file.IsUp()) return file.status.empty() ? "starting" : file.status;
+std::string StateOf(const Target& target, const PostmasterFile& file,
+                    const std::optional<ServerAddress>& address, const Arguments& arguments) {
+  if (!file.IsUp()) return IsKnownState(file.status) ? file.status : "starting";
+  if (!address) return "running";
   Command probe;
   probe.argv = {ClientProgramFor(target, arguments.start.pgbin, "pg_isready"),
                 "-q",
                 "-h",
-                file.socket_dir,
+                address->socket_dir,
                 "-p",
-                std::to_string(file.port)};
+                std::to_string(address->port)};
   probe.environment = ServerEnvironment(target.owner);
   probe.run_as = &target.owner;
   const Result<Captured> answer = Capture(std::move(probe));
@@ -57,13 +72,11 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   if (!found.server || found.server->lost) return std::nullopt;
   const PostmasterFile& file = found.server->file;
   const Target target{branch, found.owner};
-  const size_t connections = CountClients(file);  // before the probe, which is one
-  ServerStatus status{target,
-                      file,
-                      StateOf(target, file, arguments),
-                      std::chrono::seconds(std::time(nullptr) - file.started_at),
-                      connections,
-                      std::nullopt};
+  // Before the probe, which is one.
+  const size_t connections = found.address ? CountClients(file.pid, *found.address) : 0;
+  ServerStatus status{
+      target,         file,        found.address, StateOf(target, file, found.address, arguments),
+      UptimeOf(file), connections, std::nullopt};
   const ActingAs acting(found.owner);
   const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
   if (idle_stop && idle_stop->is_watched) status.idle_stop = idle_stop->after;
@@ -72,27 +85,35 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
 
 json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
   const PostmasterFile& file = status.file;
-  const Connection connection = ConnectionTo(file.socket_dir, file.port, status.target, arguments);
   json document = {{"branch", status.target.branch.name},
                    {"state", status.state},
                    {"pid", file.pid},
-                   {"port", file.port},
-                   {"socket_dir", file.socket_dir},
-                   {"url", Url(connection)},
+                   {"port", nullptr},
+                   {"socket_dir", nullptr},
+                   {"url", nullptr},
                    {"data_dir", status.target.branch.data_dir},
                    {"started_at", FormatTime(file.started_at * 1'000'000'000)},
                    {"uptime_seconds", status.uptime.count()},
                    {"connections", status.connections},
                    {"idle_stop_seconds", nullptr}};
+  if (status.address) {
+    document["port"] = status.address->port;
+    document["socket_dir"] = status.address->socket_dir;
+    document["url"] = Url(ConnectionTo(*status.address, status.target, arguments));
+  }
   if (status.idle_stop) document["idle_stop_seconds"] = status.idle_stop->count();
   return document;
 }
 
+std::string PortText(const ServerStatus& status) {
+  return status.address ? std::to_string(status.address->port) : "-";
+}
+
 std::string StatusText(const ServerStatus& status) {
   std::string text = "branch " + status.target.branch.name + ": " + status.state + ", pid " +
-                     std::to_string(status.file.pid) + ", port " +
-                     std::to_string(status.file.port) + ", up " + FormatDuration(status.uptime) +
-                     ", " + std::to_string(status.connections) + " connections";
+                     std::to_string(status.file.pid) + ", port " + PortText(status) + ", up " +
+                     FormatDuration(status.uptime) + ", " + std::to_string(status.connections) +
+                     " connections";
   if (status.idle_stop) text += ", stops after " + FormatDuration(*status.idle_stop) + " without";
   return text + "\n";
 }
@@ -141,9 +162,8 @@ Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& 
     const std::optional<ServerStatus> status = StatusOf(session, branch, found, arguments);
     if (!status) continue;
     servers.push_back(StatusToJson(*status, arguments));
-    rows.push_back({branch.name, status->state, std::to_string(status->file.port),
-                    std::to_string(status->file.pid), FormatDuration(status->uptime),
-                    std::to_string(status->connections),
+    rows.push_back({branch.name, status->state, PortText(*status), std::to_string(status->file.pid),
+                    FormatDuration(status->uptime), std::to_string(status->connections),
                     status->idle_stop ? FormatDuration(*status->idle_stop) : "-"});
   }
   output.Print({{"servers", servers}}, servers.empty() ? "no server runs\n" : AlignColumns(rows));

@@ -40,10 +40,16 @@ TEST_CASE("postmaster.pid of a ready server tells all about it") {
   REQUIRE(file);
   CHECK(file->pid == 4242);
   CHECK(file->started_at == 1700000000);
-  CHECK(file->port == 54321);
-  CHECK(file->socket_dir == "/srv/run/1");
   CHECK(file->status == "ready");
   CHECK(file->IsUp());
+}
+
+TEST_CASE("a time that no server can have started at is none") {
+  for (const char* time : {"9223372036854775807", "9000000001", "-1", "99999999999999999999"}) {
+    const auto file = ParsePostmasterFile("4242\n/mnt/main\n" + std::string(time) + "\n");
+    REQUIRE(file);
+    CHECK_MESSAGE(file->started_at == 0, time);
+  }
 }
 
 TEST_CASE("a server that is not yet ready is not up") {
@@ -95,7 +101,6 @@ TEST_CASE("the process that the store names is the server, whatever postmaster.p
   REQUIRE(server.ok());
   REQUIRE(*server);
   CHECK((*server)->file.pid == getpid());
-  CHECK((*server)->file.port == 5432);
   CHECK_FALSE((*server)->lost);
 }
 

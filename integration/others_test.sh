@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# What a user may do to root, who runs velapg on that user's branch, and what a user without a role may do
+# to the servers of others. www-data stands for the user, nobody for the one without a role; the data is
+# postgres's.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+begin "$@"
+
+as() { # as USER COMMAND...
+  runuser -u "$1" -- "${@:2}"
+}
+port_of() { velapg --json status "$1" | jq .port; }
+pid_of() { velapg --json status "$1" | jq .pid; }
+on_terminal() { # on_terminal COMMAND: what a user at a terminal sees; standard input is typed
+  script --quiet --return --command "$1" /dev/null | tr -d '\r'
+}
+
+make_store 0
+velafs -q bookmark create main@nightly
+velafs -q approve main@nightly
+velafs -q policy set --of-store user_group=www-data network=host
+velafs -q clone main one
+as www-data velafs -q clone main@nightly mine
+mine=$mount_dir/mine
+
+# ---- Root's terminal and environment
+
+mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home
+echo '\echo from psqlrc' >/var/lib/postgresql/.psqlrc
+velapg -q start one
+
+psqlrc() {
+  equal "$(velapg psql one -- -Atc 'select 1')" 1
+  equal "$(velapg psql one -- -Atc '\! echo $HOME')" /nonexistent
+  [[ ! -e /var/lib/postgresql/.psql_history ]] || fail "a history was left"
+}
+check "root's psql reads nothing of the home of the branch's user" psqlrc
+
+own_terminal() {
+  local roots his
+  roots=$(on_terminal 'ps -o sid=,tty= -p $$; exec velapg psql one' <<<$'\\! ps -o sid=,tty= -p $PPID\n\\! tty\nselect 6*7;\n\\q\n')
+  echo "$roots"
+  has_line -x ' *42' <<<"$roots" || fail "no answer"
+  mapfile -t his < <(grep -oE '[0-9]+ pts/[0-9]+' <<<"$roots")
+  equal "${#his[@]}" 2 "number of sessions seen"
+  [[ ${his[0]% *} != "${his[1]% *}" ]] || fail "psql is in root's session"
+  [[ ${his[0]#* } != "${his[1]#* }" ]] || fail "psql is on root's terminal"
+  has_line "/dev/${his[1]#* }" <<<"$roots" || fail "psql has no terminal"
+  on_terminal "stty cols 91 rows 33; velapg psql one -- -c '\\! stty size'" </dev/null | has_line -E '(^|[^0-9])33 91$' ||
+    fail "the window has another size"
+}
+check "root's psql has a session and a terminal of its own" own_terminal
+
+no_terminal() {
+  # Also where there is no terminal to keep from it: root's session may have one.
+  local sessions
+  sessions=$(velapg psql one -- -Atc '\! ps -o sid= -p $PPID')
+  [[ $((sessions)) != "$(ps -o sid= -p $$ | tr -d ' ')" ]] || fail "psql is in root's session"
+  equal "$(echo 'select 6*7' | velapg psql one -- -At)" 42
+}
+check "root's psql without a terminal has a session of its own" no_terminal
+
+passed_on() {
+  local status=0
+  velapg psql one -- -c 'select 1/0' 2>/dev/null || status=$?
+  equal "$status" 1 "exit status of psql"
+  status=0
+  timeout --signal TERM 2 velapg psql one -- -c 'select pg_sleep(60)' || status=$?
+  equal "$status" 124 "exit status of timeout"
+  wait_until 20 eval '! pgrep -x psql'
+}
+check "psql's exit status and velapg's signals are passed on" passed_on
+
+environment() {
+  velapg -q stop one
+  ROOTS_SECRET=secret PGPASSWORD=secret velapg -q start one
+  ! tr '\0' '\n' <"/proc/$(pid_of one)/environ" | has_line secret || fail "the server has root's environment"
+  tr '\0' '\n' <"/proc/$(pid_of one)/environ" | has_line '^PATH=' || fail "the server has no PATH"
+  ! ROOTS_SECRET=secret velapg psql one -- -c '\! env' | has_line secret || fail "psql has root's environment"
+}
+check "root's environment does not reach a branch's programs" environment
+
+# ---- TCP
+
+by_nobody() { # by_nobody PORT QUERY
+  as nobody psql -qXAt -h 127.0.0.1 -p "$1" -U postgres -d postgres -c "$2"
+}
+no_tcp() {
+  velapg -q stop one
+  echo "listen_addresses = '*'" >>"$mount_dir/one/postgresql.conf"
+  echo "host all all 0.0.0.0/0 trust" >>"$mount_dir/one/pg_hba.conf"
+  local mode
+  for mode in host loopback isolated; do
+    velapg -q start one --network "$mode"
+    equal "$(sql one 'show listen_addresses')" "" "listen_addresses with --network $mode"
+    { by_nobody "$(port_of one)" 'select 1' 2>&1 || true; } | has_line 'Connection refused' || fail "TCP is open"
+    velapg -q stop one
+  done
+}
+check "a server does not listen to TCP" no_tcp
+
+with_tcp() {
+  velapg -q start one --tcp
+  local port
+  port=$(port_of one)
+  { by_nobody "$port" 'select 1' 2>&1 || true; } | has_line 'no password supplied' || fail "TCP needs no password"
+  sql one "alter role postgres password 'known'"
+  equal "$(PGPASSWORD=known by_nobody "$port" 'select 1')" 1
+  { PGPASSWORD=guessed by_nobody "$port" 'select 1' 2>&1 || true; } | has_line 'authentication failed'
+  equal "$(ss -Hltn "sport = :$port" | awk '{print $4}')" "127.0.0.1:$port" "where it listens"
+  velapg -q stop one
+  refuses 4 'has no TCP' velapg start one --tcp --network isolated
+  refuses 2 'excludes' velapg start one --tcp --as-is
+}
+check "asked to, it listens on 127.0.0.1, for those who know a password" with_tcp
+
+as_is() {
+  velapg start one --as-is 2>&1 | has_line 'warning: with --as-is the server listens on "\*"'
+  velapg -q stop one
+}
+check "as it is, it listens as configured, and velapg says so" as_is
+
+# ---- What runs on another user's branch
+
+who_runs() { # who_runs: the user of the server that the environment leads to
+  psql -qXAt -c 'create temp table t(x text)' -c "copy t from program 'id -un'" -c 'select * from t'
+}
+export -f who_runs
+not_more_rights() {
+  equal "$(velapg run mine -- bash -c who_runs)" www-data "who runs what root runs on it"
+  velafs -q clone mine of-mine
+  equal "$(field of-mine shown_as)" www-data "whose a clone of root's is"
+  velafs -q bookmark create mine@then
+  equal "$(velapg run mine@then -- bash -c who_runs)" www-data "who runs what root runs on a bookmark"
+  velafs -q clone mine by-admin --as-user none
+  equal "$(field by-admin shown_as)" null
+  velafs -q delete of-mine by-admin
+}
+check "root runs another user's branch with that user's rights" not_more_rights
+
+forge() { # the file, by a process of the server's
+  sql mine "copy (select 1) to program 'cat >/dev/null; echo $(base64 -w0 forged) | base64 -d >postmaster.pid'" ||
+    fail "the file could not be forged"
+}
+believed() {
+  velapg -q start mine
+  local url
+  url=$(velapg url mine)
+  lines() { sed -e "3s/.*/${1:-$(sed -n 3p "$mine/postmaster.pid")}/" -e '4s/.*/1/' -e '5s,.*,evil.example.com,' "$mine/postmaster.pid"; }
+  lines >forged
+  forge
+  has_line evil <"$mine/postmaster.pid" || fail "the file is not forged"
+  equal "$(velapg url mine)" "$url"
+  equal "$(velapg --json status mine | jq -r '.state, .url' | tr '\n' ' ')" "running $url "
+  equal "$(velapg --json status mine | jq .port)" "$(field mine port)"
+  lines 9223372036854775807 >forged
+  forge
+  velapg status mine
+  velapg -q stop mine
+}
+check "what a branch's postmaster.pid says of host, port and time is not believed" believed
+
+version_file() {
+  as www-data mv "$mine/PG_VERSION" "$mine/kept"
+  as www-data ln -s /etc/shadow "$mine/PG_VERSION"
+  refuses 4 'PG_VERSION" is no regular file' velapg start mine
+  as www-data rm "$mine/PG_VERSION"
+  as www-data ln -s kept "$mine/PG_VERSION"
+  refuses 4 'PG_VERSION" is no regular file' velapg start mine
+  as www-data rm "$mine/PG_VERSION"
+  as www-data truncate -s 10G "$mine/PG_VERSION"
+  refuses 4 'PG_VERSION" is too large' velapg start mine
+  as www-data mv "$mine/kept" "$mine/PG_VERSION"
+}
+check "a PG_VERSION that is a link, or endless, is refused" version_file
+
+logs() {
+  local dir log
+  velapg -q start mine
+  dir=$(velapg --json status mine | jq -r .socket_dir)
+  velapg -q stop mine
+  log=$dir/postgres.log
+  velapg logs mine -n 3 | has_line 'database system is shut down'
+  equal "$(velapg logs mine -n 3 | wc -l)" 3
+  velapg --json logs mine -n 1 | jq -e '.text | test("shut down")'
+  as www-data bash -c "printf '\\e]0;title\\a\\tx\\n' >>'$log'"
+  equal "$(on_terminal 'velapg logs mine -n 1' </dev/null)" $'\\x1b]0;title\\x07\tx'
+  equal "$(velapg logs mine -n 1)" $'\e]0;title\a\tx' "the log on no terminal"
+  timeout 20 velapg logs mine -n 1 -f >followed &
+  local follower=$!
+  wait_until 10 has_line title followed
+  as www-data bash -c "echo added >>'$log'"
+  wait_until 10 eval "[[ \$(tail -n 1 followed) == added ]]"
+  kill "$follower"
+  wait "$follower" 2>/dev/null || true
+  as www-data rm "$log"
+  as www-data ln -s /etc/shadow "$log"
+  refuses 4 'is a symbolic link' velapg logs mine
+  as www-data rm "$log"
+  as www-data mkfifo "$log"
+  { timeout 10 velapg logs mine 2>&1 || true; } | has_line 'is no regular file'
+  as www-data rm "$log"
+}
+check "logs shows a regular file of the branch's user, and nothing that a terminal obeys" logs
+
+no_setuid() {
+  as www-data cp /bin/true "$mine/true"
+  as www-data chmod 4755 "$mine/true"
+  velafs export mine --to-dir "$VELAFS_SANDBOX/exported" 2>&1 | has_line 'were left out'
+  equal "$(stat -c %a "$VELAFS_SANDBOX/exported/true")" 755
+  as www-data rm "$mine/true"
+}
+check "a setuid program of a user's branch is not exported" no_setuid
+
+pool() {
+  velapg -q pool main --size 1
+  velapg -q start mine
+  # Whether or not such a label is refused.
+  as www-data velafs -q label mine pool=main pool-state=ready || true
+  local taken
+  for _ in 1 2 3; do
+    taken=$(velapg --json take main | jq -r .branch)
+    [[ $taken != mine ]] || fail "root took the user's branch"
+  done
+  velapg -q pool stop main --all
+  velapg -q stop mine
+}
+check "a user's branch is never taken from root's pool" pool
+
+exit $((failures > 0))

@@ -1,0 +1,27 @@
+#include "pgctl-wrapper/server_address.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "pgctl-wrapper/run_dir.h"
+
+namespace velafs::pgctl {
+
+Result<ServerAddress> AddressOf(const Session& session, const Branch& branch, const Owner& owner) {
+  const std::string dir = FindRunDir(session.store(), branch.id).socket_dir;
+  struct stat info {};
+  const bool is_there = lstat(dir.c_str(), &info) == 0;
+  if (!is_there && errno != ENOENT) return SystemError(errno, "cannot look at \"" + dir + "\"");
+  if (!is_there || !branch.port) {
+    return Failed("the server of branch \"" + branch.name + "\" was not started by velapg",
+                  "stop it, and start it with velapg start " + branch.name);
+  }
+  if (S_ISDIR(info.st_mode) && info.st_uid == owner.uid && (info.st_mode & 077) == 0) {
+    return ServerAddress{dir, *branch.port};
+  }
+  return Refused("\"" + dir + "\" is not a directory of user \"" + owner.name + "\" alone",
+                 "remove it, if no server uses it, and start the server again");
+}
+
+}  // namespace velafs::pgctl
