@@ -81,7 +81,7 @@ shown() {
   as_ci chown "$ci" "$file"
   ! chown root "$file" 2>/dev/null || fail "a file got another owner"
   equal "$(stat -c %U "$file")" "$ci"
-  velafs -q clone pr-1 raw
+  velafs -q clone pr-1 raw --as-user none
   equal "$(stat -c %U "$mount_dir/raw/made")" postgres "whose the file really is"
   velafs -q delete --purge raw
   as_ci rm "$file"

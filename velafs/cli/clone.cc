@@ -65,7 +65,8 @@ void AddClone(CommandLine& line) {
   command
       ->add_option("--as-user", given->as_user,
                    "Show the files as owned by USER, who can then run a server on them; nothing of "
-                   "it is written (default: you, where root serves the store and you are no admin)")
+                   "it is written (default: you, where root serves the store and you are no admin, "
+                   "else as those of SOURCE)")
       ->type_name("USER|none");
   command
       ->add_option("--quota", given->quota,
