@@ -11,7 +11,7 @@ as() { # as USER COMMAND...
 port_of() { velapg --json status "$1" | jq .port; }
 pid_of() { velapg --json status "$1" | jq .pid; }
 on_terminal() { # on_terminal COMMAND: what a user at a terminal sees; standard input is typed
-  script --quiet --return --command "$1" /dev/null | tr -d '\r'
+  script --quiet --return --command "$1" /dev/null | stdbuf --output=0 tr -d '\r'
 }
 
 make_store 0
@@ -25,7 +25,7 @@ mine=$mount_dir/mine
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home
-echo '\echo from psqlrc' >/var/lib/postgresql/.psqlrc
+printf '%s\n' '\echo from psqlrc' >/var/lib/postgresql/.psqlrc
 velapg -q start one
 
 psqlrc() {
@@ -49,6 +49,26 @@ own_terminal() {
     fail "the window has another size"
 }
 check "root's psql has a session and a terminal of its own" own_terminal
+
+sleeping() {
+  [[ $(sql one "select count(*) from pg_stat_activity where query ~ 'sleep.600' and state = 'active' and pid <> pg_backend_pid()") == 1 ]]
+}
+interrupted() {
+  local keys typist
+  mkfifo keys
+  on_terminal 'velapg psql one -- -P pager=off' <keys >screen &
+  typist=$!
+  exec {keys}>keys
+  printf 'select pg_sleep(600);\n' >&"$keys"
+  wait_until 20 sleeping
+  printf '\003' >&"$keys"
+  wait_until 20 has_line 'canceling statement due to user request' screen
+  printf 'select 6*7;\n\\q\n' >&"$keys"
+  exec {keys}>&-
+  wait "$typist"
+  has_line -x ' *42' screen || { cat screen; false; }
+}
+check "a key that interrupts psql interrupts its statement" interrupted
 
 no_terminal() {
   # Also where there is no terminal to keep from it: root's session may have one.

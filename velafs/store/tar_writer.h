@@ -12,8 +12,8 @@
 namespace velafs::store {
 
 struct TarCounts {
-  uint64_t files = 0;  // regular files, each once however many names it has
-  uint64_t bytes = 0;  // sum of their sizes
+  uint64_t files = 0;             // regular files, each once however many names it has
+  uint64_t bytes = 0;             // sum of their sizes
   uint64_t special_left_out = 0;  // files without their setuid and setgid bits, and devices
 };
 
