@@ -142,6 +142,36 @@ TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {
   }
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "what expires is not for the taking by its parent's approval") {
+  Set("user_group", group.name);
+  Set("on_expire", "bookmark");
+  REQUIRE(store->SetApproved("main", true).ok());
+  const auto expire = [this](const Caller& who, const std::string& name) {
+    REQUIRE(CloneBy(who, "main", name).ok());
+    WriteInto(name, who.user);
+    Change("UPDATE branches SET expires_at = 1 WHERE name = '" + name + "'");
+    const auto expired = store->Expire(caller, false);
+    REQUIRE(expired.ok());
+    REQUIRE(expired->branches.size() == 1);
+    return expired->saved;
+  };
+  const Caller bob{geteuid() + 4444, "bob"};
+  CHECK(expire(kAlice, "hers") == std::vector<std::string>());  // main is not hers
+  CHECK(Trash() == std::vector<std::string>{"hers"});
+  CHECK(expire(caller, "own") == std::vector<std::string>{"main@expired-own"});
+  const auto check = [&] {
+    CHECK(CloneBy(bob, "main@expired-own", "his").code() == Code::kRefused);
+    CloneOptions options;
+    options.at = NowNs();
+    CHECK(store->Clone(bob, "main", "his", options).status().code() == Code::kNotFound);
+  };
+  check();
+  Reopen();
+  check();
+  REQUIRE(store->SetApproved("main@expired-own", true).ok());
+  CHECK(CloneBy(bob, "main@expired-own", "his").ok());
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "an admin rules the branches of others, a user does not") {
   Caller admin{geteuid() + 4343, "carol"};
   CHECK(store->SetNote(admin, "main", "x").status().code() == Code::kRefused);

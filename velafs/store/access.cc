@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "velafs/store/rules.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
+
+constexpr int kMaxGroups = 4096;
 
 struct RoleGroup {
   Role role;
@@ -58,6 +61,16 @@ Role RoleOf(const Policies& policies, const Caller& caller) {
     if (is_member) return one.role;
   }
   return Role::kNone;
+}
+
+Role RoleOfUser(const Policies& policies, const std::string& name) {
+  const Result<catalog::FileOwner> user = FindUser(name);
+  if (!user.ok()) return Role::kNone;
+  int count = kMaxGroups;
+  std::vector<gid_t> groups(kMaxGroups);
+  if (getgrouplist(name.c_str(), user->gid, groups.data(), &count) < 0) count = kMaxGroups;
+  groups.resize(static_cast<size_t>(count));
+  return RoleOf(policies, {.uid = user->uid, .user = name, .gid = user->gid, .groups = groups});
 }
 
 bool IsShared(const Policies& policies) {

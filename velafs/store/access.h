@@ -12,6 +12,8 @@ namespace velafs::store {
 // The highest a caller has: admin to root, the user this process runs as and members of
 // admin_group; the others to members of their groups.
 Role RoleOf(const Policies& policies, const Caller& caller);
+// That of a user by name; kNone when there is no such user.
+Role RoleOfUser(const Policies& policies, const std::string& name);
 // Whether there is anybody but root and the user of this process who may call.
 bool IsShared(const Policies& policies);
 // Refused, saying who may, unless the caller has that role or a higher one.

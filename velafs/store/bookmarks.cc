@@ -48,6 +48,7 @@ Result<BookmarkRow> Store::FindBookmarkAt(const BranchRow& branch, TimeNs at) {
     VELAFS_ASSIGN(rows, reader.Bookmarks(branch.id));
     return {};
   }));
+  std::erase_if(rows, [this](const BookmarkRow& row) { return policies_->IsOfOther(row); });
   // People take the time from a list, where it has no fraction.
   const TimeNs end = at / kSecond * kSecond + kSecond;
   const auto after =

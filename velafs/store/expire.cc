@@ -1,6 +1,7 @@
 // What goes by itself when its time has come.
 #include <algorithm>
 
+#include "velafs/store/access.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -87,6 +88,10 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
   if (!parent || parent->deleted_at) {
     return Refused("its policy is on_expire=bookmark, and there is no parent to have the bookmark");
   }
+  // Who might not make a bookmark of the parent does not get one by letting a clone of it expire.
+  const bool may_bookmark =
+      parent->owner == branch.owner || RoleOfUser(*policies_, branch.owner) == Role::kAdmin;
+  if (!may_bookmark) return RunDelete(caller, branch.name, options);
   saved.branch = parent->id;
   saved.root = branch.root;
   saved.note = "what " + branch.name + " was when it expired";

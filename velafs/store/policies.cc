@@ -25,6 +25,7 @@ constexpr char kNetwork[] = "network";
 constexpr char kApproved[] = "approved";
 constexpr char kApprovedOnly[] = "approved_sources_only";
 constexpr char kUserGroup[] = "user_group";
+constexpr char kStateOf[] = "state_of";  // of a bookmark
 
 Status CheckSealAfter(const std::string& value) {
   return value == "never" ? Status() : ParseDuration(value).status();
@@ -229,6 +230,7 @@ std::map<std::string, std::string> Policies::SetAt(const PolicyPlace& place) con
 
 bool Policies::IsApproved(const BranchRow& branch, const catalog::BookmarkRow* bookmark) const {
   if (bookmark != nullptr && IsApproved(*bookmark)) return true;
+  if (bookmark != nullptr && IsOfOther(*bookmark)) return false;
   MutexLock lock(mutex_);
   return Find(PolicyPlace::OfBranch(branch), kApproved).has_value();
 }
@@ -236,6 +238,20 @@ bool Policies::IsApproved(const BranchRow& branch, const catalog::BookmarkRow* b
 bool Policies::IsApproved(const catalog::BookmarkRow& bookmark) const {
   MutexLock lock(mutex_);
   return Find(PolicyPlace::OfBookmark(bookmark), kApproved).has_value();
+}
+
+SettingRow Policies::StateOfOther(BookmarkId bookmark, const std::string& of) {
+  return {SettingScope::kBookmark, bookmark.value, kStateOf, of};
+}
+
+void Policies::Learn(const SettingRow& row) {
+  MutexLock lock(mutex_);
+  settings_[{row.scope, row.subject, row.key}] = row.value;
+}
+
+bool Policies::IsOfOther(const catalog::BookmarkRow& bookmark) const {
+  MutexLock lock(mutex_);
+  return Find(PolicyPlace::OfBookmark(bookmark), kStateOf).has_value();
 }
 
 Status Policies::SetApproved(const PolicyPlace& place, bool approved) {

@@ -72,6 +72,13 @@ class Policies {
   // when the store has a policy of its own for that.
   std::optional<catalog::SettingRow> IsolationOf(InodeNumber root);
 
+  // The setting that says that a bookmark is of a state of another branch, `of`, than the one it
+  // belongs to; an approval of the latter does not cover it. To be put into the catalog along with
+  // the bookmark, then to be told to Learn, with which it holds.
+  static catalog::SettingRow StateOfOther(BookmarkId bookmark, const std::string& of);
+  void Learn(const catalog::SettingRow& row);
+  bool IsOfOther(const catalog::BookmarkRow& bookmark) const;
+
   // Whether a user may take that state though it is not his.
   bool IsApproved(const catalog::BranchRow& branch, const catalog::BookmarkRow* bookmark) const;
   // The bookmark alone, whatever its branch is.

@@ -141,7 +141,9 @@ class Store {
 
   // Deletes what of the caller's is past its expiry and neither protected nor running: branches
   // into the trash, bookmarks for good. Where the policy on_expire is "bookmark", what a branch was
-  // stays as a bookmark of its parent, expired-NAME.
+  // stays as a bookmark of its parent, expired-NAME, if its owner may change the parent. That
+  // bookmark is none of the parent's own states: an approval of the parent does not cover it, and
+  // CloneOptions::at passes it by.
   Result<Expired> Expire(const Caller& caller, bool dry_run, TimeNs now = NowNs());
   // Makes the bookmarks that the policy bookmark_every asks for, and deletes those of an earlier
   // time that bookmark_keep no longer does, but not what is approved or a branch was cloned from. A
@@ -162,8 +164,8 @@ class Store {
   // or nothing. Returns what changes.
   Result<std::vector<PolicyChange>> ApplyPolicies(const std::vector<PolicyPlan>& plans,
                                                   bool dry_run);
-  // Of a branch, which is of its bookmarks too, or of a bookmark: users may clone it, whose ever it
-  // is.
+  // Of a branch, which is of the bookmarks of its own states too, or of a bookmark: users may clone
+  // it, whose ever it is.
   Status SetApproved(const std::string& source, bool approved);
 
   Result<std::vector<BranchInfo>> List(const ListFilter& filter = {});  // by name

@@ -62,6 +62,7 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
                                  })
                    .status());
   } else {
+    std::optional<catalog::SettingRow> mark;
     const auto ended = volume_->EndInstance(
         name, layer::Volume::End::kKeep,
         [&](catalog::Writer& writer, BranchRow row, const layer::EndedHead& old) -> Removed {
@@ -71,6 +72,10 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
             const LayerId first_layer = row.first_layer;
             if (state == old.id) VELAFS_TRY(StandOn(writer, state, row.root, &row));
             row.first_layer = first_layer;
+            VELAFS_ASSIGN(const auto made, writer.Bookmark(saved->branch, saved->name));
+            if (!made) return Corrupt("a bookmark that was made is not in the catalog");
+            mark = Policies::StateOfOther(made->id, branch.name);
+            VELAFS_TRY(writer.PutSetting(*mark));
           }
           VELAFS_TRY(writer.UpdateBranch(row));
           return std::vector<LayerId>();
@@ -79,6 +84,7 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
       return ended.status().WithHint("to delete it without keeping it: velafs delete --purge " +
                                      name);
     }
+    if (mark) policies_->Learn(*mark);
   }
   // The branch is not there any more; what is left in run/ can do no harm.
   VELAFS_TRY(storage_.RemoveTree(paths_.Run() + "/" + std::to_string(branch.id.value)));
