@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "tests/os/scratch_directory.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::os {
 namespace {
@@ -187,6 +189,36 @@ TEST_CASE("removing a tree takes all that is in it and follows no symbolic link"
   REQUIRE(symlink("kept", (directory / "link").c_str()) == 0);
   CHECK_FALSE(storage.RemoveTree(directory / "link").ok());
   CHECK(storage.Stat(directory / "kept/f").ok());
+}
+
+// A chain of directories, made so that no path is long: each is made beside the chain, which then
+// moves into it.
+void MakeChain(const std::string& place, int depth) {
+  const UniqueFd at(open(place.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  REQUIRE(at);
+  REQUIRE(mkdirat(at.get(), "a", 0700) == 0);
+  for (int i = 1; i < depth; ++i) {
+    REQUIRE(mkdirat(at.get(), "b", 0700) == 0);
+    REQUIRE(renameat(at.get(), "a", at.get(), "b/a") == 0);
+    REQUIRE(renameat(at.get(), "b", at.get(), "a") == 0);
+  }
+}
+
+TEST_CASE("a tree is removed however deep it is, with few open files") {
+  ScratchDirectory directory;
+  REQUIRE(HostStorage().MakeDirectory(directory / "tree", 0700).ok());
+  MakeChain(directory / "tree", 5000);
+  // What a removal that was cut short has left is in no way.
+  REQUIRE(HostStorage().MakeDirectory(directory / "tree/.removed-0", 0700).ok());
+  Make(directory / "tree/.removed-0/f");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit few{std::min<rlim_t>(before.rlim_cur, 200), before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const Status removed = HostStorage().RemoveTree(directory / "tree");
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE_MESSAGE(removed.ok(), removed.message());
+  CHECK(HostStorage().Stat(directory / "tree").status().error_number() == ENOENT);
 }
 
 TEST_CASE("a rename replaces its target, and a removed file is gone") {

@@ -181,9 +181,9 @@ class DirectoryStream {
   bool opened() const { return stream_ != nullptr; }
   int fd() const { return dirfd(stream_); }
 
-  // All entries but "." and ".."; `path` is for the message.
-  Result<std::vector<DirectoryEntry>> ReadAll(const std::string& path) {
-    std::vector<DirectoryEntry> entries;
+  // Visits all entries but "." and "..", until that fails; `path` is for the message.
+  template <typename Visit>
+  Status ForEach(const std::string& path, Visit visit) {
     for (;;) {
       errno = 0;
       const dirent* entry = readdir(stream_);
@@ -199,9 +199,17 @@ class DirectoryStream {
         }
         is_directory = S_ISDIR(st.st_mode);
       }
-      entries.push_back({std::string(name), is_directory});
+      VELAFS_TRY(visit(DirectoryEntry{std::string(name), is_directory}));
     }
-    if (errno != 0) return LastError("list", path);
+    return errno != 0 ? LastError("list", path) : Status();
+  }
+
+  Result<std::vector<DirectoryEntry>> ReadAll(const std::string& path) {
+    std::vector<DirectoryEntry> entries;
+    VELAFS_TRY(ForEach(path, [&entries](DirectoryEntry entry) {
+      entries.push_back(std::move(entry));
+      return Status();
+    }));
     return entries;
   }
 
@@ -211,28 +219,65 @@ class DirectoryStream {
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-// Removes what is in the directory `name` of `parent_fd`, then the directory. Symbolic links are
-// removed, never followed.
-Status RemoveTreeAt(int parent_fd, const char* name, const std::string& path) {
-  {
-    DirectoryStream directory(
-        UniqueFd(Retried([&] { return openat(parent_fd, name, kDirectoryFlags | O_NOFOLLOW); })));
-    if (!directory.opened()) return errno == ENOENT ? Status() : LastError("remove", path);
-    VELAFS_ASSIGN(const std::vector<DirectoryEntry> entries, directory.ReadAll(path));
-    for (const DirectoryEntry& entry : entries) {
-      const std::string entry_path = path + "/" + entry.name;
-      if (entry.is_directory) {
-        VELAFS_TRY(RemoveTreeAt(directory.fd(), entry.name.c_str(), entry_path));
-      } else if (unlinkat(directory.fd(), entry.name.c_str(), 0) < 0 && errno != ENOENT) {
-        return LastError("remove", entry_path);
-      }
+// Removes a directory with all in it, however deep others have nested that: what lies deeper than a
+// directory of the top moves into the top, so that neither stack nor descriptors grow with the
+// depth. Symbolic links are removed, never followed. One thread.
+class TreeRemoval {
+ public:
+  explicit TreeRemoval(const std::string& path) : path_(path) {}
+
+  Status Run() {
+    DirectoryStream top(
+        UniqueFd(Retried([&] { return open(path_.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
+    if (!top.opened()) return errno == ENOENT ? Status() : LastError("remove", path_);
+    top_fd_ = top.fd();
+    const Status emptied = top.ForEach(path_, [&](const DirectoryEntry& entry) {
+      return entry.is_directory ? RemoveOfTop(entry.name) : RemoveFileOf(top_fd_, entry.name);
+    });
+    VELAFS_TRY(emptied);
+    for (uint64_t number = 0; number < moved_; ++number) VELAFS_TRY(RemoveOfTop(NameOf(number)));
+    if (rmdir(path_.c_str()) < 0 && errno != ENOENT) return LastError("remove", path_);
+    return {};
+  }
+
+ private:
+  static std::string NameOf(uint64_t number) { return ".removed-" + std::to_string(number); }
+
+  Status RemoveOfTop(const std::string& name) {
+    if (unlinkat(top_fd_, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    if (errno != ENOTEMPTY && errno != EEXIST) return LastError("remove", path_ + "/" + name);
+    DirectoryStream directory(UniqueFd(
+        Retried([&] { return openat(top_fd_, name.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
+    if (!directory.opened()) return LastError("remove", path_ + "/" + name);
+    const Status emptied = directory.ForEach(path_ + "/" + name, [&](const DirectoryEntry& entry) {
+      return entry.is_directory ? MoveToTop(directory.fd(), entry.name)
+                                : RemoveFileOf(directory.fd(), entry.name);
+    });
+    VELAFS_TRY(emptied);
+    if (unlinkat(top_fd_, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    return LastError("remove", path_ + "/" + name);
+  }
+
+  Status RemoveFileOf(int directory_fd, const std::string& name) const {
+    if (unlinkat(directory_fd, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    return LastError("remove", path_ + "/.../" + name);
+  }
+
+  Status MoveToTop(int from_fd, const std::string& name) {
+    if (unlinkat(from_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    // A number that a removal which was cut short has left is passed over.
+    while (renameat(from_fd, name.c_str(), top_fd_, NameOf(moved_++).c_str()) < 0) {
+      if (errno == ENOENT) return {};
+      const bool is_taken = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR;
+      if (!is_taken) return LastError("remove", path_ + "/.../" + name);
     }
+    return {};
   }
-  if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-    return LastError("remove", path);
-  }
-  return {};
-}
+
+  const std::string& path_;
+  int top_fd_ = -1;
+  uint64_t moved_ = 0;  // numbers given to what was moved to the top
+};
 
 int OpenFlags(OpenMode mode) {
   switch (mode) {
@@ -279,9 +324,7 @@ class Host : public Storage {
     return unlink(path.c_str()) < 0 ? LastError("remove", path) : Status();
   }
 
-  Status RemoveTree(const std::string& path) override {
-    return RemoveTreeAt(AT_FDCWD, path.c_str(), path);
-  }
+  Status RemoveTree(const std::string& path) override { return TreeRemoval(path).Run(); }
 
   Status Rename(const std::string& from, const std::string& to) override {
     if (rename(from.c_str(), to.c_str()) == 0) return {};
