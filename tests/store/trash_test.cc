@@ -1,7 +1,9 @@
 // The trash, protection and expiry.
+#include <cerrno>
 #include <chrono>
 
 #include "tests/store/branches_fixture.h"
+#include "tests/store/hooked_storage.h"
 #include "velafs/store/upkeep.h"
 
 namespace velafs::store {
@@ -257,6 +259,29 @@ TEST_CASE_FIXTURE(TrashFixture, "upkeep deletes what has expired, and empties th
   CHECK((*entries)[0].user == caller.user);
   CHECK((*entries)[1].verb == "trash-purge");
   CHECK((*entries)[1].subjects == "old");
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a delete is done whatever its users have put into run/") {
+  Clone("main", "dev");
+  const std::string run = root + "/run/" + std::to_string(Info("dev").id);
+  test::WriteHostFile(run + "/a/f", "x");
+  // What cannot be removed: a mount would be in the way likewise.
+  class NoRemoval : public HookedStorage {
+   public:
+    NoRemoval() : HookedStorage([](const std::string&) { return Status(); }) {}
+    Status RemoveTree(const std::string& path) override {
+      return SystemError(EBUSY, "cannot remove \"" + path + "\"");
+    }
+  } no_removal;
+  Reopen(no_removal);
+  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK_FALSE(fs::exists(run));
+  Reopen();
+  Clone("main", "other");
+  CHECK(store->Delete(caller, "other", {}).ok());
+  for (const auto& entry : fs::directory_iterator(root + "/run")) {
+    CHECK_FALSE(entry.path().filename().string().starts_with(".gone-"));
+  }
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who may") {

@@ -67,6 +67,7 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
       return std::move(deleted).status().WithContext("cannot delete " + Quoted(row.name));
     }
   }
+  if (!dry_run) RemoveWhatIsGone(storage_, paths_.Run());
   return {};
 }
 

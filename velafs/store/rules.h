@@ -9,6 +9,8 @@
 #include "velafs/base/units.h"
 #include "velafs/catalog/rows.h"
 
+#include "velafs/os/storage.h"
+#include "velafs/store/caller.h"
 namespace velafs::store {
 
 std::string Quoted(const std::string& text);
@@ -19,6 +21,10 @@ bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);
 
 // What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
+// Removes what deleted branches have left in run/, as far as that goes: whoever may write there can
+// make it slow. To be called without a lock that others wait for.
+void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
+
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of
 // which only the value may be empty.
 Status CheckNote(const std::string& note);

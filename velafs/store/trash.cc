@@ -1,5 +1,9 @@
 // The verbs that take branches away, and bring them back.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <string_view>
 
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
@@ -26,7 +30,28 @@ Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer, const Branch
   return removed;
 }
 
+// In run/, what was of branches that are gone: users may have put anything there, in any amount.
+constexpr std::string_view kGone = ".gone-";
+
+// The branch is deleted: what is left in run/ can do no harm, and is no failure of that. By the
+// instance, since an undeleted branch has its number, and its directory, again.
+void SetAside(os::Storage& storage, const std::string& run, const BranchRow& branch) {
+  const std::string gone = run + "/" + std::string(kGone) + std::to_string(branch.instance.value);
+  const Status moved = storage.Rename(run + "/" + std::to_string(branch.id.value), gone);
+  if (!moved.ok() && moved.error_number() != ENOENT) spdlog::warn("{}", moved.message());
+}
+
 }  // namespace
+
+void RemoveWhatIsGone(os::Storage& storage, const std::string& run) {
+  const auto entries = storage.List(run);
+  if (!entries.ok()) return;
+  for (const os::DirectoryEntry& entry : *entries) {
+    if (!entry.name.starts_with(kGone)) continue;
+    const Status removed = storage.RemoveTree(run + "/" + entry.name);
+    if (!removed.ok()) spdlog::warn("{}", removed.message());
+  }
+}
 
 Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
                                  const DeleteOptions& options) {
@@ -39,7 +64,9 @@ Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
     }
     info = *std::move(deleted);
   }
-  if (!options.dry_run) TellRemoved(name);
+  if (options.dry_run) return info;
+  TellRemoved(name);
+  RemoveWhatIsGone(storage_, paths_.Run());
   return info;
 }
 
@@ -86,8 +113,7 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
     }
     if (mark) policies_->Learn(*mark);
   }
-  // The branch is not there any more; what is left in run/ can do no harm.
-  VELAFS_TRY(storage_.RemoveTree(paths_.Run() + "/" + std::to_string(branch.id.value)));
+  SetAside(storage_, paths_.Run(), branch);
   return info;
 }
 
