@@ -301,6 +301,39 @@ TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who
   CHECK(Info("dev").note == "hers");
 }
 
+TEST_CASE_FIXTURE(TrashFixture, "a pool's labels are an admin's to set and remove") {
+  CloneOptions options;
+  options.labels = {{"pool", "ci"}, {"pool-state", "ready"}};
+  CHECK(store->Clone(kAlice, "main", "hers", options).status().code() == Code::kRefused);
+  REQUIRE(store->Clone(kAlice, "main", "hers", {}).ok());
+  const Status refused = store->ChangeLabels(kAlice, "hers", {{"pool", "ci"}}, {}).status();
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "label \"pool\" says which branches are of a pool");
+  CHECK(store->ChangeLabels(kAlice, "hers", {{"pooled", "x"}}, {}).ok());
+  REQUIRE(store->ChangeLabels(caller, "hers", options.labels, {}).ok());
+  CHECK(store->ChangeLabels(kAlice, "hers", {}, {"pool-state"}).status().code() == Code::kRefused);
+  CHECK(Info("hers").labels.size() == 3);
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "a branch has so many labels and no more") {
+  std::map<std::string, std::string> labels;
+  for (int i = 0; i < 64; ++i) labels["k" + std::to_string(i)] = "v";
+  Clone("main", "dev");
+  REQUIRE(store->ChangeLabels(caller, "dev", labels, {}).ok());
+  CHECK(store->ChangeLabels(caller, "dev", {{"k0", "other"}}, {}).ok());
+  const Status refused = store->ChangeLabels(caller, "dev", {{"one-more", ""}}, {}).status();
+  CHECK(refused.code() == Code::kUsage);
+  test::CheckMessage(refused, "at most 64 labels");
+  CloneOptions options;
+  options.labels = labels;
+  options.labels["one-more"] = "";
+  CHECK(store->Clone(caller, "main", "other", options).status().code() == Code::kUsage);
+  options.labels.clear();
+  for (int i = 0; i < 17; ++i) options.labels["k" + std::to_string(i)] = std::string(1000, 'x');
+  test::CheckMessage(store->Clone(caller, "main", "other", options).status(), "16384 bytes");
+  CHECK(Info("dev").labels.size() == 64);
+}
+
 TEST_CASE_FIXTURE(TrashFixture, "a list is of those asked for") {
   CloneOptions options;
   options.owner = "alice";

@@ -74,9 +74,11 @@ Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name
                                    const std::string& owner) {
   return ChangeRow(caller, "chown", name, [&](BranchRow& row) -> Status {
     VELAFS_TRY(CheckOwner(owner));
+      VELAFS_TRY(CheckMaySetLabel(caller, key));
     row.owner = owner;
     return {};
   });
+      VELAFS_TRY(CheckMaySetLabel(caller, key));
 }
 
 Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
@@ -84,7 +86,8 @@ Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
   return ChangeRow(caller, "set the time to live of", name, [&](BranchRow& row) -> Status {
     VELAFS_TRY(CheckTtlPolicy(ttl, row));
     VELAFS_ASSIGN(row.expires_at, TimeAfter(NowNs(), ttl));
-    return {};
+    // What has more from earlier can lose some.
+    return set.empty() ? Status() : CheckLabels(row.labels);
   });
 }
 

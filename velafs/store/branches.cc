@@ -20,9 +20,13 @@ std::optional<std::string> IfAny(const std::string& text) {
   return text;
 }
 
-Status CheckOptions(const CloneOptions& options) {
+Status CheckOptions(const Caller& caller, const CloneOptions& options) {
   if (options.owner) VELAFS_TRY(CheckOwner(*options.owner));
-  for (const auto& [key, value] : options.labels) VELAFS_TRY(CheckLabel(key, value));
+  for (const auto& [key, value] : options.labels) {
+    VELAFS_TRY(CheckLabel(key, value));
+    VELAFS_TRY(CheckMaySetLabel(caller, key));
+  }
+  VELAFS_TRY(CheckLabels(options.labels));
   return CheckNote(options.note);
 }
 
@@ -105,7 +109,7 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
   if (options.at && !ref.bookmark.empty()) {
     return UsageError("a bookmark is a point in time already", "name a branch, or leave out --at");
   }
-  VELAFS_TRY(CheckOptions(options));
+  VELAFS_TRY(CheckOptions(caller, options));
   VELAFS_TRY(RunClone(caller, ref, name, options)
                  .WithContext("cannot clone " + Quoted(source) + " to " + Quoted(name)));
   TellAdded(name);

@@ -9,6 +9,8 @@ constexpr size_t kMaxNoteBytes = 8 * 1024;
 constexpr size_t kMaxOwnerBytes = 255;
 constexpr size_t kMaxLabelKeyBytes = 63;
 constexpr size_t kMaxLabelValueBytes = 1024;
+constexpr size_t kMaxLabels = 64;
+constexpr size_t kMaxLabelsBytes = 16 * 1024;
 
 }  // namespace
 
@@ -42,6 +44,26 @@ Status CheckLabel(const std::string& key, const std::string& value) {
   if (!key.empty() && key.find('=') == std::string::npos && key.back() != '-') return {};
   return UsageError(Quoted(key) + " is not the key of a label",
                     "a key is not empty, has no \"=\" and does not end in \"-\"");
+}
+
+Status CheckLabels(const std::map<std::string, std::string>& labels) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : labels) bytes += key.size() + value.size();
+  const std::string hint = "remove some: velafs label BRANCH KEY-";
+  if (labels.size() > kMaxLabels) {
+    return UsageError("a branch has at most " + std::to_string(kMaxLabels) + " labels", hint);
+  }
+  if (bytes <= kMaxLabelsBytes) return {};
+  return UsageError(
+      "the labels of a branch are longer than " + std::to_string(kMaxLabelsBytes) + " bytes in all",
+      hint);
+}
+
+Status CheckMaySetLabel(const Caller& caller, const std::string& key) {
+  const bool is_reserved = key == "pool" || key.starts_with("pool-");
+  if (!is_reserved || caller.IsAdmin()) return {};
+  return Refused("label " + Quoted(key) + " says which branches are of a pool",
+                 "only root, the user the store runs as and admins set it; take another key");
 }
 
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration) {

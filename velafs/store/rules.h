@@ -2,15 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
 #include "velafs/catalog/rows.h"
-
 #include "velafs/os/storage.h"
 #include "velafs/store/caller.h"
+
 namespace velafs::store {
 
 std::string Quoted(const std::string& text);
@@ -20,16 +21,21 @@ Status NoBranch(const std::string& name);
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);
 
-// What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // Removes what deleted branches have left in run/, as far as that goes: whoever may write there can
 // make it slow. To be called without a lock that others wait for.
 void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
 
+// What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of
 // which only the value may be empty.
 Status CheckNote(const std::string& note);
 Status CheckOwner(const std::string& owner);
 Status CheckLabel(const std::string& key, const std::string& value);
+// A branch has at most 64 labels, of 16 KiB in all: each list of branches has them.
+Status CheckLabels(const std::map<std::string, std::string>& labels);
+// Labels by which programs of the store's own user know their branches, `pool` and `pool-...`, are
+// set and removed by admins alone.
+Status CheckMaySetLabel(const Caller& caller, const std::string& key);
 
 // `now` and the duration; empty without one. Usage when that is none, or out of range.
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration);
