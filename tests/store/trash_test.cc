@@ -334,6 +334,17 @@ TEST_CASE_FIXTURE(TrashFixture, "a branch has so many labels and no more") {
   CHECK(Info("dev").labels.size() == 64);
 }
 
+TEST_CASE_FIXTURE(TrashFixture, "what others delete under a name keeps nobody's from coming back") {
+  const auto make_and_delete = [this](const Caller& who) {
+    REQUIRE(store->Clone(who, "main", "dev", {}).ok());
+    REQUIRE(store->Delete(who, "dev", {}).ok());
+  };
+  make_and_delete(kAlice);
+  make_and_delete({geteuid() + 4444, "bob"});
+  CHECK(store->Undelete(kAlice, "dev", {})->owner == "alice");
+  CHECK(store->Undelete(kAlice, "dev", "his").status().code() == Code::kRefused);
+}
+
 TEST_CASE_FIXTURE(TrashFixture, "a list is of those asked for") {
   CloneOptions options;
   options.owner = "alice";

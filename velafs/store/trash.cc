@@ -134,8 +134,12 @@ Status Store::RunUndelete(const Caller& caller, const std::string& name,
     VELAFS_ASSIGN(deleted, reader.DeletedBranches());
     return {};
   }));
-  const auto found =
-      std::ranges::find_if(deleted, [&name](const BranchRow& row) { return row.name == name; });
+  // What others have deleted under that name since is in no way.
+  const auto is_named = [&name](const BranchRow& row) { return row.name == name; };
+  auto found = std::ranges::find_if(deleted, [&](const BranchRow& row) {
+    return is_named(row) && CheckMayChange(caller, row).ok();
+  });
+  if (found == deleted.end()) found = std::ranges::find_if(deleted, is_named);
   if (found == deleted.end()) {
     return NotFound("there is no branch " + Quoted(name) + " in the trash",
                     "`velafs list --trash` shows what is");
