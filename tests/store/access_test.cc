@@ -181,6 +181,32 @@ TEST_CASE_FIXTURE(AccessFixture, "an admin rules the branches of others, a user 
   CHECK(CloneBy(admin, "main", "hers").ok());
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his has it no more") {
+  const Caller dora{geteuid() + 4545, std::to_string(geteuid() + 4545)};
+  REQUIRE(store->SetApproved("main", true).ok());
+  REQUIRE(CloneBy(dora, "main", "hers").ok());
+  CHECK(store->SetOwner(dora, "hers", dora.user).ok());
+  const Status refused = store->SetOwner(dora, "hers", "root").status();
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "only an admin gives a branch to somebody else");
+  CHECK(Info("hers").owner == dora.user);
+  if (geteuid() != 0) return;
+  REQUIRE(Info("hers").shown_as == dora.user);
+  layer::Branch& open = Opened("hers");
+  const uint64_t instance = Info("hers").instance;
+  WriteInto("hers", "16");
+  StartServer("hers", getpid());
+  CHECK(store->SetOwner(caller, "hers", UserName(1)).status().code() == Code::kRefused);
+  store->servers().Release({open.instance(), open.root()}, getpid());
+  REQUIRE(store->SetOwner(caller, "hers", UserName(1)).ok());
+  CHECK(Info("hers").owner == UserName(1));
+  CHECK(Info("hers").shown_as == UserName(1));
+  CHECK(Info("hers").instance != instance);
+  CHECK(Opened("hers").shown_as() == std::optional(catalog::FileOwner{1, 1}));
+  REQUIRE(store->SetOwner(caller, "hers", "no user of this host").ok());
+  CHECK_FALSE(Info("hers").shown_as);
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "only an admin makes branches for others") {
   REQUIRE(store->SetApproved("main", true).ok());
   CloneOptions options;

@@ -1,10 +1,32 @@
 // The verbs that change what is said of a branch, and not what is in it.
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 
 using catalog::BranchRow;
+
+namespace {
+
+// A branch counts for its owner's quotas: nobody gets one he has not asked for from a user.
+Status CheckMayGive(const Caller& caller, const BranchRow& branch, const std::string& owner) {
+  if (owner == branch.owner || caller.IsAdmin()) return {};
+  return Refused("only an admin gives a branch to somebody else",
+                 "an admin may: velafs chown " + branch.name + " " + owner);
+}
+
+// Files that are shown as the owner's become the next one's; as they are, if that is no user here.
+std::optional<catalog::FileOwner> ShownAfterwards(const BranchRow& branch,
+                                                  const std::string& owner) {
+  const bool is_shown_as_owner =
+      branch.shown_as && UserName(branch.shown_as->uid) == branch.owner && owner != branch.owner;
+  if (!is_shown_as_owner) return branch.shown_as;
+  const Result<catalog::FileOwner> next = FindUser(owner);
+  return next.ok() ? std::optional(*next) : std::nullopt;
+}
+
+}  // namespace
 
 Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& verb,
                                     const std::string& name,
@@ -52,12 +74,15 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
   return ChangeRow(caller, "label", name, [&](BranchRow& row) -> Status {
     for (const auto& [key, value] : set) {
       VELAFS_TRY(CheckLabel(key, value));
+      VELAFS_TRY(CheckMaySetLabel(caller, key));
       row.labels[key] = value;
     }
     for (const std::string& key : remove) {
+      VELAFS_TRY(CheckMaySetLabel(caller, key));
       if (row.labels.erase(key) == 0) return NotFound("it has no label " + Quoted(key));
     }
-    return {};
+    // What has more from earlier can lose some.
+    return set.empty() ? Status() : CheckLabels(row.labels);
   });
 }
 
@@ -72,13 +97,35 @@ Result<BranchInfo> Store::SetNote(const Caller& caller, const std::string& name,
 
 Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name,
                                    const std::string& owner) {
-  return ChangeRow(caller, "chown", name, [&](BranchRow& row) -> Status {
+  VELAFS_TRY(CheckName("branch", name));
+  bool is_shown_anew = false;
+  const auto run = [&]() -> Status {
+    MutexLock lock(verbs_mutex_);
+    VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
+    VELAFS_TRY(CheckMayChange(caller, branch));
     VELAFS_TRY(CheckOwner(owner));
-      VELAFS_TRY(CheckMaySetLabel(caller, key));
-    row.owner = owner;
-    return {};
-  });
-      VELAFS_TRY(CheckMaySetLabel(caller, key));
+    VELAFS_TRY(CheckMayGive(caller, branch, owner));
+    const auto shown = ShownAfterwards(branch, owner);
+    is_shown_anew = shown != branch.shown_as;
+    branch.owner = owner;
+    if (!is_shown_anew) {
+      return WriteDurably([&](catalog::Writer& writer) { return writer.UpdateBranch(branch); });
+    }
+    // Files that the giver has open are to be no longer his: they are those of an instance.
+    VELAFS_TRY(CheckNotRunning(branch));
+    const auto change = [&](catalog::Writer& writer, BranchRow row,
+                            const layer::EndedHead&) -> Result<std::vector<LayerId>> {
+      row.owner = owner;
+      row.shown_as = shown;
+      VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+      VELAFS_TRY(writer.UpdateBranch(row));
+      return std::vector<LayerId>();
+    };
+    return volume_->EndInstance(name, layer::Volume::End::kKeep, change).status();
+  };
+  VELAFS_TRY(run().WithContext("cannot chown " + Quoted(name)));
+  if (is_shown_anew) TellRemoved(name);
+  return Show(name);
 }
 
 Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
@@ -86,8 +133,7 @@ Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
   return ChangeRow(caller, "set the time to live of", name, [&](BranchRow& row) -> Status {
     VELAFS_TRY(CheckTtlPolicy(ttl, row));
     VELAFS_ASSIGN(row.expires_at, TimeAfter(NowNs(), ttl));
-    // What has more from earlier can lose some.
-    return set.empty() ? Status() : CheckLabels(row.labels);
+    return {};
   });
 }
 
