@@ -81,6 +81,9 @@ shown() {
   as_ci chown "$ci" "$file"
   ! chown root "$file" 2>/dev/null || fail "a file got another owner"
   equal "$(stat -c %U "$file")" "$ci"
+  # The group that it is shown to belong to is the user's, and not the data's.
+  as_ci chmod 664 "$file"
+  equal "$(stat -c %a "$file")" 604 "the mode that is shown"
   velafs -q clone pr-1 raw --as-user none
   equal "$(stat -c %U "$mount_dir/raw/made")" postgres "whose the file really is"
   velafs -q delete --purge raw

@@ -53,6 +53,8 @@ struct stat Operations::Shown(const layer::Branch& branch, const layer::Attribut
   if (const auto& owner = branch.shown_as()) {
     shown.st_uid = owner->uid;
     shown.st_gid = owner->gid;
+    // What the data's own group may says nothing of the user's, which others may be in.
+    shown.st_mode &= ~mode_t{S_IRWXG};
   }
   return shown;
 }
