@@ -57,6 +57,40 @@ struct AuditFixture : BranchesFixture {
 
 using Numbers = std::vector<uint64_t>;
 
+TEST_CASE_FIXTURE(AuditFixture, "of failures without end few leave an entry, and all are counted") {
+  AuditRow failure = store->audit_log().List({})->front();
+  const uint64_t before = Head().count;
+  failure.result = "refused";
+  failure.at = NowNs();
+  const auto fail = [&](uint32_t uid, int times) {
+    failure.uid = uid;
+    failure.user = std::to_string(uid);
+    for (int i = 0; i < times; ++i) REQUIRE(store->audit_log().AppendFailure(failure).ok());
+  };
+  fail(8, 1000);
+  CHECK(Head().count == before + 20);
+  fail(9, 3);  // another's are his own
+  CHECK(Head().count == before + 23);
+  constexpr TimeNs kMinute = TimeNs{60} * 1'000'000'000;
+  REQUIRE(store->audit_log().AppendFolded(NowNs() + kMinute).ok());
+  CHECK(Head().count == before + 23);
+  REQUIRE(store->audit_log().AppendFolded(NowNs() + 6 * kMinute).ok());
+  CHECK(Head().count == before + 24);
+  AuditRow last = store->audit_log().List({})->back();
+  CHECK(last.user == "8");
+  CHECK(last.detail == R"({"folded":"979"})");
+  // Thousands of users are as one.
+  for (uint32_t uid = 100; uid < 3100; ++uid) fail(uid, 1);
+  CHECK(Head().count <= before + 24 + 200);
+  // Nothing is left uncounted at the end.
+  fail(8, 5);
+  REQUIRE(store->Close().ok());
+  Reopen();
+  const auto of_8 = store->audit_log().List({.user = "8"});
+  REQUIRE(of_8.ok());
+  CHECK(of_8->back().detail == R"({"folded":"4"})");
+}
+
 TEST_CASE_FIXTURE(AuditFixture, "entries are listed oldest first, by user, verb, branch and time") {
   CHECK(Ids({}) == Numbers{1, 2, 3, 4});
   CHECK(Ids({.user = "alice"}) == Numbers{1, 3, 4});

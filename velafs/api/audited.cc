@@ -88,7 +88,8 @@ Status AuditedCall::Append(store::AuditLog& log, const Result<json>& outcome) co
     entry.result = CodeName(outcome.status().code());
   }
   entry.detail = ToText(detail);
-  return log.Append(std::move(entry));
+  const bool is_limited = !outcome.ok() && !caller_.IsAdmin();
+  return is_limited ? log.AppendFailure(std::move(entry)) : log.Append(std::move(entry));
 }
 
 }  // namespace velafs::api

@@ -94,6 +94,25 @@ Status AuditLog::Append(AuditRow entry) {
   return catalog_.MakeDurable(sequence);
 }
 
+Status AuditLog::AppendFailure(AuditRow entry) {
+  std::optional<AuditRow> passed;
+  {
+    MutexLock lock(failures_mutex_);
+    passed = failures_.Pass(std::move(entry), NowNs());
+  }
+  return passed ? Append(*std::move(passed)) : Status();
+}
+
+Status AuditLog::AppendFolded(TimeNs now) {
+  std::vector<AuditRow> rows;
+  {
+    MutexLock lock(failures_mutex_);
+    rows = failures_.TakeFolded(now);
+  }
+  for (AuditRow& row : rows) VELAFS_TRY(Append(std::move(row)));
+  return {};
+}
+
 Result<std::vector<AuditRow>> AuditLog::List(const AuditFilter& filter) {
   std::vector<AuditRow> found;
   const auto has_all = [&] { return filter.limit > 0 && found.size() == filter.limit; };

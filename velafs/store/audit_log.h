@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/os/space_reserve.h"
 #include "velafs/store/caller.h"
+#include "velafs/store/failure_limit.h"
 
 namespace velafs::store {
 
@@ -46,6 +48,13 @@ class AuditLog {
 
   // Adds an entry; its id and hash are given here. Durable on return.
   Status Append(catalog::AuditRow entry);
+  // One of a failed call of somebody who is no admin, and who could make any number of them: beyond
+  // a burst, and one every few minutes, they are counted only. The next entry of that user has the
+  // number as "folded" in its detail.
+  Status AppendFailure(catalog::AuditRow entry);
+  // Adds the last of those that are only counted, each user's, once that is allowed again; `now` is
+  // the time, or INT64_MAX for all of them.
+  Status AppendFolded(TimeNs now);
   Result<std::vector<catalog::AuditRow>> List(const AuditFilter& filter);  // oldest first
   // Reads all of it. Corrupt, naming the first entry that is wrong, when the chain is broken, or
   // when it does not go through `noted`.
@@ -54,6 +63,8 @@ class AuditLog {
  private:
   catalog::Catalog& catalog_;
   os::SpaceReserve& reserve_;
+  Mutex failures_mutex_;
+  FailureLimit failures_ GUARDED_BY(failures_mutex_);
 };
 
 }  // namespace velafs::store

@@ -39,6 +39,7 @@ Status Upkeep::KeepTimes() {
   VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
   VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
   VELAFS_TRY(store_.EnforceOwnerQuotas());
+  VELAFS_TRY(store_.audit_log().AppendFolded(NowNs()));
   return RunSchedules();
 }
 

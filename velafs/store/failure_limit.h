@@ -1,0 +1,51 @@
+// How many failed calls leave an entry in the audit log.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "velafs/base/units.h"
+#include "velafs/catalog/rows.h"
+
+namespace velafs::store {
+
+// A number of something that grows with time up to a most.
+class Budget {
+ public:
+  Budget(uint64_t most, TimeNs interval_ns) : most_(most), interval_ns_(interval_ns), left_(most) {}
+  bool HasAny(TimeNs now);
+  void Take() { --left_; }
+  bool IsFull(TimeNs now) const;
+
+ private:
+  const uint64_t most_;
+  const TimeNs interval_ns_;
+  uint64_t left_;
+  TimeNs since_ = 0;  // what has grown until then is counted
+};
+
+// Each user's failures, and all together, up to a burst and then one an interval; others are folded
+// into the next that is let through. Externally synchronised.
+class FailureLimit {
+ public:
+  // The entry, with what was folded into it, if it is to be written; else it is counted.
+  std::optional<catalog::AuditRow> Pass(catalog::AuditRow entry, TimeNs now);
+  // Of each user for whom there is room again, the last one that was only counted.
+  std::vector<catalog::AuditRow> TakeFolded(TimeNs now);
+
+ private:
+  struct User {
+    Budget budget;
+    uint64_t folded = 0;
+    catalog::AuditRow last = {};  // of those
+  };
+  User& Find(uint32_t uid, TimeNs now);
+
+  static constexpr TimeNs kSecond = 1'000'000'000;
+  std::map<uint32_t, User> users_;
+  Budget all_{200, 60 * kSecond};
+};
+
+}  // namespace velafs::store
