@@ -2,12 +2,15 @@
 // longer; every failure prints its seed and step.
 #include <dirent.h>
 #include <doctest/doctest.h>
+#include <grp.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <string>
@@ -121,6 +124,81 @@ TEST_CASE_FIXTURE(HostileFixture, "what would become larger than it is, is refus
         "cannot read the arguments: the JSON is nested too deep");
   CHECK(ErrorOf("{}", "Content-Encoding: gzip\r\n", 415)["code"] == "usage");
   CHECK(ErrorOf("{}", "Transfer-Encoding: chunked\r\n", 411)["code"] == "usage");
+}
+
+// While one lives, its thread connects as that user.
+struct AsUser {
+  explicit AsUser(uid_t id) {
+    REQUIRE(syscall(SYS_setresgid, -1, id, -1) == 0);
+    REQUIRE(syscall(SYS_setresuid, -1, id, -1) == 0);
+  }
+  ~AsUser() {
+    syscall(SYS_setresuid, -1, 0, -1);
+    syscall(SYS_setresgid, -1, getgid(), -1);
+  }
+};
+
+// A store that root serves, with a guest who may take what is larger than a socket holds.
+struct GuestFixture {
+  GuestFixture() {
+    std::filesystem::permissions(scratch.path(), std::filesystem::perms(0711));
+    REQUIRE(store::Store::Init(scratch / "store").ok());
+    auto opened = store::Store::Open(scratch / "store");
+    REQUIRE(opened.ok());
+    store = *std::move(opened);
+    test::MakeDataDirectory(data);
+    std::ofstream(data + "/base/large", std::ios::binary) << std::string(16 << 20, 'x');
+    REQUIRE(store->Import({geteuid(), "tester"}, "main", data, nullptr).ok());
+    const group* const guests = getgrgid(kGuest);
+    REQUIRE(guests != nullptr);
+    REQUIRE(store->SetPolicies("store", {}, {{"user_group", guests->gr_name}}).ok());
+    REQUIRE(store->SetApproved("main", true).ok());
+    const WorkerLimits limits{.threads_each = 2, .waiting_each = 2};
+    auto started = Server::Start(*store, {}, {limits, milliseconds(300)});
+    REQUIRE(started.ok());
+    server = *std::move(started);
+  }
+  std::unique_ptr<RawClient> ByGuest(const std::string& verb, const std::string& arguments) {
+    const AsUser guest(kGuest);
+    auto client = std::make_unique<RawClient>(store->paths().Socket(), RawClient::kWaits);
+    client->Post("/v1/" + verb, arguments);
+    return client;
+  }
+
+  static constexpr uid_t kGuest = 65534;  // and a group's number
+  test::ScratchDirectory scratch;
+  const std::string data = scratch / "data";
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Server> server;
+};
+
+TEST_CASE("a guest who takes no answer has few threads, and not for long") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root serves guests");
+    return;
+  }
+  GuestFixture fixture;
+  std::vector<std::unique_ptr<RawClient>> deaf;
+  for (int i = 0; i < 4; ++i) deaf.push_back(fixture.ByGuest("export", R"({"source":"main"})"));
+  const auto too_many = fixture.ByGuest("list", "{}");
+  const json refused = too_many->Lines().at(0)["error"];
+  CHECK(refused["code"] == "refused");
+  CHECK(refused["message"] == "user 65534 has too many calls under way");
+  CHECK(too_many->HttpStatus() == 503);
+  {
+    RawClient root(fixture.store->paths().Socket());
+    root.Post("/v1/list", "{}");
+    CHECK(root.Lines().at(0).contains("result"));
+  }
+  // They are given up, which lets him in again.
+  while (!fixture.ByGuest("list", "{}")->Lines().at(0).contains("result")) {
+  }
+  for (const auto& client : deaf) CHECK(client->HttpStatus() == 200);
+  size_t whole = 0;
+  for (const auto& client : deaf) {
+    whole += client->received().find("{\"result\"") != std::string::npos ? 1 : 0;
+  }
+  CHECK(whole < deaf.size());
 }
 
 // Requests at random, most of them broken.

@@ -61,6 +61,7 @@ class RawClient {
   void ReceiveUntil(const std::string& text) {
     while (received_.find(text) == std::string::npos) REQUIRE(Receive());
   }
+  const std::string& received() const { return received_; }
   void ShutDownSending() { shutdown(fd_.get(), SHUT_WR); }
   void Close() { fd_.Reset(); }
 

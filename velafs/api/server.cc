@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -21,7 +22,6 @@
 #include "velafs/api/socket_address.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
-#include "velafs/api/workers.h"
 #include "velafs/store/access.h"
 
 namespace velafs::api {
@@ -38,14 +38,12 @@ constexpr ReceiverLimits kReceiverLimits = {.header_bytes = 8 * 1024,
                                             .connections = 4096,
                                             .total_bytes = 64 * 1024 * 1024,
                                             .patience = std::chrono::milliseconds(kTimeoutMs)};
-// Each running verb has one; most wait.
-constexpr size_t kMaxThreads = 256;
-constexpr size_t kMaxWaiting = 256;
 constexpr int kBacklog = 128;
 
 // Who is at the other end of the request this thread works on, and the way there.
 struct Peer {
   os::Credentials user;
+  bool is_guest = true;
   uint32_t pid = 0;
   Connection* connection = nullptr;
 };
@@ -79,6 +77,18 @@ Status FailureOfHttpStatus(int http_status) {
                     std::to_string(http_status));
 }
 
+// What a caller is told who has too many calls under way, before anybody has read this one.
+void AnswerBusy(const Connection& connection, const Workers::Guest& guest) {
+  const std::string who = guest ? "user " + std::to_string(*guest) : std::string("the daemon");
+  const std::string body =
+      Line(FailureToJson(Refused(who + " has too many calls under way", "wait for some to end")));
+  const std::string answer =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + std::string(kContentType) +
+      "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+  // Who does not take it is not waited for.
+  (void)::send(connection.socket(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 // What httplib queues is only to hand a connection to the receiver.
 class Inline : public httplib::TaskQueue {
  public:
@@ -90,8 +100,8 @@ class Inline : public httplib::TaskQueue {
 // they have to say.
 class UnixHttpServer : public httplib::Server {
  public:
-  UnixHttpServer()
-      : workers_(kMaxThreads, kMaxWaiting),
+  explicit UnixHttpServer(const WorkerLimits& limits)
+      : workers_(limits),
         receiver_(kReceiverLimits, [this](os::UniqueFd socket, std::string received) {
           Hand(std::move(socket), std::move(received));
         }) {
@@ -118,6 +128,19 @@ class UnixHttpServer : public httplib::Server {
     workers_.Stop();
   }
 
+  // Members of that group are no guests from now on.
+  void SetAdminGroup(const std::optional<uint32_t>& group) {
+    admin_group_ = group ? int64_t{*group} : -1;
+  }
+  // The caller's number, unless it is one whose calls have no limits of their own.
+  Workers::Guest GuestOf(const os::Credentials& peer) const {
+    const int64_t admins = admin_group_;
+    const bool is_admin =
+        peer.uid == 0 || peer.uid == geteuid() || int64_t{peer.gid} == admins ||
+        std::ranges::any_of(peer.groups, [admins](gid_t gid) { return int64_t{gid} == admins; });
+    return is_admin ? Workers::Guest() : Workers::Guest(peer.uid);
+  }
+
   // Binds and listens; false with errno set.
   bool Bind(const std::string& address) {
     constexpr int kAnyPort = 80;  // means nothing for a Unix socket, but 0 would be looked up
@@ -134,28 +157,35 @@ class UnixHttpServer : public httplib::Server {
   void Hand(os::UniqueFd socket, std::string received) {
     auto connection =
         std::make_shared<Connection>(std::move(socket), std::move(received), kTimeoutMs);
-    // Those who are too many are closed.
-    workers_.Run([this, connection] { Serve(*connection); });
+    const std::optional<os::Credentials> peer = connection->Peer();
+    if (!peer) return;
+    const Workers::Guest guest = GuestOf(*peer);
+    const bool runs = workers_.Run(guest, [this, connection, user = *peer, guest] {
+      Serve(*connection, user, guest.has_value());
+    });
+    if (!runs) AnswerBusy(*connection, guest);
   }
 
-  void Serve(Connection& connection) try {
-    const std::optional<os::Credentials> peer = connection.Peer();
-    if (!peer) return;
-    peer_of_request = {*peer, connection.PeerPid(), &connection};
+  void Serve(Connection& connection, const os::Credentials& user, bool is_guest) try {
+    peer_of_request = {user, is_guest, connection.PeerPid(), &connection};
     bool closed = false;
     process_request(connection, /*close_connection=*/true, closed, nullptr);
   } catch (const std::exception& error) {
     spdlog::error("a request has failed: {}", error.what());
   }
 
+  std::atomic<int64_t> admin_group_ = -1;
   Workers workers_;
   Receiver receiver_;  // uses workers_
 };
 
 class SocketServer : public Server {
  public:
-  SocketServer(store::Store& store, ExtraVerbs extra_verbs)
-      : store_(store), extra_verbs_(std::move(extra_verbs)) {
+  SocketServer(store::Store& store, ExtraVerbs extra_verbs, const ServerLimits& limits)
+      : store_(store),
+        extra_verbs_(std::move(extra_verbs)),
+        limits_(limits),
+        http_(limits.workers) {
     http_.Post("/v1/([a-z-]+)", [this](const httplib::Request& request,
                                        httplib::Response& response) { Handle(request, response); });
   }
@@ -239,9 +269,13 @@ class SocketServer : public Server {
     return run(arguments, progress);
   }
 
-  // What takes the data may take its time.
+  // What takes the data may take its time, but for a guest's: that has a thread, and keeps a state.
   Status SendData(std::span<const std::byte> bytes, httplib::DataSink& sink) {
-    peer_of_request.connection->SetPatience([this] { return !stopping_; });
+    const auto end = std::chrono::steady_clock::now() + limits_.stall;
+    const bool is_guest = peer_of_request.is_guest;
+    peer_of_request.connection->SetPatience([this, end, is_guest] {
+      return !stopping_ && (!is_guest || std::chrono::steady_clock::now() < end);
+    });
     const std::string line = Line({{"data", bytes.size()}});
     const bool sent = !stopping_ && sink.is_writable() && sink.write(line.data(), line.size()) &&
                       sink.write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -250,6 +284,7 @@ class SocketServer : public Server {
 
   // Whoever has a role may connect, and everybody may ask; each verb looks at who it is.
   Status LetInWhoMay() {
+    http_.SetAdminGroup(store::AdminGroup(store_.policies()));
     const mode_t mode = store::IsShared(store_.policies()) ? 0666 : 0600;
     if (socket_mode_.exchange(mode) == mode) return {};
     const std::string socket_path = store_.paths().Socket();
@@ -259,6 +294,7 @@ class SocketServer : public Server {
 
   store::Store& store_;
   const ExtraVerbs extra_verbs_;
+  const ServerLimits limits_;
   std::atomic<bool> stopping_ = false;
   std::atomic<mode_t> socket_mode_ = 0;
   std::atomic<bool> ended_ = false;  // takes no more calls, by Stop or for want of memory
@@ -268,8 +304,9 @@ class SocketServer : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::Start(store::Store& store, ExtraVerbs extra_verbs) {
-  auto server = std::make_unique<SocketServer>(store, std::move(extra_verbs));
+Result<std::unique_ptr<Server>> Server::Start(store::Store& store, ExtraVerbs extra_verbs,
+                                              const ServerLimits& limits) {
+  auto server = std::make_unique<SocketServer>(store, std::move(extra_verbs), limits);
   VELAFS_TRY(server->Listen());
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -1,17 +1,26 @@
 // A store's verbs as HTTP/1.1 on its Unix socket. API.md describes the protocol.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "velafs/api/workers.h"
 #include "velafs/base/status.h"
 #include "velafs/client.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {
+
+// What callers who are neither root, nor the user the store runs as, nor admins may hold up.
+struct ServerLimits {
+  WorkerLimits workers = {};
+  // Of an export, each piece has to be taken in that time.
+  std::chrono::milliseconds stall = std::chrono::seconds(60);
+};
 
 // Thread-safe.
 class Server {
@@ -26,7 +35,8 @@ class Server {
   // The socket's mode is 0600, or 0666 while policies give other users a role; those without one
   // get no more than a refusal. The verbs added here are an admin's, and leave an entry in the
   // audit log.
-  static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs);
+  static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs,
+                                               const ServerLimits& limits = {});
   // Stops.
   virtual ~Server() = default;
 

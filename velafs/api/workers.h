@@ -3,37 +3,74 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
-#include <vector>
 
 namespace velafs::api {
 
+struct WorkerLimits {
+  size_t threads = 256;  // each running verb has one; most wait
+  size_t waiting = 256;
+  // Of these, for guests: all of them together, and each.
+  size_t guest_threads = 192;
+  size_t guest_waiting = 192;
+  size_t threads_each = 16;
+  size_t waiting_each = 64;
+};
+
 // As many threads as there have been jobs at a time, up to a limit: a verb may wait for another for
-// as long as that takes. Thread-safe.
+// as long as that takes. Threads that have had nothing to do for long end, and memory that is free
+// goes back to the system. Thread-safe.
+//
+// A job may be a guest's. Of these only so many run at a time, and so many of each; others of his
+// wait, which keeps nobody else waiting.
 class Workers {
  public:
-  Workers(size_t max_threads, size_t max_waiting)
-      : max_threads_(max_threads), max_waiting_(max_waiting) {}
+  using Guest = std::optional<uint32_t>;  // by user id; nothing: one with no limits of his own
+
+  explicit Workers(const WorkerLimits& limits) : limits_(limits) {}
   ~Workers() { Stop(); }
 
   // A job must not throw. False, and the job is forgotten, when too many wait, or after Stop.
-  bool Run(std::function<void()> job);
+  bool Run(const Guest& guest, std::function<void()> job);
   // Returns when every job has been run to its end.
   void Stop();
 
  private:
-  void Work();
+  struct Job {
+    Guest guest;
+    std::function<void()> run;
+  };
+  struct Load {
+    size_t running = 0;  // or ready
+    size_t waiting = 0;
+  };
 
-  const size_t max_threads_;
-  const size_t max_waiting_;
+  void Work(std::list<std::thread>::iterator self);
+  bool HasThread();
+  bool MayRun(const Guest& guest) const;
+  bool MayWait(const Guest& guest) const;
+  Load LoadOf(uint32_t guest) const;
+  void Begin(Job job);
+  void End(const Guest& guest);
+  void JoinEnded();
+
+  const WorkerLimits limits_;
   std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_.
-  std::deque<std::function<void()>> jobs_;
-  std::vector<std::thread> threads_;
+  std::deque<Job> ready_;    // to be run by the next thread that is free
+  std::deque<Job> waiting_;  // for others of their guest's, or of all guests', to end
+  std::map<uint32_t, Load> guests_;
+  size_t guests_running_ = 0;
+  std::list<std::thread> threads_;
+  std::list<std::thread> ended_;  // to be joined
   size_t idle_ = 0;
   bool stop_ = false;
 };

@@ -73,6 +73,10 @@ Role RoleOfUser(const Policies& policies, const std::string& name) {
   return RoleOf(policies, {.uid = user->uid, .user = name, .gid = user->gid, .groups = groups});
 }
 
+std::optional<uint32_t> AdminGroup(const Policies& policies) {
+  return GroupId(policies.Get("admin_group", nullptr));
+}
+
 bool IsShared(const Policies& policies) {
   return std::ranges::any_of(kRoleGroups, [&policies](const RoleGroup& one) {
     return !policies.Get(one.policy, nullptr).empty();

@@ -1,6 +1,8 @@
 // Who may do what: roles, by the groups that policies name.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "velafs/base/status.h"
@@ -14,6 +16,8 @@ namespace velafs::store {
 Role RoleOf(const Policies& policies, const Caller& caller);
 // That of a user by name; kNone when there is no such user.
 Role RoleOfUser(const Policies& policies, const std::string& name);
+// The group whose members are admins, if the policy names one.
+std::optional<uint32_t> AdminGroup(const Policies& policies);
 // Whether there is anybody but root and the user of this process who may call.
 bool IsShared(const Policies& policies);
 // Refused, saying who may, unless the caller has that role or a higher one.
