@@ -75,6 +75,33 @@ TEST_CASE_FIXTURE(QuotasFixture, "bookmarks of a branch count for its quota, unt
   CHECK(Fill("dev", 100, 100).error_number() == EDQUOT);
 }
 
+TEST_CASE_FIXTURE(QuotasFixture, "names count for the quota too, apart from content") {
+  CloneWith("dev", kMiB, caller);
+  const auto link = [this](int number) -> Status {
+    VELAFS_ASSIGN(const auto branch, store->volume().Open("dev"));
+    return branch
+        ->Make(branch->root(), "link" + std::to_string(number),
+               {.mode = S_IFLNK | 0777, .target = std::string(4000, 'x')})
+        .status();
+  };
+  int made = 0;
+  Status full;
+  while (made < 1000 && (full = link(made)).ok()) ++made;
+  CHECK(full.error_number() == EDQUOT);
+  CHECK(made > 200);
+  CHECK(made < 240);
+  CHECK(Fill("dev", 0, 100).error_number() == EDQUOT);  // its name is refused
+  REQUIRE(store->volume().SyncAll().ok());
+  Reopen();
+  CHECK(link(made).error_number() == EDQUOT);
+  const auto branch = store->volume().Open("dev");
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE((*branch)->Unlink((*branch)->root(), "link" + std::to_string(i)).ok());
+  }
+  CHECK(Fill("dev", 0, 1000).error_number() == EDQUOT);
+  CHECK(link(0).ok());  // content that is full leaves room for names
+}
+
 TEST_CASE_FIXTURE(QuotasFixture, "a quota is changed while the branch is in use") {
   CloneWith("dev", kMiB, caller);
   CHECK(Fill("dev", 0, 200).error_number() == EDQUOT);

@@ -76,6 +76,9 @@ class Reader {
   Result<std::vector<SealedInode>> SealedInodes(LayerId layer);
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
+  // What the layer's inodes and names occupy in the catalog, counted roughly: kRowBytes for each,
+  // and its text.
+  Result<uint64_t> NamesBytes(LayerId layer);
 
   // For whoever reads tables from end to end, a piece at a time: at most `limit` rows after a key,
   // in the order of keys. Fewer than `limit`: there are no more.

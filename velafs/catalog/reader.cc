@@ -341,6 +341,13 @@ Result<std::optional<ChunkLocation>> Reader::Chunk(const ChunkId& id) {
   return ReadOne(query, "chunks", ReadLocation);
 }
 
+Result<uint64_t> Reader::NamesBytes(LayerId layer) {
+  Query query(statements_[Sql::kNamesBytes], layer, kRowBytes);
+  uint64_t bytes = 0;
+  VELAFS_TRY(query.ForEach("names", [&](Query& row) { bytes = row.Unsigned(0); }));
+  return bytes;
+}
+
 Result<uint64_t> Reader::ChunkCount() {
   Query query(statements_[Sql::kChunkCount]);
   uint64_t count = 0;

@@ -54,6 +54,9 @@ struct InodeRow {
   std::optional<uint64_t> inherited_bytes = {};
 };
 
+// What a row of an inode, or of a name, counts for besides its text.
+inline constexpr uint64_t kRowBytes = 256;
+
 struct NameRow {
   InodeNumber directory;
   std::string name;  // any bytes but '/' and NUL

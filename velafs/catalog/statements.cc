@@ -45,6 +45,9 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " OR EXISTS(SELECT 1 FROM inodes WHERE layer = ?1)"
      " OR EXISTS(SELECT 1 FROM manifests WHERE layer = ?1)"},
     {Sql::kNames, "SELECT name, ino FROM names WHERE layer = ?1 AND directory = ?2"},
+    {Sql::kNamesBytes,
+     "SELECT (SELECT coalesce(sum(?2 + length(target)), 0) FROM inodes WHERE layer = ?1)"
+     " + (SELECT coalesce(sum(?2 + length(name)), 0) FROM names WHERE layer = ?1)"},
     // One search of the index for each directory, not one step for each name.
     {Sql::kLayerDirectories,
      "WITH RECURSIVE found(directory) AS ("

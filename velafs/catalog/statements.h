@@ -17,6 +17,7 @@ enum class Sql : size_t {
   kLayerHolders,
   kLayerHolds,
   kNames,
+  kNamesBytes,
   kLayerDirectories,
   kLayerInodes,
   kInodes,

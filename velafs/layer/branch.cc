@@ -21,6 +21,7 @@ Branch::Branch(BranchHost& host, const catalog::BranchRow& row)
       first_layer_(row.first_layer),
       is_ephemeral_(row.is_ephemeral),
       allowance_(row.quota_bytes),
+      name_allowance_(row.quota_bytes),
       name_(row.name) {}
 
 Status Branch::CheckAlive() const { return is_retired_ ? Errno(ESTALE) : Status(); }

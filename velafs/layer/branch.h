@@ -164,7 +164,10 @@ class Branch {
   // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
   // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what
   // is written at the same moment.
-  void SetQuota(std::optional<uint64_t> bytes) { allowance_.SetQuota(bytes); }
+  void SetQuota(std::optional<uint64_t> bytes) {
+    allowance_.SetQuota(bytes);
+    name_allowance_.SetQuota(bytes);
+  }
   // While it is held back, nothing that needs more space is done, with EDQUOT.
   void HoldBack(bool held_back) { allowance_.Close(held_back); }
   Result<uint64_t> LogicalBytes();
@@ -235,6 +238,8 @@ class Branch {
                      const std::function<uint64_t(const FileContent&, const Layer& head)>& end,
                      const std::function<Status(FileContent&, Layer& head)>& change);
   Status CountSpace();
+  // EDQUOT when there is no room in the catalog for a new name of `text_bytes`, with its inode's.
+  Status TakeName(uint64_t text_bytes) REQUIRES_SHARED(namespace_);
   Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
   Status Fail(Status status);  // notes that the branch has failed for good
   Status SyncFailed(const Layer& layer, Status status);  // the same, unless it may be tried again
@@ -247,6 +252,9 @@ class Branch {
   const LayerId first_layer_;
   const bool is_ephemeral_;
   Allowance allowance_;
+  // Names have as much again, apart: who is out of space for content can make the names that it
+  // takes to remove some.
+  Allowance name_allowance_;
 
   Mutex name_lock_;
   std::string name_ GUARDED_BY(name_lock_);  // as messages have it

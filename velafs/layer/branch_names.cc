@@ -160,6 +160,22 @@ Result<std::string> Branch::ReadLink(InodeNumber ino) {
   return inode->row.target;
 }
 
+Status Branch::TakeName(uint64_t text_bytes) {
+  const uint64_t bytes = 2 * catalog::kRowBytes + text_bytes;
+  if (name_allowance_.Take(bytes)) return {};
+  uint64_t used = 0;
+  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+    for (const ChainLink& link : chain_) {
+      if (link.layer->id() < first_layer_) break;
+      VELAFS_ASSIGN(const uint64_t of_layer, reader.NamesBytes(link.layer->id()));
+      used += of_layer;
+    }
+    return {};
+  }));
+  name_allowance_.SetUsed(used);
+  return name_allowance_.Take(bytes) ? Status() : Errno(EDQUOT);
+}
+
 Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, const NewNode& node) {
   ReaderLock gate(gate_);
   VELAFS_TRY(CheckChangeable());
@@ -169,6 +185,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
   VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
+  VELAFS_TRY(TakeName(name.size() + node.target.size()));
   const bool is_directory = S_ISDIR(node.mode);
   const bool gives_group = (parent->row.mode & S_ISGID) != 0;
   const TimeNs now = NowNs();
@@ -221,6 +238,7 @@ Result<Attributes> Branch::Link(InodeNumber ino, InodeNumber directory, std::str
   if (inode->row.nlink >= kMaxLinks) return Errno(EMLINK);
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
+  VELAFS_TRY(TakeName(name.size()));
   const TimeNs now = NowNs();
   VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
   row.ctime = now;
