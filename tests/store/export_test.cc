@@ -1,5 +1,6 @@
 #include <archive.h>
 #include <archive_entry.h>
+#include <sys/stat.h>
 
 #include <map>
 
@@ -81,6 +82,21 @@ struct ExportFixture : StoreFixture {
     return count;
   }
 };
+
+TEST_CASE_FIXTURE(ExportFixture, "a tree deeper than any path goes is refused") {
+  const auto branch = store->volume().Open("main");
+  REQUIRE(branch.ok());
+  InodeNumber at = (*branch)->root();
+  for (int depth = 0; depth < 2100; ++depth) {
+    const auto made = (*branch)->Make(at, "d", {.mode = S_IFDIR | 0700});
+    REQUIRE(made.ok());
+    at = made->ino;
+  }
+  std::string tar;
+  const Status refused = Export("main", &tar).status();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "a path in it is longer than 4095 bytes");
+}
 
 TEST_CASE_FIXTURE(ExportFixture, "an archive has every file, and no postmaster.pid but others'") {
   const auto branch = store->volume().Open("main");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -120,6 +121,7 @@ class TarWriter {
       for (Child& child : children) {
         if (IsLeftOut(child, prefix.empty())) continue;
         child.name.insert(0, prefix);
+        if (child.name.size() >= PATH_MAX) return Refused("a path in it is longer than 4095 bytes");
         const auto moved = old_tablespaces_.find(child.name);
         if (moved != old_tablespaces_.end()) child.attributes = moved->second;
         if (S_ISDIR(child.attributes.mode)) {
