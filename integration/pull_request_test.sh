@@ -148,13 +148,21 @@ is_expired() { ! velafs --json show pr-2 >/dev/null 2>&1; }
 expired() {
   by_ci velafs -q ttl pr-2 1s
   wait_until 60 is_expired
-  velafs --json bookmark list main | jq -e '.bookmarks[] | select(.name == "main@expired-pr-2")'
-  velafs -q clone main@expired-pr-2 again
-  velapg start again >/dev/null
-  equal "$(sql again 'select count(*) from big')" 20000
-  velapg stop again >/dev/null
+  # Not where others could take it: main is not the user's.
+  velafs --json bookmark list main | jq -e '[.bookmarks[] | select(.name | contains("expired"))] == []'
+  by_ci velafs -q undelete pr-2 --as again
+  by_ci velapg start again >/dev/null
+  equal "$(by_ci sql again 'select count(*) from big')" 20000
+  by_ci velapg stop again >/dev/null
 }
-check "one that is forgotten expires, and what it was is kept as a bookmark" expired
+expired_of_owner() {
+  by_ci velafs -q clone again own --ttl 1s
+  wait_until 60 eval '! velafs --json show own >/dev/null 2>&1'
+  velafs --json bookmark list again | jq -e '.bookmarks[] | select(.name == "again@expired-own")'
+  by_ci velafs -q clone again@expired-own own-again
+}
+check "one that is forgotten expires, into the trash where its parent is another's" expired
+check "and as a bookmark of a parent of the same owner" expired_of_owner
 
 logged() {
   velafs --json audit >"$VELAFS_SANDBOX/audit.json"
@@ -164,7 +172,8 @@ logged() {
   equal "$(count '.verb == "policy-apply" and .result == "done"')" 2
   equal "$(count '.verb == "bookmark-create" and (.subjects[0] | startswith("main@auto-"))')" 1
   equal "$(count '.verb == "promote" and .subjects == ["main"] and .source == "pr-1" and .result == "done"')" 1
-  equal "$(count '.verb == "expire" and .subjects == ["pr-2", "main@expired-pr-2"]')" 1
+  equal "$(count '.verb == "expire" and .subjects == ["pr-2"]')" 1
+  equal "$(count '.verb == "expire" and .subjects == ["own", "again@expired-own"]')" 1
   velafs -q audit verify
 }
 check "the audit log tells all of it" logged
