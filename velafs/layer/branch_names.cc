@@ -163,11 +163,14 @@ Result<std::string> Branch::ReadLink(InodeNumber ino) {
 Status Branch::TakeName(uint64_t text_bytes) {
   const uint64_t bytes = 2 * catalog::kRowBytes + text_bytes;
   if (name_allowance_.Take(bytes)) return {};
+  std::vector<LayerId> own;
+  for (const ChainLink& link : chain_) {
+    if (link.layer->id() >= first_layer_) own.push_back(link.layer->id());
+  }
   uint64_t used = 0;
   VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
-    for (const ChainLink& link : chain_) {
-      if (link.layer->id() < first_layer_) break;
-      VELAFS_ASSIGN(const uint64_t of_layer, reader.NamesBytes(link.layer->id()));
+    for (const LayerId layer : own) {
+      VELAFS_ASSIGN(const uint64_t of_layer, reader.NamesBytes(layer));
       used += of_layer;
     }
     return {};
