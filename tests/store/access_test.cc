@@ -181,6 +181,20 @@ TEST_CASE_FIXTURE(AccessFixture, "an admin rules the branches of others, a user 
   CHECK(CloneBy(admin, "main", "hers").ok());
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "a user's bookmarks of a branch have an end") {
+  REQUIRE(store->SetApproved("main", true).ok());
+  REQUIRE(CloneBy(kAlice, "main", "hers").ok());
+  REQUIRE(store->CreateBookmark(kAlice, "hers@b", "").ok());
+  Change(
+      "INSERT INTO bookmarks(branch, name, layer, created_at, note, scheduled, root)"
+      " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+      " SELECT branch, 'b' || i, layer, created_at, note, 0, root FROM bookmarks, n");
+  const Status refused = store->CreateBookmark(kAlice, "hers@more", "").status();
+  CHECK(refused.code() == Code::kRefused);
+  test::CheckMessage(refused, "has 1000 bookmarks");
+  CHECK(store->CreateBookmark(caller, "hers@admins", "").ok());
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his has it no more") {
   const Caller dora{geteuid() + 4545, std::to_string(geteuid() + 4545)};
   REQUIRE(store->SetApproved("main", true).ok());

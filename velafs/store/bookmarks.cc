@@ -11,6 +11,9 @@ namespace {
 using catalog::BookmarkRow;
 using catalog::BranchRow;
 
+// Each list of bookmarks has them, and each keeps a layer.
+constexpr size_t kMostOfUser = 1000;
+
 Result<SourceRef> ParseBookmark(const std::string& name) {
   VELAFS_ASSIGN(SourceRef ref, ParseSourceRef(name));
   if (!ref.bookmark.empty()) return ref;
@@ -88,7 +91,11 @@ Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const Source
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const std::optional<BookmarkRow> found, reader.Bookmark(row.branch, row.name));
     if (found) return Exists("bookmark \"" + bookmark.ToString() + "\" exists");
-    return {};
+    VELAFS_ASSIGN(const std::vector<BookmarkRow> all, reader.Bookmarks(row.branch));
+    if (caller.IsAdmin() || all.size() < kMostOfUser) return {};
+    return Refused("branch " + Quoted(branch.name) + " has " + std::to_string(all.size()) +
+                       " bookmarks, and only an admin makes more",
+                   "delete some: velafs bookmark delete " + branch.name + "@NAME");
   }));
   VELAFS_TRY(volume_->Freeze(branch.name, [&row](catalog::Writer& writer, LayerId frozen) {
     row.layer = frozen;
