@@ -201,6 +201,27 @@ TEST_CASE("a guest who takes no answer has few threads, and not for long") {
   CHECK(whole < deaf.size());
 }
 
+TEST_CASE(
+    "a guest who is refused without end fills no audit log, an admin's failures are all there") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root serves guests");
+    return;
+  }
+  GuestFixture fixture;
+  const auto entries = [&] { return fixture.store->audit_log().Verify({})->count; };
+  const uint64_t before = entries();
+  for (int i = 0; i < 100; ++i) {
+    CHECK(fixture.ByGuest("gc", "{}")->Lines().at(0)["error"]["code"] == "refused");
+  }
+  CHECK(entries() == before + 20);
+  for (int i = 0; i < 30; ++i) {
+    RawClient root(fixture.store->paths().Socket());
+    root.Post("/v1/delete", R"({"name":"none"})");
+    CHECK(root.Lines().at(0)["error"]["code"] == "not_found");
+  }
+  CHECK(entries() == before + 50);
+}
+
 // Requests at random, most of them broken.
 class Generator {
  public:
