@@ -120,6 +120,24 @@ kept_by_user() {
 }
 check "what the user sets up stays, and is detached in clones; a reset branch is prepared anew" kept_by_user
 
+contrary() { # settings that would have the preparation fail or wait
+  velafs -q clone subscriber contrary
+  conf "$mount_dir/contrary" default_transaction_read_only=on statement_timeout=1 lock_timeout=1 search_path=nowhere \
+    client_encoding=latin1 session_preload_libraries=not_there log_min_messages=panic
+  start contrary
+  equal "$(PGOPTIONS="-c statement_timeout=0" sql contrary "select count(*) from pg_subscription where subenabled")" 0
+  velapg -q stop contrary
+}
+check "a configuration that forbids to write does not keep a branch from being prepared" contrary
+
+quoted_error() {
+  velafs -q clone subscriber damaged
+  dd if=/dev/urandom of="$mount_dir/damaged/global/6100" bs=20 count=1 conv=notrunc status=none
+  ! velapg start damaged 2>"$err" || fail "it starts"
+  has_line "hint: its server says: ERROR:  invalid page in block 0 of relation global/6100" "$err"
+}
+check "a preparation that fails quotes the server's error" quoted_error
+
 # A server that the killed command had started already is prepared as well.
 is_running() { [[ $(velapg --json status "$1" | jq -r .state) == running ]]; }
 killed() {
@@ -161,6 +179,9 @@ slots() {
 }
 check "slots that come along are removed; those made on the branch stay" slots
 
+prepare() { # prepare DATABASE STATEMENT NAME: on the other cluster
+  PGHOST=$VELAFS_SANDBOX/other.run PGDATABASE=$1 as_postgres psql -qX -v ON_ERROR_STOP=1 -c begin -c "$2" -c "prepare transaction $3"
+}
 take_other() {
   make_cluster "$VELAFS_SANDBOX/other" 0
   conf "$VELAFS_SANDBOX/other" max_prepared_transactions=5 "local_preload_libraries='not_there'"
@@ -171,11 +192,59 @@ take_other() {
   other postgres "alter role web in database app set session_preload_libraries = auto_explain, not_here"
   other postgres "create extension postgres_fdw"
   other postgres "create server production foreign data wrapper postgres_fdw options (host '$publisher.run')"
-  PGHOST=$VELAFS_SANDBOX/other.run as_postgres psql -qX -d app -c begin -c "create table p(i int)" -c "prepare transaction 'open'"
+  other postgres "create database \"-cport=1\""
+  other postgres "create subscription old connection '$connection' publication pt with (connect = false, slot_name = ready)"
+  prepare app "create table p(i int)" "'open'"
+  prepare -cport=1 "lock pg_class in share mode" "E'it''s \\\\\nodd'"
+  prepare postgres "create subscription hidden connection '$connection' publication pt with (connect = false, slot_name = unready)" "'hidden'"
+  prepare postgres "alter subscription old disable" "'locks'"
   host_stop "$VELAFS_SANDBOX/other"
   take other
 }
 check "a cluster with more that came along is imported" take_other
+
+prepared_of() { sql "$1" "select count(*) from pg_prepared_xacts"; }
+transactions() {
+  velafs -q clone other xacts
+  start xacts
+  equal "$(prepared_of xacts)" 0 "prepared transactions"
+  equal "$(neutralised 'prepared transaction "open" of database "app"')" "rolled back"
+  equal "$(neutralised $'prepared transaction "it\'s \\\nodd" of database "-cport=1"')" "rolled back"
+  is_neutralised 'prepared transaction "hidden" of database "postgres"'
+  has_line 'prepared transaction "locks" of database "postgres" was rolled back' "$err"
+  equal "$(sql xacts "select subname || subenabled || coalesce(subslotname, '-') from pg_subscription")" oldfalse-
+  ! sql xacts "commit prepared 'hidden'" || fail "it is there to be committed"
+}
+check "prepared transactions that come along are rolled back, and hide no subscription" transactions
+
+transactions_of_user() {
+  sql xacts checkpoint
+  sql xacts "begin; create subscription late connection '$connection' publication pt with (connect = false, slot_name = late); prepare transaction 'late'"
+  velafs -q clone xacts xacts2 # of a running branch: only the WAL has it
+  ! compgen -G "$mount_dir/xacts2/pg_twophase/*" || fail "the transaction is not in the WAL alone"
+  velapg -q stop xacts
+  start xacts
+  equal "$(prepared_of xacts)" 1 "prepared transactions of the user's"
+  start xacts2
+  equal "$(prepared_of xacts2)" 0 "those of the clone"
+  is_neutralised 'prepared transaction "late" of database "postgres"'
+  velapg -q stop xacts
+  velapg -q stop xacts2
+}
+check "the user's own stay; in a clone, one that only the WAL has is rolled back" transactions_of_user
+
+transactions_kept() {
+  velafs -q clone other xacts3
+  as_postgres touch "$mount_dir/xacts3/standby.signal"
+  start xacts3 --standby
+  has_line 'prepared transactions of a standby cannot be rolled back' "$err"
+  velapg -q stop xacts3
+  rm "$mount_dir/xacts3/standby.signal"
+  start xacts3 --as-is
+  equal "$(prepared_of xacts3)" 4 "with --as-is"
+  velapg -q stop xacts3
+}
+check "--as-is keeps them, and --standby tells that it cannot roll them back" transactions_kept
 
 stored_settings() {
   velafs -q clone other other1
@@ -184,11 +253,10 @@ stored_settings() {
   equal "$(neutralised local_preload_libraries)" ""
   has_line 'ALTER ROLE "web" IN DATABASE "app" SET session_preload_libraries = auto_explain, not_here brings it back' "$err"
   equal "$(on other1 psql -qXAt -U web -d app -c 'select 1')" 1 "a query as that role"
-  has_line '1 prepared transactions came along' "$err"
   has_line 'foreign servers of the branch reach the hosts' "$err"
   velapg -q stop other1
   start other1
-  ! has_line 'foreign servers\|prepared transactions' "$err" || fail "warned twice"
+  ! has_line 'foreign servers\|prepared transaction' "$err" || fail "warned twice"
 }
 check "libraries of databases' and roles' settings that are not here are dropped and told" stored_settings
 

@@ -1,7 +1,7 @@
 // What is taken from a branch once in each of its lives, before anyone can connect to it:
-// replication slots and subscriptions that came along, and settings of databases and roles that
-// name libraries to leave out. Everything here is to be called as the data's owner, is safe to
-// repeat, and follows no link.
+// replication slots, prepared transactions and subscriptions that came along, and settings of
+// databases and roles that name libraries to leave out. Everything here is to be called as the
+// data's owner, is safe to repeat, and follows no link.
 #pragma once
 
 #include <cstdint>
@@ -46,9 +46,10 @@ struct Preparation {
 // Removes all replication slots. The data directory is not in use.
 Status RemoveReplicationSlots(const std::string& data_dir, Preparation* report);
 
-// Whether a catalog may hold something to take away, seen without a server from the files of
-// pg_subscription and pg_db_role_setting. True in doubt. What only the WAL holds is not seen.
-bool CatalogMayNeedPreparation(const std::string& data_dir);
+// Whether there may be something for a server to take away, seen without one from pg_twophase and
+// the files of pg_subscription and pg_db_role_setting. True in doubt. What only the WAL holds is
+// not seen.
+bool MayNeedPreparation(const std::string& data_dir);
 // Likewise, of pg_subscription alone.
 bool MayHaveSubscriptions(const std::string& data_dir);
 
@@ -60,6 +61,9 @@ bool MayHaveForeignServers(const std::string& data_dir);
 using JudgeSetting = std::function<Result<std::vector<PreloadLibrary>>(const std::string& setting,
                                                                        const std::string& value)>;
 
+// Rolls back the prepared transactions of the database that the server is connected to. Returns a
+// database that has more of them; empty when none has.
+Result<std::string> RollBackTransactions(SingleUser& server, Preparation* report);
 // Disables all subscriptions and takes slot and connection from them.
 Status DetachSubscriptions(SingleUser& server, Preparation* report);
 // Takes the libraries that `judge` drops from the settings of databases and roles; under `strict`,

@@ -65,8 +65,9 @@ bool MayHaveSubscriptions(const std::string& data_dir) {
   return !content || !content->empty();
 }
 
-bool CatalogMayNeedPreparation(const std::string& data_dir) {
-  return MayHaveSubscriptions(data_dir) || MayNamePreloads(data_dir);
+bool MayNeedPreparation(const std::string& data_dir) {
+  return CountPreparedTransactions(data_dir) > 0 || MayHaveSubscriptions(data_dir) ||
+         MayNamePreloads(data_dir);
 }
 
 }  // namespace velafs::pgctl

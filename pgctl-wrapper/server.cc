@@ -296,7 +296,7 @@ Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
 // What only the WAL had is in the files once a server has recovered; nobody was told of the server
 // yet.
 Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signals) {
-  const bool is_seen = CatalogMayNeedPreparation(start.branch.data_dir);
+  const bool is_seen = MayNeedPreparation(start.branch.data_dir);
   if (!is_seen) return launched;
   kill(launched.pid, SIGINT);
   WaitForExit(launched.pid);
@@ -311,7 +311,7 @@ Result<Launched> PrepareAndLaunch(Start& start) {
   const std::string& data_dir = start.branch.data_dir;
   VELAFS_ASSIGN(SignalFiles signals, SignalFiles::PutAside(data_dir, start.home.programs.version));
   bool is_prepared = start.marker.catalog_prepared();
-  if (source || (!is_prepared && CatalogMayNeedPreparation(data_dir))) {
+  if (source || (!is_prepared && MayNeedPreparation(data_dir))) {
     VELAFS_TRY(RecoverAndPrepare(start, source, signals));
     is_prepared = true;
   }

@@ -67,6 +67,13 @@ std::string SqlText(const std::string& bytes) {
          "', 'hex'), pg_catalog.getdatabaseencoding())";
 }
 
+std::string SqlLiteral(const std::string& bytes) {
+  const std::string hex = ToHex(bytes);
+  std::string literal = "E'";
+  for (size_t i = 0; i < hex.size(); i += 2) literal += "\\x" + hex.substr(i, 2);
+  return literal + "'";
+}
+
 Result<SingleUser> SingleUser::Start(Command command, Patience patience) {
   int input[2];
   int output[2];

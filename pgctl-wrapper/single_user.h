@@ -60,5 +60,7 @@ bool EndedByItself(const Status& failure);
 
 // `bytes` as an SQL expression of type text.
 std::string SqlText(const std::string& bytes);
+// And as a literal, where SQL takes no expression.
+std::string SqlLiteral(const std::string& bytes);
 
 }  // namespace velafs::pgctl

@@ -44,12 +44,12 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
         "the subscriptions of a standby cannot be detached: if it is promoted, "
         "restart it without --standby before they are used");
   }
-  if (!is_first) return;
-  if (const size_t count = CountPreparedTransactions(data_dir); count > 0) {
-    warnings->push_back(std::to_string(count) +
-                        " prepared transactions came along, which keep locks and rows: see "
-                        "pg_prepared_xacts, and end each with ROLLBACK PREPARED");
+  if (options.standby && CountPreparedTransactions(data_dir) > 0) {
+    warnings->push_back(
+        "the prepared transactions of a standby cannot be rolled back: if it is promoted, "
+        "restart it without --standby before they are committed");
   }
+  if (!is_first) return;
   constexpr int kKnowsDirectories = 16;
   if (facts.version < kKnowsDirectories && HasTablespaceDirectories(data_dir)) {
     warnings->push_back(

@@ -46,30 +46,30 @@ struct Fixture {
 
 TEST_CASE_FIXTURE(Fixture, "empty catalogs need no server to be known as such") {
   MakeMap();
-  CHECK_FALSE(CatalogMayNeedPreparation(dir));
+  CHECK_FALSE(MayNeedPreparation(dir));
   Make("global/9000", "a page");
   CHECK(MayHaveSubscriptions(dir));
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
   Make("global/9000");
   Make("global/9001", "search_path=x");
-  CHECK_FALSE(CatalogMayNeedPreparation(dir));
+  CHECK_FALSE(MayNeedPreparation(dir));
   Make("global/9001", "session_preload_libraries=x");
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
   Make("global/9001");
   Make("global/9002", "local_preload_libraries=x");
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
 }
 
 TEST_CASE_FIXTURE(Fixture, "catalogs that cannot be found count as filled") {
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
   MakeMap();
   std::filesystem::remove(dir / "global/9000");
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
   Make("global/pg_filenode.map", "something else, and long enough");
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
   const uint32_t too_many[] = {0x592717, 0xffffffff};
   Make("global/pg_filenode.map", std::string(reinterpret_cast<const char*>(too_many), 8));
-  CHECK(CatalogMayNeedPreparation(dir));
+  CHECK(MayNeedPreparation(dir));
 }
 
 TEST_CASE_FIXTURE(Fixture, "replication slots are removed by their kind, and no link is followed") {
@@ -128,4 +128,14 @@ TEST_CASE_FIXTURE(Fixture, "prepared transactions are counted, foreign servers s
 
 TEST_CASE("any bytes become a text of SQL without a quote of theirs") {
   CHECK(SqlText("a'\n;").find("decode('61270a3b', 'hex')") != std::string::npos);
+}
+
+TEST_CASE("any bytes become a literal of SQL on one line") {
+  CHECK(SqlLiteral("a'\n\\") == "E'\\x61\\x27\\x0a\\x5c'");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a prepared transaction needs a server to be taken away") {
+  MakeMap();
+  Make("pg_twophase/0000000000000123", "x");
+  CHECK(MayNeedPreparation(dir));
 }
