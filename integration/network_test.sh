@@ -201,6 +201,45 @@ host() {
   velapg stop one
 }
 
+told() { # told BRANCH: the network that its running server is said to have
+  velapg --json status "$1" | jq -r .network
+}
+
+restarted() {
+  local network
+  for network in isolated loopback; do
+    velapg -q start one --network $network
+    equal "$(told one)" $network
+    equal "$(velapg --json restart one | jq -r .network)" $network "the network after a restart"
+    velapg status one | has_line "network $network"
+    velapg status | has_line "$network"
+    velapg -q stop one
+  done
+  velapg -q start one --network host
+  equal "$(told one)" host
+  equal "$(velapg --json restart one | jq -r .network)" host
+  velafs policy set one network=isolated
+  equal "$(velapg --json restart one | jq -r .network)" isolated "the network after the policy has changed"
+  velafs policy unset one network
+  velapg -q stop one
+}
+
+left_over() { # of run and of a pool, whose server nobody has said anything of
+  velapg run --keep --name kept main -- true
+  velapg run --keep --name kept-host --network host main -- true
+  equal "$(velapg --json start kept | jq -r .network)" isolated "of what run has left"
+  equal "$(velapg --json start kept-host | jq -r .network)" host "of what run has left with --network host"
+  velapg -q stop kept
+  velapg -q stop kept-host
+  velapg -q pool main --size 1
+  local taken
+  taken=$(velapg --json take main | jq -r .branch)
+  velapg -q stop "$taken"
+  equal "$(velapg --json start "$taken" | jq -r .network)" isolated "of a pool's"
+  equal "$(velapg --json restart "$taken" | jq -r .network)" isolated
+  velapg -q pool stop main --all
+}
+
 thrown_away() {
   equal "$(in_run "select 1")" 1
   equal "$(in_run "show listen_addresses")" ""
@@ -261,7 +300,9 @@ each() { # each NAME_OF_USER
   check "$1: it is stopped when idle" stopped_when_idle
   check "$1: with a loopback it reaches itself and nothing else" loopback
   check "$1: with the host's network all of that arrives" host
+  check "$1: a restart reaches no farther than the server before it, and status tells how far" restarted
   check "$1: run, pool and inspect are isolated" thrown_away
+  check "$1: so is later what run has left and what was taken from a pool" left_over
   check "$1: what comes from a backup is isolated" backup "$1"
   check "$1: where it cannot be isolated, the start is refused" refused
   stop_store

@@ -222,7 +222,9 @@ class Grammar {
                      "Stop the server when nobody has been connected for this long, or never "
                      "(default: as the policy idle_stop says)")
         ->type_name("DURATION|never");
-    AddServerOptions(command, "as the policy network says");
+    AddServerOptions(command,
+                     "as the policy network says; restart goes no farther than "
+                     "the server that runs");
     command
         ->add_flag("--recover", arguments_.start.recover,
                    "Finish a backup's recovery with WAL that the branch's restore_command reads "

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <optional>
@@ -64,8 +65,21 @@ std::string StartedText(const std::string& branch, const StartedServer& server,
          " settings overridden; with --json, start says which and why\n";
 }
 
+// How far a server is to reach that nobody told: as the policy says, and if it takes the place of
+// one that ran, no farther than that.
+Result<Network> ChooseNetwork(Session& session, const std::string& branch,
+                              const std::optional<Network>& before) {
+  VELAFS_ASSIGN(const std::string policy, session.Policy(branch, "network"));
+  Network network = Network::kHost;
+  if (!policy.empty()) {  // a daemon of an earlier release does not know it
+    VELAFS_ASSIGN(network, ParseNetwork(policy));
+  }
+  return std::min(network, before.value_or(Network::kHost));
+}
+
+// `before`: how far the server reached that ran until now.
 Status StartTarget(Session& session, const Target& target, const Arguments& arguments,
-                   const Output& output) {
+                   const std::optional<Network>& before, const Output& output) {
   StartOptions options = arguments.start;
   if (!options.idle_stop) {
     VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
@@ -74,11 +88,7 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
     }
   }
   if (!options.network) {
-    VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "network"));
-    options.network = Network::kHost;
-    if (!policy.empty()) {  // a daemon of an earlier release does not know it
-      VELAFS_ASSIGN(options.network, ParseNetwork(policy));
-    }
+    VELAFS_ASSIGN(options.network, ChooseNetwork(session, target.branch.name, before));
   }
   VELAFS_ASSIGN(const StartedServer server,
                 StartServer(session, target.branch, target.owner, options));
@@ -100,7 +110,7 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
 Result<int> Start(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
-  VELAFS_TRY(StartTarget(session, target, arguments, output));
+  VELAFS_TRY(StartTarget(session, target, arguments, std::nullopt, output));
   return 0;
 }
 
@@ -128,8 +138,15 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(const Found found, FindServerOf(session, target.branch));
-  if (found.server) VELAFS_TRY(StopServerOf(found, arguments));
-  VELAFS_TRY(StartTarget(session, target, arguments, output));
+  std::optional<Network> before;
+  if (found.server) {
+    {
+      const ActingAs acting(found.owner);
+      before = NetworkOf(found.server->file);
+    }
+    VELAFS_TRY(StopServerOf(found, arguments));
+  }
+  VELAFS_TRY(StartTarget(session, target, arguments, before, output));
   return 0;
 }
 

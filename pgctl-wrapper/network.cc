@@ -30,4 +30,8 @@ const char* NetworkName(Network network) {
   return "unknown";
 }
 
+bool IsIsolated(const std::optional<Network>& network) {
+  return network.value_or(Network::kIsolated) != Network::kHost;
+}
+
 }  // namespace velafs::pgctl

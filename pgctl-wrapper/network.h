@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "velafs/base/status.h"
 
 namespace velafs::pgctl {
 
+// In the order of how far they reach.
 enum class Network : uint8_t {
   kIsolated,  // a network of its own, and no TCP: its Unix socket is the only way in, and none is
               // out
@@ -18,5 +20,8 @@ enum class Network : uint8_t {
 // The words of policy "network": "isolated", "loopback" or "host"; usage for any other.
 Result<Network> ParseNetwork(std::string_view word);
 const char* NetworkName(Network network);
+
+// Whether a server that is started so is kept from the network; it is unless it is told otherwise.
+bool IsIsolated(const std::optional<Network>& network);
 
 }  // namespace velafs::pgctl

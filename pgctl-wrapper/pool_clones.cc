@@ -10,6 +10,8 @@
 namespace velafs::pgctl {
 namespace {
 
+using nlohmann::json;
+
 std::string LabelOf(const Branch& branch, const char* key) {
   const auto found = branch.labels.find(key);
   return found == branch.labels.end() ? "" : found->second;
@@ -68,11 +70,11 @@ Status MakeReady(Session& session, const PoolDir& pool, const Branch& clone,
 Status MakeClone(Session& session, const PoolDir& pool, const PoolPlan& plan,
                  const Output& output) {
   const std::string name = CloneName("pool", pool.name());
-  VELAFS_TRY(session
-                 .Call("clone", {{"source", plan.state},
-                                 {"name", name},
-                                 {"labels", {{kPoolLabel, pool.name()}, {kStateLabel, kFilling}}}})
-                 .status());
+  json request = {{"source", plan.state},
+                  {"name", name},
+                  {"labels", {{kPoolLabel, pool.name()}, {kStateLabel, kFilling}}}};
+  if (IsIsolated(plan.start.network)) request["isolated"] = true;  // whoever takes it, restarts it
+  VELAFS_TRY(session.Call("clone", request).status());
   VELAFS_ASSIGN(const Branch clone, session.Find(name));
   Status ready = StartClone(session, clone, plan, output);
   if (ready.ok()) ready = MakeReady(session, pool, clone, plan);

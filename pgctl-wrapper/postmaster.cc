@@ -21,7 +21,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr uint64_t kMostBytes = 4096;  // of a file that a server writes eight lines into
+constexpr uint64_t kMostBytes = 4096;            // of a file that a server writes eight lines into
 constexpr int64_t kLatestStart = 9'000'000'000;  // in nanoseconds it still fits 64 bits
 
 template <typename Number>
@@ -73,6 +73,7 @@ std::optional<PostmasterFile> ParsePostmasterFile(std::string_view content) {
   if (file.pid <= 0) return std::nullopt;
   file.started_at = ToNumber<int64_t>(lines[2]);
   if (file.started_at < 0 || file.started_at > kLatestStart) file.started_at = 0;
+  file.listens_on = lines[5];
   file.status = lines[7].substr(0, lines[7].find(' '));  // padded to a fixed width
   return file;
 }
@@ -118,6 +119,17 @@ std::optional<RunningServer> FindLostServer(const std::string& socket_dir) {
     }
   }
   return std::nullopt;
+}
+
+Network NetworkOf(const PostmasterFile& server) {
+  struct stat ours {};
+  struct stat its {};
+  const std::string path = ProcessPath(server.pid, "ns/net");
+  if (stat("/proc/self/ns/net", &ours) != 0 || stat(path.c_str(), &its) != 0) {
+    return Network::kIsolated;
+  }
+  if (ours.st_dev == its.st_dev && ours.st_ino == its.st_ino) return Network::kHost;
+  return server.listens_on.empty() ? Network::kIsolated : Network::kLoopback;
 }
 
 std::optional<StopMode> ParseStopMode(std::string_view word) {

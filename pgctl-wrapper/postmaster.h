@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pgctl-wrapper/network.h"
 #include "pgctl-wrapper/unique_fd.h"
 #include "velafs/base/status.h"
 
@@ -21,6 +22,7 @@ namespace velafs::pgctl {
 struct PostmasterFile {
   pid_t pid = 0;
   int64_t started_at = 0;  // seconds since 1970; 0 if that cannot be
+  std::string listens_on;  // its first TCP address; empty when it has none
   std::string status;  // "starting", "ready", "standby", "stopping"; empty while not yet written
 
   // It takes connections, or it is a standby that is not meant to.
@@ -47,6 +49,9 @@ Result<std::optional<RunningServer>> FindServer(const std::string& data_dir,
 // The server whose socket's lock file lies in `socket_dir`, if it has lost its mount: it neither
 // serves nor ends by itself.
 std::optional<RunningServer> FindLostServer(const std::string& socket_dir);
+
+// How far a server reaches, as seen from this process's network. Isolated when that cannot be seen.
+Network NetworkOf(const PostmasterFile& server);
 
 enum class StopMode { kSmart, kFast, kImmediate };
 std::optional<StopMode> ParseStopMode(std::string_view word);

@@ -20,14 +20,17 @@
 namespace velafs::pgctl {
 namespace {
 
+using nlohmann::json;
+
 constexpr size_t kLongestSourcePart = 44;  // leaves room within a name's 63 characters
 constexpr int kNotExecutable = 126;
 constexpr int kNoSuchCommand = 127;
 
-// Makes the clone; one that nobody is to keep need not survive a crash. The supervisor knows at any
+// Makes the clone; one that nobody is to keep need not survive a crash. One that is isolated stays
+// so at later starts. The supervisor knows at any
 // instant whether there may be one to delete.
 Status MakeClone(Session& session, const std::string& source, const std::string& name, bool keep,
-                 RunSupervisor& supervisor) {
+                 bool is_isolated, RunSupervisor& supervisor) {
   Result<Branch> taken = session.Find(name);
   if (taken.ok()) {
     return Exists("cannot clone \"" + source + "\" to \"" + name + "\": branch \"" + name +
@@ -35,8 +38,9 @@ Status MakeClone(Session& session, const std::string& source, const std::string&
   }
   if (taken.status().code() != Code::kNotFound) return std::move(taken).status();
   supervisor.Cloning();
-  Status cloned =
-      session.Call("clone", {{"source", source}, {"name", name}, {"ephemeral", !keep}}).status();
+  json request = {{"source", source}, {"name", name}, {"ephemeral", !keep}};
+  if (is_isolated) request["isolated"] = true;
+  Status cloned = session.Call("clone", request).status();
   if (cloned.ok()) {
     supervisor.Cloned();
   } else if (cloned.code() != Code::kUnreachable) {  // the daemon has answered
@@ -66,7 +70,9 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
                           RunSupervisor& supervisor, HeldSignals& signals, const Output& output,
                           const UseServer& use) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-  VELAFS_TRY(MakeClone(session, arguments.branch, name, arguments.keep, supervisor));
+  const bool keeps_isolated = arguments.keep && IsIsolated(arguments.start.network);
+  VELAFS_TRY(
+      MakeClone(session, arguments.branch, name, arguments.keep, keeps_isolated, supervisor));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, name));
   StartControl control;
   control.is_cancelled = [&signals] { return signals.Pending() != 0; };
@@ -128,7 +134,7 @@ Result<int> RunParallel(const Arguments& arguments) {
   VELAFS_ASSIGN(RunSupervisor supervisor, RunSupervisor::Start({arguments.store, base}));
   const auto make_base = [&]() -> Status {
     VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-    VELAFS_TRY(MakeClone(session, arguments.branch, base, false, supervisor));
+    VELAFS_TRY(MakeClone(session, arguments.branch, base, false, false, supervisor));
     return OpenTarget(session, base).status();  // which also mounts the store
   };
   const Status made = make_base();

@@ -29,6 +29,7 @@ struct ServerStatus {
   std::string state;
   std::chrono::seconds uptime{0};
   size_t connections = 0;
+  Network network = Network::kHost;
   std::optional<std::chrono::seconds> idle_stop;
 };
 
@@ -75,9 +76,10 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   // Before the probe, which is one.
   const size_t connections = found.address ? CountClients(file.pid, *found.address) : 0;
   ServerStatus status{
-      target,         file,        found.address, StateOf(target, file, found.address, arguments),
-      UptimeOf(file), connections, std::nullopt};
+      target,         file,        found.address,  StateOf(target, file, found.address, arguments),
+      UptimeOf(file), connections, Network::kHost, std::nullopt};
   const ActingAs acting(found.owner);
+  status.network = NetworkOf(file);
   const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
   if (idle_stop && idle_stop->is_watched) status.idle_stop = idle_stop->after;
   return status;
@@ -95,6 +97,7 @@ json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
                    {"started_at", FormatTime(file.started_at * 1'000'000'000)},
                    {"uptime_seconds", status.uptime.count()},
                    {"connections", status.connections},
+                   {"network", NetworkName(status.network)},
                    {"idle_stop_seconds", nullptr}};
   if (status.address) {
     document["port"] = status.address->port;
@@ -113,7 +116,7 @@ std::string StatusText(const ServerStatus& status) {
   std::string text = "branch " + status.target.branch.name + ": " + status.state + ", pid " +
                      std::to_string(status.file.pid) + ", port " + PortText(status) + ", up " +
                      FormatDuration(status.uptime) + ", " + std::to_string(status.connections) +
-                     " connections";
+                     " connections, network " + NetworkName(status.network);
   if (status.idle_stop) text += ", stops after " + FormatDuration(*status.idle_stop) + " without";
   return text + "\n";
 }
@@ -149,12 +152,12 @@ Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& 
   VELAFS_ASSIGN(const std::vector<Branch> branches, session.List(json::object()));
   json servers = json::array();
   std::vector<std::vector<std::string>> rows = {
-      {"BRANCH", "STATE", "PORT", "PID", "UPTIME", "CONNECTIONS", "IDLE STOP"}};
+      {"BRANCH", "STATE", "PORT", "PID", "UPTIME", "CONNECTIONS", "NETWORK", "IDLE STOP"}};
   for (const Branch& branch : branches) {
     if (!branch.server_pid) {
       if (const auto orphan = FindOrphan(session, branch)) {
         servers.push_back({{"branch", branch.name}, {"state", "orphaned"}, {"pid", *orphan}});
-        rows.push_back({branch.name, "orphaned", "-", std::to_string(*orphan), "-", "-", "-"});
+        rows.push_back({branch.name, "orphaned", "-", std::to_string(*orphan), "-", "-", "-", "-"});
       }
       continue;
     }
@@ -164,6 +167,7 @@ Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& 
     servers.push_back(StatusToJson(*status, arguments));
     rows.push_back({branch.name, status->state, PortText(*status), std::to_string(status->file.pid),
                     FormatDuration(status->uptime), std::to_string(status->connections),
+                    NetworkName(status->network),
                     status->idle_stop ? FormatDuration(*status->idle_stop) : "-"});
   }
   output.Print({{"servers", servers}}, servers.empty() ? "no server runs\n" : AlignColumns(rows));

@@ -15,3 +15,9 @@ TEST_CASE("a network's name is read back as it, and nothing else is") {
     CHECK(ParseNetwork(word).status().code() == Code::kUsage);
   }
 }
+
+TEST_CASE("what nobody has told to reach the host's network is isolated") {
+  CHECK(IsIsolated(std::nullopt));
+  CHECK(IsIsolated(Network::kLoopback));
+  CHECK_FALSE(IsIsolated(Network::kHost));
+}

@@ -40,6 +40,7 @@ TEST_CASE("postmaster.pid of a ready server tells all about it") {
   REQUIRE(file);
   CHECK(file->pid == 4242);
   CHECK(file->started_at == 1700000000);
+  CHECK(file->listens_on == "localhost");
   CHECK(file->status == "ready");
   CHECK(file->IsUp());
 }
@@ -109,4 +110,12 @@ TEST_CASE("stop modes are pg_ctl's") {
   CHECK(ParseStopMode("fast") == StopMode::kFast);
   CHECK(ParseStopMode("immediate") == StopMode::kImmediate);
   CHECK(ParseStopMode("gently") == std::nullopt);
+}
+
+TEST_CASE("a process in our network reaches as far as we do; of one that is gone nothing is said") {
+  PostmasterFile server;
+  server.pid = getpid();
+  CHECK(NetworkOf(server) == Network::kHost);
+  server.pid = 1 << 30;
+  CHECK(NetworkOf(server) == Network::kIsolated);
 }

@@ -18,7 +18,7 @@ namespace velafs::api {
 struct Logged {
   std::array<std::string_view, 2> subjects = {};
   std::string_view source = {};
-  std::array<std::string_view, 7> detail = {};
+  std::array<std::string_view, 8> detail = {};
 };
 
 // One call of such a verb, from its beginning. One thread.

@@ -78,10 +78,10 @@ struct Verb {
 
 constexpr std::array kVerbs = {
     Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir"}},
-    Verb{
-        "clone", Clone, Role::kUser,
-        Logged{
-            {"name"}, "source", {"ttl", "owner", "labels", "at", "as_user", "quota", "ephemeral"}}},
+    Verb{"clone", Clone, Role::kUser,
+         Logged{{"name"},
+                "source",
+                {"ttl", "owner", "labels", "at", "as_user", "quota", "ephemeral", "isolated"}}},
     Verb{"list", List, Role::kViewer},
     Verb{"show", Show, Role::kViewer},
     Verb{"server", Server, Role::kViewer},

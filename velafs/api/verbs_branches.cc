@@ -29,6 +29,7 @@ Answer Clone(Call& call) {
   options.as_user = call.arguments.Text("as_user");
   options.quota_bytes = call.arguments.Size("quota");
   options.is_ephemeral = call.arguments.Flag("ephemeral");
+  options.is_isolated = call.arguments.Flag("isolated");
   VELAFS_TRY(call.arguments.Finish());
   return BranchAnswer(call.store.Clone(call.caller, source, name, options));
 }

@@ -155,11 +155,18 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   VELAFS_ASSIGN(row.quota_bytes, CloneQuota(caller, options.quota_bytes, from.branch));
   const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
     VELAFS_TRY(StandOn(writer, state, from.root(), &row));
-    return writer.AddBranch(row).status();
+    VELAFS_ASSIGN(row.id, writer.AddBranch(row));
+    if (!options.is_isolated) return {};
+    return writer.PutSetting(Policies::Isolated(PolicyPlace::OfBranch(row)));
   };
-  if (!from.bookmark) return volume_->Freeze(from.branch.name, add_branch);
-  return WriteDurably(
-      [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); });
+  if (from.bookmark) {
+    VELAFS_TRY(WriteDurably(
+        [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); }));
+  } else {
+    VELAFS_TRY(volume_->Freeze(from.branch.name, add_branch));
+  }
+  if (options.is_isolated) policies_->Learn(Policies::Isolated(PolicyPlace::OfBranch(row)));
+  return {};
 }
 
 Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,

@@ -261,9 +261,21 @@ Status Policies::SetApproved(const PolicyPlace& place, bool approved) {
 std::optional<SettingRow> Policies::IsolationOf(InodeNumber root) {
   MutexLock lock(mutex_);
   if (FindNearest(kNetwork, nullptr).from != "default") return std::nullopt;
-  SettingRow row{SettingScope::kSource, root.value, kNetwork, "isolated"};
+  SettingRow row = Isolated({SettingScope::kSource, root.value});
   settings_[{row.scope, row.subject, row.key}] = row.value;
   return row;
+}
+
+SettingRow Policies::Isolated(const PolicyPlace& place) {
+  return {place.scope, place.subject, kNetwork, "isolated"};
+}
+
+void Policies::Forget(const PolicyPlace& place) {
+  MutexLock lock(mutex_);
+  std::erase_if(settings_, [&place](const auto& setting) {
+    const auto& [scope, subject, key] = setting.first;
+    return scope == place.scope && subject == place.subject;
+  });
 }
 
 // Memory follows the disk: what is not durable does not hold yet.

@@ -76,8 +76,14 @@ class Policies {
   // belongs to; an approval of the latter does not cover it. To be put into the catalog along with
   // the bookmark, then to be told to Learn, with which it holds.
   static catalog::SettingRow StateOfOther(BookmarkId bookmark, const std::string& of);
+  // Has a setting that is in the catalog now hold from now on.
   void Learn(const catalog::SettingRow& row);
   bool IsOfOther(const catalog::BookmarkRow& bookmark) const;
+  // The setting that isolates the servers of a place, for the transaction that makes the place.
+  // To be told to Learn, too.
+  static catalog::SettingRow Isolated(const PolicyPlace& place);
+  // Of a branch that is gone for good, with its settings in the catalog.
+  void Forget(const PolicyPlace& place);
 
   // Whether a user may take that state though it is not his.
   bool IsApproved(const catalog::BranchRow& branch, const catalog::BookmarkRow* bookmark) const;

@@ -88,6 +88,7 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
                                    return RemoveForGood(writer, row);
                                  })
                    .status());
+    policies_->Forget(PolicyPlace::OfBranch(branch));
   } else {
     std::optional<catalog::SettingRow> mark;
     const auto ended = volume_->EndInstance(
@@ -208,6 +209,7 @@ Result<Purged> Store::RunPurgeTrash(const Caller& caller, std::optional<TimeNs> 
     VELAFS_ASSIGN(const uint64_t freed, volume_->RemoveLayers([&row](catalog::Writer& writer) {
       return RemoveForGood(writer, row);
     }));
+    policies_->Forget(PolicyPlace::OfBranch(row));
     purged.freed_bytes += freed;
   }
   return purged;

@@ -28,6 +28,8 @@ struct CloneOptions {
   // To be thrown away: fsync on it is answered at once. When the daemon or the machine dies, it
   // loses all that was changed since it was made or last frozen.
   bool is_ephemeral = false;
+  // Servers on it are kept from the network, by a policy of the branch's own.
+  bool is_isolated = false;
   // From the newest bookmark of the source that was made by the end of this second.
   std::optional<TimeNs> at;
 };
