@@ -276,6 +276,17 @@ backup() {
   rm -r "$taken"
 }
 
+crashed() { # as a snapshot of a running server's disk is
+  local taken=$VELAFS_SANDBOX/crashed
+  make_cluster "$taken" 0
+  host_start "$taken"
+  host_stop "$taken" immediate
+  velafs --json import crashed --from-dir "$taken" | jq -e '.warnings | any(contains("does not say that it was shut down"))'
+  equal "$(velapg --json start crashed | jq -r .network)" isolated
+  velapg -q stop crashed
+  rm -r "$taken"
+}
+
 # In a changed root the kernel makes no user namespaces.
 refused() {
   local elsewhere=$VELAFS_SANDBOX/changed_root
@@ -304,6 +315,7 @@ each() { # each NAME_OF_USER
   check "$1: run, pool and inspect are isolated" thrown_away
   check "$1: so is later what run has left and what was taken from a pool" left_over
   check "$1: what comes from a backup is isolated" backup "$1"
+  check "$1: what was not shut down is isolated" crashed
   check "$1: where it cannot be isolated, the start is refused" refused
   stop_store
 }

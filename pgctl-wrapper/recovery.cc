@@ -4,19 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "pgctl-wrapper/text_file.h"
+#include "velafs/base/control_file.h"
 
 namespace velafs::pgctl {
 namespace {
-
-// In pg_control of every version: system identifier (8 bytes), two version numbers (4 each), state.
-constexpr size_t kStateOffset = 16;
-constexpr uint32_t kShutDown = 1;
-constexpr uint32_t kShutDownInRecovery = 2;
-constexpr uint32_t kInArchiveRecovery = 5;
 
 constexpr size_t kSegmentNameLength = 24;
 constexpr uint64_t kLargestFileBytes = 1 << 20;  // of pg_control and backup_label
@@ -111,13 +106,11 @@ Result<DataState> ReadDataState(const std::string& data_dir) {
   DataState data;
   VELAFS_ASSIGN(const std::string control,
                 ReadBoundedFile(data_dir + "/global/pg_control", kLargestFileBytes));
-  uint32_t state = 0;
-  if (control.size() < kStateOffset + sizeof state) {
-    return Corrupt("\"" + data_dir + "/global/pg_control\" is too short");
-  }
-  std::memcpy(&state, control.data() + kStateOffset, sizeof state);
-  data.is_clean = state == kShutDown;
-  data.is_standbys_copy = state == kShutDownInRecovery || state == kInArchiveRecovery;
+  const std::optional<ClusterState> state = ParseClusterState(control);
+  if (!state) return Corrupt("\"" + data_dir + "/global/pg_control\" is damaged");
+  data.is_clean = state == ClusterState::kShutDown;
+  data.is_standbys_copy =
+      state == ClusterState::kShutDownInRecovery || state == ClusterState::kInArchiveRecovery;
 
   const Result<std::string> label = ReadBoundedFile(data_dir + "/backup_label", kLargestFileBytes);
   if (!label.ok() && label.status().error_number() != ENOENT) return label.status();

@@ -91,11 +91,45 @@ TEST_CASE_FIXTURE(PoliciesFixture, "servers of what comes from a running server 
   CHECK(Effective("network", "main") == "host from default");
 }
 
+TEST_CASE_FIXTURE(PoliciesFixture, "so are those of what was not shut down, by its pg_control") {
+  const auto import_with_state = [&](char state, const std::string& branch) {
+    std::string control(8192, '\0');
+    control[16] = state;
+    WriteHostFile(data + "/global/pg_control", control);
+    return Import(branch).warnings;
+  };
+  CHECK(import_with_state(1, "shut-down").empty());
+  CHECK(Effective("network", "shut-down") == "host from default");
+  for (const char state : {'\0', '\2', '\3', '\4', '\5', '\6'}) {
+    const std::string branch = "state-" + std::to_string(state);
+    CAPTURE(branch);
+    const std::vector<std::string> warnings = import_with_state(state, branch);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find("does not say that it was shut down") != std::string::npos);
+    CHECK(Effective("network", branch) == "isolated from source");
+  }
+}
+
+TEST_CASE_FIXTURE(PoliciesFixture, "a clone is made isolated, by whoever may make it") {
+  CloneOptions options;
+  options.is_isolated = true;
+  const Caller user{geteuid() + 1, "somebody", getegid() + 1};
+  REQUIRE(store->Clone(user, "main", "dev", options).ok());
+  CHECK(Effective("network", "dev") == "isolated from branch");
+  CHECK(Effective("network", "main") == "host from default");
+  Reopen();
+  CHECK(Effective("network", "dev") == "isolated from branch");
+}
+
 TEST_CASE_FIXTURE(PoliciesFixture, "a store that has a network policy decides for imports, too") {
   Set("store", "", {{"network", "host"}});
   WriteHostFile(data + "/backup_label", "x");
-  CHECK(Import("backup").warnings.empty());
+  const ImportResult backup = Import("backup");
+  REQUIRE(backup.warnings.size() == 1);
+  CHECK(backup.warnings[0].find("the store's policy network=host") != std::string::npos);
   CHECK(Effective("network", "backup") == "host from store");
+  Set("store", "", {{"network", "loopback"}});
+  CHECK(Import("another").warnings.empty());
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "a policy of a branch goes with it, that of its source stays") {

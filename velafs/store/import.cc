@@ -1,4 +1,8 @@
 // The verb that makes a branch out of a PGDATA.
+#include <optional>
+#include <span>
+
+#include "velafs/base/control_file.h"
 #include "velafs/store/importer.h"
 #include "velafs/store/source.h"
 #include "velafs/store/store.h"
@@ -6,17 +10,39 @@
 namespace velafs::store {
 namespace {
 
-// The file that says it is a copy of a running server, or of one that follows another; empty when
-// there is none.
-std::string FileOfBackup(const Source& source) {
-  for (const SourceEntry& entry : source.entries) {
-    if (entry.parent != 0) continue;
-    for (const char* name :
-         {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
-      if (entry.name == name) return entry.name;
+std::optional<uint32_t> FindEntry(const Source& source, uint32_t parent, const char* name) {
+  for (uint32_t i = 1; i < source.entries.size(); ++i) {
+    if (source.entries[i].parent == parent && source.entries[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<ClusterState>> StateOf(const Source& source) {
+  const std::optional<uint32_t> global = FindEntry(source, 0, "global");
+  const auto control = global ? FindEntry(source, *global, "pg_control") : std::nullopt;
+  const bool is_file = control && source.entries[*control].kind == SourceEntry::Kind::kFile;
+  if (!is_file || source.SizeOf(*control) < kClusterStateBytes) {
+    return std::optional<ClusterState>();
+  }
+  VELAFS_ASSIGN(const os::UniqueFd file, source.Open(*control));
+  std::string beginning(kClusterStateBytes, '\0');
+  VELAFS_TRY(source.Read(*control, file.get(), 0, std::as_writable_bytes(std::span(beginning))));
+  return ParseClusterState(beginning);
+}
+
+// What tells that it is a copy of a running server, or of one that follows another; empty when
+// nothing does. A server that has crashed leaves what a snapshot of a running one has.
+Result<std::string> SignOfRunning(const Source& source) {
+  for (const char* name : {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
+    if (FindEntry(source, 0, name)) {
+      return "it has a \"" + std::string(name) + "\", so it comes from a running server";
     }
   }
-  return {};
+  VELAFS_ASSIGN(const std::optional<ClusterState> state, StateOf(source));
+  if (!state || state == ClusterState::kShutDown) return std::string();
+  return std::string(
+      "its \"global/pg_control\" does not say that it was shut down, so it comes from a running "
+      "server, from a standby, or from one that has crashed");
 }
 
 }  // namespace
@@ -55,12 +81,12 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
   VELAFS_ASSIGN(const Source source,
                 FindSource(directory, paths_.root, {caller.uid, caller.gid, caller.groups}));
-  const std::string file_of_backup = FileOfBackup(source);
+  VELAFS_ASSIGN(const std::string sign_of_running, SignOfRunning(source));
   std::optional<catalog::SettingRow> isolation;
   Importer importer(storage_, *catalog_, paths_, source, compression, progress);
   const auto fill_and_publish = [&]() -> Result<catalog::CommitSequence> {
     VELAFS_TRY(importer.Run());
-    if (!file_of_backup.empty()) isolation = policies_->IsolationOf(importer.root());
+    if (!sign_of_running.empty()) isolation = policies_->IsolationOf(importer.root());
     return catalog_->Write([&](catalog::Writer& writer) -> Status {
       VELAFS_TRY(importer.Publish(writer));
       catalog::BranchRow row;
@@ -90,12 +116,16 @@ Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& n
   result.chunks_shared = importer.counts().chunks_shared;
   result.bytes_stored = importer.counts().bytes_stored;
   result.warnings = source.warnings;
+  const std::string change = "; `velafs policy set --source " + name + " network=";
   if (isolation) {
-    result.warnings.push_back("it has a \"" + file_of_backup +
-                              "\", so it comes from a running server"
-                              ": servers on it and its clones are kept from the network; "
-                              "`velafs policy set --source " +
-                              name + " network=host` changes that");
+    result.warnings.push_back(sign_of_running +
+                              ": servers on it and its clones are kept from the network" + change +
+                              "host` changes that");
+  } else if (!sign_of_running.empty() && policies_->Get("network", nullptr) == "host") {
+    result.warnings.push_back(sign_of_running +
+                              ": servers on it and its clones reach the network, as the store's "
+                              "policy network=host says" +
+                              change + "isolated` changes that");
   }
   return result;
 }
