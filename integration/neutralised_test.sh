@@ -260,6 +260,25 @@ stored_settings() {
 }
 check "libraries of databases' and roles' settings that are not here are dropped and told" stored_settings
 
+compressed() { # in pg_db_role_setting, whose file has no name of a setting in plain text
+  local names query
+  names=$(seq -s, 400 | sed 's/[0-9]*/tenant_schema_number_&/g')
+  velafs -q clone subscriber long
+  start long
+  for query in "drop subscription ready" "drop subscription unready" "create role app login" "alter role app set search_path = $names" \
+    "alter role app set session_preload_libraries = not_here" "vacuum full pg_db_role_setting" "vacuum full pg_subscription"; do
+    sql long "$query"
+  done
+  velapg -q stop long
+  velafs -q clone long long1
+  ! grep -rq 'session_preload_libraries=not' "$mount_dir/long1/global" || fail "it is not compressed"
+  start long1
+  is_neutralised 'session_preload_libraries of ROLE "app"'
+  equal "$(on long1 psql -qXAt -U app -d postgres -c 'select 1')" 1 "a query as that role"
+  velapg -q stop long1
+}
+check "likewise among settings that are stored compressed" compressed
+
 strict() {
   velafs -q clone other other2
   sed -i '/local_preload/d' "$mount_dir/other2/postgresql.conf"

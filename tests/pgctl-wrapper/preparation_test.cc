@@ -13,6 +13,22 @@ using namespace velafs::pgctl;
 
 namespace {
 
+// A page of pg_db_role_setting with one row, whose settings begin with that byte.
+std::string PageWith(unsigned char first, const std::string& settings) {
+  std::string page(8192, 0);
+  const auto put = [&page](size_t offset, auto number) {
+    std::memcpy(page.data() + offset, &number, sizeof number);
+  };
+  const auto row = static_cast<uint32_t>(8192 - 256);
+  put(12, uint16_t{28});
+  put(18, uint16_t{0x2004});
+  put(24, row | (1U << 15) | (128U << 17));
+  page[row + 22] = 24;
+  page[row + 32] = static_cast<char>(first);
+  page.replace(row + 36, settings.size(), settings);
+  return page;
+}
+
 struct Fixture {
   Fixture() : dir(std::filesystem::temp_directory_path() / ("prep-" + std::to_string(getpid()))) {
     for (const char* name : {"global", "pg_replslot", "pg_twophase", "base/5", "outside"}) {
@@ -24,13 +40,13 @@ struct Fixture {
   void Make(const std::string& name, const std::string& text = "") {
     REQUIRE(WriteTextFile(dir / name, text).ok());
   }
-  // Of the three catalogs that are looked at.
+  // Of the catalogs that are looked at.
   void MakeMap() {
-    const uint32_t numbers[] = {0x592717, 3, 6100, 9000, 2964, 9001, 2966, 9002};
+    const uint32_t numbers[] = {0x592717, 2, 6100, 9000, 2964, 9001};
     std::string map(sizeof numbers, 0);
     std::memcpy(map.data(), numbers, sizeof numbers);
     Make("global/pg_filenode.map", map);
-    for (const char* file : {"global/9000", "global/9001", "global/9002"}) Make(file);
+    for (const char* file : {"global/9000", "global/9001"}) Make(file);
   }
   void MakeSlot(const std::string& name, uint32_t database) {
     std::filesystem::create_directory(dir / "pg_replslot" / name);
@@ -51,13 +67,30 @@ TEST_CASE_FIXTURE(Fixture, "empty catalogs need no server to be known as such") 
   CHECK(MayHaveSubscriptions(dir));
   CHECK(MayNeedPreparation(dir));
   Make("global/9000");
-  Make("global/9001", "search_path=x");
+  Make("global/9001", PageWith(0x40, "search_path=x"));
   CHECK_FALSE(MayNeedPreparation(dir));
-  Make("global/9001", "session_preload_libraries=x");
+  Make("global/9001", PageWith(0x40, "session_preload_libraries=x"));
   CHECK(MayNeedPreparation(dir));
-  Make("global/9001");
-  Make("global/9002", "local_preload_libraries=x");
-  CHECK(MayNeedPreparation(dir));
+}
+
+TEST_CASE_FIXTURE(Fixture, "settings that cannot be read without a server are sent to one") {
+  MakeMap();
+  const auto may_need = [this](const std::string& content) {
+    Make("global/9001", content);
+    return MayNeedPreparation(dir);
+  };
+  CHECK_FALSE(may_need(PageWith(0x1b, "short, x=1")));
+  CHECK_FALSE(may_need(std::string(8192, 0) + PageWith(0x40, "plain")));
+  CHECK(may_need(PageWith(0x42, "compressed")));
+  CHECK(may_need(PageWith(0x01, "in another file")));
+  CHECK(may_need(PageWith(0x40, "plain") + PageWith(0x42, "compressed")));
+  std::string page = PageWith(0x40, "plain");
+  CHECK(may_need(page.substr(1)));
+  page[24] = page[25] = '\xff';  // a row beyond the page's end
+  CHECK(may_need(page));
+  page = PageWith(0x40, "plain");
+  page[13] = '\x7f';  // pointers, too
+  CHECK(may_need(page));
 }
 
 TEST_CASE_FIXTURE(Fixture, "catalogs that cannot be found count as filled") {
