@@ -94,6 +94,7 @@ constexpr OutwardSetting kOutwardSettings[] = {
     {"recovery_end_command", "", "would run production's command", 12, kAny},
     {"promote_trigger_file", "", "would look for production's file", 12, 15},
     {"sync_replication_slots", "off", "would copy slots from production's primary", 17, kAny},
+    {"oauth_validator_libraries", "", "would ask production's identity provider", 18, kAny},
     {"synchronized_standby_slots", "", "would wait for production's standbys", 17, kAny},
 };
 

@@ -225,6 +225,7 @@ TEST_CASE("no command of production's is run, in any version that has it") {
     CHECK(ValueOf(plan, "sync_replication_slots").has_value() == (version >= 17));
     CHECK(ValueOf(plan, "synchronized_standby_slots").has_value() == (version >= 17));
     CHECK(ValueOf(plan, "allow_in_place_tablespaces").has_value() == (version >= 15));
+    CHECK(ValueOf(plan, "oauth_validator_libraries").has_value() == (version >= 18));
   }
 }
 
