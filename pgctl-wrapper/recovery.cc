@@ -76,7 +76,18 @@ Status CannotLocateCheckpoint(const std::string& branch, const std::string& data
       RecoverHint(branch));
 }
 
-Status Explain(const std::string& branch, const std::string& data_dir, const std::string& log) {
+// `quoted`: the end of the server's log.
+std::string TablespaceHint(bool read_archive, const std::string& quoted) {
+  const std::string reason =
+      read_archive ? "WAL from the archive makes a tablespace elsewhere, which cannot be replayed "
+                     "on a branch: import a backup that was made after it"
+                   : "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, "
+                     "made with LOCATION ''; import the data anew";
+  return reason + "\n" + quoted;
+}
+
+Status Explain(const std::string& branch, const std::string& data_dir, const std::string& log,
+               bool read_archive) {
   for (const char* words :
        {"WAL ends before end of online backup", "WAL ends before consistent recovery point"}) {
     if (Mentions(log, words)) return WalEndsTooEarly(branch, data_dir);
@@ -91,11 +102,7 @@ Status Explain(const std::string& branch, const std::string& data_dir, const std
   const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
   const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));
   if (Mentions(log, "could not create symbolic link \"pg_tblspc/")) {
-    return Failed(
-        failure,
-        "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, made "
-        "with LOCATION ''; import the data anew\n" +
-            quoted);
+    return Failed(failure, TablespaceHint(read_archive, quoted));
   }
   return Failed(failure, quoted);
 }
@@ -160,7 +167,7 @@ Status CheckFirstSegment(const std::string& branch, const std::string& data_dir,
 
 Status ExplainFailedStart(const std::string& branch, const std::string& data_dir,
                           const std::string& log, bool read_archive) {
-  Status status = Explain(branch, data_dir, log);
+  Status status = Explain(branch, data_dir, log, read_archive);
   const bool is_explained = status.message().find("cannot be recovered") != std::string::npos;
   if (!read_archive || !is_explained) return status;
   return std::move(status).WithHint(

@@ -115,6 +115,11 @@ TEST_CASE_FIXTURE(Fixture, "a tablespace that WAL makes elsewhere is explained")
   const Status status = ExplainFailedStart(
       "pr-1", dir, "FATAL:  could not create symbolic link \"pg_tblspc/16384\": not permitted\n");
   CHECK(status.hint().find("LOCATION ''") != std::string::npos);
+  const Status from_archive = ExplainFailedStart(
+      "pr-1", dir, "FATAL:  could not create symbolic link \"pg_tblspc/16384\": not permitted\n",
+      /*read_archive=*/true);
+  CHECK(from_archive.hint().find("import the data anew") == std::string::npos);
+  CHECK(from_archive.hint().find("a backup that was made after it") != std::string::npos);
 }
 
 TEST_CASE("a recovery from WAL that is there ignores what production's recovery aimed at") {
