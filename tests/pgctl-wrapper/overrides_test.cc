@@ -254,7 +254,7 @@ TEST_CASE("only settings that decide on something are asked for") {
   CHECK_FALSE(has(SettingsToAsk(15, {.memory = MemoryProfile::kInherit}), "shared_buffers"));
   CHECK(SettingsToAsk(15, {.as_is = true}) ==
         std::vector<std::string>{"shared_preload_libraries", "session_preload_libraries",
-                                 "local_preload_libraries", "archive_mode"});
+                                 "local_preload_libraries", "archive_mode", "listen_addresses"});
 }
 
 TEST_CASE("overrides are reported as setting, value and reason") {
