@@ -209,11 +209,9 @@ hostile_branch() {
   rm -f "$branch/postmaster.pid"
   mkfifo "$branch/postmaster.pid"
   timeout 20 velafs list >/dev/null || fail "list waits for a FIFO"
-  refuses 4 'no regular file' velapg start one
-  rm "$branch/postmaster.pid"
+  velapg -q start one
+  velapg -q stop one
   ln -s /dev/zero "$branch/postmaster.pid"
-  refuses 4 'no regular file' velapg start one
-  rm "$branch/postmaster.pid"
   velapg -q start one
   velapg -q stop one
 }
