@@ -206,13 +206,15 @@ told() { # told BRANCH: the network that its running server is said to have
 }
 
 restarted() {
-  local network
+  local network tcp
   for network in isolated loopback; do
-    velapg -q start one --network $network
+    tcp=()
+    [[ $network == isolated ]] || tcp=(--tcp) # without, a loopback is of no use, and not told from isolation
+    velapg -q start one --network $network "${tcp[@]}"
     equal "$(told one)" $network
-    equal "$(velapg --json restart one | jq -r .network)" $network "the network after a restart"
     velapg status one | has_line "network $network"
     velapg status | has_line "$network"
+    equal "$(velapg --json restart one | jq -r .network)" $network "the network after a restart"
     velapg -q stop one
   done
   velapg -q start one --network host
