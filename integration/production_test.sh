@@ -101,7 +101,7 @@ production_is_unchanged() {
   (cd "$archive" && md5sum --quiet --check <<<"$archive_sums") || fail "the archive has changed"
   diff <(echo "$archive_before") <(archived_so_far) | has_line '^<' && fail "the archive has lost files"
   ! has_line history < <(archived_so_far) || fail "a clone's timeline is in the archive"
-  follows "$RANDOM$RANDOM"
+  follows $((RANDOM << 15 | RANDOM))
   ! has_ended "$load" || fail "the load on production has ended"
 }
 
