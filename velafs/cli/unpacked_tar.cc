@@ -1,6 +1,7 @@
 #include "velafs/cli/unpacked_tar.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,7 +75,11 @@ Status Feed(Unpacker& unpacker, int fd, uint64_t bytes_total, bool quiet) {
   std::vector<std::byte> buffer(1024 * 1024);
   uint64_t bytes_done = 0;
   for (;;) {
+    // A signal that comes just before a read would not end its wait.
+    constexpr int kLookAgainMs = 200;
+    pollfd readable{fd, POLLIN, 0};
     if (Interrupted()) return Failed("interrupted");
+    if (poll(&readable, 1, kLookAgainMs) == 0) continue;
     const ssize_t count = read(fd, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return SystemError(errno, "cannot read the archive");
