@@ -79,7 +79,7 @@ Status Feed(Unpacker& unpacker, int fd, uint64_t bytes_total, bool quiet) {
     constexpr int kLookAgainMs = 200;
     pollfd readable{fd, POLLIN, 0};
     if (Interrupted()) return Failed("interrupted");
-    if (poll(&readable, 1, kLookAgainMs) == 0) continue;
+    if (poll(&readable, 1, kLookAgainMs) <= 0) continue;
     const ssize_t count = read(fd, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return SystemError(errno, "cannot read the archive");
