@@ -23,8 +23,12 @@ using ProgressFn = std::function<bool(const nlohmann::json& event)>;
 
 // What flows besides arguments and result, for the verbs that API.md says it of.
 struct Streams {
-  ReadFn in = nullptr;    // to the verb
-  WriteFn out = nullptr;  // from it; its failure ends the verb, and is the call's
+  // To the verb; its failure ends the verb, and is the call's. It may be called by another thread.
+  ReadFn in = nullptr;
+  // Called once the verb reads no more; an `in` that waits has to return then.
+  std::function<void()> stop_in = nullptr;
+  // From the verb; its failure ends the verb, and is the call's.
+  WriteFn out = nullptr;
 };
 
 // One thread at a time.

@@ -21,7 +21,9 @@ struct WalFixture {
       names.insert(name);
     }
     const auto patches = EmptyTablespaceLocations(names, [this](const std::string& name) {
-      return Result<os::UniqueFd>(os::UniqueFd(open((scratch / name).c_str(), O_RDONLY)));
+      const std::string path = scratch / name;
+      return Result<WalFile>(
+          WalFile{os::UniqueFd(open(path.c_str(), O_RDONLY)), 0, fs::file_size(path)});
     });
     REQUIRE_MESSAGE(patches.ok(), patches.status().message());
     auto patched = segments;

@@ -72,6 +72,7 @@ Answer TablespacesBringIn(Call& call);
 Answer TablespacesDrop(Call& call);
 
 // verbs_transfer.cc
+Answer Import(Call& call);
 Answer Diff(Call& call);
 Answer Export(Call& call);
 

@@ -1,17 +1,22 @@
 #include "velafs/api/client.h"
 
 #include <httplib.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "velafs/api/socket_address.h"
 #include "velafs/api/verbs.h"
@@ -31,12 +36,17 @@ constexpr milliseconds kConnectTime{3000};
 constexpr milliseconds kRetryInterval{20};
 constexpr time_t kProbeTimeoutSeconds = 3;
 // A verb may be silent for long; a daemon that dies closes the connection.
+constexpr size_t kSendBytes = 256 * 1024;
+constexpr int kLookAgainMs = 200;
 constexpr time_t kCallTimeoutSeconds = 7 * 86400;
 
 // Puts the lines of an answer together, from pieces as they arrive.
 class AnswerReader {
  public:
   AnswerReader(const ProgressFn& progress, const WriteFn& out) : progress_(progress), out_(out) {}
+
+  // Called when the daemon asks for what it is to be sent.
+  void OnSend(std::function<void()> send) { send_ = std::move(send); }
 
   // False once the caller wants the verb to stop.
   bool Take(std::string_view piece) {
@@ -72,6 +82,10 @@ class AnswerReader {
       if (data->is_number_unsigned()) data_left_ = data->get<size_t>();
       return;
     }
+    if (parsed->contains("send")) {
+      if (send_) send_();
+      return;
+    }
     const auto event = parsed->find("progress");
     if (event == parsed->end()) {
       outcome_ = *std::move(parsed);
@@ -88,11 +102,62 @@ class AnswerReader {
 
   const ProgressFn& progress_;
   const WriteFn& out_;
+  std::function<void()> send_;
   std::string rest_;  // a line's beginning
   size_t data_left_ = 0;
   Status out_failure_;
   json outcome_;
   bool stop_ = false;
+};
+
+// Sends all of a stream, by a thread of its own.
+class Sender {
+ public:
+  explicit Sender(const Streams& streams) : streams_(streams) {}
+  ~Sender() { static_cast<void>(Stop()); }
+
+  // Until the stream's end, or until the other side wants no more. When the stream fails the other
+  // side learns that no more comes.
+  void Start(int socket) {
+    if (!thread_.joinable()) thread_ = std::thread([this, socket] { Run(socket); });
+  }
+  // Returns once the stream is read no more. What it failed with.
+  Status Stop() {
+    stop_ = true;
+    if (!thread_.joinable()) return {};
+    if (streams_.stop_in) streams_.stop_in();
+    thread_.join();
+    return failure_;
+  }
+
+ private:
+  void Run(int socket) {
+    std::vector<std::byte> buffer(kSendBytes);
+    while (!stop_) {
+      Result<size_t> got = streams_.in(buffer);
+      if (!got.ok() && !stop_) {
+        failure_ = std::move(got).status();
+        shutdown(socket, SHUT_WR);
+      }
+      if (!got.ok() || *got == 0 || !SendAll(socket, std::span(buffer).first(*got))) return;
+    }
+  }
+
+  bool SendAll(int socket, std::span<const std::byte> bytes) {
+    while (!bytes.empty() && !stop_) {
+      pollfd writable{socket, POLLOUT, 0};
+      if (poll(&writable, 1, kLookAgainMs) <= 0) continue;
+      const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
+      if (sent > 0) bytes = bytes.subspan(static_cast<size_t>(sent));
+    }
+    return true;
+  }
+
+  const Streams& streams_;
+  std::atomic<bool> stop_ = false;
+  Status failure_;  // of the thread, until it has ended
+  std::thread thread_;
 };
 
 // JSON holds no other text: a word would become another one on its way.
@@ -143,6 +208,8 @@ class RemoteClient : public Client {
     VELAFS_ASSIGN(const SocketAddress address, SocketAddress::Of(socket_path_));
     int socket = -1;
     AnswerReader answer(progress, streams.out);
+    Sender sender(streams);
+    if (streams.in) answer.OnSend([&] { sender.Start(socket); });
 
     httplib::Request request;
     request.method = "POST";
@@ -162,6 +229,7 @@ class RemoteClient : public Client {
     http.set_connection_timeout(kProbeTimeoutSeconds);
     http.set_read_timeout(timeout_seconds);
     const httplib::Result response = http.send(request);
+    VELAFS_TRY(sender.Stop());
     if (answer.has_outcome()) return answer.outcome();
     return Silent();
   }

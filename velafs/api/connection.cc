@@ -64,6 +64,17 @@ ssize_t Connection::write(const char* data, size_t size) {
   return send(fd_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+ssize_t Connection::Receive(std::span<std::byte> into, int patience_ms) {
+  for (int waited_ms = 0; waited_ms < patience_ms; waited_ms += kPatienceIntervalMs) {
+    if (Wait(fd_.get(), POLLIN, kPatienceIntervalMs) != 0) {
+      return recv(fd_.get(), into.data(), into.size(), MSG_DONTWAIT);
+    }
+    if (patience_ && !patience_()) break;
+  }
+  errno = ETIMEDOUT;
+  return -1;
+}
+
 void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
   ip = "unix";
   port = 0;

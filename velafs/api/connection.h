@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "velafs/os/acting_as.h"
@@ -35,6 +36,9 @@ class Connection : public httplib::Stream {
   bool is_writable() const override;
   ssize_t read(char* into, size_t size) override;
   ssize_t write(const char* data, size_t size) override;
+  // Waits for some of what the peer sends behind its request: how much; 0 once it sends no more,
+  // and -1 with errno. ETIMEDOUT after `patience_ms` of nothing.
+  ssize_t Receive(std::span<std::byte> into, int patience_ms);
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   socket_t socket() const override { return fd_.get(); }

@@ -39,6 +39,8 @@ constexpr ReceiverLimits kReceiverLimits = {.header_bytes = 8 * 1024,
                                             .total_bytes = 64 * 1024 * 1024,
                                             .patience = std::chrono::milliseconds(kTimeoutMs)};
 constexpr int kBacklog = 128;
+// Who sends an archive keeps other imports, and gc, waiting.
+constexpr int kSendPatienceMs = 10 * 60 * 1000;
 
 // Who is at the other end of the request this thread works on, and the way there.
 struct Peer {
@@ -254,7 +256,9 @@ class SocketServer : public Server {
       return audited.Conclude(store_.audit_log(),
                               RunExtra(extra->second, caller, verb, arguments, progress));
     }
+    bool is_asked = false;
     const Streams streams{
+        .in = [&](std::span<std::byte> into) { return ReceiveData(into, sink, &is_asked); },
         .out = [&](std::span<const std::byte> bytes) { return SendData(bytes, sink); }};
     Result<json> outcome = RunVerb(store_, caller, verb, arguments, progress, streams);
     VELAFS_TRY(LetInWhoMay());  // the verb may have been one that says who
@@ -267,6 +271,23 @@ class SocketServer : public Server {
     VELAFS_TRY(store::CheckRole(store_.policies(), caller, store::Role::kAdmin)
                    .WithContext("cannot run verb \"" + verb + "\""));
     return run(arguments, progress);
+  }
+
+  // The peer is asked for the data, once; then it is what follows its request.
+  Result<size_t> ReceiveData(std::span<std::byte> into, httplib::DataSink& sink, bool* is_asked) {
+    if (!*is_asked) {
+      const std::string line = Line({{"send", true}});
+      if (!sink.write(line.data(), line.size())) return Failed("interrupted");
+      *is_asked = true;
+    }
+    Connection& connection = *peer_of_request.connection;
+    connection.SetPatience([this] { return !stopping_; });
+    const ssize_t got = connection.Receive(into, kSendPatienceMs);
+    if (got < 0 && errno == ETIMEDOUT && !stopping_) {
+      return Failed("nothing has come for " + std::to_string(kSendPatienceMs / 60000) + " minutes");
+    }
+    if (got < 0) return Failed("interrupted");
+    return static_cast<size_t>(got);
   }
 
   // What takes the data may take its time, but for a guest's: that has a thread, and keeps a state.

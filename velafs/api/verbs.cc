@@ -11,7 +11,6 @@
 #include "velafs/api/audited.h"
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
-#include "velafs/api/progress_gate.h"
 #include "velafs/api/version.h"
 #include "velafs/store/access.h"
 #include "velafs/store/users.h"
@@ -21,36 +20,6 @@ namespace {
 
 using nlohmann::json;
 using store::Role;
-
-Result<json> Import(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  const std::string directory = call.arguments.Required("from_dir");
-  VELAFS_TRY(call.arguments.Finish());
-  if (!directory.starts_with('/')) {
-    return UsageError("argument \"from_dir\" is not an absolute path");
-  }
-  ProgressGate gate(call.progress);
-  Result<store::ImportResult> imported = call.store.Import(
-      call.caller, name, directory, [&gate](const store::ImportProgress& progress) {
-        return gate.Pass([&] {
-          return json{{"bytes_done", progress.bytes_done},
-                      {"bytes_total", progress.bytes_total},
-                      {"files_done", progress.files_done},
-                      {"files_total", progress.files_total}};
-        });
-      });
-  if (!imported.ok() && gate.stopped()) {
-    return Failed("cannot import \"" + name + "\": interrupted");
-  }
-  VELAFS_TRY(imported.status());
-  json result = BranchToJson(imported->branch);
-  result["files"] = imported->files;
-  result["chunks_new"] = imported->chunks_new;
-  result["chunks_shared"] = imported->chunks_shared;
-  result["bytes_stored"] = imported->bytes_stored;
-  result["warnings"] = imported->warnings;
-  return result;
-}
 
 Result<json> Stats(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
@@ -77,7 +46,7 @@ struct Verb {
 };
 
 constexpr std::array kVerbs = {
-    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir"}},
+    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir", {"from_archive"}}},
     Verb{"clone", Clone, Role::kUser,
          Logged{{"name"},
                 "source",

@@ -1,8 +1,9 @@
-// The verbs that compare branches, and give them back.
+// The verbs that make branches out of files, compare them, and give them back.
 #include <string>
 #include <vector>
 
 #include "velafs/api/call.h"
+#include "velafs/api/documents.h"
 #include "velafs/api/progress_gate.h"
 
 namespace velafs::api {
@@ -28,6 +29,45 @@ const char* ChangeName(layer::FileDifference::Change change) {
 }
 
 }  // namespace
+
+Answer Import(Call& call) {
+  const std::string name = call.arguments.Required("name");
+  const auto directory = call.arguments.Text("from_dir");
+  const auto archive = call.arguments.Text("from_archive");
+  VELAFS_TRY(call.arguments.Finish());
+  if (directory.has_value() == archive.has_value()) {
+    return UsageError("verb \"import\" needs either \"from_dir\" or \"from_archive\"");
+  }
+  if (directory && !directory->starts_with('/')) {
+    return UsageError("argument \"from_dir\" is not an absolute path");
+  }
+  if (archive && !call.streams.in) {
+    return UsageError("verb \"import\" needs a stream to read the archive from");
+  }
+  ProgressGate gate(call.progress);
+  const auto on_progress = [&gate](const store::ImportProgress& progress) {
+    return gate.Pass([&] {
+      return json{{"bytes_done", progress.bytes_done},
+                  {"bytes_total", progress.bytes_total},
+                  {"files_done", progress.files_done},
+                  {"files_total", progress.files_total}};
+    });
+  };
+  Result<store::ImportResult> imported =
+      archive ? call.store.ImportArchive(call.caller, name, *archive, call.streams.in, on_progress)
+              : call.store.Import(call.caller, name, *directory, on_progress);
+  if (!imported.ok() && gate.stopped()) {
+    return Failed("cannot import \"" + name + "\": interrupted");
+  }
+  VELAFS_TRY(imported.status());
+  json result = BranchToJson(imported->branch);
+  result["files"] = imported->files;
+  result["chunks_new"] = imported->chunks_new;
+  result["chunks_shared"] = imported->chunks_shared;
+  result["bytes_stored"] = imported->bytes_stored;
+  result["warnings"] = imported->warnings;
+  return result;
+}
 
 Answer Diff(Call& call) {
   const std::string a = call.arguments.Required("a");

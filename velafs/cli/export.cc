@@ -173,7 +173,7 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
   if (fchdir(target.work_fd()) != 0) {
     return SystemError(errno, "cannot change to a directory in " + Quoted(target.path()));
   }
-  Unpacker unpacker(Archive::kOurs, tablespaces.elsewhere());
+  Unpacker unpacker(tablespaces.elsewhere());
   Result<json> result =
       Receive(globals, *client, given,
               [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });

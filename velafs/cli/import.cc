@@ -1,12 +1,13 @@
 // `velafs import`: a source branch out of an existing PGDATA.
 #include <filesystem>
+#include <span>
 
 #include "velafs/base/units.h"
+#include "velafs/cli/archive_process.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/progress_bar.h"
-#include "velafs/cli/unpacked_tar.h"
 
 namespace velafs::cli {
 namespace {
@@ -28,46 +29,46 @@ std::string RenderImported(const json& branch) {
          FormatSize(branch["bytes_stored"].get<uint64_t>());
 }
 
-// With the archive's name in the place of the directory it was unpacked in, which is gone by then.
-Status NameArchive(const Status& failure, const std::string& directory, const std::string& tar) {
-  const std::string quoted = Quoted(directory);
-  std::string message = failure.message();
-  if (const size_t at = message.find(quoted); at != std::string::npos) {
-    message.replace(at, quoted.size(), Quoted(tar));
-  }
-  return Status(failure.code(), failure.error_number(), message, failure.hint());
+Result<json> ImportDirectory(const Globals& globals, const ImportArguments& given) {
+  // The daemon's working directory is not ours.
+  std::error_code error;
+  const std::string directory = fs::absolute(given.from_dir, error).string();
+  CatchInterrupts();
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  ProgressBar bar(!globals.quiet);
+  const auto on_progress = [&bar](const json& event) {
+    bar.Update(event.value("bytes_done", uint64_t{0}), event.value("bytes_total", uint64_t{0}));
+    return !Interrupted();
+  };
+  return client->Call("import", {{"name", given.name}, {"from_dir", directory}}, on_progress);
+}
+
+Result<json> ImportArchive(const Globals& globals, const ImportArguments& given) {
+  ArchiveProcess archive;
+  VELAFS_TRY(
+      archive.Start(given.from_tar)
+          .WithContext("cannot import " + Quoted(given.from_tar) + " as " + Quoted(given.name)));
+  CatchInterrupts();
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  ProgressBar bar(!globals.quiet && archive.bytes_total() > 0);
+  const auto on_progress = [&](const json&) {
+    bar.Update(archive.bytes_read(), archive.bytes_total());
+    return !Interrupted();
+  };
+  const Streams streams{.in = [&archive](std::span<std::byte> into) { return archive.Read(into); },
+                        .stop_in = [&archive] { archive.Stop(); }};
+  return client->Call("import", {{"name", given.name}, {"from_archive", given.from_tar}},
+                      on_progress, streams);
 }
 
 Status RunImport(const Globals& globals, const ImportArguments& given) {
-  // The daemon's working directory is not ours.
-  std::error_code error;
-  std::string from_dir = fs::absolute(given.from_dir, error).string();
-  CatchInterrupts();
-  UnpackedTar tar(globals.quiet);
-  if (!given.from_tar.empty()) {
-    VELAFS_TRY(globals.Connect().status());  // before there is work to lose
-    VELAFS_TRY(tar.Unpack(given.from_tar)
-                   .WithContext("cannot import " + Quoted(given.name) + " from " +
-                                Quoted(given.from_tar)));
-    from_dir = tar.DataDirectory();
-  }
-  VELAFS_ASSIGN(const auto client, globals.Connect());
-  Result<json> branch = [&] {
-    ProgressBar bar(!globals.quiet);
-    const auto on_progress = [&bar](const json& event) {
-      bar.Update(event.value("bytes_done", uint64_t{0}), event.value("bytes_total", uint64_t{0}));
-      return !Interrupted();
-    };
-    return client->Call("import", {{"name", given.name}, {"from_dir", from_dir}}, on_progress);
-  }();
-  if (!branch.ok() && !given.from_tar.empty()) {
-    return NameArchive(branch.status(), from_dir, given.from_tar);
-  }
-  VELAFS_TRY(branch.status());
-  for (const json& warning : (*branch)["warnings"]) {
+  const bool is_archive = !given.from_tar.empty();
+  VELAFS_ASSIGN(const json branch,
+                is_archive ? ImportArchive(globals, given) : ImportDirectory(globals, given));
+  for (const json& warning : branch["warnings"]) {
     WriteNotice("warning: " + warning.get<std::string>());
   }
-  return PrintConfirmation(globals, *branch, RenderImported(*branch));
+  return PrintConfirmation(globals, branch, RenderImported(branch));
 }
 
 }  // namespace
@@ -86,8 +87,7 @@ void AddImport(CommandLine& line) {
       ->add_option("--from-tar", given->from_tar,
                    "Archive of one, compressed or not, or - for standard input; of a base backup, "
                    "base.tar or the directory it is in: OID.tar and pg_wal.tar beside it are taken "
-                   "too. All is unpacked in $TMPDIR (default: /var/tmp) first, in a directory "
-                   "velafs-import-*, which only an import that is killed leaves behind")
+                   "too. Nothing of it is unpacked anywhere but into the store")
       ->type_name("FILE")
       ->check(NotEmpty());
   source->require_option(1);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/filesystem.hpp>
 #include <cerrno>
@@ -15,7 +14,6 @@
 #include <utility>
 
 #include "velafs/os/unique_fd.h"
-#include "velafs/store/source_links.h"
 
 namespace velafs::cli {
 namespace {
@@ -77,48 +75,6 @@ Status CopyContent(archive* from, archive* to) {
   }
 }
 
-// Where in the archive it is, without "." and empty steps: "./base//5/1259" is three deep.
-size_t DepthOf(const fs::path& path) {
-  return static_cast<size_t>(std::ranges::count_if(
-      path, [](const fs::path& step) { return !step.empty() && step != "." && step != "/"; }));
-}
-
-// Of an archive of somebody else's. The path is that below the working directory.
-Status CheckEntry(archive_entry* entry) {
-  const std::string path = archive_entry_pathname(entry);
-  const char* symlink = archive_entry_symlink(entry);
-  const char* hardlink = archive_entry_hardlink(entry);
-  const size_t depth = DepthOf(path);
-  const std::string hint = "unpack it where its links are good, and use --from-dir";
-  if (symlink != nullptr && (depth == 0 || !store::StaysInside(symlink, depth - 1))) {
-    return Refused("\"" + path + "\" leads to \"" + symlink + "\", out of the archive", hint);
-  }
-  if (hardlink != nullptr) {
-    // The other name may be less deep, and what the link says then leads elsewhere.
-    struct stat target {};
-    const bool is_symlink =
-        fstatat(AT_FDCWD, hardlink, &target, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(target.st_mode);
-    if (!is_symlink) return {};
-    return Refused("\"" + path + "\" is a hard link to the symbolic link \"" + hardlink + "\"",
-                   hint);
-  }
-  const auto type = archive_entry_filetype(entry);
-  if (symlink != nullptr || type == AE_IFREG || type == AE_IFDIR) return {};
-  return Refused("\"" + path + "\" is neither a file, a directory nor a link");
-}
-
-// Those that are decompressed in this process: the library runs programs for others.
-void SupportCompressions(archive* from) {
-  archive_read_support_filter_gzip(from);
-  archive_read_support_filter_bzip2(from);
-  archive_read_support_filter_xz(from);
-  archive_read_support_filter_lzma(from);
-  archive_read_support_filter_lzip(from);
-  archive_read_support_filter_zstd(from);
-  archive_read_support_filter_lz4(from);
-  archive_read_support_filter_compress(from);
-}
-
 std::unique_ptr<archive, FreeWriter> MakeWriter() {
   std::unique_ptr<archive, FreeWriter> writer(archive_write_disk_new());
   int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
@@ -175,12 +131,8 @@ struct Unpacker::Place {
   timespec top_times[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
 };
 
-Unpacker::Unpacker(Archive archive, ElsewhereByPath elsewhere, std::optional<FileOwner> owner)
-    : archive_(archive),
-      elsewhere_(std::move(elsewhere)),
-      owner_(owner),
-      queue_(kQueueBytes),
-      thread_([this] {
+Unpacker::Unpacker(ElsewhereByPath elsewhere)
+    : elsewhere_(std::move(elsewhere)), queue_(kQueueBytes), thread_([this] {
         unpacked_ = Unpack();
         queue_.Close();
       }) {}
@@ -224,16 +176,6 @@ Status Unpacker::UnpackEntry(archive* from, archive_entry* entry, Place& top,
                              std::map<std::string, Place>& others) {
   if (archive_entry_pathname(entry) == nullptr)
     return Failed("the archive has a file without name");
-  if (archive_ == Archive::kForeign) {
-    VELAFS_TRY(CheckEntry(entry));
-    constexpr mode_t kSpecialBits = S_ISUID | S_ISGID;
-    const bool is_directory = archive_entry_filetype(entry) == AE_IFDIR;
-    if (!is_directory) archive_entry_set_perm(entry, archive_entry_perm(entry) & ~kSpecialBits);
-  }
-  if (owner_) {
-    archive_entry_set_uid(entry, owner_->uid);
-    archive_entry_set_gid(entry, owner_->gid);
-  }
   VELAFS_ASSIGN(Place* const place, Choose(entry, top, others));
   if (!place->writer) return SystemError(ENOMEM, "cannot unpack");
   archive* const to = place->writer.get();
@@ -255,7 +197,6 @@ Status Unpacker::Unpack() {
   if (!from || !top.writer) return SystemError(ENOMEM, "cannot unpack");
   const auto input = std::make_unique<Input>(Input{queue_, {}});
   archive_read_support_format_tar(from.get());
-  if (archive_ == Archive::kForeign) SupportCompressions(from.get());
   if (archive_read_open(from.get(), input.get(), nullptr, &Input::Read, nullptr) != ARCHIVE_OK) {
     VELAFS_TRY(input->failure);
     return Fail(from.get());

@@ -1,10 +1,7 @@
-// The files of an archive, made anew on this machine.
+// The files of a store's own archive, made anew on this machine.
 #pragma once
 
-#include <sys/types.h>
-
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,12 +15,7 @@ struct archive_entry;
 
 namespace velafs::cli {
 
-// Whose an archive is. In one of somebody else's, in any of the usual compressions, only files,
-// directories and links are taken, no link that leads out of it, no hard link to a symbolic one,
-// and no setuid or setgid bit of a file.
-enum class Archive { kOurs, kForeign };
-
-// Directories of an archive of ours that go elsewhere: by their paths in it, the directory that is
+// Directories of an archive that go elsewhere: by their paths in it, the directory that is
 // filled, and the path of the link that takes its place.
 struct Elsewhere {
   int directory_fd = -1;  // borrowed
@@ -31,20 +23,14 @@ struct Elsewhere {
 };
 using ElsewhereByPath = std::map<std::string, Elsewhere>;
 
-struct FileOwner {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
-
 // Makes everything below the process's working directory, which must be empty; modes, times, links
-// and holes as in the archive, owners too when root, unless it is given one that all are to have.
+// and holes as in the archive, owners too when root.
 // Never makes anything outside of it but in `elsewhere`. The owners that an archive names get their
 // files before all are there: nobody else may pass through the directories on the way. One thread
 // calls; it starts another, which changes the working directory until Finish.
 class Unpacker {
  public:
-  explicit Unpacker(Archive archive, ElsewhereByPath elsewhere = {},
-                    std::optional<FileOwner> owner = {});
+  explicit Unpacker(ElsewhereByPath elsewhere = {});
   ~Unpacker();
 
   // Takes a piece of the archive; fails once the files cannot be made.
@@ -63,9 +49,7 @@ class Unpacker {
   // Where the entry goes; for another place than the top, it is given its path there.
   Result<Place*> Choose(archive_entry* entry, Place& top, std::map<std::string, Place>& others);
 
-  const Archive archive_;
   const ElsewhereByPath elsewhere_;
-  const std::optional<FileOwner> owner_;
   ByteQueue queue_;
   std::set<std::string> found_;
   Status unpacked_;  // of the thread, once it has ended

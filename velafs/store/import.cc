@@ -1,32 +1,29 @@
 // The verb that makes a branch out of a PGDATA.
+#include <unistd.h>
+
 #include <optional>
 #include <span>
 
 #include "velafs/base/control_file.h"
+#include "velafs/store/imported_layer.h"
 #include "velafs/store/importer.h"
+#include "velafs/store/receive_archive.h"
 #include "velafs/store/source.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {
 namespace {
 
-std::optional<uint32_t> FindEntry(const Source& source, uint32_t parent, const char* name) {
-  for (uint32_t i = 1; i < source.entries.size(); ++i) {
-    if (source.entries[i].parent == parent && source.entries[i].name == name) return i;
-  }
-  return std::nullopt;
-}
-
 Result<std::optional<ClusterState>> StateOf(const Source& source) {
-  const std::optional<uint32_t> global = FindEntry(source, 0, "global");
-  const auto control = global ? FindEntry(source, *global, "pg_control") : std::nullopt;
-  const bool is_file = control && source.entries[*control].kind == SourceEntry::Kind::kFile;
-  if (!is_file || source.SizeOf(*control) < kClusterStateBytes) {
+  const uint32_t global = source.Find(0, "global");
+  const uint32_t control = global == 0 ? 0 : source.Find(global, "pg_control");
+  const bool is_file = control != 0 && source.entries[control].kind == SourceEntry::Kind::kFile;
+  if (!is_file || source.SizeOf(control) < kClusterStateBytes) {
     return std::optional<ClusterState>();
   }
-  VELAFS_ASSIGN(const os::UniqueFd file, source.Open(*control));
+  VELAFS_ASSIGN(const os::UniqueFd file, source.Open(control));
   std::string beginning(kClusterStateBytes, '\0');
-  VELAFS_TRY(source.Read(*control, file.get(), 0, std::as_writable_bytes(std::span(beginning))));
+  VELAFS_TRY(source.Read(control, file.get(), 0, std::as_writable_bytes(std::span(beginning))));
   return ParseClusterState(beginning);
 }
 
@@ -34,7 +31,7 @@ Result<std::optional<ClusterState>> StateOf(const Source& source) {
 // nothing does. A server that has crashed leaves what a snapshot of a running one has.
 Result<std::string> SignOfRunning(const Source& source) {
   for (const char* name : {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
-    if (FindEntry(source, 0, name)) {
+    if (source.Find(0, name) != 0) {
       return "it has a \"" + std::string(name) + "\", so it comes from a running server";
     }
   }
@@ -45,12 +42,54 @@ Result<std::string> SignOfRunning(const Source& source) {
       "server, from a standby, or from one that has crashed");
 }
 
+std::string AboutNetwork(const std::string& sign_of_running, const std::string& name,
+                         bool is_isolated) {
+  const std::string change = "; `velafs policy set --source " + name + " network=";
+  return sign_of_running +
+         (is_isolated ? ": servers on it and its clones are kept from the network" + change + "host"
+                      : ": servers on it and its clones reach the network, as the store's policy "
+                        "network=host says" +
+                            change + "isolated") +
+         "` changes that";
+}
+
 }  // namespace
 
 Result<ImportResult> Store::Import(const Caller& caller, const std::string& name,
                                    const std::string& directory, const ImportProgressFn& progress) {
+  const auto find = [&](ImportedLayer& layer) -> Result<Source> {
+    const os::Credentials reader{caller.uid, caller.gid, caller.groups};
+    VELAFS_ASSIGN(Source source, FindSource(directory, paths_.root, reader));
+    VELAFS_TRY(layer.Begin());
+    return source;
+  };
+  return ImportFrom(caller, name, directory, find, progress);
+}
+
+Result<ImportResult> Store::ImportArchive(const Caller& caller, const std::string& name,
+                                          const std::string& archive, const ReadFn& members,
+                                          const ImportProgressFn& progress) {
+  const auto on_bytes = [&progress](uint64_t bytes_done) {
+    ImportProgress so_far;
+    so_far.bytes_done = bytes_done;
+    return progress == nullptr || progress(so_far);
+  };
+  const auto receive = [&](ImportedLayer& layer) -> Result<Source> {
+    VELAFS_TRY(layer.Begin());
+    ArchiveStream stream{archive, members, {}, paths_.root};
+    if (caller.uid != 0) {
+      stream.owner = {caller.uid, caller.uid == geteuid() ? getegid() : caller.gid};
+    }
+    return ReceiveArchive(layer, stream, on_bytes);
+  };
+  return ImportFrom(caller, name, archive, receive, progress);
+}
+
+Result<ImportResult> Store::ImportFrom(const Caller& caller, const std::string& name,
+                                       const std::string& from, const FindSourceFn& find,
+                                       const ImportProgressFn& progress) {
   VELAFS_TRY(CheckName("branch", name));
-  const std::string context = "cannot import \"" + directory + "\" as \"" + name + "\"";
+  const std::string context = "cannot import \"" + from + "\" as \"" + name + "\"";
   Result<ImportResult> result = ImportResult();
   {
     MutexLock import_lock(import_mutex_);
@@ -59,7 +98,7 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
       VELAFS_TRY(CheckNameIsFree(name).WithContext(context));
       importing_ = name;
     }
-    result = RunImport(caller, name, directory, progress);
+    result = RunImport(caller, name, find, progress);
     MutexLock lock(verbs_mutex_);
     importing_.clear();
   }
@@ -75,59 +114,56 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
 }
 
 Result<ImportResult> Store::RunImport(const Caller& caller, const std::string& name,
-                                      const std::string& directory,
-                                      const ImportProgressFn& progress) {
+                                      const FindSourceFn& find, const ImportProgressFn& progress) {
   VELAFS_ASSIGN(const chunk::Compression compression,
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
-  VELAFS_ASSIGN(const Source source,
-                FindSource(directory, paths_.root, {caller.uid, caller.gid, caller.groups}));
-  VELAFS_ASSIGN(const std::string sign_of_running, SignOfRunning(source));
-  std::optional<catalog::SettingRow> isolation;
-  Importer importer(storage_, *catalog_, paths_, source, compression, progress);
-  const auto fill_and_publish = [&]() -> Result<catalog::CommitSequence> {
-    VELAFS_TRY(importer.Run());
-    if (!sign_of_running.empty()) isolation = policies_->IsolationOf(importer.root());
-    return catalog_->Write([&](catalog::Writer& writer) -> Status {
-      VELAFS_TRY(importer.Publish(writer));
-      catalog::BranchRow row;
-      row.name = name;
-      row.root = importer.root();
-      row.owner = caller.user;
-      row.created_at = NowNs();
-      VELAFS_ASSIGN(row.head, writer.AddLayer(importer.layer(), catalog::LayerState::kHead));
-      row.first_layer = row.head;
-      VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, importer.logical_bytes()));
-      VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
-      if (isolation) VELAFS_TRY(writer.PutSetting(*isolation));
-      return writer.AddBranch(row).status();
-    });
-  };
-  const Result<catalog::CommitSequence> published = fill_and_publish();
+  ImportedLayer layer(storage_, *catalog_, paths_, compression);
+  ImportResult result;
+  const Result<catalog::CommitSequence> published =
+      FillAndPublish(caller, name, layer, find, progress, &result);
   if (!published.ok()) {
     // What this leaves when it fails too is removed when the store is next opened.
-    (void)importer.Abandon(*packs_);
+    (void)layer.Abandon(*packs_);
     return published.status();
   }
   VELAFS_TRY(catalog_->MakeDurable(*published));
-
-  ImportResult result;
-  result.files = importer.files();
-  result.chunks_new = importer.counts().chunks_new;
-  result.chunks_shared = importer.counts().chunks_shared;
-  result.bytes_stored = importer.counts().bytes_stored;
-  result.warnings = source.warnings;
-  const std::string change = "; `velafs policy set --source " + name + " network=";
-  if (isolation) {
-    result.warnings.push_back(sign_of_running +
-                              ": servers on it and its clones are kept from the network" + change +
-                              "host` changes that");
-  } else if (!sign_of_running.empty() && policies_->Get("network", nullptr) == "host") {
-    result.warnings.push_back(sign_of_running +
-                              ": servers on it and its clones reach the network, as the store's "
-                              "policy network=host says" +
-                              change + "isolated` changes that");
-  }
   return result;
+}
+
+Result<catalog::CommitSequence> Store::FillAndPublish(const Caller& caller, const std::string& name,
+                                                      ImportedLayer& layer,
+                                                      const FindSourceFn& find,
+                                                      const ImportProgressFn& progress,
+                                                      ImportResult* result) {
+  VELAFS_ASSIGN(const Source source, find(layer));
+  VELAFS_ASSIGN(const std::string sign_of_running, SignOfRunning(source));
+  Importer importer(layer, source, progress);
+  VELAFS_TRY(importer.Run());
+  result->files = importer.files();
+  result->chunks_new = layer.counts().chunks_new;
+  result->chunks_shared = layer.counts().chunks_shared;
+  result->bytes_stored = layer.counts().bytes_stored;
+  result->warnings = source.warnings;
+  std::optional<catalog::SettingRow> isolation;
+  if (!sign_of_running.empty()) isolation = policies_->IsolationOf(layer.root());
+  const bool is_open = policies_->Get("network", nullptr) == "host";
+  if (!sign_of_running.empty() && (isolation || is_open)) {
+    result->warnings.push_back(AboutNetwork(sign_of_running, name, isolation.has_value()));
+  }
+  return catalog_->Write([&](catalog::Writer& writer) -> Status {
+    VELAFS_TRY(layer.Publish(writer, importer.logical_bytes()));
+    catalog::BranchRow row;
+    row.name = name;
+    row.root = layer.root();
+    row.owner = caller.user;
+    row.created_at = NowNs();
+    VELAFS_ASSIGN(row.head, writer.AddLayer(layer.id(), catalog::LayerState::kHead));
+    row.first_layer = row.head;
+    VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, importer.logical_bytes()));
+    VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+    if (isolation) VELAFS_TRY(writer.PutSetting(*isolation));
+    return writer.AddBranch(row).status();
+  });
 }
 
 }  // namespace velafs::store

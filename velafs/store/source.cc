@@ -19,7 +19,10 @@
 namespace velafs::store {
 namespace {
 
+using Kind = SourceEntry::Kind;
+
 constexpr size_t kMaxProblemsNamed = 10;
+constexpr size_t kMaxTextBytes = 1024 * 1024;
 
 bool IsUnder(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory == "/" ? "/" : directory + "/");
@@ -95,9 +98,12 @@ void Overlay(uint64_t at, const std::string& bytes, uint64_t offset, std::span<s
   for (uint64_t i = begin; i < end; ++i) into[i - offset] = static_cast<std::byte>(bytes[i - at]);
 }
 
+}  // namespace
+
 void CountLinks(std::vector<SourceEntry>& entries) {
   for (uint32_t i = 0; i < entries.size(); ++i) {
     SourceEntry& entry = entries[i];
+    if (entry.kind == SourceEntry::Kind::kNothing) continue;
     if (entry.kind == SourceEntry::Kind::kDirectory) {
       entry.nlink += 2;
       if (i != 0) ++entries[entry.parent].nlink;
@@ -108,8 +114,6 @@ void CountLinks(std::vector<SourceEntry>& entries) {
     }
   }
 }
-
-}  // namespace
 
 std::string Source::SourcePath(uint32_t entry) const {
   const SourceEntry& it = entries[entry];
@@ -123,7 +127,45 @@ std::string Source::BranchPath(uint32_t entry) const {
   return it.parent == 0 ? it.name : BranchPath(it.parent) + "/" + it.name;
 }
 
+uint32_t Source::Find(uint32_t directory, std::string_view name) const {
+  for (uint32_t i = 1; i < entries.size(); ++i) {
+    const SourceEntry& entry = entries[i];
+    if (entry.parent == directory && entry.name == name && entry.kind != Kind::kNothing) return i;
+  }
+  return 0;
+}
+
+Result<std::string> Source::ReadTopFile(const std::string& name) const {
+  std::string text(kMaxTextBytes, '\0');
+  if (spool) {
+    const uint32_t entry = Find(0, name);
+    if (entry == 0 || !spool->offsets.contains(entry)) return std::string();
+    text.resize(std::min<uint64_t>(text.size(), SizeOf(entry)));
+    VELAFS_TRY(Read(entry, spool->file.get(), 0, std::as_writable_bytes(std::span(text))));
+    return text;
+  }
+  const std::string path = SourcePath(0) + "/" + name;
+  const os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY);
+  if (!fd && (errno == ENOENT || errno == ELOOP)) return std::string();
+  struct stat info;
+  if (!fd || fstat(fd.get(), &info) < 0) return SystemError(errno, "cannot read \"" + path + "\"");
+  if (!S_ISREG(info.st_mode)) return std::string();
+  const ssize_t got = pread(fd.get(), text.data(), text.size(), 0);
+  if (got < 0) return SystemError(errno, "cannot read \"" + path + "\"");
+  text.resize(static_cast<size_t>(got));
+  return text;
+}
+
+bool Source::HasContent(uint32_t entry) const { return !spool || spool->offsets.contains(entry); }
+
+uint64_t Source::BeginOf(uint32_t entry) const { return spool ? spool->offsets.at(entry) : 0; }
+
 Result<os::UniqueFd> Source::Open(uint32_t entry) const {
+  if (spool) {
+    os::UniqueFd same(fcntl(spool->file.get(), F_DUPFD_CLOEXEC, 0));
+    if (!same) return SystemError(errno, "cannot open \"" + SourcePath(entry) + "\"");
+    return same;
+  }
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   const std::string path = SourcePath(entry);
   os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY);
@@ -142,7 +184,7 @@ uint64_t Source::SizeOf(uint32_t entry) const {
 Status Source::Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte> into) const {
   const uint64_t own_bytes = static_cast<uint64_t>(entries[entry].info.st_size);
   const uint64_t left = offset < own_bytes ? own_bytes - offset : 0;
-  if (!ReadAll(fd, offset, into.first(std::min<uint64_t>(into.size(), left)))) {
+  if (!ReadAll(fd, BeginOf(entry) + offset, into.first(std::min<uint64_t>(into.size(), left)))) {
     if (errno == 0) return Changed(entry);
     return SystemError(errno, "cannot read \"" + SourcePath(entry) + "\"");
   }
@@ -156,6 +198,7 @@ Status Source::Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte
 }
 
 Status Source::CheckUnchanged(uint32_t entry, int fd) const {
+  if (spool) return {};
   struct stat now;
   if (fstat(fd, &now) < 0)
     return SystemError(errno, "cannot look at \"" + SourcePath(entry) + "\"");
@@ -167,6 +210,7 @@ Status Source::Changed(uint32_t entry) const {
 }
 
 Status Source::CheckAllUnchanged() const {
+  if (spool) return {};
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   VELAFS_TRY(CheckIsStopped(SourcePath(0)));
   for (uint32_t i = 0; i < entries.size(); ++i) {
@@ -194,7 +238,7 @@ Result<Source> FindFiles(const std::string& directory, const std::string& keep_o
   VELAFS_TRY(tree.WalkRoot(root));
   ResolveLinks(tree, keep_out);
   VELAFS_TRY(ProblemsStatus(tree.problems));
-  VELAFS_TRY(CheckBackupIsWhole(tree));
+  VELAFS_TRY(CheckBackupIsWhole(source));
   CountLinks(source.entries);
   return source;
 }

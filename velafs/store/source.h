@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct SourceEntry {
     kFile,
     kSymlink,
     kOtherName,  // one more name of the entry `same_as`
+    kNothing,    // the branch does not have it
   };
   Kind kind = Kind::kDirectory;
   uint32_t parent = 0;   // entry of the directory it is in; the root is its own parent
@@ -43,6 +45,13 @@ struct SourceChange {
   std::string suffix;              // what the branch has after the file's own content
 };
 
+// Of a source that came as a stream: the content that is stored only once all of it has come, one
+// file's behind another's. The rest is stored already.
+struct Spool {
+  os::UniqueFd file;
+  std::map<uint32_t, uint64_t> offsets;  // by entry, where its content begins
+};
+
 // Externally synchronised; const calls from any thread.
 class Source {
  public:
@@ -54,10 +63,20 @@ class Source {
   std::map<uint32_t, SourceChange> changes;
   // What the branch will have otherwise than the source, in words.
   std::vector<std::string> warnings;
+  // Nothing for a directory, whose files are read where they are.
+  std::optional<Spool> spool;
 
   std::string SourcePath(uint32_t entry) const;
   // Below the branch's root, without a slash in front; "" for the root.
   std::string BranchPath(uint32_t entry) const;
+  // The entry of that name in a directory; 0 when it has none.
+  uint32_t Find(uint32_t directory, std::string_view name) const;
+  // Of a file in the top directory, the first MiB; "" when there is no such regular file.
+  Result<std::string> ReadTopFile(const std::string& name) const;
+  // False for a kFile whose content is stored already.
+  bool HasContent(uint32_t entry) const;
+  // Where the content of a kFile begins in what Open opens.
+  uint64_t BeginOf(uint32_t entry) const;
   // Opens a kFile to read it, if it still is the file that was found, by a path without symbolic
   // links. Does not change its atime where that is permitted.
   Result<os::UniqueFd> Open(uint32_t entry) const;
@@ -73,6 +92,9 @@ class Source {
   // has been started.
   Status CheckAllUnchanged() const;
 };
+
+// Sets every entry's nlink.
+void CountLinks(std::vector<SourceEntry>& entries);
 
 // Looks through the PGDATA at `directory` and changes nothing. NotFound when there is no such
 // directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,

@@ -1,35 +1,13 @@
 #include "velafs/store/source_backup.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <sstream>
 
-#include "velafs/store/source_open.h"
+#include "velafs/store/source_tree.h"
 
 namespace velafs::store {
 namespace {
 
 using Kind = SourceEntry::Kind;
-
-constexpr size_t kMaxFileBytes = 1024 * 1024;
-
-// Of a file of the source's top directory; "" when it has no such regular file.
-Result<std::string> ReadTopFile(const Source& source, const std::string& name) {
-  const std::string path = source.SourcePath(0) + "/" + name;
-  const os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY);
-  if (!fd && (errno == ENOENT || errno == ELOOP)) return std::string();
-  struct stat info;
-  if (!fd || fstat(fd.get(), &info) < 0) return SystemError(errno, "cannot read \"" + path + "\"");
-  if (!S_ISREG(info.st_mode)) return std::string();
-  std::string text(kMaxFileBytes, '\0');
-  const ssize_t got = pread(fd.get(), text.data(), text.size(), 0);
-  if (got < 0) return SystemError(errno, "cannot read \"" + path + "\"");
-  text.resize(static_cast<size_t>(got));
-  return text;
-}
 
 // True for a line that gives restore_command a command; the last one counts.
 bool SetsRestoreCommand(const std::string& configuration) {
@@ -46,26 +24,26 @@ bool SetsRestoreCommand(const std::string& configuration) {
 }
 
 // Whether a server would get the WAL that is missing from somewhere else.
-Result<bool> GetsWalElsewhere(const SourceTree& tree) {
-  VELAFS_ASSIGN(const std::string recovery, ReadTopFile(tree.source, "recovery.conf"));
+Result<bool> GetsWalElsewhere(const Source& source) {
+  VELAFS_ASSIGN(const std::string recovery, source.ReadTopFile("recovery.conf"));
   if (SetsRestoreCommand(recovery)) return true;
-  if (tree.Find(0, "recovery.signal") == 0 && tree.Find(0, "standby.signal") == 0) return false;
-  VELAFS_ASSIGN(const std::string own, ReadTopFile(tree.source, "postgresql.conf"));
-  VELAFS_ASSIGN(const std::string automatic, ReadTopFile(tree.source, "postgresql.auto.conf"));
+  if (source.Find(0, "recovery.signal") == 0 && source.Find(0, "standby.signal") == 0) return false;
+  VELAFS_ASSIGN(const std::string own, source.ReadTopFile("postgresql.conf"));
+  VELAFS_ASSIGN(const std::string automatic, source.ReadTopFile("postgresql.auto.conf"));
   return SetsRestoreCommand(own) || SetsRestoreCommand(automatic);
 }
 
-Status CheckTablespaces(const SourceTree& tree, const std::string& map) {
-  const uint32_t links = tree.Find(0, kTablespaceLinks);
+Status CheckTablespaces(const Source& source, const std::string& map) {
+  const uint32_t links = source.Find(0, kTablespaceLinks);
   std::string missing;
   std::string elsewhere;
   for (const auto& [oid, path] : ParseTablespaceMap(map)) {
-    const uint32_t entry = links == 0 ? 0 : tree.Find(links, oid);
-    const bool is_there = entry != 0 && tree.source.entries[entry].kind == Kind::kDirectory;
+    const uint32_t entry = links == 0 ? 0 : source.Find(links, oid);
+    const bool is_there = entry != 0 && source.entries[entry].kind == Kind::kDirectory;
     const std::string said = oid + " (it was \"" + path + "\")";
     if (!is_there) {
       missing += (missing.empty() ? "" : ", ") + said;
-    } else if (tree.source.entries[entry].source_path == path) {
+    } else if (source.entries[entry].source_path == path) {
       elsewhere += (elsewhere.empty() ? "" : ", ") + oid + " in \"" + path + "\"";
     }
   }
@@ -81,14 +59,14 @@ Status CheckTablespaces(const SourceTree& tree, const std::string& map) {
       "make each link in pg_tblspc the backup's own copy of that directory");
 }
 
-Status CheckWal(const SourceTree& tree, const std::string& label) {
+Status CheckWal(const Source& source, const std::string& label) {
   const std::string segment = FirstWalSegment(label);
   if (segment.empty()) return {};
   for (const char* directory : {"pg_wal", "pg_xlog"}) {
-    const uint32_t wal = tree.Find(0, directory);
-    if (wal != 0 && tree.Find(wal, segment) != 0) return {};
+    const uint32_t wal = source.Find(0, directory);
+    if (wal != 0 && source.Find(wal, segment) != 0) return {};
   }
-  VELAFS_ASSIGN(const bool gets_wal, GetsWalElsewhere(tree));
+  VELAFS_ASSIGN(const bool gets_wal, GetsWalElsewhere(source));
   if (gets_wal) return {};
   return Refused("it is a backup without its WAL: recovery begins in segment \"" + segment +
                      "\", which is not in pg_wal",
@@ -135,11 +113,11 @@ std::string FirstWalSegment(const std::string& backup_label) {
   return line.substr(name, line.find(')', name) - name);
 }
 
-Status CheckBackupIsWhole(const SourceTree& tree) {
-  VELAFS_ASSIGN(const std::string map, ReadTopFile(tree.source, kTablespaceMap));
-  VELAFS_TRY(CheckTablespaces(tree, map));
-  VELAFS_ASSIGN(const std::string label, ReadTopFile(tree.source, "backup_label"));
-  return CheckWal(tree, label);
+Status CheckBackupIsWhole(const Source& source) {
+  VELAFS_ASSIGN(const std::string map, source.ReadTopFile(kTablespaceMap));
+  VELAFS_TRY(CheckTablespaces(source, map));
+  VELAFS_ASSIGN(const std::string label, source.ReadTopFile("backup_label"));
+  return CheckWal(source, label);
 }
 
 }  // namespace velafs::store

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "velafs/base/status.h"
-#include "velafs/store/source_tree.h"
+#include "velafs/store/source.h"
 
 namespace velafs::store {
 
@@ -17,7 +17,7 @@ std::string FirstWalSegment(const std::string& backup_label);
 
 // Refused when the backup lacks a tablespace that its tablespace_map names, or has nothing but a
 // link to where the backed-up server has it; and when it lacks the WAL that its recovery begins
-// with. Names each of them, and what to do. The tree's links must be resolved.
-Status CheckBackupIsWhole(const SourceTree& tree);
+// with. Names each of them, and what to do. Its links must be resolved.
+Status CheckBackupIsWhole(const Source& source);
 
 }  // namespace velafs::store

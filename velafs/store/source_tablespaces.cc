@@ -14,16 +14,8 @@ using Kind = SourceEntry::Kind;
 constexpr char kAutoConf[] = "postgresql.auto.conf";
 constexpr uint64_t kMaxConfBytes = 1024 * 1024;
 
-// The entry of that name in a directory; 0 when it has none.
-uint32_t Find(const Source& source, uint32_t directory, std::string_view name) {
-  for (uint32_t i = 1; i < source.entries.size(); ++i) {
-    if (source.entries[i].parent == directory && source.entries[i].name == name) return i;
-  }
-  return 0;
-}
-
 bool HasTablespaces(const Source& source) {
-  const uint32_t all = Find(source, 0, kTablespaceLinks);
+  const uint32_t all = source.Find(0, kTablespaceLinks);
   return all != 0 && std::ranges::any_of(source.entries, [all](const SourceEntry& entry) {
            return entry.parent == all && entry.kind == Kind::kDirectory;
          });
@@ -40,7 +32,7 @@ Result<bool> AllowsDirectories(const Source& source, uint32_t entry) {
 // A server that recovers from a backup stops at a directory in pg_tblspc unless this is on. It
 // knows the setting if it is of August 2022 or later: 10.22, 11.17, 12.12, 13.8, 14.5, 15.
 Status AllowDirectories(Source& source) {
-  const uint32_t entry = Find(source, 0, kAutoConf);
+  const uint32_t entry = source.Find(0, kAutoConf);
   if (entry == 0 || source.entries[entry].kind != Kind::kFile) {
     source.warnings.push_back(
         "it has tablespaces, but no postgresql.auto.conf: set allow_in_place_tablespaces = on "
@@ -58,10 +50,16 @@ Status AllowDirectories(Source& source) {
   return {};
 }
 
+Result<WalFile> OpenSegment(const Source& source, uint32_t entry) {
+  VELAFS_ASSIGN(os::UniqueFd fd, source.Open(entry));
+  const auto size_bytes = static_cast<uint64_t>(source.entries[entry].info.st_size);
+  return WalFile{std::move(fd), source.BeginOf(entry), size_bytes};
+}
+
 Status EmptyLocations(Source& source) {
   std::map<std::string, uint32_t> segments;
   for (const char* directory : {"pg_wal", "pg_xlog"}) {
-    const uint32_t wal = Find(source, 0, directory);
+    const uint32_t wal = source.Find(0, directory);
     if (wal == 0) continue;
     for (uint32_t i = 1; i < source.entries.size(); ++i) {
       const SourceEntry& entry = source.entries[i];
@@ -74,7 +72,7 @@ Status EmptyLocations(Source& source) {
   for (const auto& [name, entry] : segments) names.insert(name);
   VELAFS_ASSIGN(PatchesByName patches,
                 EmptyTablespaceLocations(names, [&](const std::string& name) {
-                  return source.Open(segments.at(name));
+                  return OpenSegment(source, segments.at(name));
                 }));
   for (auto& [name, of_file] : patches) {
     source.changes[segments.at(name)].patches = std::move(of_file);

@@ -17,7 +17,6 @@
 namespace velafs::store {
 namespace {
 
-// A server makes what is in these anew when it starts.
 constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
                                                       "pg_notify",   "pg_serial",   "pg_snapshots",
                                                       "pg_subtrans"};
@@ -65,6 +64,10 @@ bool IsNumber(const std::string& text) {
 }
 
 }  // namespace
+
+bool IsEmptiedDirectory(std::string_view name) {
+  return std::find(kEmptied.begin(), kEmptied.end(), name) != kEmptied.end();
+}
 
 Status SourceTree::WalkRoot(const std::string& root) {
   VELAFS_TRY(AddRoot(root));
@@ -173,13 +176,6 @@ void SourceTree::AddProblem(uint32_t entry, const std::string& what) {
   problems.push_back("\"" + source.SourcePath(entry) + "\" " + what);
 }
 
-uint32_t SourceTree::Find(uint32_t parent, const std::string& name) const {
-  for (uint32_t i = 1; i < source.entries.size(); ++i) {
-    if (source.entries[i].parent == parent && source.entries[i].name == name) return i;
-  }
-  return 0;
-}
-
 bool SourceTree::IsTablespaceLink(uint32_t entry) const {
   const SourceEntry& link = source.entries[entry];
   const SourceEntry& directory = source.entries[link.parent];
@@ -196,7 +192,7 @@ bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {
            name == kOldTablespaces;
   }
   const SourceEntry& in = source.entries[directory];
-  if (in.parent == 0) return std::find(kEmptied.begin(), kEmptied.end(), in.name) != kEmptied.end();
+  if (in.parent == 0) return IsEmptiedDirectory(in.name);
   // A tablespace's directory may hold those of other server versions, but nothing else of ours.
   const SourceEntry& above = source.entries[in.parent];
   const bool is_tablespace =

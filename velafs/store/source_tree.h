@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,9 @@ inline constexpr char kTablespaceMap[] = "tablespace_map";
 // A line of a server's configuration; without it a directory in pg_tblspc ends recovery from a
 // backup.
 inline constexpr char kAllowInPlace[] = "allow_in_place_tablespaces = on\n";
+
+// One whose content a server makes anew when it starts.
+bool IsEmptiedDirectory(std::string_view name);
 
 // One thread.
 class SourceTree {
@@ -39,10 +43,10 @@ class SourceTree {
   // the open `directory`, or a path when that is AT_FDCWD.
   void AddFile(uint32_t entry, int directory, const std::string& name);
   void AddProblem(uint32_t entry, const std::string& what);
-  // The entry of that name in a directory; 0 when it has none.
-  uint32_t Find(uint32_t parent, const std::string& name) const;
 
   bool IsTablespaceLink(uint32_t entry) const;
+  // What a directory has that the branch is not to have.
+  bool IsLeftOut(uint32_t directory, const std::string& name) const;
 
   Source& source;
   std::vector<uint32_t> links;  // symbolic links found, their target as in the source
@@ -54,7 +58,6 @@ class SourceTree {
   // A step of the walk: what is in one directory. Its subdirectories go onto `ahead`.
   void WalkOne(uint32_t directory, std::vector<uint32_t>* ahead);
   Status AddRoot(const std::string& root);
-  bool IsLeftOut(uint32_t directory, const std::string& name) const;
 
   bool is_tablespace_ = false;                         // the root is one
   std::map<std::pair<dev_t, ino_t>, uint32_t> files_;  // of files that may have several names

@@ -31,6 +31,9 @@
 
 namespace velafs::store {
 
+class ImportedLayer;
+class Source;
+
 // Told of branches that come and go under the mount, after the change is durable. Called without
 // any lock a verb may wait for; SetMount, though, returns only when no call is under way.
 class MountListener {
@@ -88,6 +91,14 @@ class Store {
   // Refused when something that it or backup_label names is not there.
   Result<ImportResult> Import(const Caller& caller, const std::string& name,
                               const std::string& directory, const ImportProgressFn& progress);
+  // The same of an archive, `archive` by name, whose members come as member_stream.h has them;
+  // nothing of it is anywhere but in the store, and in files without names beside it. All files are
+  // the caller's, unless that is root: then they are whose the archive says. Refused for a path or
+  // link that leads out of the archive, and for one that is there twice. setuid and setgid bits of
+  // files are left out.
+  Result<ImportResult> ImportArchive(const Caller& caller, const std::string& name,
+                                     const std::string& archive, const ReadFn& members,
+                                     const ImportProgressFn& progress);
   // Makes branch `name` out of what `source`, a branch or a bookmark, is now.
   Result<BranchInfo> Clone(const Caller& caller, const std::string& source, const std::string& name,
                            const CloneOptions& options);
@@ -236,8 +247,8 @@ class Store {
   AuditLog& audit_log() { return *audit_log_; }
   Policies& policies() { return *policies_; }
   ServerRegistry& servers() { return servers_; }
-  // The life that the branch is in, and a process of the server that runs on it now. Counts nothing:
-  // cheaper than Show.
+  // The life that the branch is in, and a process of the server that runs on it now. Counts
+  // nothing: cheaper than Show.
   struct BranchServer {
     InstanceId instance;
     std::optional<ServerRegistry::Process> process;
@@ -264,8 +275,18 @@ class Store {
   // Verbs without the words that say which verb failed.
   Status SealSome(layer::Volume::Seal& seal, const std::function<bool()>& go_on,
                   SealResult* result);
+  // Begins the layer, and may store content in it.
+  using FindSourceFn = std::function<Result<Source>(ImportedLayer& layer)>;
+  Result<ImportResult> ImportFrom(const Caller& caller, const std::string& name,
+                                  const std::string& from, const FindSourceFn& find,
+                                  const ImportProgressFn& progress);
   Result<ImportResult> RunImport(const Caller& caller, const std::string& name,
-                                 const std::string& directory, const ImportProgressFn& progress);
+                                 const FindSourceFn& find, const ImportProgressFn& progress);
+  // Until this returns, nobody knows of the branch.
+  Result<catalog::CommitSequence> FillAndPublish(const Caller& caller, const std::string& name,
+                                                 ImportedLayer& layer, const FindSourceFn& find,
+                                                 const ImportProgressFn& progress,
+                                                 ImportResult* result);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                   const CloneOptions& options);
   // With `saved`, what the branch was stays as that bookmark; in the same transaction.

@@ -36,8 +36,8 @@ bool IsPowerOfTwo(uint32_t value, uint32_t least, uint32_t most) {
 
 }  // namespace
 
-Result<std::optional<WalSegment>> WalSegment::Open(const std::string& name, os::UniqueFd fd) {
-  WalSegment segment(name, std::move(fd));
+Result<std::optional<WalSegment>> WalSegment::Open(const std::string& name, WalFile file) {
+  WalSegment segment(name, std::move(file));
   VELAFS_ASSIGN(const std::byte* first, segment.Load(0, kLongHeaderBytes));
   if (first == nullptr || (LoadAs<uint16_t>(first + kInfoAt) & kLongHeader) == 0) {
     return std::optional<WalSegment>();
@@ -85,10 +85,12 @@ Result<const std::byte*> WalSegment::Load(uint64_t offset, size_t length) {
     window_.resize(kWindowBytes);
     window_begin_ = offset - offset % kWindowBytes;
     window_size_ = 0;
-    while (window_size_ < kWindowBytes) {
+    const uint64_t left = file_.size_bytes - std::min(file_.size_bytes, window_begin_);
+    const size_t wanted = std::min<uint64_t>(kWindowBytes, left);
+    while (window_size_ < wanted) {
       const ssize_t got =
-          pread(fd_.get(), window_.data() + window_size_, kWindowBytes - window_size_,
-                static_cast<off_t>(window_begin_ + window_size_));
+          pread(file_.fd.get(), window_.data() + window_size_, wanted - window_size_,
+                static_cast<off_t>(file_.begin_bytes + window_begin_ + window_size_));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return SystemError(errno, "cannot read WAL segment \"" + name_ + "\"");
       if (got == 0) break;

@@ -22,6 +22,13 @@ T LoadAs(const std::byte* from) {
   return value;
 }
 
+// Where a segment is read.
+struct WalFile {
+  os::UniqueFd fd;
+  uint64_t begin_bytes = 0;  // of the segment in the file
+  uint64_t size_bytes = 0;
+};
+
 // One thread.
 class WalSegment {
  public:
@@ -33,7 +40,7 @@ class WalSegment {
 
   // Nothing when the file is no segment of that name: it is too short, or of other content, as a
   // recycled one is.
-  static Result<std::optional<WalSegment>> Open(const std::string& name, os::UniqueFd fd);
+  static Result<std::optional<WalSegment>> Open(const std::string& name, WalFile file);
 
   const std::string& name() const { return name_; }
   uint64_t size_bytes() const { return size_bytes_; }
@@ -47,12 +54,12 @@ class WalSegment {
   Result<const std::byte*> Bytes(uint64_t offset, size_t* available);
 
  private:
-  WalSegment(std::string name, os::UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
+  WalSegment(std::string name, WalFile file) : name_(std::move(name)), file_(std::move(file)) {}
   // The first `length` bytes from `offset` on; null when the file ends before.
   Result<const std::byte*> Load(uint64_t offset, size_t length);
 
   std::string name_;
-  os::UniqueFd fd_;
+  WalFile file_;
   uint64_t begin_ = 0;  // its first byte's position in the WAL
   uint64_t size_bytes_ = 0;
   uint32_t page_bytes_ = 0;

@@ -70,7 +70,7 @@ std::optional<size_t> LocationAt(std::span<const std::byte> record) {
 class Walker {
  public:
   Walker(const std::set<std::string>& names,
-         const std::function<Result<os::UniqueFd>(const std::string&)>& open)
+         const std::function<Result<WalFile>(const std::string&)>& open)
       : names_(names), open_(open) {}
 
   Result<PatchesByName> Run() {
@@ -85,8 +85,8 @@ class Walker {
 
  private:
   Result<std::optional<WalSegment>> Open(const std::string& name) {
-    VELAFS_ASSIGN(os::UniqueFd fd, open_(name));
-    return WalSegment::Open(name, std::move(fd));
+    VELAFS_ASSIGN(WalFile file, open_(name));
+    return WalSegment::Open(name, std::move(file));
   }
 
   Status Walk(const std::string& name) {
@@ -207,7 +207,7 @@ class Walker {
   }
 
   const std::set<std::string>& names_;
-  const std::function<Result<os::UniqueFd>(const std::string&)>& open_;
+  const std::function<Result<WalFile>(const std::string&)>& open_;
   uint64_t checked_page_ = UINT64_MAX;  // of the segment that is walked
   PatchesByName patches_;
 };
@@ -220,7 +220,7 @@ bool IsWalSegmentName(const std::string& name) {
 
 Result<PatchesByName> EmptyTablespaceLocations(
     const std::set<std::string>& segments,
-    const std::function<Result<os::UniqueFd>(const std::string& name)>& open) {
+    const std::function<Result<WalFile>(const std::string& name)>& open) {
   return Walker(segments, open).Run();
 }
 

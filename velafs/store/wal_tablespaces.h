@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "velafs/base/status.h"
-#include "velafs/os/unique_fd.h"
+#include "velafs/store/wal_segment.h"
 
 namespace velafs::store {
 
@@ -32,6 +32,6 @@ bool IsWalSegmentName(const std::string& name);
 // whose checksum is wrong is left as it is: no server replays it. `open` opens a segment to read.
 Result<PatchesByName> EmptyTablespaceLocations(
     const std::set<std::string>& segments,
-    const std::function<Result<os::UniqueFd>(const std::string& name)>& open);
+    const std::function<Result<WalFile>(const std::string& name)>& open);
 
 }  // namespace velafs::store

@@ -1,0 +1,280 @@
+// Imports of archives, as their members come.
+#include <algorithm>
+#include <optional>
+#include <random>
+
+#include "tests/store/store_fixture.h"
+#include "velafs/store/member_stream.h"
+
+namespace velafs::store {
+namespace {
+
+using namespace test;
+using Kind = Member::Kind;
+
+std::span<const std::byte> BytesOf(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+struct ArchiveFixture : StoreFixture {
+  ArchiveFixture() {
+    File("PG_VERSION", "15\n");
+    File("global/pg_control", Noise(8192, 1));
+  }
+  void Put(Kind kind, const std::string& path, const std::string& target = "",
+           uint32_t mode = 0700) {
+    REQUIRE(writer.Put({kind, path, target, mode, 5, 6, 7'000'000'000, 0}).ok());
+  }
+  void File(const std::string& path, const std::string& content, uint32_t mode = 0600) {
+    Sparse(path, content.size(), {{0, content}}, mode);
+  }
+  void Sparse(const std::string& path, uint64_t size,
+              const std::vector<std::pair<uint64_t, std::string>>& blocks, uint32_t mode = 0600) {
+    REQUIRE(writer.Put({Kind::kFile, path, "", mode, 5, 6, 7'000'000'000, size}).ok());
+    for (const auto& [offset, content] : blocks) {
+      REQUIRE(writer.PutBlock({offset, BytesOf(content)}).ok());
+    }
+  }
+  std::string Whole() {
+    REQUIRE(writer.End({}).ok());
+    return stream;
+  }
+  Result<ImportResult> ImportStream(const std::string& bytes, const Caller& who) {
+    size_t at = 0;
+    const ReadFn read = [&](std::span<std::byte> into) -> Result<size_t> {
+      const size_t count = std::min(into.size(), bytes.size() - at);
+      std::ranges::copy(BytesOf(bytes).subspan(at, count), into.begin());
+      at += count;
+      return count;
+    };
+    return store->ImportArchive(who, "main", "a.tar", read, nullptr);
+  }
+  void ImportAll() {
+    const auto result = ImportStream(Whole(), caller);
+    REQUIRE_MESSAGE(result.ok(), result.status().message());
+  }
+  // In these words, and nothing is left.
+  void CheckRefused(const std::string& why, Code code = Code::kRefused) {
+    const auto result = ImportStream(Whole(), caller);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.status().code() == code);
+    CheckMessage(result.status(), "cannot import \"a.tar\" as \"main\": ");
+    CheckMessage(result.status(), why);
+    CheckIsEmpty();
+  }
+  void CheckContent(const std::string& path, const std::string& content) {
+    const Tree tree = BranchTree("main");
+    const auto found = tree.find(path);
+    REQUIRE_MESSAGE(found != tree.end(), path);
+    CHECK_MESSAGE(found->second.ends_with(" " + ContentOf(content)), found->second);
+  }
+
+  std::string stream;
+  MemberWriter writer{[this](std::span<const std::byte> bytes) -> Status {
+    stream.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return {};
+  }};
+};
+
+TEST_CASE_FIXTURE(ArchiveFixture, "files of every size and shape are stored as they come") {
+  const std::string small = Noise(100, 3);
+  const std::string large = Noise(3'000'000, 4);
+  File("base/empty", "");
+  File("base/small", small);
+  File("base/large", large);
+  Sparse("base/holes", 200'000'000, {{70'000'001, small}, {140'000'000, large}});
+  Sparse("base/hole", 70'000'000, {});
+  File("base/again", large);
+  ImportAll();
+  CheckContent("base/empty", "");
+  CheckContent("base/small", small);
+  CheckContent("base/large", large);
+  CheckContent("base/again", large);
+  CheckContent("base/hole", std::string(70'000'000, '\0'));
+  std::string holes(200'000'000, '\0');
+  holes.replace(70'000'001, small.size(), small);
+  holes.replace(140'000'000, large.size(), large);
+  CheckContent("base/holes", holes);
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture, "what a server makes anew is left out of an archive, too") {
+  File("postmaster.pid", "1\n");
+  File("postmaster.opts", "x");
+  File("pg_replslot/slot/state", "x");
+  File("base/pgsql_tmp/pgsql_tmp1.0", "x");
+  File("pg_tblspc/1/PG_15/5/1", "kept");
+  File("pg_tblspc/1/foreign", "x");
+  File("postgresql.auto.conf", "");
+  ImportAll();
+  const Tree tree = BranchTree("main");
+  for (const char* path : {"postmaster.pid", "postmaster.opts", "pg_replslot/slot",
+                           "pg_replslot/slot/state", "base/pgsql_tmp", "pg_tblspc/1/foreign"}) {
+    CHECK_MESSAGE(!tree.contains(path), path);
+  }
+  CHECK(tree.contains("pg_replslot"));
+  CheckContent("pg_tblspc/1/PG_15/5/1", "kept");
+  CheckContent("postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
+  CHECK(store->Scrub({}, nullptr).ok());
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture, "a file keeps its other names when its first is left out") {
+  File("pg_notify/0000", "kept");
+  Put(Kind::kHardLink, "one", "pg_notify/0000");
+  Put(Kind::kHardLink, "two", "./one");
+  ImportAll();
+  CheckContent("one", "kept");
+  CheckContent("two", "kept");
+  CHECK_FALSE(BranchTree("main").contains("pg_notify/0000"));
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture,
+                  "an export of an earlier version has its tablespaces brought in") {
+  Put(Kind::kSymlink, "pg_tblspc/16384", "../velafs_tablespaces/16384");
+  File("velafs_tablespaces/16384/PG_15/5/1", "kept");
+  File("postgresql.auto.conf", "");
+  ImportAll();
+  CheckContent("pg_tblspc/16384/PG_15/5/1", "kept");
+  CHECK_FALSE(BranchTree("main").contains("velafs_tablespaces"));
+}
+
+TEST_CASE("all files of an archive are the caller's, unless that is root") {
+  ArchiveFixture fixture;
+  fixture.Put(Kind::kDirectory, "base");
+  const auto imported = fixture.ImportStream(fixture.Whole(), {1234, "somebody", 4321});
+  REQUIRE_MESSAGE(imported.ok(), imported.status().message());
+  for (const auto& [path, text] : fixture.BranchTree("main")) {
+    CHECK_MESSAGE(text.find("1234:4321") != std::string::npos, text);
+  }
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture,
+                  "members that cannot be imported are refused, and nothing is left") {
+  File("base/1", Noise(100'000, 5));
+  SUBCASE("a path up") {
+    File("base/../../x", "x");
+    CheckRefused("leads out of the archive");
+  }
+  SUBCASE("a path from the root") {
+    File("/etc/passwd", "x");
+    CheckRefused("\"/etc/passwd\" is a path from the root");
+  }
+  SUBCASE("no path") {
+    File("", "x");
+    CheckRefused("a member without a name");
+  }
+  SUBCASE("a zero byte") {
+    File(std::string("a\0b", 3), "x");
+    CheckRefused("not UTF-8");
+  }
+  SUBCASE("a long name") {
+    File(std::string(256, 'n'), "x");
+    CheckRefused("more than 255 bytes");
+  }
+  SUBCASE("a deep path") {
+    std::string deep;
+    for (int i = 0; i < 2049; ++i) deep += "d/";
+    File(deep + "x", "x");
+    CheckRefused("more than 4096 bytes");
+  }
+  SUBCASE("a file in a file") {
+    File("base/1/x", "x");
+    CheckRefused("\"base/1\" is no directory");
+  }
+  SUBCASE("a file behind a link") {
+    Put(Kind::kSymlink, "link", "base");
+    File("link/x", "x");
+    CheckRefused("\"link\" is no directory");
+  }
+  SUBCASE("a file twice") {
+    File("./base//1", "x");
+    CheckRefused("\"./base//1\" is in the archive twice");
+  }
+  SUBCASE("a hard link to what comes later") {
+    Put(Kind::kHardLink, "other", "base/2");
+    CheckRefused("\"other\" is a hard link to \"base/2\", which is not in the archive before it");
+  }
+  SUBCASE("a hard link to itself") {
+    Put(Kind::kHardLink, "other", "other");
+    CheckRefused("which is not in the archive before it");
+  }
+  SUBCASE("a hard link to a link") {
+    Put(Kind::kSymlink, "base/link", "1");
+    Put(Kind::kHardLink, "other", "base/link");
+    CheckRefused("which is no file");
+  }
+  SUBCASE("a link that leads out") {
+    Put(Kind::kSymlink, "base/link", "../../x");
+    CheckRefused("\"a.tar/base/link\" leads to \"../../x\", out of the archive");
+  }
+  SUBCASE("a link to a path of the machine") {
+    Put(Kind::kSymlink, "link", "/etc/shadow");
+    CheckRefused("out of the archive");
+  }
+  SUBCASE("a link of a tablespace") {
+    Put(Kind::kSymlink, "pg_tblspc/16384", "../base");
+    CheckRefused("tablespace 16384 would be missing");
+  }
+  SUBCASE("a file that is too large") {
+    Sparse("base/2", kMaxFileBytes + 1, {});
+    CheckRefused("larger than 64 TiB");
+  }
+  SUBCASE("a file instead of the top") {
+    File("./", "x");
+    CheckRefused("the top of the archive is no directory");
+  }
+  SUBCASE("a failure of the archive") {
+    REQUIRE(writer.End(Failed("damaged tar header")).ok());
+    CheckRefused("damaged tar header", Code::kFailed);
+  }
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture, "setuid and setgid bits of an archive's files are left out") {
+  File("base/1", "x", 06755);
+  Put(Kind::kDirectory, "base/2", "", 07755);
+  ImportAll();
+  const Tree tree = BranchTree("main");
+  CHECK_MESSAGE(tree.at("base/1").find("755") != std::string::npos, tree.at("base/1"));
+  CHECK_MESSAGE(tree.at("base/1").find("6755") == std::string::npos, tree.at("base/1"));
+  CHECK_MESSAGE(tree.at("base/2").find("3755") != std::string::npos, tree.at("base/2"));
+}
+
+TEST_CASE_FIXTURE(ArchiveFixture, "a stream that is damaged is refused, and leaves nothing") {
+  File("base/1", Noise(100'000, 5));
+  Put(Kind::kSymlink, "base/link", "1");
+  Put(Kind::kHardLink, "base/other", "base/1");
+  Put(Kind::kDirectory, "pg_wal");
+  File("pg_wal/000000010000000000000002", Noise(20'000, 6));
+  Sparse("base/holes", 300'000, {{70'000, "x"}});
+  const std::string whole = Whole();
+  SUBCASE("cut short") {
+    for (const size_t size :
+         {size_t{0}, size_t{3}, size_t{40}, whole.size() / 2, whole.size() - 1}) {
+      CHECK(ImportStream(whole.substr(0, size), caller).status().code() == Code::kFailed);
+    }
+  }
+  SUBCASE("at random") {
+    const char* given = std::getenv("VELAFS_FUZZ_ROUNDS");
+    const unsigned long rounds = given == nullptr ? 200 : std::strtoul(given, nullptr, 10);
+    for (unsigned long round = 0; round < rounds; ++round) {
+      CAPTURE(round);
+      std::mt19937_64 random(round);
+      std::string damaged = whole;
+      for (size_t i = random() % 4 + 1; i > 0; --i) {
+        // Most of a stream is content: headers are found by where they are likely to be.
+        const size_t near =
+            damaged.find(std::string("\0\0\5\0\0\0\6\0", 8), random() % damaged.size());
+        const size_t at = near == std::string::npos
+                              ? random() % damaged.size()
+                              : std::min(near + random() % 40, damaged.size() - 1);
+        damaged[at] = static_cast<char>(random() % 3 == 0 ? random() % 256 : random() % 4);
+      }
+      const auto result = ImportStream(damaged, caller);
+      if (result.ok()) REQUIRE(store->Delete(caller, "main", {.purge = true}).ok());
+    }
+  }
+  REQUIRE(store->CollectGarbage(caller, false, nullptr).ok());
+  CHECK(store->Scrub({}, nullptr).ok());
+}
+
+}  // namespace
+}  // namespace velafs::store

@@ -1,0 +1,54 @@
+// An archive that is parsed by a process of its own.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/cli/archive_members.h"
+#include "velafs/os/unique_fd.h"
+
+namespace velafs::cli {
+
+// The archives of a PGDATA, opened with the rights of whoever runs the command, and parsed by a
+// process that can do nothing else. What is wrong with an archive is told by its members' stream.
+class ArchiveProcess {
+ public:
+  ArchiveProcess() = default;
+  ~ArchiveProcess();  // ends the process
+  ArchiveProcess(const ArchiveProcess&) = delete;
+  ArchiveProcess& operator=(const ArchiveProcess&) = delete;
+
+  // Of an archive, "-" for standard input, or base.tar of a directory, compressed or not; what
+  // other archives of a base backup lie beside it are taken along. To be called before this
+  // process has other threads, and once.
+  Status Start(const std::string& tar);
+
+  // As a ReadFn: the stream of members. Failed("interrupted") when this command was. One thread.
+  Result<size_t> Read(std::span<std::byte> into);
+  // From any thread: no more is read.
+  void Stop();
+
+  // How much of the first archive was read, and how much there is; 0 when it is not known.
+  uint64_t bytes_read() const;
+  uint64_t bytes_total() const { return bytes_total_; }
+
+ private:
+  Status Open(const std::string& tar);
+  void OpenBeside(const std::string& tar);
+  Status End();
+
+  os::UniqueFd first_;
+  std::vector<os::UniqueFd> opened_;
+  std::vector<OpenArchive> others_;
+  uint64_t bytes_total_ = 0;
+  os::UniqueFd members_;
+  pid_t pid_ = 0;
+  std::atomic<bool> stop_ = false;
+};
+
+}  // namespace velafs::cli
