@@ -12,6 +12,7 @@
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/api/version.h"
+#include "velafs/os/sandbox.h"
 #include "velafs/store/access.h"
 #include "velafs/store/users.h"
 
@@ -29,11 +30,21 @@ Result<json> Stats(Call& call) {
               {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
 }
 
+// What the daemon has given up; null of a process that has given up nothing.
+json SandboxToJson() {
+  const std::optional<os::Sandbox>& sandbox = os::CurrentSandbox();
+  if (!sandbox) return nullptr;
+  return {{"capabilities", sandbox->capabilities},
+          {"no_new_privileges", sandbox->no_new_privileges},
+          {"system_calls_filtered", sandbox->is_filtered}};
+}
+
 Result<json> StoreStatus(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   return json{{"store", call.store.paths().root},
               {"mountpoint", OrNull(call.store.mountpoint())},
               {"pid", getpid()},
+              {"sandbox", SandboxToJson()},
               {"version", kVersion}};
 }
 

@@ -19,6 +19,7 @@
 #include "velafs/api/version.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
+#include "velafs/os/sandbox.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -153,13 +154,21 @@ store::Caller Self() {
   return self;
 }
 
+Status GiveUpRights() {
+  VELAFS_ASSIGN(const os::Sandbox sandbox, os::EnterSandbox());
+  if (!sandbox.missing.empty()) spdlog::warn("{}", sandbox.missing);
+  return {};
+}
+
 // From the live mount to its end, whatever ends it.
 Status Serve(store::Store& store, const std::string& mountpoint, const fuse::MountOptions& options,
              const OnLive& on_live) {
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options));
+  VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
+  os::HideMemory();  // the socket's name may have led through /proc/self/fd
   const store::Upkeep upkeep(store, Self());
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,

@@ -168,6 +168,27 @@ void CheckDisk(Findings& findings, const std::string& store) {
   findings.Warn("space", found, "free some, for one with: velafs gc --trash");
 }
 
+// What the daemon has given up of its rights.
+void CheckSandbox(Findings& findings, Client& daemon) {
+  const auto status = daemon.Call("status", json::object());
+  if (!status.ok()) return;
+  const auto found = status->find("sandbox");
+  if (found == status->end() || !found->is_object()) {
+    return findings.Warn("sandbox", "the daemon has all its rights", "it is of another version");
+  }
+  std::string left;
+  for (const json& name : found->at("capabilities")) {
+    left += (left.empty() ? "" : ", ") + name.get<std::string>();
+  }
+  const std::string rights = left.empty() ? "the daemon has no capabilities"
+                                          : "of the capabilities the daemon has " + left;
+  if (found->at("system_calls_filtered") == true) {
+    return findings.Good("sandbox", rights + "; its system calls are filtered");
+  }
+  findings.Warn("sandbox", rights + "; its system calls are not filtered",
+                "use a kernel with CONFIG_SECCOMP_FILTER");
+}
+
 // True when there is a store, and this user may use it.
 void CheckStore(Findings& findings, const Globals& globals) {
   const std::string store = globals.StoreDirectory();
@@ -181,7 +202,10 @@ void CheckStore(Findings& findings, const Globals& globals) {
   if (!stats.ok()) return findings.Bad("store", stats.status().message(), stats.status().hint());
   findings.Good("store", Quoted(store) + " with " + std::to_string(stats->value("branches", 0)) +
                              " branches, " + FormatSize(stats->value("stored_bytes", uint64_t{0})));
-  if ((*client)->is_remote()) return findings.Good("daemon", "answers");
+  if ((*client)->is_remote()) {
+    findings.Good("daemon", "answers");
+    return CheckSandbox(findings, **client);
+  }
   findings.Good("daemon", "none runs; velafs mount, or velapg start, starts one");
 }
 

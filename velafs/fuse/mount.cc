@@ -1,6 +1,7 @@
 #include "velafs/fuse/mount.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <spdlog/spdlog.h>
@@ -27,6 +28,7 @@
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
+#include "velafs/os/helper.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::fuse {
@@ -163,12 +165,34 @@ void WidenReadahead(const std::string& mountpoint) {
   if (file.get() >= 0) static_cast<void>(!write(file.get(), kib.data(), kib.size()));
 }
 
+// What is asked of the process that unmounts.
+constexpr uint8_t kUnmount = 1;
+constexpr uint8_t kDetach = 2;  // in use or not
+
+// In that process. 0, or an errno: EBUSY while it is in use.
+int UnmountAt(const std::string& mountpoint, uint8_t how) {
+  const bool detach = how == kDetach;
+  if (geteuid() == 0) {
+    const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0);
+    return umount2(mountpoint.c_str(), flags) == 0 ? 0 : errno;
+  }
+  std::vector<std::string> words = {"-u", "--", mountpoint};
+  if (detach) words.insert(words.begin() + 1, "-z");
+  return RunFusermount(std::move(words)) ? 0 : EBUSY;
+}
+
+// To unmount takes the right to mount, or a program that has it: this process gives up both.
+Result<std::unique_ptr<os::Helper>> StartUnmounter(const std::string& mountpoint) {
+  // Others than root may keep everybody out of a directory above it.
+  constexpr std::array kNeeded = {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH};
+  return os::Helper::Start(kNeeded,
+                           [&mountpoint](uint8_t how) { return UnmountAt(mountpoint, how); });
+}
+
 class SessionMount : public Mount {
  public:
   SessionMount(store::Store& store, std::string mountpoint, const MountOptions& options)
-      : store_(store),
-        mountpoint_(std::move(mountpoint)),
-        operations_(store, options.idle_polling ? IdlePolling::Start() : nullptr) {}
+      : store_(store), mountpoint_(std::move(mountpoint)), options_(options), operations_(store) {}
   ~SessionMount() override;
 
   Status Begin();
@@ -184,7 +208,9 @@ class SessionMount : public Mount {
 
   store::Store& store_;
   const std::string mountpoint_;
+  const MountOptions options_;
   Operations operations_;
+  std::unique_ptr<os::Helper> unmounter_;
   fuse_session* session_ = nullptr;
   bool is_mounted_ = false;
   pthread_t server_{};
@@ -194,6 +220,7 @@ class SessionMount : public Mount {
 SessionMount::~SessionMount() {
   if (is_mounted_) {
     store_.SetMount("", nullptr);
+    if (unmounter_) unmounter_->Ask(kDetach);
     fuse_session_unmount(session_);
   }
   if (session_ != nullptr) fuse_session_destroy(session_);
@@ -221,6 +248,7 @@ Status SessionMount::Begin() {
   }
   is_mounted_ = true;
   if (geteuid() == 0) WidenReadahead(mountpoint_);
+  VELAFS_ASSIGN(unmounter_, StartUnmounter(mountpoint_));
   store_.SetMount(mountpoint_, this);
   return {};
 }
@@ -235,6 +263,7 @@ Status SessionMount::Serve() {
   fuse_loop_cfg_set_clone_fd(config, 1);
   fuse_loop_cfg_set_max_threads(config, kMaxThreads);
   fuse_loop_cfg_set_idle_threads(config, kMaxThreads);
+  if (options_.idle_polling) operations_.SetIdlePolling(IdlePolling::Start());
   server_ = pthread_self();
   is_serving_ = true;
   const int result = fuse_session_loop_mt(session_, config);
@@ -246,29 +275,20 @@ Status SessionMount::Serve() {
 Status SessionMount::Unmount() {
   // The kernel sees none that got here through another mount namespace.
   VELAFS_TRY(store_.CheckNoServers().WithContext("cannot unmount \"" + mountpoint_ + "\""));
-  bool unmounted = false;
-  if (geteuid() == 0) {
-    unmounted = umount2(mountpoint_.c_str(), UMOUNT_NOFOLLOW) == 0;
-    if (!unmounted && errno != EBUSY) {
-      return SystemError(errno, "cannot unmount \"" + mountpoint_ + "\"");
-    }
-  } else {
-    unmounted = RunFusermount({"-u", "--", mountpoint_});
-  }
-  if (unmounted) {
+  const int error_number = unmounter_->Ask(kUnmount);
+  if (error_number == 0) {
     EndSession();  // which another mount namespace may hold on to
     return {};
+  }
+  if (error_number != EBUSY) {
+    return SystemError(error_number, "cannot unmount \"" + mountpoint_ + "\"");
   }
   return Refused("cannot unmount \"" + mountpoint_ + "\": it is in use",
                  "stop the servers on its branches with `velapg stop`, and leave its directories");
 }
 
 void SessionMount::Stop() {
-  if (geteuid() == 0) {
-    umount2(mountpoint_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
-  } else {
-    RunFusermount({"-u", "-z", "--", mountpoint_});
-  }
+  unmounter_->Ask(kDetach);
   EndSession();
 }
 

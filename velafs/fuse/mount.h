@@ -21,7 +21,8 @@ class Mount : public store::MountListener {
  public:
   // Mounts at `mountpoint`, an existing directory, and tells the store. The mount is live on
   // return, but requests wait until Serve runs. Through fusermount3 when not root. Failures say
-  // what to do: no /dev/fuse, no such directory, something mounted there already.
+  // what to do: no /dev/fuse, no such directory, something mounted there already. Starts a process
+  // that will unmount, and no thread: until Serve, this process may give up what it does not need.
   static Result<std::unique_ptr<Mount>> Start(store::Store& store, const std::string& mountpoint,
                                               const MountOptions& options);
   // Unmounts lazily if still mounted.

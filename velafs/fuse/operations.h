@@ -23,12 +23,12 @@ namespace velafs::fuse {
 // Thread-safe.
 class Operations {
  public:
-  // `idle_polling` may be null.
-  Operations(store::Store& store, std::unique_ptr<IdlePolling> idle_polling)
-      : store_(store),
-        rules_(store.servers()),
-        mounted_at_(NowNs()),
-        idle_polling_(std::move(idle_polling)) {}
+  explicit Operations(store::Store& store)
+      : store_(store), rules_(store.servers()), mounted_at_(NowNs()) {}
+  // May be null. Before the first operation.
+  void SetIdlePolling(std::unique_ptr<IdlePolling> idle_polling) {
+    idle_polling_ = std::move(idle_polling);
+  }
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
@@ -75,7 +75,7 @@ class Operations {
   store::Store& store_;
   NameRules rules_;
   const TimeNs mounted_at_;
-  const std::unique_ptr<IdlePolling> idle_polling_;
+  std::unique_ptr<IdlePolling> idle_polling_;
 };
 
 }  // namespace velafs::fuse

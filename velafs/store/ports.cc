@@ -1,13 +1,12 @@
 // The port a branch's server listens on.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <fstream>
 #include <set>
+#include <string>
 
-#include "velafs/os/unique_fd.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {
@@ -18,17 +17,26 @@ using catalog::BranchRow;
 constexpr uint16_t kFirstPort = 54320;
 constexpr uint16_t kLastPort = 60999;
 
-// True when a server could listen on the port of 127.0.0.1 now.
-bool IsFree(uint16_t port) {
-  const os::UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!probe) return false;
-  const int on = 1;  // as PostgreSQL does; else connections just closed would make it look taken
-  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+// Ports on which no server could listen now, by the kernel's list: a daemon has no sockets of the
+// network (os/system_calls.h), to try. Of connections that are closed already the kernel keeps an
+// entry for a while, which keeps no server from listening.
+std::set<uint16_t> PortsInUse() {
+  constexpr unsigned kTimeWait = 6;
+  std::set<uint16_t> used;
+  for (const char* const path : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream list(path);
+    std::string line;
+    std::getline(list, line);  // the columns' names
+    while (std::getline(list, line)) {
+      unsigned port = 0;
+      unsigned state = 0;
+      // number: address:port address:port state, all in hexadecimal
+      constexpr char kColumns[] = "%*s %*[0-9A-F]:%x %*[0-9A-F]:%*x %x";
+      const bool is_read = std::sscanf(line.c_str(), kColumns, &port, &state) == 2;
+      if (is_read && state != kTimeWait) used.insert(static_cast<uint16_t>(port));
+    }
+  }
+  return used;
 }
 
 // Where the branch's server will have its socket and log. A user who starts it may make nothing in
@@ -75,17 +83,18 @@ Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t
   for (const BranchRow& row : rows) {
     if (row.port && row.id != branch.id) taken[*row.port] = row.name;
   }
+  const std::set<uint16_t> in_use = PortsInUse();
   if (wanted) {
     const std::string port = "port " + std::to_string(*wanted);
     if (*wanted == 0) return UsageError(port + " is not a port");
     if (const auto other = taken.find(*wanted); other != taken.end()) {
       return Refused(port + " is kept for branch \"" + other->second + "\"");
     }
-    if (!IsFree(*wanted)) return Refused(port + " is in use on this host");
+    if (in_use.contains(*wanted)) return Refused(port + " is in use on this host");
     return *wanted;
   }
   for (uint16_t port = kFirstPort; port <= kLastPort; ++port) {
-    if (!taken.contains(port) && !trashed.contains(port) && IsFree(port)) return port;
+    if (!taken.contains(port) && !trashed.contains(port) && !in_use.contains(port)) return port;
   }
   return Failed("no port from " + std::to_string(kFirstPort) + " to " + std::to_string(kLastPort) +
                 " is free");

@@ -1,0 +1,93 @@
+#include "velafs/os/helper.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "velafs/os/capabilities.h"
+
+namespace velafs::os {
+namespace {
+
+// Sends all of a small message, or receives it; false when the other end is no more.
+bool Send(int socket, const void* data, size_t size) {
+  ssize_t done = 0;
+  do {
+    done = send(socket, data, size, MSG_NOSIGNAL);
+  } while (done < 0 && errno == EINTR);
+  return done == static_cast<ssize_t>(size);
+}
+bool Receive(int socket, void* data, size_t size) {
+  ssize_t done = 0;
+  do {
+    done = recv(socket, data, size, 0);
+  } while (done < 0 && errno == EINTR);
+  return done == static_cast<ssize_t>(size);
+}
+
+// Keeps nothing of the process it came from: no file, no pipe that somebody waits for, no terminal.
+void LetGo(int keep) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  if (chdir("/") != 0) _exit(1);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (null < 0 || dup2(null, fd) < 0) _exit(1);
+  }
+  const auto kept = static_cast<unsigned>(keep);
+  if (kept > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, kept - 1, 0);
+  close_range(kept + 1, ~0U, 0);
+}
+
+[[noreturn]] void Serve(int socket, std::span<const int> kept, const Helper::Act& act) {
+  LetGo(socket);
+  if (geteuid() == 0 && !KeepOnlyCapabilities(kept).ok()) _exit(1);
+  prctl(PR_SET_DUMPABLE, 0);
+  uint8_t request = 0;
+  while (Receive(socket, &request, sizeof request)) {
+    const int outcome = act(request);
+    if (!Send(socket, &outcome, sizeof outcome)) break;
+  }
+  _exit(0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Helper>> Helper::Start(std::span<const int> kept, const Act& act) {
+  std::array<int, 2> ends;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return SystemError(errno, "cannot make a pair of sockets");
+  }
+  UniqueFd ours(ends[0]);
+  const UniqueFd its(ends[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError(errno, "cannot start a process");
+  if (pid == 0) Serve(its.get(), kept, act);
+  return std::unique_ptr<Helper>(new Helper(pid, std::move(ours)));
+}
+
+Helper::~Helper() {
+  {
+    MutexLock lock(mutex_);
+    socket_.Reset();
+  }
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+int Helper::Ask(uint8_t request) {
+  MutexLock lock(mutex_);
+  int outcome = EPIPE;
+  if (!Send(socket_.get(), &request, sizeof request)) return EPIPE;
+  return Receive(socket_.get(), &outcome, sizeof outcome) ? outcome : EPIPE;
+}
+
+}  // namespace velafs::os
