@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
 #include <thread>
@@ -154,7 +155,7 @@ struct GuestFixture {
     REQUIRE(store->SetPolicies("store", {}, {{"user_group", guests->gr_name}}).ok());
     REQUIRE(store->SetApproved("main", true).ok());
     const WorkerLimits limits{.threads_each = 2, .waiting_each = 2};
-    auto started = Server::Start(*store, {}, {limits, milliseconds(300)});
+    auto started = Server::Start(*store, {}, {limits, kStall, 1});
     REQUIRE(started.ok());
     server = *std::move(started);
   }
@@ -166,6 +167,7 @@ struct GuestFixture {
   }
 
   static constexpr uid_t kGuest = 65534;  // and a group's number
+  static constexpr milliseconds kStall{300};
   test::ScratchDirectory scratch;
   const std::string data = scratch / "data";
   std::unique_ptr<store::Store> store;
@@ -199,6 +201,47 @@ TEST_CASE("a guest who takes no answer has few threads, and not for long") {
     whole += client->received().find("{\"result\"") != std::string::npos ? 1 : 0;
   }
   CHECK(whole < deaf.size());
+}
+
+TEST_CASE("a guest who takes an answer drop by drop is given up, too") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root serves guests");
+    return;
+  }
+  GuestFixture fixture;
+  const auto slow = fixture.ByGuest("export", R"({"source":"main"})");
+  const auto begin = steady_clock::now();
+  // Far from all in that time, and never nothing for long.
+  while (slow->Receive()) {
+    REQUIRE(steady_clock::now() - begin < 20 * GuestFixture::kStall);
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  CHECK(slow->received().find("{\"result\"") == std::string::npos);
+}
+
+TEST_CASE("a guest who takes no long answer waits for the next one, and nobody else does") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root serves guests");
+    return;
+  }
+  GuestFixture fixture;
+  std::map<std::string, std::string> labels;
+  for (int i = 0; i < 15; ++i) labels["label-" + std::to_string(i)] = std::string(1000, 'x');
+  for (int i = 0; i < 50; ++i) {  // more than a socket holds
+    const std::string name = "branch-" + std::to_string(i);
+    store::CloneOptions options;
+    options.labels = labels;
+    REQUIRE(fixture.store->Clone({geteuid(), "root"}, "main", name, options).ok());
+  }
+  const auto begin = steady_clock::now();
+  const auto deaf = fixture.ByGuest("list", "{}");
+  REQUIRE(deaf->Receive());
+  const auto next = fixture.ByGuest("list", "{}");
+  RawClient root(fixture.store->paths().Socket());
+  root.Post("/v1/list", "{}");
+  CHECK(root.Lines().at(0)["result"]["branches"].size() == 51);
+  CHECK(next->Lines().at(0)["result"]["branches"].size() == 51);
+  CHECK(steady_clock::now() - begin > GuestFixture::kStall);
 }
 
 TEST_CASE(

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -31,10 +32,10 @@ struct ReceiverFixture {
   }
 
   // The other end of a new connection.
-  os::UniqueFd Connect() {
+  os::UniqueFd Connect(const Guest& owner = {}) {
     int ends[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    receiver.Add(os::UniqueFd(ends[0]));
+    receiver.Add(os::UniqueFd(ends[0]), owner);
     return os::UniqueFd(ends[1]);
   }
   static void Send(const os::UniqueFd& end, const std::string& text) {
@@ -113,6 +114,60 @@ TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when together they have sent
   WaitForEnd(first);
   Send(third, std::string(40, 'c'));
   CHECK(Next().ends_with("ccc"));
+}
+
+// Whether the receiver still has the other end.
+bool IsOpen(const os::UniqueFd& end) {
+  char byte;
+  return recv(end.get(), &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "of too many connections goes the oldest of who has most") {
+  const auto quiet = Connect(Guest(1));
+  const auto first = Connect(Guest(2));
+  const auto second = Connect(Guest(2));
+  const auto third = Connect(Guest(2));
+  WaitForEnd(first);
+  CHECK(IsOpen(quiet));
+  CHECK(IsOpen(second));
+  const auto other = Connect(Guest(3));
+  WaitForEnd(second);
+  CHECK(IsOpen(quiet));
+  Send(quiet, kRequest);
+  CHECK(Next() == kRequest);
+  Send(other, kRequest);
+  CHECK(Next() == kRequest);
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "guests put nobody out who is none, nor the other way round") {
+  const auto admin = Connect();
+  const auto guest = Connect(Guest(1));
+  std::vector<os::UniqueFd> ends;
+  for (int i = 0; i < 100; ++i) ends.push_back(Connect(Guest(2)));
+  Send(ends.back(), kRequest);
+  CHECK(Next() == kRequest);  // so all of them have been taken in
+  CHECK(IsOpen(admin));
+  CHECK(IsOpen(guest));
+  for (int i = 0; i < 100; ++i) ends.push_back(Connect());
+  WaitForEnd(admin);
+  CHECK(IsOpen(guest));
+}
+
+TEST_CASE_FIXTURE(ReceiverFixture, "of too many bytes go the oldest of who has sent most") {
+  const std::string header = "POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\n";
+  const auto admin = Connect();
+  Send(admin, header);
+  const auto quiet = Connect(Guest(1));
+  Send(quiet, header);
+  const auto first = Connect(Guest(2));
+  Send(first, std::string(90, 'a'));
+  const auto second = Connect(Guest(2));
+  Send(second, std::string(90, 'b'));
+  WaitForEnd(first);
+  Send(quiet, std::string(40, 'c'));
+  CHECK(Next() == header + std::string(40, 'c'));
+  Send(admin, std::string(40, 'd'));
+  CHECK(Next() == header + std::string(40, 'd'));
 }
 
 TEST_CASE("a peer that takes too long is closed, or answered when it has sent a header") {

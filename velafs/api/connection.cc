@@ -22,17 +22,17 @@ short Wait(int fd, short events, int timeout_ms) {
 
 }  // namespace
 
-std::optional<os::Credentials> Connection::Peer() const {
+std::optional<os::Credentials> PeerOf(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
   os::Credentials user{peer.uid, peer.gid, {}};
   size = 0;
-  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, nullptr, &size) != 0 && errno != ERANGE) {
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, nullptr, &size) != 0 && errno != ERANGE) {
     return {};
   }
   user.groups.resize(size / sizeof(gid_t));
-  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, user.groups.data(), &size) != 0) return {};
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, user.groups.data(), &size) != 0) return {};
   return user;
 }
 
@@ -56,6 +56,7 @@ ssize_t Connection::read(char* into, size_t size) {
 }
 
 ssize_t Connection::write(const char* data, size_t size) {
+  if (std::chrono::steady_clock::now() > deadline_) return -1;
   short ready = Wait(fd_.get(), POLLOUT, timeout_ms_);
   while (ready == 0 && patience_ && patience_()) {
     ready = Wait(fd_.get(), POLLOUT, kPatienceIntervalMs);

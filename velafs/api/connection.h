@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -14,6 +15,9 @@
 
 namespace velafs::api {
 
+// The user at the other end when it connected, from the kernel. Empty when it does not say.
+std::optional<os::Credentials> PeerOf(int socket);
+
 // One thread.
 class Connection : public httplib::Stream {
  public:
@@ -22,13 +26,13 @@ class Connection : public httplib::Stream {
   Connection(os::UniqueFd fd, std::string received, int timeout_ms)
       : fd_(std::move(fd)), received_(std::move(received)), timeout_ms_(timeout_ms) {}
 
-  // The user at the other end when it connected, from the kernel. Empty when it does not say.
-  std::optional<os::Credentials> Peer() const;
-  // And the process; 0 when it is not known.
+  // The process at the other end; 0 when it is not known.
   uint32_t PeerPid() const;
 
   // From now on the peer is given up only when it goes away, or `patience` says so.
   void SetPatience(std::function<bool()> patience) { patience_ = std::move(patience); }
+  // And, however much of it the peer takes, what is written after that moment fails.
+  void SetDeadline(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
 
   bool is_readable() const override;
   // False once the peer has gone or shut down its writing side, which is how it asks to stop. What
@@ -48,6 +52,7 @@ class Connection : public httplib::Stream {
   const std::string received_;
   const int timeout_ms_;
   std::function<bool()> patience_;
+  std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::time_point::max();
   size_t begin_ = 0;  // of what is not read yet
 };
 

@@ -66,11 +66,11 @@ Status Receiver::Start() {
   return {};
 }
 
-void Receiver::Add(os::UniqueFd connection) {
+void Receiver::Add(os::UniqueFd connection, const Guest& owner) {
   {
     MutexLock lock(mutex_);
     if (stop_) return;
-    new_.push_back(std::move(connection));
+    new_.push_back({std::move(connection), owner});
   }
   eventfd_write(wake_.get(), 1);
 }
@@ -83,7 +83,7 @@ void Receiver::Stop() {
   if (!thread_.joinable()) return;
   eventfd_write(wake_.get(), 1);
   thread_.join();
-  connections_.clear();
+  while (!connections_.empty()) Drop(connections_.begin());
   MutexLock lock(mutex_);
   new_.clear();
 }
@@ -123,18 +123,24 @@ int Receiver::TimeLeftMs() const {
 }
 
 void Receiver::TakeNew() {
-  std::vector<os::UniqueFd> taken;
+  std::vector<New> taken;
   {
     MutexLock lock(mutex_);
     taken.swap(new_);
   }
-  for (os::UniqueFd& connection : taken) {
-    if (connections_.size() >= limits_.connections) DropOldest();
+  for (New& one : taken) {
+    Kind& kind = KindOf(one.owner);
+    if (kind.connections >= limits_.connections) {
+      DropOldestOfLargest(one.owner.has_value(), [](const Share& of) { return of.numbers.size(); });
+    }
     const uint64_t number = next_number_++;
-    if (!Watch(poll_.get(), connection.get(), number).ok()) continue;
+    if (!Watch(poll_.get(), one.connection.get(), number).ok()) continue;
     Incoming& incoming = connections_[number];
-    incoming.connection = std::move(connection);
+    incoming.connection = std::move(one.connection);
+    incoming.owner = one.owner;
     incoming.deadline = steady_clock::now() + limits_.patience;
+    ++kind.connections;
+    shares_[one.owner].numbers.insert(number);
   }
 }
 
@@ -150,10 +156,15 @@ void Receiver::Receive(Connections::iterator at) {
   const size_t kept = std::min(size, limit - incoming.received.size());
   incoming.received.append(buffer.data(), kept);
   incoming.thrown_away += size - kept;
-  total_bytes_ += kept;
+  Kind& kind = KindOf(incoming.owner);
+  kind.bytes += kept;
+  shares_[incoming.owner].bytes += kept;
   if (incoming.header_bytes == 0) NoteHeader(incoming);
   if (IsWhole(incoming)) return Hand(at);
-  while (total_bytes_ > limits_.total_bytes) DropOldest();
+  const bool is_guest = incoming.owner.has_value();
+  while (kind.bytes > limits_.total_bytes) {
+    DropOldestOfLargest(is_guest, [](const Share& of) { return of.bytes; });
+  }
 }
 
 void Receiver::NoteHeader(Incoming& incoming) const {
@@ -170,21 +181,38 @@ bool Receiver::IsWhole(const Incoming& incoming) const {
   return sent >= incoming.body_bytes;
 }
 
-void Receiver::Hand(Connections::iterator at) {
-  os::UniqueFd connection = std::move(at->second.connection);
-  std::string received = std::move(at->second.received);
-  total_bytes_ -= received.size();
+Receiver::Incoming Receiver::Take(Connections::iterator at) {
+  Incoming taken = std::move(at->second);
+  Kind& kind = KindOf(taken.owner);
+  --kind.connections;
+  kind.bytes -= taken.received.size();
+  const auto share = shares_.find(taken.owner);
+  share->second.bytes -= taken.received.size();
+  share->second.numbers.erase(at->first);
+  if (share->second.numbers.empty()) shares_.erase(share);
   connections_.erase(at);
-  epoll_ctl(poll_.get(), EPOLL_CTL_DEL, connection.get(), nullptr);
-  on_request_(std::move(connection), std::move(received));
+  return taken;
+}
+
+void Receiver::Hand(Connections::iterator at) {
+  Incoming whole = Take(at);
+  epoll_ctl(poll_.get(), EPOLL_CTL_DEL, whole.connection.get(), nullptr);
+  on_request_(std::move(whole.connection), std::move(whole.received));
 }
 
 // Closing a descriptor, of which there is one, ends the watch.
-void Receiver::Drop(Connections::iterator at) {
-  total_bytes_ -= at->second.received.size();
-  connections_.erase(at);
-}
+void Receiver::Drop(Connections::iterator at) { Take(at); }
 
-void Receiver::DropOldest() { Drop(connections_.begin()); }
+void Receiver::DropOldestOfLargest(bool of_guests, size_t (*size_of)(const Share&)) {
+  const Share* largest = nullptr;
+  for (const auto& [owner, share] : shares_) {
+    if (owner.has_value() != of_guests) continue;
+    const bool is_larger =
+        largest == nullptr || size_of(share) > size_of(*largest) ||
+        (size_of(share) == size_of(*largest) && *share.numbers.begin() < *largest->numbers.begin());
+    if (is_larger) largest = &share;
+  }
+  if (largest != nullptr) Drop(connections_.find(*largest->numbers.begin()));
+}
 
 }  // namespace velafs::api

@@ -3,14 +3,17 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "velafs/api/guest.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/os/unique_fd.h"
@@ -20,14 +23,16 @@ namespace velafs::api {
 struct ReceiverLimits {
   size_t header_bytes;
   size_t body_bytes;  // what is sent beyond that is thrown away as it comes
+  // Of guests' requests that are not whole, all together; and as many again of the others.
   size_t connections;
-  size_t total_bytes;  // of all requests that are not whole
+  size_t total_bytes;
   std::chrono::milliseconds patience;
 };
 
 // One thread receives from all connections at once, so that who sends slowly, or nothing, keeps
-// nobody else waiting. A connection is closed when its header has not come after `patience`, or,
-// the oldest first, when there are more connections or bytes than the limits allow. Thread-safe.
+// nobody else waiting. A connection is closed when its header has not come after `patience`, or
+// when there are more connections or bytes than the limits allow: then the oldest one goes of the
+// guest who has the most, and guests put nobody else's out. Thread-safe.
 class Receiver {
  public:
   // Called on the receiver's thread with a request's first bytes: all of them, or what had come
@@ -39,13 +44,18 @@ class Receiver {
 
   // Fails with the system call's errno.
   Status Start();
-  void Add(os::UniqueFd connection);
+  void Add(os::UniqueFd connection, const Guest& owner);
   // Closes the connections whose requests are not whole. Nothing is called any more on return.
   void Stop();
 
  private:
+  struct New {
+    os::UniqueFd connection;
+    Guest owner;
+  };
   struct Incoming {
     os::UniqueFd connection;
+    Guest owner;
     std::chrono::steady_clock::time_point deadline;
     std::string received;
     size_t thrown_away = 0;
@@ -55,6 +65,16 @@ class Receiver {
   };
   // By number, which grows: the first is the oldest, and the first whose patience ends.
   using Connections = std::map<uint64_t, Incoming>;
+  // What an owner has of them.
+  struct Share {
+    std::set<uint64_t> numbers;
+    size_t bytes = 0;
+  };
+  // What limits apply to: guests, or all others.
+  struct Kind {
+    size_t connections = 0;
+    size_t bytes = 0;
+  };
 
   void Run();
   void TakeNew();
@@ -63,7 +83,10 @@ class Receiver {
   bool IsWhole(const Incoming& incoming) const;
   void Hand(Connections::iterator at);
   void Drop(Connections::iterator at);
-  void DropOldest();
+  // Takes it out of the counts and out of connections_.
+  Incoming Take(Connections::iterator at);
+  Kind& KindOf(const Guest& owner) { return kinds_[owner ? 1 : 0]; }
+  void DropOldestOfLargest(bool of_guests, size_t (*size_of)(const Share&));
   int TimeLeftMs() const;
 
   const ReceiverLimits limits_;
@@ -73,13 +96,14 @@ class Receiver {
   std::thread thread_;
 
   Mutex mutex_;
-  std::vector<os::UniqueFd> new_ GUARDED_BY(mutex_);
+  std::vector<New> new_ GUARDED_BY(mutex_);
   bool stop_ GUARDED_BY(mutex_) = false;
 
   // Of the thread.
   Connections connections_;
   uint64_t next_number_ = 1;
-  size_t total_bytes_ = 0;
+  std::map<Guest, Share> shares_;
+  std::array<Kind, 2> kinds_;
 };
 
 }  // namespace velafs::api

@@ -2,11 +2,13 @@
 
 #include <httplib.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -20,6 +22,7 @@
 #include "velafs/api/connection.h"
 #include "velafs/api/receiver.h"
 #include "velafs/api/socket_address.h"
+#include "velafs/api/turns.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/store/access.h"
@@ -33,19 +36,27 @@ constexpr char kContentType[] = "application/x-ndjson";
 constexpr size_t kMaxBodyBytes = 1024 * 1024;
 constexpr size_t kMaxPathBytes = 128;
 constexpr int kTimeoutMs = 5000;
-constexpr ReceiverLimits kReceiverLimits = {.header_bytes = 8 * 1024,
-                                            .body_bytes = kMaxBodyBytes,
-                                            .connections = 4096,
-                                            .total_bytes = 64 * 1024 * 1024,
-                                            .patience = std::chrono::milliseconds(kTimeoutMs)};
 constexpr int kBacklog = 128;
 // Who sends an archive keeps other imports, and gc, waiting.
 constexpr int kSendPatienceMs = 10 * 60 * 1000;
+// Verbs whose answers grow with what there is in the store.
+constexpr std::array kLongAnswers = {"list", "trash-list", "bookmark-list", "diff", "audit"};
+
+// The store needs descriptors too: who connects takes an eighth of them, and guests another.
+ReceiverLimits LimitsOfReceiver() {
+  rlimit descriptors{};
+  const bool known = getrlimit(RLIMIT_NOFILE, &descriptors) == 0;
+  return {.header_bytes = 8 * 1024,
+          .body_bytes = kMaxBodyBytes,
+          .connections = std::min<size_t>(known ? descriptors.rlim_cur / 8 : 128, 4096),
+          .total_bytes = 64 * 1024 * 1024,
+          .patience = std::chrono::milliseconds(kTimeoutMs)};
+}
 
 // Who is at the other end of the request this thread works on, and the way there.
 struct Peer {
   os::Credentials user;
-  bool is_guest = true;
+  Guest guest;
   uint32_t pid = 0;
   Connection* connection = nullptr;
 };
@@ -104,7 +115,7 @@ class UnixHttpServer : public httplib::Server {
  public:
   explicit UnixHttpServer(const WorkerLimits& limits)
       : workers_(limits),
-        receiver_(kReceiverLimits, [this](os::UniqueFd socket, std::string received) {
+        receiver_(LimitsOfReceiver(), [this](os::UniqueFd socket, std::string received) {
           Hand(std::move(socket), std::move(received));
         }) {
     new_task_queue = [] { return new Inline; };
@@ -152,24 +163,25 @@ class UnixHttpServer : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override {
-    receiver_.Add(os::UniqueFd(socket));
+    os::UniqueFd accepted(socket);
+    const std::optional<os::Credentials> peer = PeerOf(accepted.get());
+    if (peer) receiver_.Add(std::move(accepted), GuestOf(*peer));
     return true;
   }
 
   void Hand(os::UniqueFd socket, std::string received) {
+    const std::optional<os::Credentials> peer = PeerOf(socket.get());
+    if (!peer) return;
     auto connection =
         std::make_shared<Connection>(std::move(socket), std::move(received), kTimeoutMs);
-    const std::optional<os::Credentials> peer = connection->Peer();
-    if (!peer) return;
     const Workers::Guest guest = GuestOf(*peer);
-    const bool runs = workers_.Run(guest, [this, connection, user = *peer, guest] {
-      Serve(*connection, user, guest.has_value());
-    });
+    const bool runs = workers_.Run(
+        guest, [this, connection, user = *peer, guest] { Serve(*connection, user, guest); });
     if (!runs) AnswerBusy(*connection, guest);
   }
 
-  void Serve(Connection& connection, const os::Credentials& user, bool is_guest) try {
-    peer_of_request = {user, is_guest, connection.PeerPid(), &connection};
+  void Serve(Connection& connection, const os::Credentials& user, const Guest& guest) try {
+    peer_of_request = {user, guest, connection.PeerPid(), &connection};
     bool closed = false;
     process_request(connection, /*close_connection=*/true, closed, nullptr);
   } catch (const std::exception& error) {
@@ -233,7 +245,9 @@ class SocketServer : public Server {
     response.set_chunked_content_provider(
         kContentType, [this, peer, verb = std::string(request.matches[1]),
                        arguments = *std::move(arguments)](size_t, httplib::DataSink& sink) {
+          const auto turn = TurnOf(peer, verb);
           const std::string outcome = Line(OutcomeToJson(Run(peer, verb, arguments, sink)));
+          BeginPiece(peer);
           sink.write(outcome.data(), outcome.size());
           sink.done();
           return true;
@@ -242,8 +256,9 @@ class SocketServer : public Server {
 
   Result<json> Run(const Peer& peer, const std::string& verb, const json& arguments,
                    httplib::DataSink& sink) {
-    const ProgressFn progress = [this, &sink](const json& event) {
+    const ProgressFn progress = [this, &peer, &sink](const json& event) {
       const std::string line = Line({{"progress", event}});
+      BeginPiece(peer);
       return !stopping_ && sink.is_writable() && sink.write(line.data(), line.size());
     };
     store::Caller caller = CallerOf(peer.user.uid);
@@ -258,8 +273,8 @@ class SocketServer : public Server {
     }
     bool is_asked = false;
     const Streams streams{
-        .in = [&](std::span<std::byte> into) { return ReceiveData(into, sink, &is_asked); },
-        .out = [&](std::span<const std::byte> bytes) { return SendData(bytes, sink); }};
+        .in = [&](std::span<std::byte> into) { return ReceiveData(peer, into, sink, &is_asked); },
+        .out = [&](std::span<const std::byte> bytes) { return SendData(peer, bytes, sink); }};
     Result<json> outcome = RunVerb(store_, caller, verb, arguments, progress, streams);
     VELAFS_TRY(LetInWhoMay());  // the verb may have been one that says who
     return outcome;
@@ -274,15 +289,15 @@ class SocketServer : public Server {
   }
 
   // The peer is asked for the data, once; then it is what follows its request.
-  Result<size_t> ReceiveData(std::span<std::byte> into, httplib::DataSink& sink, bool* is_asked) {
+  Result<size_t> ReceiveData(const Peer& peer, std::span<std::byte> into, httplib::DataSink& sink,
+                             bool* is_asked) {
     if (!*is_asked) {
       const std::string line = Line({{"send", true}});
       if (!sink.write(line.data(), line.size())) return Failed("interrupted");
       *is_asked = true;
     }
-    Connection& connection = *peer_of_request.connection;
-    connection.SetPatience([this] { return !stopping_; });
-    const ssize_t got = connection.Receive(into, kSendPatienceMs);
+    peer.connection->SetPatience([this] { return !stopping_; });
+    const ssize_t got = peer.connection->Receive(into, kSendPatienceMs);
     if (got < 0 && errno == ETIMEDOUT && !stopping_) {
       return Failed("nothing has come for " + std::to_string(kSendPatienceMs / 60000) + " minutes");
     }
@@ -290,11 +305,21 @@ class SocketServer : public Server {
     return static_cast<size_t>(got);
   }
 
-  // What takes the data may take its time, but for a guest's: that has a thread, and keeps a state.
-  Status SendData(std::span<const std::byte> bytes, httplib::DataSink& sink) {
+  Turns::Turn TurnOf(const Peer& peer, const std::string& verb) {
+    const bool is_long = std::ranges::find(kLongAnswers, verb) != kLongAnswers.end();
+    return turns_.Take(is_long ? peer.guest : Guest());
+  }
+
+  // Who takes what is written next may take his time, but for a guest: he has a thread, and maybe
+  // keeps a state, or much memory.
+  void BeginPiece(const Peer& peer) {
+    if (peer.guest) peer.connection->SetDeadline(std::chrono::steady_clock::now() + limits_.stall);
+  }
+
+  Status SendData(const Peer& peer, std::span<const std::byte> bytes, httplib::DataSink& sink) {
+    BeginPiece(peer);
     const auto end = std::chrono::steady_clock::now() + limits_.stall;
-    const bool is_guest = peer_of_request.is_guest;
-    peer_of_request.connection->SetPatience([this, end, is_guest] {
+    peer.connection->SetPatience([this, end, is_guest = peer.guest.has_value()] {
       return !stopping_ && (!is_guest || std::chrono::steady_clock::now() < end);
     });
     const std::string line = Line({{"data", bytes.size()}});
@@ -319,6 +344,7 @@ class SocketServer : public Server {
   std::atomic<bool> stopping_ = false;
   std::atomic<mode_t> socket_mode_ = 0;
   std::atomic<bool> ended_ = false;  // takes no more calls, by Stop or for want of memory
+  Turns turns_{limits_.long_answers_each};
   UnixHttpServer http_;
   std::thread thread_;
 };

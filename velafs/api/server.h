@@ -18,8 +18,10 @@ namespace velafs::api {
 // What callers who are neither root, nor the user the store runs as, nor admins may hold up.
 struct ServerLimits {
   WorkerLimits workers = {};
-  // Of an export, each piece has to be taken in that time.
+  // An answer, and each piece of an export, has to be taken in that time.
   std::chrono::milliseconds stall = std::chrono::seconds(60);
+  // So many answers of each that may be long are made, and not taken yet, at a time.
+  size_t long_answers_each = 2;
 };
 
 // Thread-safe.

@@ -9,8 +9,9 @@
 #include <list>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <thread>
+
+#include "velafs/api/guest.h"
 
 namespace velafs::api {
 
@@ -32,7 +33,7 @@ struct WorkerLimits {
 // wait, which keeps nobody else waiting.
 class Workers {
  public:
-  using Guest = std::optional<uint32_t>;  // by user id; nothing: one with no limits of his own
+  using Guest = api::Guest;
 
   explicit Workers(const WorkerLimits& limits) : limits_(limits) {}
   ~Workers() { Stop(); }
