@@ -253,6 +253,20 @@ TEST_CASE_FIXTURE(StoreFixture,
   REQUIRE(os::HostStorage().RemoveTree(data).ok());
 }
 
+TEST_CASE_FIXTURE(StoreFixture, "a source nested without end is refused") {
+  os::UniqueFd at(open(data.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int level = 0; level < 4200; ++level) {
+    REQUIRE(mkdirat(at.get(), "d", 0700) == 0);
+    at.Reset(openat(at.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    REQUIRE(at);
+  }
+  const Status refused = store->Import(caller, "main", data, nullptr).status();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "is nested too deep");
+  at.Reset();
+  REQUIRE(os::HostStorage().RemoveTree(data).ok());
+}
+
 TEST_CASE_FIXTURE(StoreFixture, "a directory of a hundred thousand files is imported whole") {
   constexpr int kFiles = 100'000;
   fs::create_directory(data + "/base/many");

@@ -1,4 +1,8 @@
 // A branch's tablespaces as earlier versions left them, and as users made them.
+#include <pthread.h>
+
+#include <functional>
+
 #include "tests/store/store_fixture.h"
 
 namespace velafs::store {
@@ -120,6 +124,35 @@ TEST_CASE_FIXTURE(TablespacesFixture, "a copy that was interrupted begins anew")
   REQUIRE(store->BringInTablespaces(caller, "main").ok());
   CheckFile("pg_tblspc/16386/PG_15/1", "rows");
   CHECK_FALSE(BranchTree("main").contains("pg_tblspc/16386/PG_15/half"));
+}
+
+// Runs `body` on a thread whose stack is as small as a thread's can sensibly be.
+void WithLittleStack(std::function<void()> body) {
+  constexpr size_t kStackBytes = 256 * 1024;
+  pthread_attr_t attributes;
+  REQUIRE(pthread_attr_init(&attributes) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, kStackBytes) == 0);
+  pthread_t thread{};
+  const auto run = [](void* of) -> void* {
+    (*static_cast<std::function<void()>*>(of))();
+    return nullptr;
+  };
+  REQUIRE(pthread_create(&thread, &attributes, run, &body) == 0);
+  REQUIRE(pthread_join(thread, nullptr) == 0);
+  pthread_attr_destroy(&attributes);
+}
+
+TEST_CASE_FIXTURE(TablespacesFixture,
+                  "what is in the way of a copy is removed however deep it is") {
+  WriteHostFile(outside + "/PG_15/1", "outside");
+  MakeLink("16384", outside);
+  InodeNumber at = MakeDirectory(MakeDirectory(Branch().root(), "velafs_tablespaces"), "16384");
+  for (int depth = 0; depth < 5000; ++depth) {
+    MakeFile(at, "file", "");
+    at = MakeDirectory(at, "d");
+  }
+  WithLittleStack([&] { CHECK(store->BringInTablespaces(caller, "main").ok()); });
+  CHECK(Forms() == std::vector<std::string>{"16384 inside "});
 }
 
 TEST_CASE_FIXTURE(TablespacesFixture, "no link inside of what is copied is followed") {

@@ -20,22 +20,39 @@ using Kind = SourceEntry::Kind;
 
 constexpr size_t kBufferBytes = 1024 * 1024;
 
-// Removes all that is below a directory of the branch.
-Status Empty(Branch& branch, InodeNumber directory) {
-  std::vector<std::pair<std::string, Attributes>> children;
+struct Named {
+  InodeNumber directory;  // that it is in
+  std::string name;
+  InodeNumber ino;
+};
+
+// Removes the files of a directory of the branch, and adds the directories in it.
+Status RemoveFilesIn(Branch& branch, InodeNumber directory, std::vector<Named>* directories) {
+  std::vector<std::string> files;
   VELAFS_TRY(branch.List(
       directory, {},
       [&](layer::DirectoryCookie, const std::string& name, const Attributes& attributes) {
-        if (name != "." && name != "..") children.emplace_back(name, attributes);
+        if (name == "." || name == "..") return true;
+        if (S_ISDIR(attributes.mode)) {
+          directories->push_back({directory, name, attributes.ino});
+        } else {
+          files.push_back(name);
+        }
         return true;
       }));
-  for (const auto& [name, attributes] : children) {
-    if (S_ISDIR(attributes.mode)) {
-      VELAFS_TRY(Empty(branch, attributes.ino));
-      VELAFS_TRY(branch.RemoveDirectory(directory, name));
-    } else {
-      VELAFS_TRY(branch.Unlink(directory, name));
-    }
+  for (const std::string& name : files) VELAFS_TRY(branch.Unlink(directory, name));
+  return {};
+}
+
+// Removes all that is below a directory of the branch, however deep its user has nested that.
+Status Empty(Branch& branch, InodeNumber top) {
+  std::vector<Named> directories;  // each after the one that it is in
+  VELAFS_TRY(RemoveFilesIn(branch, top, &directories));
+  for (size_t next = 0; next < directories.size(); ++next) {
+    VELAFS_TRY(RemoveFilesIn(branch, directories[next].ino, &directories));
+  }
+  for (auto last = directories.rbegin(); last != directories.rend(); ++last) {
+    VELAFS_TRY(branch.RemoveDirectory(last->directory, last->name));
   }
   return {};
 }

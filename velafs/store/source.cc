@@ -115,16 +115,21 @@ void CountLinks(std::vector<SourceEntry>& entries) {
   }
 }
 
-std::string Source::SourcePath(uint32_t entry) const {
-  const SourceEntry& it = entries[entry];
-  if (!it.source_path.empty()) return it.source_path;
-  return SourcePath(it.parent) + "/" + it.name;
+// Not by recursion: whoever made the source may have nested its directories without end.
+std::string Source::PathFrom(uint32_t top, std::string path, uint32_t entry) const {
+  std::vector<uint32_t> way;
+  for (; entry != top; entry = entries[entry].parent) way.push_back(entry);
+  for (auto next = way.rbegin(); next != way.rend(); ++next) {
+    if (!path.empty()) path += '/';
+    path += entries[*next].name;
+  }
+  return path;
 }
 
-std::string Source::BranchPath(uint32_t entry) const {
-  if (entry == 0) return "";
-  const SourceEntry& it = entries[entry];
-  return it.parent == 0 ? it.name : BranchPath(it.parent) + "/" + it.name;
+std::string Source::SourcePath(uint32_t entry) const {
+  uint32_t top = entry;
+  while (entries[top].source_path.empty()) top = entries[top].parent;
+  return PathFrom(top, entries[top].source_path, entry);
 }
 
 uint32_t Source::Find(uint32_t directory, std::string_view name) const {
@@ -159,6 +164,7 @@ Result<std::string> Source::ReadTopFile(const std::string& name) const {
 bool Source::HasContent(uint32_t entry) const { return !spool || spool->offsets.contains(entry); }
 
 uint64_t Source::BeginOf(uint32_t entry) const { return spool ? spool->offsets.at(entry) : 0; }
+std::string Source::BranchPath(uint32_t entry) const { return PathFrom(0, "", entry); }
 
 Result<os::UniqueFd> Source::Open(uint32_t entry) const {
   if (spool) {

@@ -31,6 +31,7 @@ struct SourceEntry {
   Kind kind = Kind::kDirectory;
   uint32_t parent = 0;   // entry of the directory it is in; the root is its own parent
   uint32_t same_as = 0;  // an entry of another kind, when this is kOtherName
+  uint32_t depth = 0;    // directories that it is in, in the source
   uint32_t nlink = 0;    // names in the branch; for a directory 2 + its subdirectories
   std::string name;
   struct stat info {};  // of what the content is read from
@@ -91,6 +92,10 @@ class Source {
   // After all was read: Failed or Refused if in the meantime a file has changed, gone, or a server
   // has been started.
   Status CheckAllUnchanged() const;
+
+ private:
+  // `path`, and below that the names from entry `top`, left out, to `entry`.
+  std::string PathFrom(uint32_t top, std::string path, uint32_t entry) const;
 };
 
 // Sets every entry's nlink.

@@ -22,6 +22,8 @@ constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslo
                                                       "pg_subtrans"};
 // Far fewer than SourceEntry can number, and more than a host has the memory for.
 constexpr size_t kMaxEntries = 1'000'000'000;
+// PostgreSQL's are four. Each costs as much as all above it, which are looked up anew.
+constexpr uint32_t kMaxDepth = 4096;
 constexpr std::string_view kTemporary = "pgsql_tmp";
 
 struct DirCloser {
@@ -122,6 +124,9 @@ void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
     }
     const uint32_t entry = Add(directory, name, info);
     if (S_ISDIR(info.st_mode)) {
+      if (source.entries[entry].depth > kMaxDepth) {
+        return AddProblem(directory, "is nested too deep");
+      }
       ahead->push_back(entry);
     } else {
       AddFile(entry, dirfd(stream.get()), name);
@@ -132,6 +137,7 @@ void SourceTree::WalkOne(uint32_t directory, std::vector<uint32_t>* ahead) {
 uint32_t SourceTree::Add(uint32_t parent, const std::string& name, const struct stat& info) {
   SourceEntry entry;
   entry.parent = parent;
+  entry.depth = source.entries.empty() ? 0 : source.entries[parent].depth + 1;
   entry.name = name;
   entry.info = info;
   source.entries.push_back(std::move(entry));
