@@ -221,6 +221,31 @@ TEST_CASE("a tree is removed however deep it is, with few open files") {
   CHECK(HostStorage().Stat(directory / "tree").status().error_number() == ENOENT);
 }
 
+TEST_CASE("nobody goes on filling a directory of his that is being removed") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root removes what is another's");
+    return;
+  }
+  constexpr uid_t kOther = 65534;
+  ScratchDirectory directory;
+  const std::string tree = directory / "tree";
+  std::vector<UniqueFd> left;  // as a process of his may have them
+  for (const std::string& path : {tree, tree + "/a", tree + "/a/b"}) {
+    REQUIRE(HostStorage().MakeDirectory(path, 0777).ok());
+    Make(path + "/file");
+    REQUIRE(chown(path.c_str(), kOther, kOther) == 0);
+    left.emplace_back(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  REQUIRE(HostStorage().RemoveTree(tree).ok());
+  for (const UniqueFd& fd : left) {
+    struct stat info {};
+    REQUIRE(fstat(fd.get(), &info) == 0);
+    CHECK(info.st_nlink == 0);
+    CHECK(info.st_uid == geteuid());
+    CHECK((info.st_mode & 0777) == 0700);
+  }
+}
+
 TEST_CASE("a rename replaces its target, and a removed file is gone") {
   ScratchDirectory directory;
   Storage& storage = HostStorage();

@@ -221,7 +221,8 @@ constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
 // Removes a directory with all in it, however deep others have nested that: what lies deeper than a
 // directory of the top moves into the top, so that neither stack nor descriptors grow with the
-// depth. Symbolic links are removed, never followed. One thread.
+// depth. Symbolic links are removed, never followed. Another user's directories are made this
+// process's own first: a process of his could fill them as fast as they are emptied. One thread.
 class TreeRemoval {
  public:
   explicit TreeRemoval(const std::string& path) : path_(path) {}
@@ -231,6 +232,7 @@ class TreeRemoval {
         UniqueFd(Retried([&] { return open(path_.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
     if (!top.opened()) return errno == ENOENT ? Status() : LastError("remove", path_);
     top_fd_ = top.fd();
+    MakeOurs(top_fd_);
     const Status emptied = top.ForEach(path_, [&](const DirectoryEntry& entry) {
       return entry.is_directory ? RemoveOfTop(entry.name) : RemoveFileOf(top_fd_, entry.name);
     });
@@ -241,6 +243,14 @@ class TreeRemoval {
   }
 
  private:
+  // Nobody else makes anything in it from then on, however long he has had it open. Where that
+  // cannot be had, a removal still fails or succeeds.
+  static void MakeOurs(int directory_fd) {
+    struct stat st {};
+    if (fstat(directory_fd, &st) < 0 || st.st_uid == geteuid()) return;
+    if (fchown(directory_fd, geteuid(), static_cast<gid_t>(-1)) == 0) fchmod(directory_fd, S_IRWXU);
+  }
+
   static std::string NameOf(uint64_t number) { return ".removed-" + std::to_string(number); }
 
   Status RemoveOfTop(const std::string& name) {
@@ -249,6 +259,7 @@ class TreeRemoval {
     DirectoryStream directory(UniqueFd(
         Retried([&] { return openat(top_fd_, name.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
     if (!directory.opened()) return LastError("remove", path_ + "/" + name);
+    MakeOurs(directory.fd());
     const Status emptied = directory.ForEach(path_ + "/" + name, [&](const DirectoryEntry& entry) {
       return entry.is_directory ? MoveToTop(directory.fd(), entry.name)
                                 : RemoveFileOf(directory.fd(), entry.name);
