@@ -22,6 +22,25 @@ velafs -q clone main one
 as www-data velafs -q clone main@nightly mine
 mine=$mount_dir/mine
 
+# ---- What branches there are
+
+seen_by() { as "$1" ls "$mount_dir" | tr '\n' ' '; }
+names_hidden() {
+  # Whoever asks first: the kernel must not keep an answer for the others.
+  equal "$(seen_by root)" 'main mine one '
+  equal "$(seen_by nobody)" ''
+  equal "$(seen_by www-data)" 'main mine one '
+  equal "$(seen_by postgres)" ''
+  velafs -q clone main nobodys --as-user nobody
+  equal "$(seen_by nobody)" 'nobodys '
+  equal "$(seen_by root)" 'main mine nobodys one '
+  # Where it has to go, a server's user gets by name.
+  equal "$(as_postgres cat "$mount_dir/main/PG_VERSION")" "$(cat "$VELAFS_SANDBOX/cluster/PG_VERSION")"
+  ! as nobody ls "$mount_dir/mine" || fail "nobody may list a branch that is another's"
+  velafs -q delete nobodys --purge
+}
+check "who has no role sees the names of what is his alone" names_hidden
+
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home

@@ -55,6 +55,20 @@ TEST_CASE_FIXTURE(AccessFixture,
   CHECK(RoleOf(store->policies(), group.Member()) == Role::kAdmin);
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "who has no role knows the names of what is his alone") {
+  const Caller who = group.Member();
+  Clone("main", "hers");
+  Clone("main", "shown");
+  Clone("main", "other");
+  CHECK(store->NamesShownTo(who)->empty());
+  REQUIRE(store->SetOwner(caller, "hers", who.user).ok());
+  CHECK(*store->NamesShownTo(who) == std::vector<std::string>{"hers"});
+  CHECK(store->NamesShownTo({geteuid(), "me"})->size() == 4);
+  CHECK(store->NamesShownTo({0, "root"})->size() == 4);
+  Set("viewer_group", group.name);
+  CHECK(store->NamesShownTo(who)->size() == 4);
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "a refusal says who may") {
   Set("admin_group", group.name);
   Caller who = kAlice;

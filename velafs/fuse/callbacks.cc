@@ -65,12 +65,17 @@ void Init(void*, fuse_conn_info* connection) {
 fuse_lowlevel_ops MakeCallbacks() {
   fuse_lowlevel_ops ops{};
   ops.init = Init;
-  // No handles: with these declined, opening a known file costs no request at all.
+  // No handles: with these declined, opening a known file costs no request at all. A directory's
+  // listing is the same for everybody but at the root.
   ops.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
-  ops.opendir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.opendir = [](fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+    Answer(request, [&](Operations& on) { return on.OpenDirectory(node); });
+  };
   ops.flush = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
   ops.release = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
-  ops.releasedir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
+  ops.releasedir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) {
+    fuse_reply_err(request, 0);
+  };
   // Else the kernel asks for security.capability before every write.
   ops.getxattr = [](fuse_req_t request, fuse_ino_t, const char*, size_t) { Decline(request); };
 

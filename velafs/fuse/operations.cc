@@ -4,12 +4,14 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <vector>
 
 #include "velafs/fuse/listing.h"
 #include "velafs/fuse/node_id.h"
+#include "velafs/store/users.h"
 
 namespace velafs::fuse {
 namespace {
@@ -37,6 +39,21 @@ std::optional<TimeNs> WantedTime(int which, int flag, int now_flag, const timesp
   if ((which & now_flag) != 0) return NowNs();
   if ((which & flag) != 0) return ToTimeNs(wanted);
   return std::nullopt;
+}
+
+store::Caller CallerOf(fuse_req_t request) {
+  const fuse_ctx* context = fuse_req_ctx(request);
+  store::Caller caller;
+  caller.uid = context->uid;
+  caller.user = store::UserName(caller.uid);
+  caller.gid = context->gid;
+  caller.pid = static_cast<uint32_t>(context->pid);
+  const int count = fuse_req_getgroups(request, 0, nullptr);
+  if (count <= 0) return caller;  // none, or none that can be told: no rights are lost by that
+  caller.groups.resize(static_cast<size_t>(count));
+  const int found = fuse_req_getgroups(request, count, caller.groups.data());
+  caller.groups.resize(static_cast<size_t>(std::clamp(found, 0, count)));
+  return caller;
 }
 
 }  // namespace
@@ -227,6 +244,11 @@ Result<Reply> Operations::Seek(fuse_ino_t node, off_t offset, int whence) {
   return Reply(Position{at});
 }
 
+Result<Reply> Operations::OpenDirectory(fuse_ino_t node) {
+  if (geteuid() != 0) return Errno(ENOSYS);  // one user's mount: all is listed alike, and not asked
+  return Reply(OpenedDirectory{.is_cached = !ToNode(node).IsRoot()});
+}
+
 Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                                bool plus) {
   if (ToNode(node).IsRoot()) return ListBranches(request, size, offset, plus);
@@ -246,7 +268,7 @@ Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size,
 }
 
 Result<Reply> Operations::ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus) {
-  VELAFS_ASSIGN(const std::vector<std::string> names, store_.BranchNames());
+  VELAFS_ASSIGN(const std::vector<std::string> names, store_.NamesShownTo(CallerOf(request)));
   layer::Directory branches{LayerId()};
   for (const std::string& name : names) branches.Set(name, InodeNumber(kRootNode));
   const auto after = static_cast<layer::DirectoryCookie>(offset);

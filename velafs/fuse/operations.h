@@ -56,6 +56,7 @@ class Operations {
   Result<Reply> Sync(fuse_ino_t node, bool data_only);
   Result<Reply> Allocate(fuse_ino_t node, int mode, off_t offset, off_t length);
   Result<Reply> Seek(fuse_ino_t node, off_t offset, int whence);
+  Result<Reply> OpenDirectory(fuse_ino_t node);
   Result<Reply> List(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, bool plus);
   Result<Reply> StatFs();
 

@@ -33,6 +33,11 @@ struct Sender {
   void operator()(Position reply) const {
     fuse_reply_lseek(request, static_cast<off_t>(reply.offset_bytes));
   }
+  void operator()(OpenedDirectory reply) const {
+    fuse_file_info info{};
+    info.cache_readdir = info.keep_cache = reply.is_cached;
+    fuse_reply_open(request, &info);
+  }
   void operator()(const Space& reply) const { fuse_reply_statfs(request, &reply.space); }
 };
 

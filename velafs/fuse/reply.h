@@ -42,12 +42,15 @@ struct Written {
 struct Position {
   uint64_t offset_bytes;
 };
+struct OpenedDirectory {
+  bool is_cached;  // the kernel keeps the listing, for whoever asks next
+};
 struct Space {
   struct statvfs space;
 };
 
 using Reply = std::variant<Done, NoAnswer, AttributesReply, EntryReply, NoEntry, Bytes, Text,
-                           Written, Position, Space>;
+                           Written, Position, OpenedDirectory, Space>;
 
 void Send(fuse_req_t request, const Reply& reply);
 

@@ -6,6 +6,7 @@
 
 #include "velafs/layer/branch.h"
 #include "velafs/layer/server_files.h"
+#include "velafs/store/access.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
@@ -326,6 +327,20 @@ Result<std::vector<std::string>> Store::BranchNames() {
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const std::vector<BranchRow> rows, reader.Branches());
     for (const BranchRow& row : rows) names.push_back(row.name);
+    return {};
+  }));
+  return names;
+}
+
+Result<std::vector<std::string>> Store::NamesShownTo(const Caller& caller) {
+  if (RoleOf(*policies_, caller) >= Role::kViewer) return BranchNames();
+  std::vector<std::string> names;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const std::vector<BranchRow> rows, reader.Branches());
+    for (const BranchRow& row : rows) {
+      const bool is_shown = row.shown_as && row.shown_as->uid == caller.uid;
+      if (is_shown || row.owner == caller.user) names.push_back(row.name);
+    }
     return {};
   }));
   return names;

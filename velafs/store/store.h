@@ -243,6 +243,9 @@ class Store {
   void SetMount(std::string mountpoint, MountListener* listener);
   std::optional<std::string> mountpoint() const;
   Result<std::vector<std::string>> BranchNames();
+  // Those that a user may know of: all for whoever may `list`, else those of branches that are his,
+  // or shown as his. The role is looked up.
+  Result<std::vector<std::string>> NamesShownTo(const Caller& caller);
   layer::Volume& volume() { return *volume_; }
   AuditLog& audit_log() { return *audit_log_; }
   Policies& policies() { return *policies_; }
