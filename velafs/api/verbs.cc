@@ -144,6 +144,12 @@ Result<json> RunVerb(store::Store& store, const store::Caller& asking, const std
   return UsageError("unknown verb \"" + name + "\"");
 }
 
+std::vector<std::string_view> VerbNames() {
+  std::vector<std::string_view> names;
+  for (const Verb& verb : kVerbs) names.push_back(verb.name);
+  return names;
+}
+
 store::Caller CallerOf(uint32_t uid) { return {uid, store::UserName(uid)}; }
 
 }  // namespace velafs::api

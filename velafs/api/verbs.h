@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "velafs/base/status.h"
 #include "velafs/client.h"
@@ -28,6 +30,13 @@ Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
 Result<nlohmann::json> RunScrubOfClosedStore(const std::string& store_directory,
                                              const nlohmann::json& arguments,
                                              const ProgressFn& progress);
+
+// The verbs that RunVerb knows.
+std::vector<std::string_view> VerbNames();
+
+// The verb that only a daemon has, beyond those: it ends the daemon. Like all such verbs it is an
+// admin's.
+inline constexpr char kUmountVerb[] = "umount";
 
 // A caller with the user name of `uid`.
 store::Caller CallerOf(uint32_t uid);

@@ -140,7 +140,7 @@ void UnmountBySignal(fuse::Mount& mount) {
 }
 
 api::Server::ExtraVerbs UmountVerb(fuse::Mount& mount, const json& identity) {
-  return {{"umount", [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
+  return {{api::kUmountVerb, [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
              VELAFS_TRY(api::Arguments(arguments).Finish());
              VELAFS_TRY(mount.Unmount());
              spdlog::info("unmounted on request");
