@@ -290,6 +290,32 @@ store_bytes() {
   { du --summarize --one-file-system --block-size=1 "$VELAFS_STORE" 2>/dev/null || true; } | cut -f1
 }
 
+# ---- Users -------------------------------------------------------------------------------------------
+
+# make_user NAME GROUP: a user, and the group if there is none, that exist in the sandbox alone: its own
+# mount namespace has other files in the place of /etc/passwd and /etc/group. Nothing of them is left when
+# that namespace ends, however it does.
+make_user() {
+  local file name=$1 group=$2 id gid
+  for file in passwd group; do
+    [[ -e $VELAFS_SANDBOX/$file ]] || {
+      cp "/etc/$file" "$VELAFS_SANDBOX/$file"
+      chmod 644 "$VELAFS_SANDBOX/$file"
+      mount --bind "$VELAFS_SANDBOX/$file" "/etc/$file"
+    }
+  done
+  ! getent passwd "$name" >/dev/null || die "there is a user \"$name\" already"
+  for ((id = 61000; id < 61184; ++id)); do
+    getent passwd "$id" >/dev/null || getent group "$id" >/dev/null || break
+  done
+  gid=$({ getent group "$group" || true; } | cut -d: -f3)
+  [[ $gid ]] || {
+    gid=$id
+    echo "$group:x:$gid:" >>/etc/group
+  }
+  echo "$name:x:$id:$gid::/nonexistent:/bin/sh" >>/etc/passwd
+}
+
 # ---- PostgreSQL ------------------------------------------------------------------------------------
 
 as_postgres() {
