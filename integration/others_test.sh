@@ -176,6 +176,82 @@ not_more_rights() {
 }
 check "root runs another user's branch with that user's rights" not_more_rights
 
+# A library of the user's, which writes down as whom it runs, and with what environment; then it waits.
+gcc -shared -fPIC -o "$VELAFS_SANDBOX/spy.so" -xc - <<'CODE'
+#include <stdio.h>
+#include <unistd.h>
+extern char **environ;
+__attribute__((constructor)) static void look_around(void) {
+  FILE *seen = fopen("seen.new", "w");
+  if (!seen) return;
+  fprintf(seen, "uid %d %d\n", getuid(), geteuid());
+  for (char **entry = environ; *entry; ++entry) fprintf(seen, "%s\n", *entry);
+  fclose(seen);
+  rename("seen.new", "seen");
+  while (access("go", F_OK) != 0) usleep(20000);
+}
+CODE
+seen() {
+  compgen -G "$mount_dir/*/seen"
+}
+spied_on() { # spied_on UID COMMAND...: root's command, on a branch with that library
+  echo "$*"
+  ROOTS_SECRET=secret PGPASSWORD=secret timeout 100 "${@:2}" >out 2>&1 &
+  local command=$! file
+  wait_until 60 seen || { cat out && fail "no server has loaded the library"; }
+  file=$(seen)
+  cat "$file"
+  cp "$file" saw
+  touch "${file%/seen}/go"
+  wait "$command" || true # the library is none of PostgreSQL's
+  wait_until 20 eval '! seen'
+  equal "$(head -n 1 saw)" "uid $1 $1" "as whom a library of $2's server ran"
+  ! has_line secret saw || fail "it saw root's environment"
+}
+spied_on_by_all() { # spied_on_by_all UID BRANCH
+  spied_on "$1" velapg run "$2" -- true
+  spied_on "$1" velapg inspect "$2" --schema
+  spied_on "$1" velafs diff "$2" main@nightly --schema
+  spied_on "$1" velafs diff "$2" main@nightly --tables
+  spied_on "$1" velapg pool "$2" --size 1 --name spied
+  velapg -q pool stop spied --all
+}
+spy_on() { # spy_on USER BRANCH
+  install -o "$1" -m 700 -d "$mount_dir/$2/lib"
+  install -o "$1" -m 755 "$VELAFS_SANDBOX/spy.so" "$mount_dir/$2/lib/spy.so"
+  as "$1" bash -c "echo \"shared_preload_libraries = 'lib/spy'\" >>'$mount_dir/$2/postgresql.conf'"
+}
+users_code() {
+  as www-data velafs -q clone main@nightly his
+  spy_on www-data his
+  spied_on_by_all "$(id -u www-data)" his
+  velafs -q delete his
+}
+check "what root looks into another user's branch with runs as that user, without root's environment" users_code
+
+service_user() {
+  velafs -q clone main@nightly production
+  spy_on postgres production
+  spied_on "$(id -u postgres)" velapg run production -- true
+  velafs -q policy set --of-store inspect_user=daemon
+  spied_on "$(id -u daemon)" velapg run production -- true
+  spied_on "$(id -u nobody)" velafs diff production main@nightly --schema --as-user nobody
+  velafs -q policy unset --of-store inspect_user
+  cp /etc/passwd passwd
+  echo 'velafs:x:977:977::/nonexistent:/usr/sbin/nologin' >>passwd
+  mount --bind passwd /etc/passwd
+  spied_on_by_all 977 production
+  as www-data velafs -q clone main@nightly his
+  spy_on www-data his
+  spied_on_by_all "$(id -u www-data)" his
+  equal "$(velapg run main --parallel 2 --no-prefix -- bash -c who_runs | sort -u)" velafs
+  equal "$(velapg run main --as-user none -- bash -c who_runs)" postgres
+  velapg inspect main --relations | jq -e '.relations | length > 100'
+  velafs -q delete his production
+  umount /etc/passwd
+}
+check "what root looks into production's files with runs as a user who owns nothing else" service_user
+
 forge() { # the file, by a process of the server's
   sql mine "copy (select 1) to program 'cat >/dev/null; echo $(base64 -w0 forged) | base64 -d >postmaster.pid'" ||
     fail "the file could not be forged"

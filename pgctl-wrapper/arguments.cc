@@ -99,7 +99,7 @@ class Grammar {
         "--parallel: 0 when each CMD exits with 0, else that of the one that failed first; the "
         "others go on.\nExample:\n  velapg run main -- pytest -x\n"
         "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'");
-    AddLogin(run);
+    AddCloneUser(AddLogin(run));
     AddPort(run);
     AddServerOptions(run);
   }
@@ -116,7 +116,7 @@ class Grammar {
                       "The DDL of all its databases and roles");
     inspect->add_flag("--relations", arguments_.inspect_relations,
                       "Its tables, indexes and TOAST tables, with their files");
-    AddServerOptions(AddLogin(inspect));
+    AddServerOptions(AddCloneUser(AddLogin(inspect)));
   }
 
   CLI::App* AddTo(CLI::App* parent, const std::string& name, const std::string& description,
@@ -142,7 +142,7 @@ class Grammar {
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
     pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)");
-    AddLogin(pool);
+    AddCloneUser(AddLogin(pool));
     AddServerOptions(pool);
     AddTo(pool, "list", "Say what pools there are, and how many clones each has",
           "velapg pool list --json");
@@ -200,6 +200,16 @@ class Grammar {
   CLI::App* AddLogin(CLI::App* command) {
     command->add_option("--user", arguments_.user, "Role (default: the data owner's name)");
     command->add_option("--dbname", arguments_.dbname, "Database")->capture_default_str();
+    return command;
+  }
+
+  CLI::App* AddCloneUser(CLI::App* command) {
+    command
+        ->add_option("--as-user", arguments_.as_user,
+                     "Show the clone's files as owned by USER, who then runs its server (default: "
+                     "as those of SOURCE; for root, where they are shown as no user's, whom the "
+                     "policy inspect_user names, else velafs if there is such a user)")
+        ->type_name("USER|none");
     return command;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -178,6 +179,8 @@ Result<int> Psql(const Arguments& arguments, const Output&) {
   if (is_for_another) psql.argv.push_back("-X");  // no psqlrc, which is the owner's to write
   psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
   psql.environment = WithConnection(EnvironmentOf(owner), ConnectionTo(running, arguments));
+  // Given to psql, it is given to the branch's user, too; to no other program of root's.
+  if (const char* password = std::getenv("PGPASSWORD")) psql.environment["PGPASSWORD"] = password;
   if (!is_for_another) return Execute(psql);
   psql.run_as = &owner;
   return RunOnOwnTerminal(std::move(psql));

@@ -83,8 +83,9 @@ Result<PoolPlan> MakePlan(Session& session, const PoolDir& pool, const Arguments
     return Refused("pool " + Quoted(pool.name()) + " is of " + Quoted((*before)->source),
                    "give another --name");
   }
-  PoolPlan plan{arguments.branch, "", arguments.pool_size, arguments.user, arguments.dbname,
-                arguments.start};
+  PoolPlan plan{
+      arguments.branch, "", arguments.pool_size, arguments.user, arguments.dbname, arguments.start,
+      arguments.as_user};
   if (is_there) {
     plan.state = (*before)->state;
   } else {

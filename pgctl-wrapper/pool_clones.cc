@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pgctl-wrapper/clone_user.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run.h"
 #include "pgctl-wrapper/server.h"
@@ -73,6 +74,9 @@ Status MakeClone(Session& session, const PoolDir& pool, const PoolPlan& plan,
   json request = {{"source", plan.state},
                   {"name", name},
                   {"labels", {{kPoolLabel, pool.name()}, {kStateLabel, kFilling}}}};
+  VELAFS_ASSIGN(const std::optional<std::string> user,
+                UserOfClone(session, plan.state, plan.as_user));
+  if (user) request["as_user"] = *user;
   if (IsIsolated(plan.start.network)) request["isolated"] = true;  // whoever takes it, restarts it
   VELAFS_TRY(session.Call("clone", request).status());
   VELAFS_ASSIGN(const Branch clone, session.Find(name));

@@ -45,6 +45,7 @@ PoolPlan PlanFromJson(const json& document) {
   document.at("user").get_to(plan.user);
   document.at("dbname").get_to(plan.dbname);
   document.at("pgbin").get_to(plan.start.pgbin);
+  plan.as_user = document.value("as_user", "");
   plan.start.timeout = std::chrono::seconds(document.at("timeout_seconds").get<int64_t>());
   if (document.contains("network")) {
     const Result<Network> network = ParseNetwork(document.at("network").get<std::string>());
@@ -69,6 +70,7 @@ std::string PoolPlanToText(const PoolPlan& plan) {
                    {"user", plan.user},
                    {"dbname", plan.dbname},
                    {"pgbin", plan.start.pgbin},
+                   {"as_user", plan.as_user},
                    {"timeout_seconds", plan.start.timeout.count()},
                    {"standby", plan.start.standby},
                    {"as_is", overrides.as_is},

@@ -20,6 +20,7 @@ struct PoolPlan {
   std::string user;    // empty: the data owner's name
   std::string dbname;
   StartOptions start;
+  std::string as_user;  // of its clones; empty: as UserOfClone says
 };
 
 std::string PoolPlanToText(const PoolPlan& plan);

@@ -69,25 +69,10 @@ Status ExecuteKeeping(const Command& command, int kept_fd) {
 }
 
 constexpr std::string_view kForServers[] = {"PATH", "LANG", "LANGUAGE", "TZ"};
-constexpr std::string_view kForClients[] = {"TERM",
-                                            "COLUMNS",
-                                            "LINES",
-                                            "PAGER",
-                                            "PSQL_PAGER",
-                                            "LESS",
-                                            "EDITOR",
-                                            "VISUAL",
-                                            "PSQL_EDITOR",
-                                            "NO_COLOR",
-                                            "PG_COLOR",
-                                            "PGPASSWORD",
-                                            "PGOPTIONS",
-                                            "PGTZ",
-                                            "PGDATESTYLE",
-                                            "PGAPPNAME",
-                                            "PGSSLMODE",
-                                            "PGCLIENTENCODING",
-                                            "PGCONNECT_TIMEOUT"};
+constexpr std::string_view kForClients[] = {
+    "TERM",   "COLUMNS",     "LINES",       "PAGER",     "PSQL_PAGER",       "LESS",
+    "EDITOR", "VISUAL",      "PSQL_EDITOR", "NO_COLOR",  "PG_COLOR",         "PGOPTIONS",
+    "PGTZ",   "PGDATESTYLE", "PGAPPNAME",   "PGSSLMODE", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT"};
 
 bool IsAmong(const std::string& name, std::span<const std::string_view> names) {
   return std::ranges::find(names, name) != names.end();

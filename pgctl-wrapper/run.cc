@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 
+#include "pgctl-wrapper/clone_user.h"
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/held_signals.h"
 #include "pgctl-wrapper/process.h"
@@ -29,16 +31,20 @@ constexpr int kNoSuchCommand = 127;
 // Makes the clone; one that nobody is to keep need not survive a crash. One that is isolated stays
 // so at later starts. The supervisor knows at any
 // instant whether there may be one to delete.
-Status MakeClone(Session& session, const std::string& source, const std::string& name, bool keep,
+Status MakeClone(Session& session, const Arguments& arguments, const std::string& name, bool keep,
                  bool is_isolated, RunSupervisor& supervisor) {
+  const std::string& source = arguments.branch;
   Result<Branch> taken = session.Find(name);
   if (taken.ok()) {
     return Exists("cannot clone \"" + source + "\" to \"" + name + "\": branch \"" + name +
                   "\" exists");
   }
   if (taken.status().code() != Code::kNotFound) return std::move(taken).status();
+  VELAFS_ASSIGN(const std::optional<std::string> user,
+                UserOfClone(session, source, arguments.as_user));
   supervisor.Cloning();
   json request = {{"source", source}, {"name", name}, {"ephemeral", !keep}};
+  if (user) request["as_user"] = *user;
   if (is_isolated) request["isolated"] = true;
   Status cloned = session.Call("clone", request).status();
   if (cloned.ok()) {
@@ -71,8 +77,7 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
                           const UseServer& use) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   const bool keeps_isolated = arguments.keep && IsIsolated(arguments.start.network);
-  VELAFS_TRY(
-      MakeClone(session, arguments.branch, name, arguments.keep, keeps_isolated, supervisor));
+  VELAFS_TRY(MakeClone(session, arguments, name, arguments.keep, keeps_isolated, supervisor));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, name));
   StartControl control;
   control.is_cancelled = [&signals] { return signals.Pending() != 0; };
@@ -134,7 +139,7 @@ Result<int> RunParallel(const Arguments& arguments) {
   VELAFS_ASSIGN(RunSupervisor supervisor, RunSupervisor::Start({arguments.store, base}));
   const auto make_base = [&]() -> Status {
     VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-    VELAFS_TRY(MakeClone(session, arguments.branch, base, false, false, supervisor));
+    VELAFS_TRY(MakeClone(session, arguments, base, false, false, supervisor));
     return OpenTarget(session, base).status();  // which also mounts the store
   };
   const Status made = make_base();

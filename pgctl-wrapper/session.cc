@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/process.h"
 #include "velafs/base/name.h"
 
@@ -16,6 +17,11 @@ std::optional<pid_t> PidFrom(const json& shown, const char* field) {
   const auto pid = shown.find(field);
   if (pid == shown.end() || !pid->is_number_integer()) return std::nullopt;
   return pid->get<pid_t>();
+}
+
+std::string TextFrom(const json& shown, const char* field) {
+  const auto text = shown.find(field);
+  return text != shown.end() && text->is_string() ? text->get<std::string>() : "";
 }
 
 Result<Branch> BranchFromJson(const json& shown) {
@@ -38,9 +44,8 @@ Result<Branch> BranchFromJson(const json& shown) {
   }
   branch.owner = shown.value("owner", "");
   if (path->is_string()) branch.data_dir = path->get<std::string>();
-  if (const auto owner = shown.find("data_owner"); owner != shown.end() && owner->is_string()) {
-    branch.data_owner = owner->get<std::string>();
-  }
+  branch.shown_as = TextFrom(shown, "shown_as");
+  branch.data_owner = TextFrom(shown, "data_owner");
   if (const auto labels = shown.find("labels"); labels != shown.end()) {
     for (const auto& [key, value] : labels->items()) {
       if (value.is_string()) branch.labels[key] = value.get<std::string>();
@@ -67,6 +72,12 @@ Result<Session> Session::Open(const std::string& store_option) {
   }
   VELAFS_ASSIGN(std::unique_ptr<Client> client, Client::Connect(store));
   return Session(std::move(store), std::move(client));
+}
+
+bool Session::IsServedByRoot() const {
+  if (!client_->is_remote()) return geteuid() == 0;
+  const Result<Owner> daemon = OwnerOfFile(store_ + "/run/api.sock");
+  return daemon.ok() && daemon->uid == 0;
 }
 
 Result<Branch> Session::Find(const std::string& name) {

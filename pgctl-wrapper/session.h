@@ -28,8 +28,8 @@ struct Branch {
   std::optional<pid_t> orphan_pid;
   std::optional<uint16_t> port;  // kept for its server
   std::string owner;             // the user whose branch it is
-  // The user whose data it is, where its files are shown as owned by another; not in a list.
-  std::string data_owner;
+  std::string shown_as;          // the user its files are shown to be of; empty: as they are
+  std::string data_owner;        // if shown_as: the user whose data it is; not in a list
 };
 
 // One thread.
@@ -45,6 +45,8 @@ class Session {
   Result<Branch> Find(const std::string& name);
   // The branches that `filter`, the arguments of verb "list", lets through.
   Result<std::vector<Branch>> List(const nlohmann::json& filter);
+  // Whether clones can be shown as any user's.
+  bool IsServedByRoot() const;
   // Mounts the store unless it is.
   Status EnsureMounted() { return client_->is_remote() ? Status() : Mount(); }
   // Looks again which server runs on the branch, and which life it is in.

@@ -157,6 +157,8 @@ TEST_CASE_FIXTURE(PoliciesFixture, "what is no policy, or no value of it, is wro
       {"store", "tll", "1d", "there is no policy \"tll\""},
       {"store", "approved", "on", "there is no policy"},
       {"store", "max_ttl", "soon", "\"soon\" is not a duration"},
+      {"store", "inspect_user", "nobody-of-that-name", "there is no user"},
+      {"store", "inspect_user", "root", "PostgreSQL does not run as root"},
       {"store", "max_branches", "many", "\"many\" is not a whole number"},
       {"store", "max_branches", "-1", "is not a whole number"},
       {"store", "on_expire", "explode", "none of delete, bookmark and keep"},

@@ -19,6 +19,7 @@ struct DiffArguments {
   std::optional<std::string> fail_over;
   bool tables = false;
   bool schema = false;
+  std::string as_user;
 };
 
 Status CheckLimit(const json& diff, uint64_t limit_bytes) {
@@ -34,6 +35,7 @@ Status AskServers(const Globals& globals, const DiffArguments& given, json& diff
   std::vector<std::string> words = {"inspect", given.a};
   if (given.tables) words.emplace_back("--relations");
   if (given.schema) words.emplace_back("--schema");
+  if (!given.as_user.empty()) words.insert(words.end(), {"--as-user", given.as_user});
   VELAFS_ASSIGN(const json a, CallVelapg(globals, words));
   words[1] = given.b;
   VELAFS_ASSIGN(const json b, CallVelapg(globals, words));
@@ -79,6 +81,11 @@ void AddDiff(CommandLine& line) {
   command->add_flag("--tables", given->tables,
                     "Which tables the pages are of; asks servers on throw-away clones");
   command->add_flag("--schema", given->schema, "How the DDL differs; asks them, too");
+  command
+      ->add_option("--as-user", given->as_user,
+                   "Whom those clones are shown as, who runs the servers on them; see velapg "
+                   "inspect --help")
+      ->type_name("USER|none");
   command
       ->add_option("--fail-over", given->fail_over,
                    "Exit with status 1 when more than this differs")

@@ -13,6 +13,7 @@
 #include "velafs/chunk/codec.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/schedule.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
@@ -92,6 +93,11 @@ Status CheckGroup(const std::string& value) {
   return UsageError("there is no group " + Quoted(value));
 }
 
+Status CheckInspectUser(const std::string& value) {
+  VELAFS_ASSIGN(const catalog::FileOwner user, FindUser(value));
+  return user.uid != 0 ? Status() : UsageError("PostgreSQL does not run as root");
+}
+
 struct KnownPolicy {
   std::string_view key;
   Status (*check)(const std::string& value);
@@ -108,6 +114,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "zstd", true},
     KnownPolicy{"idle_stop", CheckDuration},
+    KnownPolicy{"inspect_user", CheckInspectUser},
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
