@@ -137,9 +137,13 @@ TEST_CASE_FIXTURE(WithTree, "a mapping that cannot be had leaves nothing") {
 
 TEST_CASE_FIXTURE(WithTree, "nobody else enters an export before it is complete") {
   WriteHostFile(data + "/base/5/large", Noise(60'000'000, 5));
-  if (geteuid() == 0) REQUIRE(chown(data.c_str(), 1234, 5678) == 0);
+  std::vector<std::string> import = {"import", "open", "--from-dir", data};
+  if (geteuid() == 0) {
+    REQUIRE(chown(data.c_str(), 1234, 5678) == 0);
+    import.insert(import.end(), {"--read-as", "root"});
+  }
   REQUIRE(chmod(data.c_str(), 0777) == 0);
-  velafs.Done({"import", "open", "--from-dir", data});
+  velafs.Done(import);
   std::string top = place;
   SUBCASE("to a directory that is not there yet") {}
   SUBCASE("to an empty one") {

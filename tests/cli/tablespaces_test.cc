@@ -1,6 +1,7 @@
 // `velafs tablespaces`, and what other commands say of links that lead out of a branch.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/cli/run_velafs.h"
 #include "tests/store/store_fixture.h"
@@ -15,6 +16,10 @@ struct WithLink {
     WriteHostFile(data + "/PG_VERSION", "15\n");
     WriteHostFile(data + "/global/pg_control", Noise(8192, 1));
     fs::create_directories(data + "/pg_tblspc");
+    if (geteuid() == 0) {  // root's own data is not brought in
+      REQUIRE(chown((data + "/PG_VERSION").c_str(), 4242, 4242) == 0);
+      fs::permissions(velafs.scratch / "", fs::perms::owner_all | fs::perms::others_exe);
+    }
     velafs.Done({"init"});
     velafs.Done({"import", "main", "--from-dir", data});
     WriteHostFile(outside + "/PG_15/1", "rows");

@@ -79,6 +79,57 @@ TEST_CASE_FIXTURE(RootFixture, "a caller cannot import what only the daemon may 
   }
 }
 
+TEST_CASE_FIXTURE(RootFixture, "root imports with the rights of the user who owns the directory") {
+  if (!is_root) return;
+  std::string named = secret;
+  SUBCASE("a link to a file of root's") { fs::create_symlink(secret, data + "/base/link"); }
+  SUBCASE("a configuration file that is such a link") {
+    fs::create_symlink(secret, data + "/postgresql.auto.conf");
+  }
+  SUBCASE("a hard link to a file of root's") {
+    named = data + "/base/hard";
+    fs::create_hard_link(secret, named);
+  }
+  SUBCASE("a tablespace in a directory of root's") {
+    named = data + "/pg_tblspc/16400";
+    fs::create_directories(scratch / "outside/closed/PG_15");
+    fs::permissions(scratch / "outside/closed", fs::perms(0700));
+    fs::create_directories(data + "/pg_tblspc");
+    fs::create_symlink(scratch / "outside/closed/PG_15", named);
+  }
+  REQUIRE(lchown(data.c_str(), kNobody, kNobody) == 0);
+  const auto result = ImportAs(0);
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.status().code() == Code::kRefused);
+  CheckMessage(result.status(), "\"" + named + "\"");
+  CheckMessage(result.status(), "cannot be read");
+  CHECK(result.status().hint().find("rights of \"nobody\"") != std::string::npos);
+  CHECK(result.status().hint().find("--read-as root") != std::string::npos);
+  CheckIsEmpty();
+
+  CHECK(store->Import({0, "root"}, "main", data, nullptr, "65534").status().code() ==
+        Code::kRefused);
+  const auto allowed = store->Import({0, "root"}, "main", data, nullptr, "root");
+  CHECK_MESSAGE(allowed.ok(), allowed.status().message());
+}
+
+TEST_CASE_FIXTURE(RootFixture, "root imports what the user who owns it may read") {
+  if (!is_root) return;
+  fs::permissions(data + "/base/5/1259", fs::perms(0600));
+  REQUIRE(lchown((data + "/base/5/1259").c_str(), kNobody, kNobody) == 0);
+  REQUIRE(lchown(data.c_str(), kNobody, kNobody) == 0);
+  const auto result = ImportAs(0);
+  CHECK_MESSAGE(result.ok(), result.status().message());
+}
+
+TEST_CASE_FIXTURE(RootFixture, "who is not root reads with no rights but his own") {
+  if (!is_root) return;
+  const auto result = store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, "root");
+  REQUIRE_FALSE(result.ok());
+  CheckMessage(result.status(), "only root reads with the rights of another user");
+  CHECK(store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, "nobody").ok());
+}
+
 TEST_CASE_FIXTURE(RootFixture, "a directory that becomes a link to another's is not followed") {
   if (!is_root) return;
   // What is found is of the same name, size and time as the secret: only its place differs.

@@ -50,6 +50,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a stale postmaster.pid does not matter") {
   }
   SUBCASE("its process is another user's, whatever it does") {
     WriteHostFile(data + "/postmaster.pid", "1\n");
+    fs::permissions(scratch.path(), fs::perms(0755));  // it is read as that user
     REQUIRE(chown(data.c_str(), geteuid() + 4242, getegid()) == 0);
     const WaitingProcess other(data);
     WriteHostFile(data + "/postmaster.pid", std::to_string(other.pid()) + "\n");

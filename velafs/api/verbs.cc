@@ -57,7 +57,7 @@ struct Verb {
 };
 
 constexpr std::array kVerbs = {
-    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir", {"from_archive"}}},
+    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir", {"from_archive", "read_as"}}},
     Verb{"clone", Clone, Role::kUser,
          Logged{{"name"},
                 "source",

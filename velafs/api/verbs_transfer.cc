@@ -33,6 +33,7 @@ const char* ChangeName(layer::FileDifference::Change change) {
 Answer Import(Call& call) {
   const std::string name = call.arguments.Required("name");
   const auto directory = call.arguments.Text("from_dir");
+  const auto read_as = call.arguments.Text("read_as");
   const auto archive = call.arguments.Text("from_archive");
   VELAFS_TRY(call.arguments.Finish());
   if (directory.has_value() == archive.has_value()) {
@@ -40,6 +41,9 @@ Answer Import(Call& call) {
   }
   if (directory && !directory->starts_with('/')) {
     return UsageError("argument \"from_dir\" is not an absolute path");
+  }
+  if (archive && read_as) {
+    return UsageError("argument \"read_as\" is for what \"from_dir\" names");
   }
   if (archive && !call.streams.in) {
     return UsageError("verb \"import\" needs a stream to read the archive from");
@@ -55,7 +59,7 @@ Answer Import(Call& call) {
   };
   Result<store::ImportResult> imported =
       archive ? call.store.ImportArchive(call.caller, name, *archive, call.streams.in, on_progress)
-              : call.store.Import(call.caller, name, *directory, on_progress);
+              : call.store.Import(call.caller, name, *directory, on_progress, read_as.value_or(""));
   if (!imported.ok() && gate.stopped()) {
     return Failed("cannot import \"" + name + "\": interrupted");
   }

@@ -18,6 +18,7 @@ using nlohmann::json;
 struct ImportArguments {
   std::string name;
   std::string from_dir;
+  std::string read_as;   // a user; empty: whoever owns the directory, for root
   std::string from_tar;  // "-": standard input; a directory: the tars of a base backup
 };
 
@@ -40,7 +41,9 @@ Result<json> ImportDirectory(const Globals& globals, const ImportArguments& give
     bar.Update(event.value("bytes_done", uint64_t{0}), event.value("bytes_total", uint64_t{0}));
     return !Interrupted();
   };
-  return client->Call("import", {{"name", given.name}, {"from_dir", directory}}, on_progress);
+  json arguments = {{"name", given.name}, {"from_dir", directory}};
+  if (!given.read_as.empty()) arguments["read_as"] = given.read_as;
+  return client->Call("import", arguments, on_progress);
 }
 
 Result<json> ImportArchive(const Globals& globals, const ImportArguments& given) {
@@ -91,6 +94,13 @@ void AddImport(CommandLine& line) {
       ->type_name("FILE")
       ->check(NotEmpty());
   source->require_option(1);
+  command
+      ->add_option("--read-as", given->read_as,
+                   "Of root: read DIR, and what its links lead to, with the rights of USER "
+                   "(default: the user who owns it)")
+      ->type_name("USER")
+      ->check(NotEmpty())
+      ->excludes("--from-tar");
   line.OnRun(command, [given](const Globals& globals) { return RunImport(globals, *given); });
 }
 

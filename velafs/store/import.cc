@@ -8,7 +8,7 @@
 #include "velafs/store/imported_layer.h"
 #include "velafs/store/importer.h"
 #include "velafs/store/receive_archive.h"
-#include "velafs/store/source.h"
+#include "velafs/store/source_reader.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {
@@ -56,10 +56,10 @@ std::string AboutNetwork(const std::string& sign_of_running, const std::string& 
 }  // namespace
 
 Result<ImportResult> Store::Import(const Caller& caller, const std::string& name,
-                                   const std::string& directory, const ImportProgressFn& progress) {
+                                   const std::string& directory, const ImportProgressFn& progress,
+                                   const std::string& read_as) {
   const auto find = [&](ImportedLayer& layer) -> Result<Source> {
-    const os::Credentials reader{caller.uid, caller.gid, caller.groups};
-    VELAFS_ASSIGN(Source source, FindSource(directory, paths_.root, reader));
+    VELAFS_ASSIGN(Source source, FindSourceFor(caller, directory, paths_.root, read_as));
     VELAFS_TRY(layer.Begin());
     return source;
   };

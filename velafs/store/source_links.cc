@@ -109,7 +109,13 @@ class Resolver {
     const Resolved to = Resolve(source_.SourcePath(link));
     struct stat info;
     if (to.error_number != 0 || lstat(to.path.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) {
-      if (is_tablespace) RefuseTablespace(link);
+      if (is_tablespace && to.error_number == EACCES) {
+        settled_.insert(link);
+        tree_.AddProblem(link, "leads to \"" + At(link).target +
+                                   "\", which cannot be read: " + Errno(EACCES).message());
+      } else if (is_tablespace) {
+        RefuseTablespace(link);
+      }
       return;
     }
     if (!is_tablespace && RootOf(to.path) != nullptr) return;

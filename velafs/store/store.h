@@ -78,7 +78,8 @@ class Store {
   ~Store();
 
   // Makes source branch `name` out of the PGDATA at `directory`, which no server may run on and
-  // which is only read, with the caller's rights. Refused, before anything is stored, when it is no
+  // which is only read, with the caller's rights; by root with those of the user who owns it, or of
+  // user `read_as`. Refused, before anything is stored, when it is no
   // PGDATA, a server runs on it, or it holds what cannot be copied, for one because the caller may
   // not read it. A failed or cancelled import leaves nothing. One at a time: a second one waits for
   // the first.
@@ -90,7 +91,8 @@ class Store {
   // WAL makes; postgresql.auto.conf then allows that. A backup's tablespace_map is left out;
   // Refused when something that it or backup_label names is not there.
   Result<ImportResult> Import(const Caller& caller, const std::string& name,
-                              const std::string& directory, const ImportProgressFn& progress);
+                              const std::string& directory, const ImportProgressFn& progress,
+                              const std::string& read_as = "");
   // The same of an archive, `archive` by name, whose members come as member_stream.h has them;
   // nothing of it is anywhere but in the store, and in files without names beside it. All files are
   // the caller's, unless that is root: then they are whose the archive says. Refused for a path or

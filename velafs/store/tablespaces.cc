@@ -58,6 +58,10 @@ Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
       if (tablespace.form == TablespaceForm::kInside) continue;
       if (tablespace.form == TablespaceForm::kLeadsOut) {
         VELAFS_TRY(CheckActsForOwner(caller, owner));
+        if (owner.uid == 0) {  // who may read all, wherever somebody's link leads
+          return Refused("its data belongs to root",
+                         "chown its PG_VERSION to the user who runs its servers");
+        }
         if (!tablespace.target.starts_with('/')) {
           return Refused("tablespace " + tablespace.oid + " leads to \"" + tablespace.target +
                              "\", which depends on where the store is mounted",
