@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "velafs/cli/remove_tree.h"
 #include "velafs/cli/unpack.h"
+#include "velafs/os/remove_tree.h"
 
 namespace velafs::cli {
 namespace {
@@ -33,15 +33,17 @@ bool Move(int from, const std::string& name, int to, const std::string& new_name
     return errno == EINVAL && renameat(from, name.c_str(), to, new_name.c_str()) == 0;
   };
   if (rename_it()) return true;
+  if (errno != EACCES) return false;
+  // By number, whatever comes to be at its name.
+  const os::UniqueFd directory(
+      openat(from, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const std::string by_number = "/proc/self/fd/" + std::to_string(directory.get());
   struct stat info {};
-  if (errno != EACCES || fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-      !S_ISDIR(info.st_mode) || fchmodat(from, name.c_str(), 0700, 0) != 0) {
+  if (!directory || fstat(directory.get(), &info) != 0 || chmod(by_number.c_str(), 0700) != 0) {
     return false;
   }
   const bool is_moved = rename_it();
-  return fchmodat(is_moved ? to : from, is_moved ? new_name.c_str() : name.c_str(),
-                  info.st_mode & 07777, 0) == 0 &&
-         is_moved;
+  return chmod(by_number.c_str(), info.st_mode & 07777) == 0 && is_moved;
 }
 
 struct CloseDir {
@@ -65,12 +67,15 @@ Result<std::vector<std::string>> NamesIn(int directory) {
 
 DirectoryTarget::~DirectoryTarget() {
   if (private_name_.empty()) return;
-  for (const std::string& name : moved_) RemoveTree(place_.get(), name);
+  for (const std::string& name : moved_) {
+    static_cast<void>(os::RemoveTree(place_.get(), name));
+  }
   RemovePrivate();
+  GiveBack();
 }
 
 void DirectoryTarget::RemovePrivate() {
-  if (private_) RemoveTree(private_.get(), kWork);
+  if (private_) static_cast<void>(os::RemoveTree(private_.get(), kWork));
   unlinkat(place_.get(), private_name_.c_str(), AT_REMOVEDIR);
 }
 
@@ -130,9 +135,33 @@ Status DirectoryTarget::TakeName() {
   return SystemError(errno, "cannot move the files to " + Quoted(path_));
 }
 
+// From then on nobody else puts anything into the directory that was there.
+Status DirectoryTarget::Close() {
+  struct stat info {};
+  if (fstat(place_.get(), &info) != 0) return SystemError(errno, "cannot look at " + Quoted(path_));
+  if ((info.st_uid != geteuid() && fchown(place_.get(), geteuid(), getegid()) != 0) ||
+      fchmod(place_.get(), 0700) != 0) {
+    return SystemError(errno, "cannot close " + Quoted(path_) + " to others");
+  }
+  before_ = info;
+  VELAFS_ASSIGN(std::vector<std::string> names, NamesIn(place_.get()));
+  std::erase(names, private_name_);
+  if (names.empty()) return {};
+  return Refused("somebody has put " + Quoted(names[0]) + " into " + Quoted(path_));
+}
+
+void DirectoryTarget::GiveBack() {
+  if (!before_) return;
+  if (geteuid() == 0) {
+    [[maybe_unused]] const int given = fchown(place_.get(), before_->st_uid, before_->st_gid);
+  }
+  fchmod(place_.get(), before_->st_mode & 07777);
+}
+
 Status DirectoryTarget::MoveIn() {
   struct stat info {};
   if (fstat(work_.get(), &info) != 0) return SystemError(errno, "cannot look at the files");
+  VELAFS_TRY(Close());
   VELAFS_ASSIGN(const std::vector<std::string> names, NamesIn(work_.get()));
   for (const std::string& name : names) {
     if (!Move(work_.get(), name, place_.get(), name)) {

@@ -1,6 +1,9 @@
 // A directory that an export fills.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +31,8 @@ class DirectoryTarget {
 
  private:
   Status OpenPlace();
+  Status Close();
+  void GiveBack();
   Status TakeName();
   Status MoveIn();
   void RemovePrivate();
@@ -37,8 +42,9 @@ class DirectoryTarget {
   os::UniqueFd place_;        // the directory that was there, or the one above that is made
   std::string private_name_;  // in `place_`; empty before it is made, and once it is gone
   os::UniqueFd private_;
-  os::UniqueFd work_;               // in `private_`
-  std::vector<std::string> moved_;  // into `place_`, of an export that may still fail
+  os::UniqueFd work_;                  // in `private_`
+  std::optional<struct stat> before_;  // of `place_`, once it is closed to others
+  std::vector<std::string> moved_;     // into `place_`, of an export that may still fail
 };
 
 }  // namespace velafs::cli

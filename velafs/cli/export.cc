@@ -54,14 +54,19 @@ class FileTarget {
     }
     path_ = fs::absolute(path).lexically_normal();
     struct stat info;
-    if (stat(path_.c_str(), &info) == 0 && (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))) {
-      return Exists(Quoted(path_.string()) + " exists", "name a file that is not there yet");
+    const bool is_link = lstat(path_.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
+    if (is_link && info.st_uid != 0 && info.st_uid != geteuid()) {
+      return Refused(Quoted(path_.string()) + " is a link that another user made",
+                     "name what it leads to");
     }
-    const bool is_new = access(path_.c_str(), F_OK) != 0;
+    // A FIFO is waited for, but nothing else is written to whatever comes to be at the path.
+    const bool is_new = stat(path_.c_str(), &info) != 0;
+    if (!is_new) VELAFS_TRY(CheckIsNoFile(info));
     if (is_new) partial_ = path_.string() + ".partial-" + std::to_string(getpid());
     const std::string opened = is_new ? partial_ : path_.string();
     fd_.Reset(open(opened.c_str(), O_WRONLY | O_CLOEXEC | (is_new ? O_CREAT | O_EXCL : 0), 0600));
-    if (fd_) return {};
+    if (fd_ && is_new) return {};
+    if (fd_ && fstat(fd_.get(), &info) == 0) return CheckIsNoFile(info);
     const int error = errno;
     partial_.clear();
     return SystemError(error, "cannot open " + Quoted(opened));
@@ -89,6 +94,11 @@ class FileTarget {
   std::string path() const { return path_.string(); }
 
  private:
+  Status CheckIsNoFile(const struct stat& info) const {
+    if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return {};
+    return Exists(Quoted(path_.string()) + " exists", "name a file that is not there yet");
+  }
+
   fs::path path_;
   std::string partial_;  // its name until it is complete; empty when there is none
   os::UniqueFd fd_;

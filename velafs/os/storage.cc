@@ -1,6 +1,5 @@
 #include "velafs/os/storage.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -13,6 +12,8 @@
 #include <utility>
 
 #include "velafs/os/descriptor_pool.h"
+#include "velafs/os/directory_stream.h"
+#include "velafs/os/remove_tree.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::os {
@@ -167,129 +168,6 @@ class HostFile : public File {
   PooledDescriptor descriptor_;
 };
 
-class DirectoryStream {
- public:
-  // Takes the descriptor over; `opened` is false, with errno set, when that fails.
-  explicit DirectoryStream(UniqueFd fd) : stream_(fd ? fdopendir(fd.get()) : nullptr) {
-    if (stream_ != nullptr) fd.Release();
-  }
-  DirectoryStream(const DirectoryStream&) = delete;
-  DirectoryStream& operator=(const DirectoryStream&) = delete;
-  ~DirectoryStream() {
-    if (stream_ != nullptr) closedir(stream_);
-  }
-  bool opened() const { return stream_ != nullptr; }
-  int fd() const { return dirfd(stream_); }
-
-  // Visits all entries but "." and "..", until that fails; `path` is for the message.
-  template <typename Visit>
-  Status ForEach(const std::string& path, Visit visit) {
-    for (;;) {
-      errno = 0;
-      const dirent* entry = readdir(stream_);
-      if (entry == nullptr) break;
-      const std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      bool is_directory = entry->d_type == DT_DIR;
-      if (entry->d_type == DT_UNKNOWN) {
-        struct stat st {};
-        if (fstatat(fd(), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-          if (errno == ENOENT) continue;
-          return LastError("stat", path + "/" + entry->d_name);
-        }
-        is_directory = S_ISDIR(st.st_mode);
-      }
-      VELAFS_TRY(visit(DirectoryEntry{std::string(name), is_directory}));
-    }
-    return errno != 0 ? LastError("list", path) : Status();
-  }
-
-  Result<std::vector<DirectoryEntry>> ReadAll(const std::string& path) {
-    std::vector<DirectoryEntry> entries;
-    VELAFS_TRY(ForEach(path, [&entries](DirectoryEntry entry) {
-      entries.push_back(std::move(entry));
-      return Status();
-    }));
-    return entries;
-  }
-
- private:
-  DIR* stream_;
-};
-
-constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-
-// Removes a directory with all in it, however deep others have nested that: what lies deeper than a
-// directory of the top moves into the top, so that neither stack nor descriptors grow with the
-// depth. Symbolic links are removed, never followed. Another user's directories are made this
-// process's own first: a process of his could fill them as fast as they are emptied. One thread.
-class TreeRemoval {
- public:
-  explicit TreeRemoval(const std::string& path) : path_(path) {}
-
-  Status Run() {
-    DirectoryStream top(
-        UniqueFd(Retried([&] { return open(path_.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
-    if (!top.opened()) return errno == ENOENT ? Status() : LastError("remove", path_);
-    top_fd_ = top.fd();
-    MakeOurs(top_fd_);
-    const Status emptied = top.ForEach(path_, [&](const DirectoryEntry& entry) {
-      return entry.is_directory ? RemoveOfTop(entry.name) : RemoveFileOf(top_fd_, entry.name);
-    });
-    VELAFS_TRY(emptied);
-    for (uint64_t number = 0; number < moved_; ++number) VELAFS_TRY(RemoveOfTop(NameOf(number)));
-    if (rmdir(path_.c_str()) < 0 && errno != ENOENT) return LastError("remove", path_);
-    return {};
-  }
-
- private:
-  // Nobody else makes anything in it from then on, however long he has had it open. Where that
-  // cannot be had, a removal still fails or succeeds.
-  static void MakeOurs(int directory_fd) {
-    struct stat st {};
-    if (fstat(directory_fd, &st) < 0 || st.st_uid == geteuid()) return;
-    if (fchown(directory_fd, geteuid(), static_cast<gid_t>(-1)) == 0) fchmod(directory_fd, S_IRWXU);
-  }
-
-  static std::string NameOf(uint64_t number) { return ".removed-" + std::to_string(number); }
-
-  Status RemoveOfTop(const std::string& name) {
-    if (unlinkat(top_fd_, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-    if (errno != ENOTEMPTY && errno != EEXIST) return LastError("remove", path_ + "/" + name);
-    DirectoryStream directory(UniqueFd(
-        Retried([&] { return openat(top_fd_, name.c_str(), kDirectoryFlags | O_NOFOLLOW); })));
-    if (!directory.opened()) return LastError("remove", path_ + "/" + name);
-    MakeOurs(directory.fd());
-    const Status emptied = directory.ForEach(path_ + "/" + name, [&](const DirectoryEntry& entry) {
-      return entry.is_directory ? MoveToTop(directory.fd(), entry.name)
-                                : RemoveFileOf(directory.fd(), entry.name);
-    });
-    VELAFS_TRY(emptied);
-    if (unlinkat(top_fd_, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-    return LastError("remove", path_ + "/" + name);
-  }
-
-  Status RemoveFileOf(int directory_fd, const std::string& name) const {
-    if (unlinkat(directory_fd, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-    return LastError("remove", path_ + "/.../" + name);
-  }
-
-  Status MoveToTop(int from_fd, const std::string& name) {
-    if (unlinkat(from_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-    // A number that a removal which was cut short has left is passed over.
-    while (renameat(from_fd, name.c_str(), top_fd_, NameOf(moved_++).c_str()) < 0) {
-      if (errno == ENOENT) return {};
-      const bool is_taken = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR;
-      if (!is_taken) return LastError("remove", path_ + "/.../" + name);
-    }
-    return {};
-  }
-
-  const std::string& path_;
-  int top_fd_ = -1;
-  uint64_t moved_ = 0;  // numbers given to what was moved to the top
-};
-
 int OpenFlags(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead:
@@ -335,7 +213,12 @@ class Host : public Storage {
     return unlink(path.c_str()) < 0 ? LastError("remove", path) : Status();
   }
 
-  Status RemoveTree(const std::string& path) override { return TreeRemoval(path).Run(); }
+  Status RemoveTree(const std::string& path) override {
+    const UniqueFd top(Retried([&] { return open(path.c_str(), kDirectoryFlags | O_NOFOLLOW); }));
+    if (!top) return errno == ENOENT ? Status() : LastError("remove", path);
+    VELAFS_TRY(EmptyDirectory(top.get(), path));
+    return rmdir(path.c_str()) < 0 && errno != ENOENT ? LastError("remove", path) : Status();
+  }
 
   Status Rename(const std::string& from, const std::string& to) override {
     if (rename(from.c_str(), to.c_str()) == 0) return {};
@@ -347,7 +230,12 @@ class Host : public Storage {
     DirectoryStream directory(
         UniqueFd(Retried([&] { return open(path.c_str(), kDirectoryFlags); })));
     if (!directory.opened()) return LastError("list", path);
-    return directory.ReadAll(path);
+    std::vector<DirectoryEntry> entries;
+    VELAFS_TRY(directory.ForEach(path, [&entries](DirectoryEntry entry) {
+      entries.push_back(std::move(entry));
+      return Status();
+    }));
+    return entries;
   }
 
   Result<FileInfo> Stat(const std::string& path) override {
