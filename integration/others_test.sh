@@ -252,6 +252,158 @@ service_user() {
 }
 check "what root looks into production's files with runs as a user who owns nothing else" service_user
 
+# ---- What a user has put where velapg looks for files
+
+puts() { # puts KIND PATH: in the place of that file
+  as www-data rm -f "$2"
+  case $1 in
+    FIFO) as www-data mkfifo "$2" ;;
+    zero) as www-data ln -s /dev/zero "$2" ;;
+    sparse) as www-data truncate -s 10G "$2" ;;
+    socket) as www-data perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Listen => 1, Local => shift)' "$2" ;;
+  esac
+}
+comes_back() { # comes_back COMMAND...: within 30 seconds, whatever it says
+  local status=0
+  timeout --signal KILL 30 "$@" >said 2>&1 </dev/null || status=$?
+  ((status < 124)) || { cat said && fail "$* did not come back: status $status"; }
+}
+files() {
+  local file kind
+  velafs -q bookmark create mine@whole
+  echo "include 'more.conf'" >>"$mine/postgresql.conf"
+  for file in more.conf postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf PG_VERSION global/pg_control \
+    global/pg_filenode.map backup_label standby.signal recovery.signal tablespace_map; do
+    for kind in FIFO zero sparse socket; do
+      puts "$kind" "$mine/$file"
+      comes_back velapg start mine --timeout 2s
+      echo "$file $kind: $(head -n 1 said)"
+      if [[ $kind$file == FIFOmore.conf ]]; then has_line 'did not end within 2s' said; fi
+      comes_back velapg stop mine --mode immediate
+      comes_back velapg status mine
+    done
+    comes_back velapg inspect mine --schema --timeout 2s
+    velafs -q reset mine --to mine@whole
+    [[ $file != more.conf ]] || { echo "include 'more.conf'" >>"$mine/postgresql.conf" && as www-data touch "$mine/more.conf"; }
+  done
+  velafs -q reset mine --to mine@whole
+}
+check "a file of a branch that is a FIFO, a device, a socket or endless is not waited for" files
+
+run_files() {
+  local dir file kind holder release
+  velapg -q start mine
+  dir=$(velapg --json status mine | jq -r .socket_dir)
+  velapg -q stop mine
+  for file in postgres.log idle-stop prepared pg_hba.conf.new pg_hba.conf .s.PGSQL.1.lock; do
+    for kind in FIFO zero socket; do
+      puts "$kind" "$dir/$file"
+      comes_back velapg start mine --timeout 5s --idle-stop 1h
+      comes_back velapg status mine
+      comes_back velapg logs mine
+      comes_back velapg stop mine
+    done
+    as www-data rm -f "$dir/$file"
+  done
+  mkfifo release
+  as www-data flock "$dir" cat <release &
+  holder=$!
+  exec {release}>release
+  wait_until 10 eval '! flock --nonblock "$dir" true'
+  refuses 5 'process [0-9]+ of user "www-data" holds' velapg start mine --timeout 1s
+  comes_back velapg stop mine
+  exec {release}>&-
+  wait "$holder"
+  velapg -q start mine
+  velapg -q stop mine
+}
+check "nor is one beside its server, or a lock" run_files
+
+# ---- What root imports
+
+imported() {
+  local data=$VELAFS_SANDBOX/cluster
+  ln -s /etc/shadow "$data/shadow"
+  refuses 4 '"/etc/shadow" cannot be read: Permission denied' velafs import stolen --from-dir "$data"
+  { velafs import stolen --from-dir "$data" 2>&1 || true; } | has_line 'hint: it is read with the rights of "postgres".*--read-as root'
+  velafs import stolen --from-dir "$data" --read-as root 2>&1 | has_line 'warning: "shadow" leads out of the directory'
+  rm "$data/shadow"
+  echo secret >"$data/base/secret"
+  chmod 600 "$data/base/secret"
+  refuses 4 'base/secret" cannot be read' velafs import other --from-dir "$data"
+  rm "$data/base/secret"
+  host_start "$data"
+  refuses 4 'a server runs on it' velafs import other --from-dir "$data"
+  host_stop "$data"
+  velafs -q import other --from-dir "$data"
+  tar -C "$data" -cf other.tar .
+  velafs -q import other2 --from-tar other.tar
+  velafs -q delete stolen other other2
+}
+check "root imports a user's directory with that user's rights" imported
+
+# ---- What root cleans up, and where it exports to
+
+deaf() {
+  as www-data velafs -q clone main@nightly deaf
+  spy_on www-data deaf
+  local status=0
+  timeout 60 velapg run deaf --timeout 3s -- true || status=$? # its library keeps the server from hearing signals
+  equal "$status" 1 "exit status"
+  ! velafs --json list | jq -r '.branches[].name' | has_line '^run-deaf' || fail "the clone is still there"
+  ! pgrep -u www-data postgres || fail "its server still runs"
+  velafs -q delete deaf
+}
+check "a throw-away clone goes even if its server takes no notice of signals" deaf
+
+planted() {
+  local out=$VELAFS_SANDBOX/target target=$VELAFS_SANDBOX/precious planter
+  install -d -o www-data -m 777 "$out"
+  touch planting
+  as www-data bash -c "while [[ -e $PWD/planting ]]; do : >'$out/planted' && rm -f '$out/planted'; done" 2>/dev/null &
+  planter=$!
+  local i status
+  for i in {1..5}; do
+    status=0
+    velafs -q export main --to-dir "$out" 2>said || status=$?
+    cat said
+    ((status == 0)) || continue
+    [[ ! -e $out/planted ]] || fail "a stranger's file is in the export"
+    equal "$(stat -c '%U %a' "$out")" "postgres 700"
+    break
+  done
+  rm planting
+  wait "$planter" || true
+  echo kept >"$target"
+  install -d -o www-data "$VELAFS_SANDBOX/his"
+  as www-data ln -s "$target" "$VELAFS_SANDBOX/his/tar"
+  refuses 4 'is a link that another user made' velafs export main --to-tar "$VELAFS_SANDBOX/his/tar"
+  as www-data ln -sf /dev/null "$VELAFS_SANDBOX/his/tar"
+  refuses 4 'is a link that another user made' velafs export main --to-tar "$VELAFS_SANDBOX/his/tar"
+  ln -s /dev/null "$VELAFS_SANDBOX/his/roots"
+  velafs -q export main --to-tar "$VELAFS_SANDBOX/his/roots"
+  equal "$(cat "$target")" kept
+}
+check "root's exports take in nothing of a stranger's, and follow no link of his" planted
+
+closed() {
+  velapg -q start mine
+  local dir port user
+  dir=$(velapg --json status mine | jq -r .socket_dir)
+  port=$(port_of mine)
+  equal "$(stat -c '%U %a' "$dir")" "www-data 700" "who may look into the directory of the socket"
+  equal "$(find "$dir" -type f -perm /077)" "" "files that others may read"
+  for user in nobody postgres; do
+    ! as "$user" velapg url mine || fail "$user is told the address"
+    ! as "$user" velapg env mine || fail "$user is told the environment"
+    { as "$user" psql -qXAt -h "$dir" -p "$port" -U postgres -c 'select 1' 2>&1 || true; } | has_line 'Permission denied' ||
+      fail "$user reaches the socket"
+  done
+  ! tr '\0' ' ' <"/proc/$(pid_of mine)/cmdline" | has_line -i password || fail "a password in the command line"
+  velapg -q stop mine
+}
+check "another user reaches no server, and is not told where it is" closed
+
 forge() { # the file, by a process of the server's
   sql mine "copy (select 1) to program 'cat >/dev/null; echo $(base64 -w0 forged) | base64 -d >postmaster.pid'" ||
     fail "the file could not be forged"

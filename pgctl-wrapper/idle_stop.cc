@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,7 +29,8 @@ constexpr std::chrono::seconds kStopTime{60};
 std::string FileIn(const RunDir& run_dir) { return run_dir.path + "/idle-stop"; }
 
 void Append(const std::string& path, const std::string& text) {
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd file(
+      open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
   if (file) [[maybe_unused]]
     const ssize_t written = write(file.get(), text.data(), text.size());
 }
@@ -57,6 +59,7 @@ int Detach(const Owner& owner, int file) {
   setsid();
   signal(SIGPIPE, SIG_IGN);
   if (!BecomeForGood(owner).ok() || chdir("/") != 0) _exit(1);
+  prctl(PR_SET_DUMPABLE, 0);  // it has root's memory, in which that user has no business
   const int null = open("/dev/null", O_RDWR);
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) dup2(null, fd);
   const int kept = dup2(file, STDERR_FILENO + 1);
@@ -89,12 +92,13 @@ std::optional<IdleStop> ParseIdleStop(std::string_view text) {
 }
 
 std::optional<IdleStop> ReadIdleStop(const RunDir& run_dir) {
-  const UniqueFd file(open(FileIn(run_dir).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!file) return std::nullopt;
-  const Result<std::string> text = ReadAll(file.get());
+  constexpr uint64_t kMostBytes = 64;
+  const Result<UniqueFd> file = OpenForeignFile(FileIn(run_dir));
+  if (!file.ok()) return std::nullopt;
+  const Result<std::string> text = ReadAll(file->get(), 0, kMostBytes);
   if (!text.ok()) return std::nullopt;
   std::optional<IdleStop> idle_stop = ParseIdleStop(*text);
-  if (idle_stop) idle_stop->is_watched = flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+  if (idle_stop) idle_stop->is_watched = flock(file->get(), LOCK_SH | LOCK_NB) != 0;
   return idle_stop;
 }
 

@@ -37,10 +37,15 @@ constexpr char kDatabases[] =
     "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_catalog.pg_database "
     "WHERE datallowconn";
 
+constexpr uint64_t kMostAnswerBytes = 256 << 20;
+
 class Inspector {
  public:
-  Inspector(const Target& target, const Connection& connection, std::string pgbin)
-      : target_(target), connection_(connection), pgbin_(std::move(pgbin)) {}
+  Inspector(const Target& target, const Connection& connection, const StartOptions& options)
+      : target_(target),
+        connection_(connection),
+        pgbin_(options.pgbin),
+        timeout_(options.timeout) {}
 
   Result<json> Relations() {
     VELAFS_ASSIGN(const json databases, Query(connection_.dbname, kDatabases));
@@ -90,7 +95,8 @@ class Inspector {
     command.argv = std::move(argv);
     command.environment = WithConnection(EnvironmentOf(target_.owner), connection);
     command.run_as = &target_.owner;
-    VELAFS_ASSIGN(Captured captured, Capture(std::move(command)));
+    // The server is as slow as it likes, and answers what it likes.
+    VELAFS_ASSIGN(Captured captured, Capture(std::move(command), {timeout_, kMostAnswerBytes}));
     if (captured.exit_status == 0) return std::move(captured.out);
     return Failed(program + " failed: " + captured.err.substr(0, captured.err.find('\n')));
   }
@@ -98,6 +104,7 @@ class Inspector {
   const Target& target_;
   const Connection& connection_;
   const std::string pgbin_;
+  const std::chrono::seconds timeout_;
 };
 
 }  // namespace
@@ -108,7 +115,7 @@ Result<int> Inspect(const Arguments& arguments, const Output& output) {
       const int exit_status,
       OnThrowAwayClone(arguments, output,
                        [&](const Target& target, const Connection& connection) -> Result<int> {
-                         Inspector inspector(target, connection, arguments.start.pgbin);
+                         Inspector inspector(target, connection, arguments.start);
                          if (arguments.inspect_relations) {
                            VELAFS_ASSIGN(document["relations"], inspector.Relations());
                          }

@@ -87,7 +87,12 @@ Status LogView::Follow() {
   }
 }
 
-Result<std::string> LogView::ReadRest() { return ReadAll(file_.get(), offset_); }
+Result<std::string> LogView::ReadRest() {
+  constexpr uint64_t kMostBytes = 64 << 20;
+  VELAFS_ASSIGN(std::string rest, ReadAll(file_.get(), offset_, kMostBytes));
+  if (rest.size() <= kMostBytes) return rest;
+  return Refused("these lines of \"" + path_ + "\" are larger than 64 MiB", "ask for fewer lines");
+}
 
 bool LogView::Reopen() {
   struct stat open_file {};

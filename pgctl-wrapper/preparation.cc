@@ -1,5 +1,6 @@
 #include "pgctl-wrapper/preparation.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <sstream>
 
 #include "pgctl-wrapper/text_file.h"
+#include "velafs/os/remove_tree.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -84,9 +86,7 @@ Status RemoveReplicationSlots(const std::string& data_dir, Preparation* report) 
   for (const std::string& name : EntriesOf(directory)) {
     const std::string path = directory + "/" + name;
     const std::string kind = IsLogicalSlot(path) ? "logical" : "physical";
-    std::error_code error;
-    fs::remove_all(path, error);  // follows no link
-    if (error) return SystemError(error.value(), "cannot remove \"" + path + "\"");
+    VELAFS_TRY(os::RemoveTree(AT_FDCWD, path));
     report->neutralised.push_back(
         {"replication slot " + Quoted(name), "removed", "nobody reads it here, and it keeps WAL"});
     report->warnings.push_back("removed " + kind + " replication slot " + Quoted(name) +

@@ -15,11 +15,16 @@
 #include <cerrno>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "pgctl-wrapper/text_file.h"
+#include "velafs/base/units.h"
 
 namespace velafs::pgctl {
 namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 constexpr int kCannotExecute = 127;
 
@@ -144,6 +149,25 @@ FailureReport PrepareAndExec(const Command& command, pid_t parent) {
   return with_errno();
 }
 
+// Of that size, and never larger: whoever has it open cannot fill the memory.
+Result<UniqueFd> MakeMemoryFile(uint64_t bytes) {
+  UniqueFd file(memfd_create("output", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (file && ftruncate(file.get(), static_cast<off_t>(bytes)) == 0 &&
+      fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) == 0) {
+    return file;
+  }
+  return SystemError(errno, "cannot make a memory file");
+}
+
+// What a program that has ended has written into such a file: the place it came to is ours, too.
+Result<std::string> ReadWritten(const UniqueFd& file, uint64_t most_bytes) {
+  const off_t written = lseek(file.get(), 0, SEEK_CUR);
+  if (written < 0) return SystemError(errno, "cannot read the output of a program");
+  VELAFS_ASSIGN(std::string text, ReadAll(file.get(), 0, static_cast<uint64_t>(written)));
+  text.resize(std::min({text.size(), static_cast<size_t>(written), size_t{most_bytes}}));
+  return text;
+}
+
 Result<UniqueFd> OpenNull() {
   UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
@@ -228,35 +252,67 @@ int ExitStatusOf(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+int EndChild(pid_t pid, int signal, milliseconds time) {
+  kill(pid, signal);
+  const Result<UniqueFd> pidfd = OpenPidFd(pid);
+  if (!pidfd.ok() || !WaitForEnd(*pidfd, time)) kill(pid, SIGKILL);
+  return WaitForExit(pid);
+}
+
 int WaitForExit(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) VELAFS_CHECK(errno == EINTR);
   return ExitStatusOf(status);
 }
 
-Result<CapturedProcess> CapturedProcess::Start(Command command) {
+CapturedProcess::CapturedProcess(CapturedProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      program_(std::move(other.program_)),
+      limits_(other.limits_),
+      deadline_(other.deadline_),
+      pidfd_(std::move(other.pidfd_)),
+      out_(std::move(other.out_)),
+      err_(std::move(other.err_)) {}
+
+CapturedProcess::~CapturedProcess() {
+  if (pid_ > 0) EndChild(pid_, SIGKILL, milliseconds(0));
+}
+
+Result<CapturedProcess> CapturedProcess::Start(Command command, const CaptureLimits& limits) {
   CapturedProcess process;
-  process.out_.Reset(memfd_create("stdout", MFD_CLOEXEC));
-  process.err_.Reset(memfd_create("stderr", MFD_CLOEXEC));
-  if (!process.out_ || !process.err_) return SystemError(errno, "cannot make a memory file");
+  process.program_ = command.argv[0];
+  process.limits_ = limits;
+  process.deadline_ = steady_clock::now() + limits.time;
+  VELAFS_ASSIGN(process.out_, MakeMemoryFile(limits.output_bytes));
+  VELAFS_ASSIGN(process.err_, MakeMemoryFile(limits.output_bytes));
   VELAFS_ASSIGN(const UniqueFd null, OpenNull());
   command.stdin_fd = null.get();
   command.stdout_fd = process.out_.get();
   command.stderr_fd = process.err_.get();
   VELAFS_ASSIGN(process.pid_, Spawn(command));
+  VELAFS_ASSIGN(process.pidfd_, OpenPidFd(process.pid_));
   return process;
 }
 
 Result<Captured> CapturedProcess::Finish() {
+  const auto left = std::chrono::ceil<milliseconds>(deadline_ - steady_clock::now());
+  if (!WaitForEnd(pidfd_, std::max(left, milliseconds(0)))) {
+    EndChild(std::exchange(pid_, -1), SIGKILL, milliseconds(0));
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(limits_.time);
+    return Failed("\"" + program_ + "\" did not end within " + FormatDuration(seconds),
+                  "it may wait for a file of the branch that is a FIFO, or for the server");
+  }
   Captured captured;
-  captured.exit_status = WaitForExit(pid_);
-  VELAFS_ASSIGN(captured.out, ReadAll(out_.get()));
-  VELAFS_ASSIGN(captured.err, ReadAll(err_.get()));
-  return captured;
+  captured.exit_status = WaitForExit(std::exchange(pid_, -1));
+  VELAFS_ASSIGN(captured.out, ReadWritten(out_, limits_.output_bytes));
+  VELAFS_ASSIGN(captured.err, ReadWritten(err_, limits_.output_bytes));
+  const uint64_t most = std::max(captured.out.size(), captured.err.size());
+  if (most < limits_.output_bytes) return captured;
+  return Refused("\"" + program_ + "\" prints more than " + FormatSize(limits_.output_bytes));
 }
 
-Result<Captured> Capture(Command command) {
-  VELAFS_ASSIGN(CapturedProcess process, CapturedProcess::Start(std::move(command)));
+Result<Captured> Capture(Command command, const CaptureLimits& limits) {
+  VELAFS_ASSIGN(CapturedProcess process, CapturedProcess::Start(std::move(command), limits));
   return process.Finish();
 }
 
@@ -267,9 +323,15 @@ Result<UniqueFd> OpenPidFd(pid_t pid) {
   return pidfd;
 }
 
-bool WaitForEnd(const UniqueFd& pidfd, std::chrono::milliseconds timeout) {
+bool WaitForEnd(const UniqueFd& pidfd, milliseconds timeout) {
   pollfd ended{pidfd.get(), POLLIN, 0};
-  return poll(&ended, 1, static_cast<int>(timeout.count())) == 1;
+  const auto deadline = steady_clock::now() + timeout;
+  for (milliseconds left = timeout;;) {
+    const int count = poll(&ended, 1, static_cast<int>(left.count()));
+    if (count >= 0 || errno != EINTR) return count == 1;
+    left =
+        std::max(std::chrono::ceil<milliseconds>(deadline - steady_clock::now()), milliseconds(0));
+  }
 }
 
 }  // namespace velafs::pgctl

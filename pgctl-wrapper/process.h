@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -53,6 +54,8 @@ Status Execute(const Command& command);
 int WaitForExit(pid_t pid);
 // The same of a status that waitpid gave.
 int ExitStatusOf(int wait_status);
+// Has a child end by a signal, or, if it has not within that time, by force. Its exit status.
+int EndChild(pid_t pid, int signal, std::chrono::milliseconds time);
 
 struct Captured {
   int exit_status = 0;
@@ -60,23 +63,38 @@ struct Captured {
   std::string err;
 };
 
+// What a captured program may take: it may be held up by files, or answered by a server, that are
+// somebody else's to make.
+struct CaptureLimits {
+  std::chrono::milliseconds time = std::chrono::minutes(1);
+  uint64_t output_bytes = uint64_t{1} << 20;  // of each stream; of memory
+};
+
 // A child with nothing to read, whose output is kept. Several may run at once.
 class CapturedProcess {
  public:
   // stdin_fd, stdout_fd and stderr_fd of `command` are replaced.
-  static Result<CapturedProcess> Start(Command command);
-  // Waits for its end. Once.
+  static Result<CapturedProcess> Start(Command command, const CaptureLimits& limits = {});
+  CapturedProcess(CapturedProcess&& other) noexcept;
+  CapturedProcess& operator=(CapturedProcess&&) = delete;
+  ~CapturedProcess();  // ends it, if Finish did not wait for it
+  pid_t pid() const { return pid_; }
+  // Waits for its end. Once. Failed if that takes too long, Refused if it prints too much.
   Result<Captured> Finish();
 
  private:
   CapturedProcess() = default;
-  pid_t pid_ = -1;
+  pid_t pid_ = -1;  // -1 once it has been waited for
+  std::string program_;
+  CaptureLimits limits_;
+  std::chrono::steady_clock::time_point deadline_;
+  UniqueFd pidfd_;
   UniqueFd out_;
   UniqueFd err_;
 };
 
 // Start and Finish in one.
-Result<Captured> Capture(Command command);
+Result<Captured> Capture(Command command, const CaptureLimits& limits = {});
 
 // A handle that stays with the process even when its pid is used again. Fails with ESRCH.
 Result<UniqueFd> OpenPidFd(pid_t pid);

@@ -9,20 +9,19 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "pgctl-wrapper/text_file.h"
+#include "velafs/base/server_place.h"
+#include "velafs/os/remove_tree.h"
 
 namespace velafs::pgctl {
 namespace {
 
+constexpr std::chrono::milliseconds kLockPoll{20};
+constexpr uint64_t kMostLocksBytes = 16 << 20;
 constexpr std::string_view kLongestSocketName = "/.s.PGSQL.65535";
-
-// FNV-1a: the same in every build, unlike std::hash.
-std::string HashOf(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
-  return hex;
-}
 
 // Makes `dir` for `owner`, or checks that it is the owner's. Never follows a link that someone put
 // there. One that is still ours was made by a start that was killed before it gave it away.
@@ -52,9 +51,65 @@ bool IsUsableBy(const Owner& owner, const std::string& dir) {
   return faccessat(AT_FDCWD, dir.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) == 0;
 }
 
+bool IsThere(const std::string& path) {
+  struct stat info {};
+  return lstat(path.c_str(), &info) == 0;
+}
+
+// False unless nobody but root can make anything there.
+bool MakeRootsPlaces() {
+  const bool is_new = mkdir(kRootsPlaces, 0755) == 0;
+  if (!is_new && errno != EEXIST) return false;
+  const UniqueFd fd(open(kRootsPlaces, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (!fd || (is_new && fchmod(fd.get(), 0755) != 0) || fstat(fd.get(), &info) != 0) return false;
+  return info.st_uid == 0 && (info.st_mode & 0777) == 0755;
+}
+
+// The one of root's if there is one, whoever asks: nobody else can have made it.
+std::string PlaceOutside(const std::string& store, uint64_t branch_id) {
+  const std::string roots = PlaceOfRoots(store, branch_id);
+  return IsThere(roots) ? roots : PlaceInTmp(store, branch_id);
+}
+
+// The content is that of the directory's owner: it is removed with no more rights than his. Of a
+// place that is a stranger's, or no directory, nothing is removed.
+Status RemovePlace(const std::string& dir) {
+  const UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return {};
+  VELAFS_ASSIGN(const Owner owner, OwnerOfFile("/proc/self/fd/" + std::to_string(fd.get())));
+  if (geteuid() != 0 && geteuid() != owner.uid) return {};
+  {
+    const ActingAs acting(owner);
+    VELAFS_TRY(os::EmptyDirectory(fd.get(), dir));
+  }
+  if (rmdir(dir.c_str()) == 0 || errno == ENOENT) return {};
+  return SystemError(errno, "cannot remove \"" + dir + "\"");
+}
+
 bool IsNoAccess(const Status& status) {
   return status.error_number() == EACCES || status.error_number() == EPERM ||
          status.error_number() == EROFS;
+}
+
+// The process that has the lock on an open file, in words. The kernel tells: "1: FLOCK  ADVISORY
+// WRITE 4711 fe:01:1234 0 EOF".
+std::string HolderOf(const UniqueFd& file) {
+  const std::string unknown = "another process";
+  struct stat info {};
+  const Result<std::string> locks = ReadBoundedFile("/proc/locks", kMostLocksBytes);
+  if (!locks.ok() || fstat(file.get(), &info) != 0) return unknown;
+  std::istringstream lines(*locks);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string number, kind, advisory, mode, pid, place;
+    words >> number >> kind >> advisory >> mode >> pid >> place;
+    const bool is_this = place.substr(place.rfind(':') + 1) == std::to_string(info.st_ino);
+    if (kind != "FLOCK" || !is_this) continue;
+    const std::optional<Owner> owner = OwnerOfDirectory("/proc/" + pid);
+    return "process " + pid + (owner ? " of user \"" + owner->name + "\"" : "");
+  }
+  return unknown;
 }
 
 }  // namespace
@@ -64,56 +119,52 @@ bool IsUsableSocketDir(const std::string& dir) {
          dir.find(',') == std::string::npos;  // libpq takes a comma for two hosts
 }
 
-RunDir RunDirInTmp(const std::string& store, uint64_t branch_id) {
-  const std::string path = "/tmp/velafs-" + HashOf(store) + "-" + std::to_string(branch_id);
-  return {path, path};
-}
-
 RunDir RunDirInStore(const std::string& store, uint64_t branch_id) {
   RunDir run_dir;
   run_dir.path = store + "/run/" + std::to_string(branch_id);
   run_dir.socket_dir =
-      IsUsableSocketDir(run_dir.path) ? run_dir.path : RunDirInTmp(store, branch_id).path;
+      IsUsableSocketDir(run_dir.path) ? run_dir.path : PlaceOutside(store, branch_id);
   return run_dir;
 }
 
 RunDir FindRunDir(const std::string& store, uint64_t branch_id) {
-  RunDir in_store = RunDirInStore(store, branch_id);
-  RunDir in_tmp = RunDirInTmp(store, branch_id);
-  const bool only_in_tmp =
-      access(in_store.Log().c_str(), F_OK) != 0 && access(in_tmp.Log().c_str(), F_OK) == 0;
-  return only_in_tmp ? in_tmp : in_store;
+  const RunDir in_store = RunDirInStore(store, branch_id);
+  const std::string place = PlaceOutside(store, branch_id);
+  const RunDir outside{place, place};
+  return !IsThere(in_store.Log()) && IsThere(outside.Log()) ? outside : in_store;
 }
 
 Result<RunDir> PrepareRunDir(const std::string& store, uint64_t branch_id, const Owner& owner) {
   RunDir run_dir = RunDirInStore(store, branch_id);
   const Status made = MakePrivateDir(run_dir.path, owner);
   if (!made.ok() && !IsNoAccess(made)) return made;
-  if (!made.ok() || !IsUsableBy(owner, run_dir.path)) run_dir = RunDirInTmp(store, branch_id);
+  const bool is_usable = made.ok() && IsUsableBy(owner, run_dir.path);
+  if (is_usable && run_dir.socket_dir == run_dir.path) return run_dir;
+  run_dir.socket_dir = geteuid() == 0 && MakeRootsPlaces() ? PlaceOfRoots(store, branch_id)
+                                                           : PlaceOutside(store, branch_id);
+  if (!is_usable) run_dir.path = run_dir.socket_dir;
   VELAFS_TRY(MakePrivateDir(run_dir.socket_dir, owner));
   return run_dir;
 }
 
-Status RemoveRunDir(const std::string& store, uint64_t branch_id, const Owner& owner) {
-  for (const std::string& dir :
-       {RunDirInStore(store, branch_id).path, RunDirInTmp(store, branch_id).path}) {
-    std::error_code error;
-    {
-      const ActingAs acting(owner);  // the content is the owner's: no more rights than that
-      std::filesystem::remove_all(dir, error);
-    }
-    if (rmdir(dir.c_str()) != 0 && errno != ENOENT) {
-      return SystemError(errno, "cannot remove \"" + dir + "\"");
-    }
-  }
-  return {};
+Status RemoveRunDir(const std::string& store, uint64_t branch_id) {
+  VELAFS_TRY(RemovePlace(store + "/run/" + std::to_string(branch_id)));
+  VELAFS_TRY(RemovePlace(PlaceOfRoots(store, branch_id)));
+  return RemovePlace(PlaceInTmp(store, branch_id));
 }
 
-Result<UniqueFd> LockRunDir(const RunDir& run_dir) {
-  UniqueFd lock(open(run_dir.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+Result<UniqueFd> LockRunDir(const RunDir& run_dir, const std::function<bool()>& is_over) {
+  UniqueFd lock(open(run_dir.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!lock) return SystemError(errno, "cannot open \"" + run_dir.path + "\"");
-  while (flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return SystemError(errno, "cannot lock \"" + run_dir.path + "\"");
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EINTR && errno != EWOULDBLOCK) {
+      return SystemError(errno, "cannot lock \"" + run_dir.path + "\"");
+    }
+    if (is_over()) {
+      return Locked(HolderOf(lock) + " holds \"" + run_dir.path + "\"",
+                    "wait for it, or end it; --timeout says how long to wait");
+    }
+    std::this_thread::sleep_for(kLockPoll);  // no lock of this kind can be waited for in time
   }
   return lock;
 }

@@ -59,9 +59,11 @@ Result<Branch> WaitForOrphans(Session& session, Branch branch) {
   }
 }
 
-Result<UniqueFd> LockAs(const Owner& owner, const RunDir& run_dir) {
+Result<UniqueFd> LockAs(const Owner& owner, const RunDir& run_dir, const Patience& patience) {
   const ActingAs acting(owner);
-  return LockRunDir(run_dir);
+  return LockRunDir(run_dir, [&patience] {
+    return steady_clock::now() >= patience.deadline || patience.is_cancelled();
+  });
 }
 
 Status RemoveIfThere(const std::string& path) {
@@ -114,6 +116,19 @@ Result<std::string> ReadControlData(const ServerHome& home, const Branch& branch
                 QuoteLastLines("pg_controldata says", captured.err));
 }
 
+// A server would wait for a FIFO, or read a device without end. Of what these files include it
+// does, until our patience is over.
+Status CheckAreFiles(const Branch& branch) {
+  for (const char* name : {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
+                           "pg_ident.conf", "tablespace_map"}) {
+    struct stat info {};
+    const std::string path = branch.data_dir + "/" + name;
+    if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
+    return Refused("\"" + path + "\" is no regular file");
+  }
+  return {};
+}
+
 // The branch's own configuration files; in the place of each that it lacks, a generated one.
 Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& branch,
                                         const RunDir& run_dir, bool listens_to_tcp) {
@@ -121,9 +136,10 @@ Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& br
   places.data_dir = branch.data_dir;
   places.socket_dir = run_dir.socket_dir;
   places.log_dir = run_dir.path;
+  VELAFS_TRY(CheckAreFiles(branch));
   const auto own = [&](const std::string& name, std::string* place) {
     *place = branch.data_dir + "/" + name;
-    if (access(place->c_str(), F_OK) == 0) return true;
+    if (faccessat(AT_FDCWD, place->c_str(), F_OK, AT_EACCESS) == 0) return true;
     *place = run_dir.path + "/" + name;
     return false;
   };
@@ -159,7 +175,9 @@ Result<ServerFacts> LearnFacts(const ServerHome& home, const Branch& branch, Ser
   facts.places = std::move(places);
   std::vector<std::string> settings = SettingsToAsk(home.programs.version, options.overrides);
   if (options.recover) settings.push_back("restore_command");
-  Result<Settings> own = AskSettings(home, facts.places, settings);
+  CaptureLimits limits;
+  limits.time = std::min<milliseconds>(limits.time, options.timeout);
+  Result<Settings> own = AskSettings(home, facts.places, settings, limits);
   if (!own.ok()) {
     return std::move(own).status().WithContext("cannot start branch \"" + branch.name + "\"");
   }
@@ -207,8 +225,7 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
     VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(branch.data_dir));
     if (file && file->pid == launched.pid && file->IsUp()) return {};
     if (is_cancelled()) {
-      kill(launched.pid, SIGQUIT);
-      WaitForExit(launched.pid);
+      EndChild(launched.pid, SIGQUIT, kOrphansTime);
       return Failed("start of the " + server + " was interrupted");
     }
     if (steady_clock::now() < deadline) continue;
@@ -298,8 +315,7 @@ Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
 Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signals) {
   const bool is_seen = MayNeedPreparation(start.branch.data_dir);
   if (!is_seen) return launched;
-  kill(launched.pid, SIGINT);
-  WaitForExit(launched.pid);
+  EndChild(launched.pid, SIGINT, start.options.timeout);
   VELAFS_TRY(RecoverAndPrepare(start, std::nullopt, signals));
   return LaunchAndWait(start);
 }
@@ -350,7 +366,11 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   // A daemon of root's also makes a place for the server that we could not make.
   if (geteuid() != 0) VELAFS_TRY(session.AssignPort(found.name, std::nullopt).status());
   VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), found.id, owner));
-  VELAFS_ASSIGN(const UniqueFd lock, LockAs(owner, run_dir));
+  const Patience patience{steady_clock::now() + options.timeout, control.is_cancelled};
+  Result<UniqueFd> lock = LockAs(owner, run_dir, patience);
+  if (!lock.ok()) {
+    return std::move(lock).status().WithContext("cannot start branch \"" + found.name + "\"");
+  }
   VELAFS_ASSIGN(const Branch branch, WaitForOrphans(session, found));
   VELAFS_ASSIGN(const int version, ReadPgVersion(branch.data_dir));
   VELAFS_ASSIGN(const ServerPrograms programs,
@@ -384,7 +404,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_TRY(SignalFiles::PutBack(branch.data_dir));
   VELAFS_ASSIGN(start.state, ReadDataState(branch.data_dir));
   start.marker = PreparedMarker::Read(run_dir, branch.instance);
-  start.patience = {steady_clock::now() + options.timeout, control.is_cancelled};
+  start.patience = patience;
 
   const bool is_first = !start.marker.catalog_prepared();
   VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));

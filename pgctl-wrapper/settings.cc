@@ -41,8 +41,10 @@ std::string ActiveLines(std::string_view text) {
 // here are left for the server program to complain of.
 std::vector<std::string> WorthAsking(const ServerPlaces& places,
                                      const std::vector<std::string>& names) {
-  const Result<std::string> own = ReadTextFile(places.config_file);
-  const Result<std::string> altered = ReadTextFile(places.data_dir + "/postgresql.auto.conf");
+  constexpr uint64_t kMostBytes = 16 << 20;
+  const Result<std::string> own = ReadBoundedFile(places.config_file, kMostBytes);
+  const Result<std::string> altered =
+      ReadBoundedFile(places.data_dir + "/postgresql.auto.conf", kMostBytes);
   const bool none_altered = altered.status().error_number() == ENOENT;
   if (!own.ok() || (!altered.ok() && !none_altered)) return names;
   return MentionedSettings({*own, altered.ok() ? *altered : ""}, names);
@@ -74,7 +76,8 @@ std::vector<std::string> ServerArguments(const std::string& data_dir,
 }
 
 Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
-                             const std::vector<std::string>& all_names) {
+                             const std::vector<std::string>& all_names,
+                             const CaptureLimits& limits) {
   const std::vector<std::string> names = WorthAsking(places, all_names);
   const std::vector<std::string> arguments =
       ServerArguments(places.data_dir, PlaceOverrides(places));
@@ -83,7 +86,7 @@ Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
     std::vector<std::string> question_arguments = {"-C", name};
     question_arguments.insert(question_arguments.end(), arguments.begin(), arguments.end());
     Command command = ServerCommand(home, "postgres", question_arguments);
-    VELAFS_ASSIGN(CapturedProcess question, CapturedProcess::Start(std::move(command)));
+    VELAFS_ASSIGN(CapturedProcess question, CapturedProcess::Start(std::move(command), limits));
     questions.push_back(std::move(question));
   }
 

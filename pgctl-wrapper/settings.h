@@ -24,7 +24,8 @@ std::vector<std::string> MentionedSettings(const std::vector<std::string>& confi
 // The values of those of `names` that may differ from the built-in default. Fails, with the
 // program's own words as hint, when the configuration cannot be read.
 Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
-                             const std::vector<std::string>& names);
+                             const std::vector<std::string>& names,
+                             const CaptureLimits& limits = {});
 
 // True when a certificate or key file that `own` names is not there.
 bool AreSslFilesMissing(const Settings& own, const std::string& data_dir);

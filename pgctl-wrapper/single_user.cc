@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};
 constexpr milliseconds kTimeToEnd{5000};
+constexpr uint64_t kMostOutputBytes = 64 << 20;
 constexpr const char* kEnded = "the server ended by itself";
 constexpr std::string_view kRow = "@row";
 constexpr std::string_view kDone = "@done";
@@ -98,9 +99,7 @@ Result<SingleUser> SingleUser::Start(Command command, Patience patience) {
 SingleUser::~SingleUser() {
   if (!pidfd_) return;
   in_.Reset();
-  kill(pid_, SIGTERM);
-  if (!WaitForEnd(pidfd_, kTimeToEnd)) kill(pid_, SIGKILL);
-  WaitForExit(pid_);
+  EndChild(pid_, SIGTERM, kTimeToEnd);
 }
 
 Status SingleUser::CheckPatience() const {
@@ -111,7 +110,8 @@ Status SingleUser::CheckPatience() const {
 
 Result<std::string> SingleUser::ReadLine() {
   size_t end;
-  while ((end = unread_.find('\n')) == std::string::npos) {
+  for (size_t searched = 0; (end = unread_.find('\n', searched)) == std::string::npos;) {
+    searched = unread_.size();
     VELAFS_TRY(CheckPatience());
     pollfd readable{out_.get(), POLLIN, 0};
     if (poll(&readable, 1, static_cast<int>(kPoll.count())) <= 0) continue;
@@ -119,6 +119,8 @@ Result<std::string> SingleUser::ReadLine() {
     const ssize_t count = read(out_.get(), buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return Failed(kEnded);
+    output_bytes_ += static_cast<uint64_t>(count);
+    if (output_bytes_ > kMostOutputBytes) return Failed("its server prints without end");
     unread_.append(buffer, static_cast<size_t>(count));
   }
   std::string line = unread_.substr(0, end);
@@ -130,8 +132,14 @@ Result<std::string> SingleUser::ReadLine() {
 Status SingleUser::Execute(const std::string& statement) {
   const std::string line = statement + "\n";
   for (std::string_view rest = line; !rest.empty();) {
-    const ssize_t count = send(in_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t count = send(in_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {  // the server reads nothing
+      VELAFS_TRY(CheckPatience());
+      pollfd writable{in_.get(), POLLOUT, 0};
+      poll(&writable, 1, static_cast<int>(kPoll.count()));
+      continue;
+    }
     if (count < 0) return Failed(kEnded);
     rest.remove_prefix(static_cast<size_t>(count));
   }

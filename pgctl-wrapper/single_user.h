@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ class SingleUser {
   UniqueFd in_;
   UniqueFd out_;
   std::string unread_;
+  uint64_t output_bytes_ = 0;  // in all: a library of the branch's may print without end
 };
 
 // True of the failure of a server that ended by itself: its log says why.

@@ -85,10 +85,15 @@ Status WithServersError(Status failure, const std::string& log) {
 
 Result<OpenedLog> OpenLog(const std::string& path) {
   OpenedLog log;
-  log.fd.Reset(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const int flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
+  log.fd.Reset(open(path.c_str(), flags, 0600));
+  if (!log.fd && errno == ELOOP) return Refused("\"" + path + "\" is a symbolic link");
   struct stat info {};
   if (!log.fd || fstat(log.fd.get(), &info) != 0) {
     return SystemError(errno, "cannot open \"" + path + "\"");
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return Refused("\"" + path + "\" is no regular file", "remove it, and start the server again");
   }
   log.start_bytes = static_cast<uint64_t>(info.st_size);
   return log;

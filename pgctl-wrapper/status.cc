@@ -128,8 +128,17 @@ int SayOrphaned(const Branch& branch, pid_t pid, const Output& output) {
   return kStoppedStatus;
 }
 
+// With the rights of the directory's user, who may have put there whatever he likes.
+std::optional<IdleStop> IdleStopOf(const Session& session, const Branch& branch) {
+  const RunDir run_dir = FindRunDir(session.store(), branch.id);
+  const std::optional<Owner> owner = OwnerOfDirectory(run_dir.path);
+  if (!owner) return std::nullopt;
+  const ActingAs acting(*owner);
+  return ReadIdleStop(run_dir);
+}
+
 int SayStopped(const Session& session, const Branch& branch, const Output& output) {
-  const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
+  const auto idle_stop = IdleStopOf(session, branch);
   const bool was_idle = idle_stop && idle_stop->has_stopped;
   std::string text = "branch " + branch.name + ": stopped";
   if (was_idle) text += ", after " + FormatDuration(idle_stop->after) + " without a connection";

@@ -84,8 +84,9 @@ Result<UniqueFd> OpenForeignFile(const std::string& path) { return OpenRegular(p
 
 Status WriteTextFile(const std::string& path, std::string_view text) {
   const std::string fresh = path + ".new";
-  const UniqueFd file(
-      open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  // What a write that was cut off has left, or somebody else: a FIFO would be waited for.
+  if (unlink(fresh.c_str()) != 0 && errno != ENOENT) return FileError("cannot remove", fresh);
+  const UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) return FileError("cannot create", fresh);
   while (!text.empty()) {
     const ssize_t count = write(file.get(), text.data(), text.size());

@@ -1,15 +1,41 @@
 #include "pgctl-wrapper/throw_away.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <optional>
 
 #include "pgctl-wrapper/owner.h"
+#include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
 
 namespace velafs::pgctl {
 namespace {
 
 constexpr std::chrono::seconds kStopTime{60};
+constexpr std::chrono::seconds kImmediateStopTime{15};  // the server itself gives its backends 5
+constexpr std::chrono::seconds kKillTime{15};
+
+// By force: what its user had it load may take no notice of signals.
+Status KillServersOn(Session& session, Branch branch) {
+  VELAFS_ASSIGN(const Owner owner, OwnerOfData(branch.data_dir));
+  const auto deadline = std::chrono::steady_clock::now() + kKillTime;
+  for (;;) {
+    VELAFS_TRY(session.UpdateServer(&branch));
+    const std::optional<pid_t> pid = branch.server_pid ? branch.server_pid : branch.orphan_pid;
+    if (!pid) return {};
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return Failed("process " + std::to_string(*pid) + " of its server does not end");
+    }
+    const ActingAs acting(owner);
+    const Result<UniqueFd> process = OpenPidFd(*pid);
+    if (!process.ok()) continue;
+    syscall(SYS_pidfd_send_signal, process->get(), SIGKILL, nullptr, 0);
+    WaitForEnd(*process, std::chrono::seconds(1));
+  }
+}
 
 }  // namespace
 
@@ -25,14 +51,16 @@ Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
   }
   if (!server) server = FindLostServer(socket_dir);
   if (!server) return {};
-  return StopServer(*server, server->lost ? StopMode::kImmediate : mode, kStopTime);
+  const bool is_immediate = server->lost || mode == StopMode::kImmediate;
+  return is_immediate ? StopServer(*server, StopMode::kImmediate, kImmediateStopTime)
+                      : StopServer(*server, mode, kStopTime);
 }
 
 Status ThrowAway(Session& session, const Branch& branch) {
-  VELAFS_TRY(StopServerOn(session, branch, StopMode::kImmediate));
-  const Result<Owner> owner =
-      branch.data_dir.empty() ? Failed("not mounted") : OwnerOfData(branch.data_dir);
-  if (owner.ok()) VELAFS_TRY(RemoveRunDir(session.store(), branch.id, *owner));
+  if (!StopServerOn(session, branch, StopMode::kImmediate).ok()) {
+    VELAFS_TRY(KillServersOn(session, branch));
+  }
+  VELAFS_TRY(RemoveRunDir(session.store(), branch.id));
   return session.Call("delete", {{"name", branch.name}, {"force", true}, {"purge", true}}).status();
 }
 

@@ -1,10 +1,14 @@
 #include "pgctl-wrapper/run_dir.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+
+#include "velafs/base/server_place.h"
 
 using namespace velafs::pgctl;
 
@@ -15,7 +19,7 @@ TEST_CASE("a branch's place is in its store") {
   CHECK(run_dir.Log() == "/srv/store/run/7/postgres.log");
 }
 
-TEST_CASE("sockets move to /tmp when their path would be too long, the rest stays") {
+TEST_CASE("sockets move out of the store when their path would be too long, the rest stays") {
   const std::string store = "/srv/" + std::string(100, 'x');
   const RunDir run_dir = RunDirInStore(store, 7);
   CHECK(run_dir.path == store + "/run/7");
@@ -34,6 +38,24 @@ TEST_CASE("a directory that libpq would take for two hosts is no socket director
   CHECK_FALSE(IsUsableSocketDir("/srv/a,b"));
 }
 
+TEST_CASE("who holds the right to start a server is named when the time is up") {
+  const std::filesystem::path dir =
+      std::filesystem::temp_directory_path() / ("locked-" + std::to_string(getpid()));
+  REQUIRE(std::filesystem::create_directory(dir));
+  const RunDir run_dir{dir, dir};
+  {
+    const auto lock = LockRunDir(run_dir, [] { return false; });
+    REQUIRE(lock.ok());
+    int asked = 0;
+    const auto second = LockRunDir(run_dir, [&asked] { return ++asked == 3; });
+    REQUIRE_FALSE(second.ok());
+    CHECK(second.status().code() == velafs::Code::kLocked);
+    CHECK(second.status().message().find("process " + std::to_string(getpid()) + " of user") == 0);
+  }
+  CHECK(LockRunDir(run_dir, [] { return true; }).ok());
+  std::filesystem::remove_all(dir);
+}
+
 TEST_CASE("a directory that a killed start has not yet given to the owner is given") {
   if (geteuid() != 0) return;  // who else could give one away
   const std::filesystem::path store =
@@ -49,4 +71,50 @@ TEST_CASE("a directory that a killed start has not yet given to the owner is giv
   CHECK(PrepareRunDir(store, 7, {65533, 65533, "65533", "/"}).status().code() ==
         velafs::Code::kRefused);
   std::filesystem::remove_all(store);
+}
+
+TEST_CASE("a branch's place is removed however deep its user has nested it") {
+  const std::filesystem::path store =
+      std::filesystem::temp_directory_path() / ("deep-" + std::to_string(getpid()));
+  std::filesystem::create_directories(store / "run/7");
+  for (int i = 0; i < 2000; ++i) {  // no path is long: each moves into the next
+    std::filesystem::create_directory(store / "run/7/b");
+    if (i > 0) std::filesystem::rename(store / "run/7/a", store / "run/7/b/a");
+    std::filesystem::rename(store / "run/7/b", store / "run/7/a");
+  }
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit few{std::min<rlim_t>(before.rlim_cur, 100), before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const velafs::Status removed = RemoveRunDir(store, 7);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK_MESSAGE(removed.ok(), removed.message());
+  CHECK_FALSE(std::filesystem::exists(store / "run/7"));
+  REQUIRE(std::filesystem::remove_all(store) > 0);
+}
+
+TEST_CASE("root's servers have their sockets where nobody else could have made a directory") {
+  if (geteuid() != 0) return;  // others have /tmp
+  const bool was_there = std::filesystem::exists(velafs::kRootsPlaces);
+  const std::filesystem::path top =
+      std::filesystem::temp_directory_path() / ("long-" + std::to_string(getpid()));
+  const std::filesystem::path store = top / std::string(100, 'x');
+  std::filesystem::create_directories(store / "run");
+  const std::string in_tmp = velafs::PlaceInTmp(store, 7);
+  REQUIRE(mkdir(in_tmp.c_str(), 0700) == 0);  // a stranger's
+  REQUIRE(chown(in_tmp.c_str(), 65533, 65533) == 0);
+  const auto run_dir = PrepareRunDir(store, 7, {65534, 65534, "65534", "/"});
+  REQUIRE_MESSAGE(run_dir.ok(), run_dir.status().message());
+  CHECK(run_dir->path == (store / "run/7").string());
+  CHECK(run_dir->socket_dir == velafs::PlaceOfRoots(store, 7));
+  CHECK(FindRunDir(store, 7).socket_dir == run_dir->socket_dir);
+  const auto owner = OwnerOfDirectory(run_dir->socket_dir);
+  REQUIRE(owner);
+  CHECK(owner->uid == 65534);
+  std::ofstream(run_dir->socket_dir + "/.s.PGSQL.1.lock") << "1";
+  CHECK(RemoveRunDir(store, 7).ok());
+  CHECK_FALSE(std::filesystem::exists(run_dir->socket_dir));
+  CHECK_FALSE(std::filesystem::exists(in_tmp));
+  std::filesystem::remove_all(top);
+  if (!was_there) std::filesystem::remove(velafs::kRootsPlaces);
 }

@@ -1,6 +1,7 @@
 #include "pgctl-wrapper/text_file.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -40,5 +41,14 @@ TEST_CASE("a file that is too large is refused, however large it is") {
   CHECK(ReadBoundedFile(path, 4).status().code() == velafs::Code::kRefused);
   REQUIRE(truncate(path.c_str(), off_t{1} << 40) == 0);
   CHECK(ReadBoundedFile(path, 4).status().code() == velafs::Code::kRefused);
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("a FIFO in the place of a file being written is not waited for") {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("written-" + std::to_string(getpid()));
+  REQUIRE(mkfifo((path + ".new").c_str(), 0600) == 0);
+  REQUIRE(WriteTextFile(path, "text").ok());
+  CHECK(*ReadTextFile(path) == "text");
   std::filesystem::remove(path);
 }

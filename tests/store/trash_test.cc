@@ -4,6 +4,7 @@
 
 #include "tests/store/branches_fixture.h"
 #include "tests/store/hooked_storage.h"
+#include "velafs/base/server_place.h"
 #include "velafs/store/upkeep.h"
 
 namespace velafs::store {
@@ -282,6 +283,23 @@ TEST_CASE_FIXTURE(TrashFixture, "a delete is done whatever its users have put in
   for (const auto& entry : fs::directory_iterator(root + "/run")) {
     CHECK_FALSE(entry.path().filename().string().starts_with(".gone-"));
   }
+}
+
+TEST_CASE_FIXTURE(TrashFixture, "with a branch goes its server's place outside the store") {
+  Clone("main", "dev");
+  Clone("main", "other");
+  const std::string real = fs::canonical(root).string();
+  const std::string place = PlaceInTmp(real, Info("dev").id);
+  const std::string others = PlaceInTmp(real, Info("other").id);
+  test::WriteHostFile(place + "/a/f", "x");
+  test::WriteHostFile(others + "/f", "x");
+  fs::create_symlink(others, place + "/link");
+  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK_FALSE(fs::exists(place));
+  CHECK(fs::exists(others + "/f"));
+  SetInThePast("branches", "expires_at", "other");
+  CHECK(ExpiredNames() == std::vector<std::string>{"other"});
+  CHECK_FALSE(fs::exists(others));
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who may") {

@@ -67,7 +67,9 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
       return std::move(deleted).status().WithContext("cannot delete " + Quoted(row.name));
     }
   }
-  if (!dry_run) RemoveWhatIsGone(storage_, paths_.Run());
+  if (dry_run) return {};
+  RemoveWhatIsGone(storage_, paths_.Run());
+  for (const BranchInfo& gone : expired->branches) RemoveServerPlaces(paths_.root, gone.id);
   return {};
 }
 

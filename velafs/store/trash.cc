@@ -1,10 +1,19 @@
 // The verbs that take branches away, and bring them back.
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <string_view>
 
+#include "velafs/base/server_place.h"
+#include "velafs/os/acting_as.h"
+#include "velafs/os/remove_tree.h"
+#include "velafs/os/unique_fd.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -53,6 +62,25 @@ void RemoveWhatIsGone(os::Storage& storage, const std::string& run) {
   }
 }
 
+void RemoveServerPlaces(const std::string& store, uint64_t branch_id) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(store.c_str(), nullptr),
+                                                         std::free);
+  if (!real) return;
+  for (const std::string& place :
+       {PlaceOfRoots(real.get(), branch_id), PlaceInTmp(real.get(), branch_id)}) {
+    const os::UniqueFd fd(open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info;
+    if (!fd || fstat(fd.get(), &info) != 0) continue;
+    {
+      const auto acting = os::ActingAs::Begin({info.st_uid, info.st_gid});
+      if (!acting.ok()) continue;
+      const Status emptied = os::EmptyDirectory(fd.get(), place);
+      if (!emptied.ok()) spdlog::warn("{}", emptied.message());
+    }
+    rmdir(place.c_str());
+  }
+}
+
 Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
                                  const DeleteOptions& options) {
   BranchInfo info;
@@ -67,6 +95,7 @@ Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
   if (options.dry_run) return info;
   TellRemoved(name);
   RemoveWhatIsGone(storage_, paths_.Run());
+  RemoveServerPlaces(paths_.root, info.id);
   return info;
 }
 

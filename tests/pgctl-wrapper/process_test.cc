@@ -1,0 +1,62 @@
+#include "pgctl-wrapper/process.h"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <cerrno>
+
+using namespace velafs;
+using namespace velafs::pgctl;
+
+namespace {
+
+Command Shell(const std::string& script) {
+  Command command;
+  command.argv = {"sh", "-c", script};
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("what a program prints is kept, and its exit status") {
+  const auto captured = Capture(Shell("echo out; echo err >&2; exit 3"));
+  REQUIRE(captured.ok());
+  CHECK(captured->out == "out\n");
+  CHECK(captured->err == "err\n");
+  CHECK(captured->exit_status == 3);
+}
+
+TEST_CASE("a program that prints without end fills no memory") {
+  CaptureLimits limits;
+  limits.output_bytes = 64 * 1024;
+  const auto captured = Capture(Shell("yes"), limits);
+  REQUIRE_FALSE(captured.ok());
+  CHECK(captured.status().code() == Code::kRefused);
+  CHECK(captured.status().message() == "\"sh\" prints more than 64.0 KiB");
+}
+
+TEST_CASE("a program that does not end is ended, whatever signals it takes no notice of") {
+  CaptureLimits limits;
+  limits.time = std::chrono::milliseconds(100);
+  const auto captured = Capture(Shell("trap '' TERM INT; exec sleep 600"), limits);
+  REQUIRE_FALSE(captured.ok());
+  CHECK(captured.status().message() == "\"sh\" did not end within 1s");
+}
+
+TEST_CASE("a captured program that nobody waits for is ended") {
+  pid_t pid = 0;
+  {
+    auto process = CapturedProcess::Start(Shell("exec sleep 600"));
+    REQUIRE(process.ok());
+    pid = process->pid();
+    REQUIRE(kill(pid, 0) == 0);
+  }
+  CHECK(kill(pid, 0) != 0);
+  CHECK(errno == ESRCH);
+}
+
+TEST_CASE("a child that takes no notice of a signal is ended by force") {
+  const auto pid = Spawn(Shell("trap '' TERM; while :; do sleep 1; done"));
+  REQUIRE(pid.ok());
+  CHECK(EndChild(*pid, SIGTERM, std::chrono::milliseconds(300)) >= 128);
+}
