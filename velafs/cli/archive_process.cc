@@ -142,7 +142,8 @@ void ArchiveProcess::OpenBeside(const std::string& tar) {
   const std::string suffix = SplitTarName(path.filename()).second;
   for (const auto& [name, beside] : FindTars(path.parent_path(), suffix)) {
     if (name == "base" || opened_.size() >= kMaxOthers) continue;
-    os::UniqueFd fd(open(beside.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    // The command names none of these: whoever may write to the directory could have made links.
+    os::UniqueFd fd(open(beside.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat info {};
     if (!fd || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
     others_.push_back({name, fd.get()});
