@@ -51,6 +51,17 @@ pull_request() {
   [[ $(field pr-1 expires_at) != null ]] || fail "it never expires"
 }
 check "a user clones what was approved, and it has the time the policy gives" pull_request
+used() {
+  local metrics
+  metrics=$(velafs metrics)
+  has_line -xF 'velafs_user_branches{user="postgres"} 1' <<<"$metrics"
+  has_line -xF 'velafs_user_branches{user="root"} 1' <<<"$metrics"
+  has_line -E '^velafs_user_own_bytes[{]user="postgres"[}] [0-9]+$' <<<"$metrics"
+  has_line -xF 'velafs_user_calls_waiting{user="postgres"} 0' <<<"$metrics"
+  velafs doctor | has_line -F 'users: "postgres" has 1 branches'
+  ! by www-data velafs metrics | has_line '{user=' || fail "a viewer is told who uses what"
+}
+check "an admin sees who uses what" used
 check "what was not approved stays closed" by postgres refuses 4 '"main" is not approved' velafs clone main pr-2
 check "a name is as the policy wants it" by postgres refuses 4 'pr-\[0-9\]\+' velafs clone main@nightly mine
 check "a branch of somebody else is not changed" by postgres refuses 4 '"main" belongs to "root"' velafs delete main

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <grp.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 #include "tests/os/scratch_directory.h"
 #include "tests/random.h"
 #include "velafs/api/server.h"
+#include "velafs/api/verbs.h"
+#include "velafs/layer/branch.h"
 
 namespace velafs::api {
 namespace {
@@ -263,6 +266,45 @@ TEST_CASE(
     CHECK(root.Lines().at(0)["error"]["code"] == "not_found");
   }
   CHECK(entries() == before + 50);
+}
+
+TEST_CASE("an admin is told who uses what, and nobody else is") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root serves guests");
+    return;
+  }
+  GuestFixture fixture;
+  const std::string guest = CallerOf(GuestFixture::kGuest).user;
+  CHECK(fixture.ByGuest("clone", R"({"source":"main","name":"his"})")
+            ->Lines()
+            .at(0)
+            .contains("result"));
+  const auto branch = fixture.store->volume().Open("his");
+  REQUIRE(branch.ok());
+  for (const char* const name : {"a", "b", "c"}) {
+    REQUIRE((*branch)->Make((*branch)->root(), name, {S_IFREG | 0600, 0, 0}).ok());
+  }
+  for (int i = 0; i < 25; ++i) CHECK(fixture.ByGuest("gc", "{}")->HttpStatus() == 200);
+  const auto stats = [&](RawClient& client) {
+    client.Post("/v1/stats", "{}");
+    return client.Lines().at(0)["result"];
+  };
+  json users;
+  // He may be given up before that is told.
+  for (int i = 0; i < 20 && (users.is_null() || users[guest]["calls_running"] == 0); ++i) {
+    const auto deaf = fixture.ByGuest("export", R"({"source":"main"})");
+    REQUIRE(deaf->Receive());  // so it runs
+    RawClient root(fixture.store->paths().Socket());
+    users = stats(root)["users"];
+  }
+  CHECK(users[guest]["branches"] == 1);
+  CHECK(users[guest]["names"] == 3);
+  CHECK(users[guest]["failures_folded"] == 5);
+  CHECK(users[guest]["calls_running"] >= 1);
+  CHECK(users[guest]["calls_waiting"] == 0);
+  CHECK(users["tester"]["branches"] == 1);
+  CHECK(users["tester"]["calls_running"] == 0);
+  CHECK_FALSE(fixture.ByGuest("stats", "{}")->Lines().at(0)["result"].contains("users"));
 }
 
 // Requests at random, most of them broken.

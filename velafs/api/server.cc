@@ -23,6 +23,7 @@
 #include "velafs/api/receiver.h"
 #include "velafs/api/socket_address.h"
 #include "velafs/api/turns.h"
+#include "velafs/api/users.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/store/access.h"
@@ -141,6 +142,7 @@ class UnixHttpServer : public httplib::Server {
     workers_.Stop();
   }
 
+  std::map<uint32_t, Workers::Load> Loads() { return workers_.Loads(); }
   // Members of that group are no guests from now on.
   void SetAdminGroup(const std::optional<uint32_t>& group) {
     admin_group_ = group ? int64_t{*group} : -1;
@@ -276,6 +278,9 @@ class SocketServer : public Server {
         .in = [&](std::span<std::byte> into) { return ReceiveData(peer, into, sink, &is_asked); },
         .out = [&](std::span<const std::byte> bytes) { return SendData(peer, bytes, sink); }};
     Result<json> outcome = RunVerb(store_, caller, verb, arguments, progress, streams);
+    if (verb == "stats" && outcome.ok() && outcome->contains("users")) {
+      AddCalls(http_.Loads(), &(*outcome)["users"]);
+    }
     VELAFS_TRY(LetInWhoMay());  // the verb may have been one that says who
     return outcome;
   }

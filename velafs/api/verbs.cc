@@ -11,6 +11,7 @@
 #include "velafs/api/audited.h"
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/api/users.h"
 #include "velafs/api/version.h"
 #include "velafs/os/sandbox.h"
 #include "velafs/store/access.h"
@@ -25,9 +26,12 @@ using store::Role;
 Result<json> Stats(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::StoreStats stats, call.store.Stats());
-  return json{{"branches", stats.branches},         {"bookmarks", stats.bookmarks},
-              {"trashed", stats.trashed},           {"logical_bytes", stats.logical_bytes},
-              {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
+  json document = {{"branches", stats.branches},         {"bookmarks", stats.bookmarks},
+                   {"trashed", stats.trashed},           {"logical_bytes", stats.logical_bytes},
+                   {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
+  if (!call.caller.IsAdmin()) return document;
+  VELAFS_ASSIGN(document["users"], UsersToJson(call.store));
+  return document;
 }
 
 // What the daemon has given up; null of a process that has given up nothing.

@@ -87,6 +87,11 @@ void Workers::JoinEnded() {
   ended_.clear();
 }
 
+std::map<uint32_t, Workers::Load> Workers::Loads() {
+  std::lock_guard lock(mutex_);
+  return guests_;
+}
+
 void Workers::Stop() {
   std::unique_lock lock(mutex_);
   stop_ = true;

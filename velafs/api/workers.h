@@ -40,6 +40,12 @@ class Workers {
 
   // A job must not throw. False, and the job is forgotten, when too many wait, or after Stop.
   bool Run(const Guest& guest, std::function<void()> job);
+  struct Load {
+    size_t running = 0;  // or ready
+    size_t waiting = 0;
+  };
+  // Of each guest who has any, by user id.
+  std::map<uint32_t, Load> Loads();
   // Returns when every job has been run to its end.
   void Stop();
 
@@ -47,10 +53,6 @@ class Workers {
   struct Job {
     Guest guest;
     std::function<void()> run;
-  };
-  struct Load {
-    size_t running = 0;  // or ready
-    size_t waiting = 0;
   };
 
   void Work(std::list<std::thread>::iterator self);

@@ -79,6 +79,7 @@ class Reader {
   // What the layer's inodes and names occupy in the catalog, counted roughly: kRowBytes for each,
   // and its text.
   Result<uint64_t> NamesBytes(LayerId layer);
+  Result<uint64_t> NameCount(LayerId layer);  // that it holds itself
 
   // For whoever reads tables from end to end, a piece at a time: at most `limit` rows after a key,
   // in the order of keys. Fewer than `limit`: there are no more.

@@ -348,6 +348,13 @@ Result<uint64_t> Reader::NamesBytes(LayerId layer) {
   return bytes;
 }
 
+Result<uint64_t> Reader::NameCount(LayerId layer) {
+  Query query(statements_[Sql::kNameCount], layer);
+  uint64_t count = 0;
+  VELAFS_TRY(query.ForEach("names", [&](Query& row) { count = row.Unsigned(0); }));
+  return count;
+}
+
 Result<uint64_t> Reader::ChunkCount() {
   Query query(statements_[Sql::kChunkCount]);
   uint64_t count = 0;

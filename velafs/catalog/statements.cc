@@ -48,6 +48,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kNamesBytes,
      "SELECT (SELECT coalesce(sum(?2 + length(target)), 0) FROM inodes WHERE layer = ?1)"
      " + (SELECT coalesce(sum(?2 + length(name)), 0) FROM names WHERE layer = ?1)"},
+    {Sql::kNameCount, "SELECT count(*) FROM names WHERE layer = ?1"},
     // One search of the index for each directory, not one step for each name.
     {Sql::kLayerDirectories,
      "WITH RECURSIVE found(directory) AS ("

@@ -18,6 +18,7 @@ enum class Sql : size_t {
   kLayerHolds,
   kNames,
   kNamesBytes,
+  kNameCount,
   kLayerDirectories,
   kLayerInodes,
   kInodes,

@@ -209,6 +209,39 @@ void CheckStore(Findings& findings, const Globals& globals) {
   findings.Good("daemon", "none runs; velafs mount, or velapg start, starts one");
 }
 
+// Who uses what of a store that several use. Only admins are told.
+void CheckUsers(Findings& findings, const Globals& globals) {
+  constexpr size_t kMostUsers = 20;
+  const auto client = globals.Connect();
+  if (!client.ok()) return;
+  const auto stats = (*client)->Call("stats", json::object());
+  if (!stats.ok()) return;
+  const json users = stats->value("users", json::object());
+  if (users.size() < 2) return;
+  size_t told = 0;
+  for (const auto& [name, user] : users.items()) {
+    if (++told > kMostUsers) {
+      return findings.Good("users", std::to_string(users.size() - kMostUsers) +
+                                        " more; velafs metrics tells of those who have most");
+    }
+    const auto count = [&user](const char* key) {
+      return std::to_string(user.value(key, uint64_t{0}));
+    };
+    const std::string found = Quoted(name) + " has " + count("branches") + " branches and " +
+                              count("trashed") + " in the trash, with " +
+                              FormatSize(user.value("own_bytes", uint64_t{0})) + " and " +
+                              count("names") + " names of their own; " + count("calls_running") +
+                              " calls run, " + count("calls_waiting") + " wait";
+    if (user.value("failures_folded", uint64_t{0}) == 0) {
+      findings.Good("users", found);
+    } else {
+      findings.Warn("users",
+                    found + "; " + count("failures_folded") + " that failed are not logged yet",
+                    "see what fails: velafs audit --user " + name);
+    }
+  }
+}
+
 // What leads out of a branch is shared by its clones, and in no bookmark and no export.
 void CheckTablespaces(Findings& findings, const Globals& globals) {
   const auto client = globals.Connect();
@@ -267,6 +300,7 @@ Status RunDoctor(const Globals& globals) {
   CheckServerPrograms(findings);
   CheckDisk(findings, globals.StoreDirectory());
   CheckStore(findings, globals);
+  CheckUsers(findings, globals);
   CheckTablespaces(findings, globals);
   CheckMounts(findings, globals);
   VELAFS_TRY(PrintResult(globals, findings.ToJson(), Render));

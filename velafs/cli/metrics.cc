@@ -1,5 +1,9 @@
 // `velafs metrics`: numbers for a monitoring system, in Prometheus' text format.
+#include <algorithm>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
@@ -32,7 +36,7 @@ std::string InQuotes(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+    quoted += c == '\n' ? ' ' : c;
   }
   return quoted + "\"";
 }
@@ -53,6 +57,46 @@ std::string RenderMetrics(const json& document, const Style&) {
     }
   }
   return text;
+}
+
+struct UserMetric {
+  const char* key;
+  const char* name;
+  const char* help;
+};
+constexpr UserMetric kUserMetrics[] = {
+    {"branches", "user_branches", "Branches the user owns"},
+    {"trashed", "user_trashed_branches", "Branches of the user's in the trash"},
+    {"own_bytes", "user_own_bytes", "Bytes on disk for the user's branches alone"},
+    {"names", "user_names", "Names of files that the user's branches alone hold"},
+    {"calls_running", "user_calls_running", "Calls of the user's that run, unless an admin's"},
+    {"calls_waiting", "user_calls_waiting", "Calls of the user's that wait for others to end"},
+    {"failures_folded", "user_failures_unlogged",
+     "Failed calls of the user's that have no entry in the audit log yet"},
+};
+
+// A monitoring system keeps a series for each: the users with most on disk are named, and what the
+// others have is added up.
+void AddUsers(const json& users, Metrics& metrics) {
+  constexpr size_t kMostUsers = 50;
+  std::vector<std::pair<std::string, json>> rows;
+  for (const auto& [name, user] : users.items()) rows.emplace_back(name, user);
+  std::ranges::stable_sort(rows, std::ranges::greater(), [](const auto& row) {
+    return row.second.value("own_bytes", uint64_t{0});
+  });
+  for (const UserMetric& metric : kUserMetrics) {
+    metrics.Begin(metric.name, metric.help);
+    uint64_t of_others = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto value = rows[i].second.value(metric.key, uint64_t{0});
+      if (i < kMostUsers) {
+        metrics.Add(value, {{"user", rows[i].first}});
+      } else {
+        of_others += value;
+      }
+    }
+    if (rows.size() > kMostUsers) metrics.Add(of_others, {{"user", "(others)"}});
+  }
 }
 
 Result<json> Collect(Client& client) {
@@ -89,6 +133,7 @@ Result<json> Collect(Client& client) {
                 const auto at = ParseTime(branch["expires_at"].get<std::string>());
                 return at.ok() ? json(*at / 1'000'000'000) : json();
               });
+  AddUsers(stats.value("users", json::object()), metrics);
   return metrics.Document();
 }
 

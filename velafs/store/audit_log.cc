@@ -103,6 +103,11 @@ Status AuditLog::AppendFailure(AuditRow entry) {
   return passed ? Append(*std::move(passed)) : Status();
 }
 
+std::map<uint32_t, uint64_t> AuditLog::FoldedFailures() {
+  MutexLock lock(failures_mutex_);
+  return failures_.Folded();
+}
+
 Status AuditLog::AppendFolded(TimeNs now) {
   std::vector<AuditRow> rows;
   {

@@ -55,6 +55,8 @@ class AuditLog {
   // Adds the last of those that are only counted, each user's, once that is allowed again; `now` is
   // the time, or INT64_MAX for all of them.
   Status AppendFolded(TimeNs now);
+  // How many there are now, by user id.
+  std::map<uint32_t, uint64_t> FoldedFailures();
   Result<std::vector<catalog::AuditRow>> List(const AuditFilter& filter);  // oldest first
   // Reads all of it. Corrupt, naming the first entry that is wrong, when the chain is broken, or
   // when it does not go through `noted`.

@@ -75,4 +75,12 @@ std::vector<AuditRow> FailureLimit::TakeFolded(TimeNs now) {
   return rows;
 }
 
+std::map<uint32_t, uint64_t> FailureLimit::Folded() const {
+  std::map<uint32_t, uint64_t> folded;
+  for (const auto& [uid, user] : users_) {
+    if (user.folded > 0) folded[uid] = user.folded;
+  }
+  return folded;
+}
+
 }  // namespace velafs::store

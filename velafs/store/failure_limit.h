@@ -34,6 +34,8 @@ class FailureLimit {
   std::optional<catalog::AuditRow> Pass(catalog::AuditRow entry, TimeNs now);
   // Of each user for whom there is room again, the last one that was only counted.
   std::vector<catalog::AuditRow> TakeFolded(TimeNs now);
+  // By user id, how many are counted and have no entry yet.
+  std::map<uint32_t, uint64_t> Folded() const;
 
  private:
   struct User {

@@ -1,6 +1,7 @@
 // What branches and owners may occupy.
 #include <set>
 
+#include "velafs/layer/layer_tree.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -41,6 +42,30 @@ Result<std::map<std::string, uint64_t>> Store::UsageOfOwners(
   std::map<std::string, uint64_t> used;
   for (size_t i = 0; i < branches.size(); ++i) used[branches[i].owner] += usages[i].own_bytes;
   return used;
+}
+
+Result<std::map<std::string, OwnerUsage>> Store::UsageByOwner() {
+  std::vector<BranchRow> rows;
+  std::map<std::string, OwnerUsage> usage;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Branches());
+    VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
+    rows.insert(rows.end(), deleted.begin(), deleted.end());
+    layer::LayerTree tree;
+    VELAFS_TRY(tree.Load(reader));
+    for (const BranchRow& row : rows) {
+      OwnerUsage& of = usage[row.owner];
+      ++(row.deleted_at ? of.trashed : of.branches);
+      for (const catalog::LayerRow* layer : tree.OwnLayers(row.head)) {
+        VELAFS_ASSIGN(const uint64_t names, reader.NameCount(layer->id));
+        of.names += names;
+      }
+    }
+    return {};
+  }));
+  VELAFS_ASSIGN(const std::vector<BranchInfo> infos, DescribeAll(rows));
+  for (const BranchInfo& info : infos) usage[info.owner].own_bytes += info.own_bytes;
+  return usage;
 }
 
 Status Store::EnforceOwnerQuotas() {

@@ -184,6 +184,8 @@ class Store {
   Result<std::vector<BranchInfo>> List(const ListFilter& filter = {});  // by name
   Result<BranchInfo> Show(const std::string& name);
   Result<StoreStats> Stats();
+  // By owner, of all branches.
+  Result<std::map<std::string, OwnerUsage>> UsageByOwner();
   // The port kept for the branch's server: `wanted` when given, else the one kept before, else a
   // free one. Refused when `wanted` is another branch's or in use.
   Result<uint16_t> AssignPort(const Caller& caller, const std::string& name,

@@ -137,6 +137,14 @@ struct StoreStats {
   uint64_t chunk_count = 0;
 };
 
+// What the branches of one owner take.
+struct OwnerUsage {
+  uint64_t branches = 0;
+  uint64_t trashed = 0;
+  uint64_t own_bytes = 0;  // of both, on disk for each of them alone
+  uint64_t names = 0;      // of files, that the layers hold which are theirs alone
+};
+
 struct GcResult {
   uint64_t packs_removed = 0;
   uint64_t packs_rewritten = 0;

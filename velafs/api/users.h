@@ -1,0 +1,19 @@
+// Who uses what of a store and of the process that serves it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "velafs/api/workers.h"
+#include "velafs/base/status.h"
+#include "velafs/store/store.h"
+
+namespace velafs::api {
+
+// By name: {"branches","trashed","own_bytes","names","failures_folded"}.
+Result<nlohmann::json> UsersToJson(store::Store& store);
+// Adds {"calls_running","calls_waiting"}, of guests, to what UsersToJson has returned.
+void AddCalls(const std::map<uint32_t, Workers::Load>& loads, nlohmann::json* users);
+
+}  // namespace velafs::api
