@@ -113,9 +113,9 @@ constexpr std::array kIds = {
     "getegid", "geteuid", "getgid", "getgroups", "getuid", "setfsgid", "setfsuid", "setgroups",
 };
 constexpr std::array kOfSanitizers = {
-    "clone",       "clone3", "ioctl",     "kill",   "mmap",           "mprotect",
-    "personality", "prctl",  "prlimit64", "ptrace", "sched_getparam", "sched_getscheduler",
-    "tgkill",      "tkill",
+    "clone", "ioctl",     "kill",   "mmap",           "mprotect",           "personality",
+    "prctl", "prlimit64", "ptrace", "sched_getparam", "sched_getscheduler", "tgkill",
+    "tkill",
 };
 
 class Filter {
