@@ -69,6 +69,10 @@ commands() {
 approve $B                               | 4 4 4 4 0
 approve $B@then                          | 4 4 4 4 0
 audit                                    | 4 4 4 4 0
+audit ship --to /dev/null                | 4 4 4 4 4
+audit ship --to - --forget               | 4 4 4 4 3
+audit ship --to -                        | 4 4 4 4 0
+audit trim --keep 9d                     | 4 4 4 4 0
 audit verify                             | 4 4 4 4 0
 bookmark create $B@new                   | 0 4 4 4 0
 bookmark delete $B@then                  | 0 4 4 4 0

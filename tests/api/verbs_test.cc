@@ -225,6 +225,67 @@ TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done 
   CHECK(Done("audit-verify", json::object())["entries"] == 6);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an entry says who gave a branch to whom") {
+  Import("main");
+  Done("chown", {{"name", "main"}, {"owner", "alice"}});
+  const json entry = Done("audit", {{"verb", "chown"}})["entries"][0];
+  CHECK(entry["detail"] == json{{"owner", "alice"}, {"former_owner", CallerOf(geteuid()).user}});
+}
+
+TEST_CASE_FIXTURE(Fixture, "what labels, notes and connection strings say is in no entry") {
+  Import("main");
+  const char* secret = "hunter2";
+  Done("clone", {{"source", "main"},
+                 {"name", "pr-1"},
+                 {"labels", {{"password", secret}, {"team", secret}}},
+                 {"note", secret}});
+  Done("label", {{"name", "pr-1"}, {"set", {{"dsn", secret}}}});
+  Done("note", {{"name", "pr-1"}, {"note", secret}});
+  Done("bookmark-create", {{"name", "pr-1@then"}, {"note", secret}});
+  CHECK_FALSE(Run("label", {{"name", "pr-1"}, {"set", {{"a=b", secret}}}}).ok());
+  CHECK_FALSE(
+      Run("label", {{"name", "pr-1"}, {"set", {{"key", secret + std::string(1, '\n')}}}}).ok());
+  CHECK_FALSE(Run("note", {{"name", "pr-1"}, {"note", secret + std::string(1, '\xff')}}).ok());
+  const json entries = Done("audit", json::object());
+  CHECK(entries.dump().find(secret) == std::string::npos);
+  CHECK(entries["entries"][1]["detail"] == json{{"labels", "password,team"}});
+  CHECK(entries["entries"][2]["detail"] == json{{"set", "dsn"}});
+}
+
+TEST_CASE_FIXTURE(Fixture, "the log is trimmed by policy, and says where it begins") {
+  Import("main");
+  for (const char* text : {"a", "b", "c"}) Done("note", {{"name", "main"}, {"note", text}});
+  CHECK(Run("audit-trim", json::object()).status().code() == Code::kUsage);
+  CHECK(Run("policy-set", {{"place", "store"}, {"set", {{"audit_max_entries", "0"}}}})
+            .status()
+            .code() == Code::kUsage);
+  Done("policy-set", {{"place", "store"}, {"set", {{"audit_max_entries", "2"}}}});
+  const size_t before = Done("audit", json::object())["entries"].size();
+  const json trimmed = Done("audit-trim", json::object());
+  CHECK(trimmed["entries"] == before - 1);
+  CHECK(trimmed["held_by"].is_null());
+  const json entries = Done("audit", json::object())["entries"];
+  REQUIRE(entries.size() == 2);  // that of the trimming is the last, and the only one it makes
+  CHECK(entries[1]["verb"] == "audit-trim");
+  CHECK(entries[1]["detail"]["last"] == trimmed["trimmed"]);
+  const json verified = Done("audit-verify", json::object());
+  CHECK(verified["entries"] == 2);
+  CHECK(verified["trimmed"] == trimmed["trimmed"]);
+}
+
+TEST_CASE_FIXTURE(Fixture, "entries are shipped until they are said to have come") {
+  Import("main");
+  const json first = Done("audit-unshipped", {{"to", "syslog"}});
+  CHECK(first["entries"].size() == 1);
+  CHECK(Done("audit-unshipped", {{"to", "syslog"}}) == first);
+  Done("audit-shipped", {{"to", "syslog"}, {"head", first["head"]}});
+  CHECK(Done("audit-unshipped", {{"to", "syslog"}})["entries"].empty());
+  CHECK(Done("audit-verify", json::object())["shipped"] ==
+        json::array({{{"to", "syslog"}, {"head", first["head"]}}}));
+  Done("audit-forget", {{"to", "syslog"}});
+  CHECK(Done("audit", json::object())["entries"].back()["verb"] == "audit-forget");
+}
+
 TEST_CASE_FIXTURE(Fixture, "a branch's instance ends with a reset, its id does not") {
   Import("main");
   Done("clone", {{"source", "main"}, {"name", "pr-1"}});

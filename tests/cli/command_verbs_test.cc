@@ -20,6 +20,8 @@ const std::map<std::string, Names>& VerbsOfCommands() {
   static const std::map<std::string, Names> table = {
       {"approve", {"approve"}},
       {"audit", {"audit"}},
+      {"audit ship", {"audit-unshipped", "audit-shipped", "audit-forget"}},
+      {"audit trim", {"audit-trim"}},
       {"audit verify", {"audit-verify"}},
       {"bookmark", {}},  // only has commands
       {"bookmark create", {"bookmark-create"}},

@@ -64,6 +64,8 @@ TEST_CASE("every command's help has an example") {
                                                  {"approve"},
                                                  {"audit"},
                                                  {"audit", "verify"},
+                                                 {"audit", "ship"},
+                                                 {"audit", "trim"},
                                                  {"expire"},
                                                  {"bookmark"},
                                                  {"bookmark", "create"},

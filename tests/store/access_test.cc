@@ -235,6 +235,27 @@ TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his 
   CHECK_FALSE(Info("hers").shown_as);
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "who is given a branch gets no more than policies allow him") {
+  Clone("main", "given");
+  WriteInto("given", "written");
+  const auto give = [this] { return store->SetOwner(caller, "given", "alice").status(); };
+  Set("max_branches_per_owner", "0");
+  CHECK(give().code() == Code::kRefused);
+  test::CheckMessage(give(), "\"alice\" has the 0 branches");
+  // He who has it already is given nothing.
+  CHECK(store->SetOwner(caller, "given", caller.user).ok());
+  Set("max_branches_per_owner", "1");
+  Set("max_branches", "1");  // there are no more branches afterwards
+  Set("quota_per_owner", "1");
+  test::CheckMessage(give(), "with \"given\", \"alice\" would have more than the 1");
+  CHECK(Info("given").owner == caller.user);
+  Set("quota_per_owner", "10G");
+  const auto given = store->SetOwner(caller, "given", "alice");
+  REQUIRE_MESSAGE(given.ok(), given.status().message());
+  CHECK(given->former_owner == caller.user);
+  CHECK(given->branch.owner == "alice");
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "only an admin makes branches for others") {
   REQUIRE(store->SetApproved("main", true).ok());
   CloneOptions options;

@@ -1,7 +1,7 @@
 // Stores of earlier formats open, and are what they were.
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
-#include "tests/store/golden_v5.h"
+#include "tests/store/golden_v6.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -46,6 +46,10 @@ struct GoldenV4 : Golden {
 
 struct GoldenV5 : Golden {
   GoldenV5() { MakeGoldenV5(root); }
+};
+
+struct GoldenV6 : Golden {
+  GoldenV6() { MakeGoldenV6(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -206,6 +210,40 @@ TEST_CASE_FIXTURE(GoldenV5, "a store of version 5 opens with what was sealed, wh
   CHECK_FALSE(fs::exists(root + "/layers/5/sealed"));
   const auto store = Open();
   CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
+}
+
+TEST_CASE_FIXTURE(GoldenV6, "a catalog migrated from version 6 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV6, "a store of version 6 opens with a log that can be trimmed") {
+  {
+    const auto store = Open();
+    CHECK(store->audit_log().Verify({})->count == 1);
+    CHECK(store->audit_log().Begin()->count == 0);
+    const auto trimmed = store->audit_log().Trim(caller, {.max_entries = 1}, NowNs(), false);
+    CHECK(trimmed->entries == 0);
+    REQUIRE(store->audit_log().Append(NewAuditEntry(caller, "note")).ok());
+    REQUIRE(store->audit_log().Trim(caller, {.max_entries = 1}, NowNs(), false)->entries == 2);
+    CHECK(store->audit_log().Verify({})->count == 3);
+    CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
+  CHECK(Integer("SELECT count(*) FROM audit") == 1);
+}
+
+TEST_CASE_FIXTURE(GoldenV6, "bookmarks that on_expire made are none of their branch's own states") {
+  const Caller alice{geteuid() + 4242, "nobody here"};
+  const auto store = Open();
+  REQUIRE(store->SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
+  REQUIRE(store->SetApproved("main", true).ok());
+  for (const char* name : {"expired-pr-1", "expired-pr-2"}) {
+    const auto clone = store->Clone(alice, std::string("main@") + name, "mine", {});
+    CHECK(clone.status().code() == Code::kRefused);
+  }
+  CHECK(store->Clone(alice, "main@before", "mine", {}).ok());
+  CHECK(Integer("SELECT count(*) FROM settings WHERE key = 'state_of' AND value = 'pr-1'") == 1);
 }
 
 TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {

@@ -313,7 +313,7 @@ TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who
   CHECK(store->SetNote(caller, "dev", "a note")->note == "a note");
   CHECK(store->SetNote(kAlice, "dev", "hers").status().code() == Code::kRefused);
   CHECK(store->SetOwner(caller, "dev", "").status().code() == Code::kUsage);
-  CHECK(store->SetOwner(caller, "dev", "alice")->owner == "alice");
+  CHECK(store->SetOwner(caller, "dev", "alice")->branch.owner == "alice");
   CHECK(store->SetNote(kAlice, "dev", "hers")->note == "hers");
   Reopen();
   CHECK(Info("dev").note == "hers");

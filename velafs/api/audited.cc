@@ -30,6 +30,16 @@ std::string TextOf(const json& object, std::string_view name) {
   return Short(found->is_string() ? found->get<std::string>() : ToText(*found));
 }
 
+// The keys of the object of that name, with commas between.
+std::string KeysOf(const json& object, std::string_view name) {
+  if (name.empty() || !object.is_object()) return "";
+  const auto found = object.find(std::string(name));
+  if (found == object.end() || !found->is_object()) return "";
+  std::string keys;
+  for (const auto& item : found->items()) keys += (keys.empty() ? "" : ",") + item.key();
+  return Short(keys);
+}
+
 // The names of what a verb that was given none found to change.
 void AddNames(std::string* lines, const json& result) {
   for (const char* kind : {"branches", "bookmarks"}) {
@@ -79,7 +89,12 @@ Status AuditedCall::Append(store::AuditLog& log, const Result<json>& outcome) co
     const std::string text = TextOf(arguments_, name);
     if (!text.empty()) detail[std::string(name)] = text;
   }
+  if (const std::string keys = KeysOf(arguments_, logged_.keys_of); !keys.empty()) {
+    detail[std::string(logged_.keys_of)] = keys;
+  }
   if (outcome.ok()) {
+    const std::string told = TextOf(*outcome, logged_.outcome);
+    if (!told.empty()) detail[std::string(logged_.outcome)] = told;
     if (entry.source.empty()) entry.source = TextOf(*outcome, "source");
     if (entry.subjects.empty()) AddNames(&entry.subjects, *outcome);
     entry.result = store::kAuditDone;

@@ -19,6 +19,8 @@ struct Logged {
   std::array<std::string_view, 2> subjects = {};
   std::string_view source = {};
   std::array<std::string_view, 8> detail = {};
+  std::string_view keys_of = {};  // into the detail too, but of this object only the keys
+  std::string_view outcome = {};  // and this, of what the verb answers
 };
 
 // One call of such a verb, from its beginning. One thread.

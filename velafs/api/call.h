@@ -52,6 +52,10 @@ Answer Scrub(Call& call);
 // verbs_audit.cc
 Answer AuditList(Call& call);
 Answer AuditVerify(Call& call);
+Answer AuditTrim(Call& call);
+Answer AuditUnshipped(Call& call);
+Answer AuditShipped(Call& call);
+Answer AuditForget(Call& call);
 
 // verbs_policy.cc
 Answer PolicyShow(Call& call);

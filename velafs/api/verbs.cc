@@ -65,7 +65,8 @@ constexpr std::array kVerbs = {
     Verb{"clone", Clone, Role::kUser,
          Logged{{"name"},
                 "source",
-                {"ttl", "owner", "labels", "at", "as_user", "quota", "ephemeral", "isolated"}}},
+                {"ttl", "owner", "at", "as_user", "quota", "ephemeral", "isolated"},
+                "labels"}},
     Verb{"list", List, Role::kViewer},
     Verb{"show", Show, Role::kViewer},
     Verb{"server", Server, Role::kViewer},
@@ -80,9 +81,9 @@ constexpr std::array kVerbs = {
     Verb{"seal", Seal, Role::kAdmin, Logged{{}, "", {"older_than"}}},
     Verb{"protect", Protect, Role::kUser, Logged{{"name"}, "", {"for"}}},
     Verb{"unprotect", Unprotect, Role::kUser, Logged{{"name"}}},
-    Verb{"label", Label, Role::kUser, Logged{{"name"}, "", {"set", "remove"}}},
+    Verb{"label", Label, Role::kUser, Logged{{"name"}, "", {"remove"}, "set"}},
     Verb{"note", Note, Role::kUser, Logged{{"name"}}},
-    Verb{"chown", Chown, Role::kUser, Logged{{"name"}, "", {"owner"}}},
+    Verb{"chown", Chown, Role::kUser, Logged{{"name"}, "", {"owner"}, "", "former_owner"}},
     Verb{"quota", Quota, Role::kUser, Logged{{"name"}, "", {"quota"}}},
     Verb{"ttl", Ttl, Role::kUser, Logged{{"name"}, "", {"ttl"}}},
     Verb{"expire", Expire, Role::kUser, Logged{}},
@@ -99,6 +100,12 @@ constexpr std::array kVerbs = {
     Verb{"assign-port", AssignPort, Role::kUser, Logged{{"name"}, "", {"port"}}},
     Verb{"audit", AuditList, Role::kAdmin},
     Verb{"audit-verify", AuditVerify, Role::kAdmin},
+    // Who takes a log away, or stops sending it, leaves a trace in it. Who sends it does not: the
+    // entry of that would have to be sent, too.
+    Verb{"audit-trim", AuditTrim, Role::kAdmin, Logged{{}, "", {"keep", "max_entries"}}},
+    Verb{"audit-unshipped", AuditUnshipped, Role::kAdmin},
+    Verb{"audit-shipped", AuditShipped, Role::kAdmin},
+    Verb{"audit-forget", AuditForget, Role::kAdmin, Logged{{}, "", {"to"}}},
     Verb{"policy-show", PolicyShow, Role::kViewer},
     Verb{"policy-set", PolicySet, Role::kAdmin, Logged{{"name"}, "", {"place", "set"}}},
     Verb{"policy-unset", PolicyUnset, Role::kAdmin, Logged{{"name"}, "", {"place", "keys"}}},
@@ -130,6 +137,8 @@ Result<json> RunLogged(const Verb& verb, store::Store& store, const store::Calle
                        const json& arguments, const ProgressFn& progress, const Streams& streams) {
   const AuditedCall audited(caller, verb.name, *verb.logged, arguments);
   Result<json> outcome = Run(verb, store, caller, arguments, progress, streams);
+  // A trimming makes its own, along with what it does.
+  if (verb.name == store::kAuditTrim && outcome.ok()) return outcome;
   // A dry run leaves a trace only of what it may not do.
   if (IsDryRun(arguments) && outcome.status().code() != Code::kRefused) return outcome;
   return audited.Conclude(store.audit_log(), std::move(outcome));

@@ -41,6 +41,10 @@ json EntryToJson(const catalog::AuditRow& row) {
           {"hash", row.hash.ToHex()}};
 }
 
+json HeadOrNull(const catalog::AuditHead& head) {
+  return head.count == 0 ? json() : json(store::AuditHeadText(head));
+}
+
 // "N:HASH", as `audit-verify` gave it.
 Result<catalog::AuditHead> ParseHead(const std::string& text) {
   catalog::AuditHead head;
@@ -82,9 +86,73 @@ Answer AuditVerify(Call& call) {
   if (text) {
     VELAFS_ASSIGN(noted, ParseHead(*text));
   }
-  VELAFS_ASSIGN(const catalog::AuditHead head, call.store.audit_log().Verify(noted));
-  return json{{"entries", head.count},
-              {"head", std::to_string(head.count) + ":" + head.hash.ToHex()}};
+  store::AuditLog& log = call.store.audit_log();
+  VELAFS_ASSIGN(const catalog::AuditHead head, log.Verify(noted));
+  VELAFS_ASSIGN(const catalog::AuditHead begin, log.Begin());
+  VELAFS_ASSIGN(const std::vector<catalog::AuditMark> marks, log.Marks());
+  json shipped = json::array();
+  for (const catalog::AuditMark& mark : marks) {
+    shipped.push_back({{"to", mark.destination}, {"head", store::AuditHeadText(mark.last)}});
+  }
+  return json{{"entries", head.count - begin.count},
+              {"head", store::AuditHeadText(head)},
+              {"trimmed", HeadOrNull(begin)},
+              {"shipped", std::move(shipped)}};
+}
+
+Answer AuditTrim(Call& call) {
+  store::AuditLimits limits;
+  limits.keep = call.arguments.Duration("keep");
+  limits.max_entries = call.arguments.Count("max_entries");
+  const bool dry_run = call.arguments.Flag("dry_run");
+  VELAFS_TRY(call.arguments.Finish());
+  if (!limits.keep && !limits.max_entries) limits = call.store.AuditPolicy();
+  if (!limits.keep && !limits.max_entries) {
+    return UsageError("no policy says what may go of the audit log",
+                      "set one: velafs policy set --of-store audit_keep=365d");
+  }
+  VELAFS_ASSIGN(const store::AuditTrimmed trimmed,
+                call.store.audit_log().Trim(call.caller, limits, NowNs(), dry_run));
+  return json{{"entries", trimmed.entries},
+              {"trimmed", HeadOrNull(trimmed.last)},
+              {"held_by", OrNull(trimmed.held_by)},
+              {"dry_run", dry_run}};
+}
+
+Answer AuditUnshipped(Call& call) {
+  const std::string to = call.arguments.Required("to");
+  const std::optional<std::string> has = call.arguments.Text("has");
+  VELAFS_TRY(call.arguments.Finish());
+  std::optional<catalog::AuditHead> head;
+  if (has) {
+    VELAFS_ASSIGN(head, ParseHead(*has));
+  }
+  VELAFS_ASSIGN(const store::AuditUnshipped unshipped, call.store.audit_log().Unshipped(to, head));
+  json entries = json::array();
+  for (const catalog::AuditRow& row : unshipped.rows) {
+    json entry = EntryToJson(row);
+    // To the nanosecond, as the hash has it: who gets it can compute that.
+    entry["at_ns"] = row.at;
+    entry["duration_us"] = row.duration_us;
+    entries.push_back(std::move(entry));
+  }
+  return json{{"entries", std::move(entries)}, {"head", HeadOrNull(unshipped.last)}};
+}
+
+Answer AuditShipped(Call& call) {
+  const std::string to = call.arguments.Required("to");
+  const std::string head = call.arguments.Required("head");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const catalog::AuditHead last, ParseHead(head));
+  VELAFS_TRY(call.store.audit_log().MarkShipped(to, last));
+  return json{{"to", to}, {"head", head}};
+}
+
+Answer AuditForget(Call& call) {
+  const std::string to = call.arguments.Required("to");
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_TRY(call.store.audit_log().ForgetDestination(to));
+  return json{{"to", to}};
 }
 
 }  // namespace velafs::api

@@ -131,7 +131,10 @@ Answer Chown(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::string owner = call.arguments.Required("owner");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.SetOwner(call.caller, name, owner));
+  VELAFS_ASSIGN(const store::ChownResult given, call.store.SetOwner(call.caller, name, owner));
+  json document = BranchToJson(given.branch);
+  document["former_owner"] = given.former_owner;
+  return document;
 }
 
 Answer Quota(Call& call) {

@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 6;
+inline constexpr int kSchemaVersion = 7;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -123,6 +123,9 @@ class Reader {
   Result<std::vector<SettingRow>> Settings();
 
   Result<AuditHead> ReadAuditHead();
+  // The last row that was trimmed: the log begins with the one after it.
+  Result<AuditHead> ReadAuditBegin();
+  Result<std::vector<AuditMark>> AuditMarks();  // by destination
   // Up to `limit` rows: the first after row `id`, oldest first; the last before it, newest first.
   Result<std::vector<AuditRow>> AuditAfter(uint64_t id, uint64_t limit);
   Result<std::vector<AuditRow>> AuditBefore(uint64_t id, uint64_t limit);
@@ -191,6 +194,10 @@ class Writer : public Reader {
 
   // The row that follows the head, which moves to it.
   Status AddAudit(const AuditRow& row);
+  // Removes the rows up to `last`, which is then where the log begins.
+  Status TrimAudit(const AuditHead& last);
+  Status PutAuditMark(const AuditMark& mark);
+  Status RemoveAuditMark(const std::string& destination);  // if it is there
 };
 
 // Thread-safe. `storage`, borrowed, is where SQLite keeps the file; what SQLite itself does goes

@@ -179,6 +179,20 @@ AuditRow ReadAudit(Query& query) {
   return row;
 }
 
+AuditMark ReadAuditMark(Query& query) {
+  return {std::string(query.Text(0)), {query.Unsigned(1), ReadHash(query, 2)}};
+}
+
+// The one row of that table.
+Result<AuditHead> ReadPoint(Query& query, const char* table) {
+  std::optional<AuditHead> point;
+  VELAFS_TRY(query.ForEach(table, [&](Query& row) {
+    point = AuditHead{row.Unsigned(0), ReadHash(row, 1)};
+  }));
+  if (!point) return Corrupt("the row of " + std::string(table) + " is not in the catalog");
+  return *point;
+}
+
 bool IsFileName(std::string_view name) {
   return !name.empty() && name.find('/') == std::string_view::npos &&
          name.find('\0') == std::string_view::npos;
@@ -486,12 +500,17 @@ Result<std::vector<SettingRow>> Reader::Settings() {
 
 Result<AuditHead> Reader::ReadAuditHead() {
   Query query(statements_[Sql::kAuditHead]);
-  std::optional<AuditHead> head;
-  VELAFS_TRY(query.ForEach("audit_head", [&](Query& row) {
-    head = AuditHead{row.Unsigned(0), ReadHash(row, 1)};
-  }));
-  if (!head) return Corrupt("the head of the audit log is not in the catalog");
-  return *head;
+  return ReadPoint(query, "audit_head");
+}
+
+Result<AuditHead> Reader::ReadAuditBegin() {
+  Query query(statements_[Sql::kAuditBegin]);
+  return ReadPoint(query, "audit_begin");
+}
+
+Result<std::vector<AuditMark>> Reader::AuditMarks() {
+  Query query(statements_[Sql::kAuditMarks]);
+  return ReadAll(query, "audit_marks", ReadAuditMark);
 }
 
 Result<std::vector<AuditRow>> Reader::AuditAfter(uint64_t id, uint64_t limit) {

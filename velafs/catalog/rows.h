@@ -132,7 +132,7 @@ struct GivenIds {
 
 // One line of the audit log: who did what, and what came of it.
 struct AuditRow {
-  uint64_t id = 0;  // 1, 2, 3 ... without a gap
+  uint64_t id = 0;  // 1, 2, 3 ... without a gap; the oldest may have been trimmed
   TimeNs at = 0;
   uint32_t uid = 0;
   uint32_t pid = 0;  // 0: not known
@@ -161,10 +161,18 @@ struct SettingRow {
   std::string value;
 };
 
-// How far the audit log reaches.
+// A point of the audit log: how far it reaches, say, or where it begins.
 struct AuditHead {
   uint64_t count = 0;
   ChunkId hash;  // of row `count`; zeros when there is none
+
+  bool operator==(const AuditHead&) const = default;
+};
+
+// How much of the audit log somebody has who is sent it.
+struct AuditMark {
+  std::string destination;
+  AuditHead last;
 };
 
 }  // namespace velafs::catalog

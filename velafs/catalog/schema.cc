@@ -158,6 +158,27 @@ CREATE TABLE audit_head(
 INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
 )sql";
 
+// Where the audit log begins, and who has how much of it. Since version 7.
+constexpr char kAuditEnds[] = R"sql(
+CREATE TABLE audit_begin(
+  one INTEGER PRIMARY KEY CHECK(one = 1),
+  count INTEGER NOT NULL CHECK(count >= 0),
+  hash BLOB NOT NULL CHECK(length(hash) = 32)
+) STRICT;
+INSERT INTO audit_begin VALUES (1, 0, zeroblob(32));
+CREATE TRIGGER audit_begins_later BEFORE UPDATE ON audit_begin WHEN new.count < old.count
+  BEGIN SELECT RAISE(ABORT, 'the audit log does not get back what was trimmed'); END;
+DROP TRIGGER audit_keeps_rows;
+CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit
+  WHEN old.id > (SELECT count FROM audit_begin)
+  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE audit_marks(
+  destination TEXT NOT NULL PRIMARY KEY,
+  count INTEGER NOT NULL CHECK(count >= 0),
+  hash BLOB NOT NULL CHECK(length(hash) = 32)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 // Policies and approvals. Since version 3.
 constexpr char kSettings[] = R"sql(
 CREATE TABLE settings(
@@ -253,10 +274,20 @@ UPDATE layers SET seals = 1
 ALTER TABLE branches ADD COLUMN ephemeral INTEGER NOT NULL DEFAULT 0 CHECK(ephemeral IN (0, 1));
 )sql";
 
+// From version 6: bookmarks that on_expire made did not all say that they are a state of another
+// branch, and the approval of the branch they belong to covered them.
+constexpr char kFromVersion6[] = R"sql(
+INSERT OR IGNORE INTO settings
+  SELECT 3, id, 'state_of',
+    substr(note, length('what ') + 1, length(note) - length('what  was when it expired'))
+  FROM bookmarks WHERE name GLOB 'expired-*' AND note GLOB 'what ?* was when it expired';
+)sql";
+
 // What leads from version i + 1 to the next.
-const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings,
-                                std::string(kFromVersion3), std::string(kFromVersion4),
-                                std::string(kFromVersion5)};
+const std::array kMigrations = {
+    std::string(kFromVersion1), std::string(kAudit) + kSettings,
+    std::string(kFromVersion3), std::string(kFromVersion4),
+    std::string(kFromVersion5), std::string(kAuditEnds) + kFromVersion6};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }
@@ -267,7 +298,7 @@ Status CreateSchema(sql::Database& database) {
   // The two header fields last: with them a database is a catalog.
   VELAFS_ASSIGN(sql::Transaction transaction,
                 sql::Transaction::Begin(database, sql::Transaction::Kind::kWrite));
-  VELAFS_TRY(database.Execute(std::string(kTables) + kAudit + kSettings));
+  VELAFS_TRY(database.Execute(std::string(kTables) + kAudit + kAuditEnds + kSettings));
   VELAFS_TRY(database.Execute(SetVersion() +
                               "; PRAGMA application_id = " + std::to_string(kApplicationId)));
   return transaction.Commit();

@@ -101,6 +101,8 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kPacks, "SELECT id, published FROM packs ORDER BY id"},
     {Sql::kSettings, "SELECT scope, subject, key, value FROM settings"},
     {Sql::kAuditHead, "SELECT count, hash FROM audit_head"},
+    {Sql::kAuditBegin, "SELECT count, hash FROM audit_begin"},
+    {Sql::kAuditMarks, "SELECT destination, count, hash FROM audit_marks ORDER BY destination"},
     {Sql::kAuditAfter, "SELECT " AUDIT_COLUMNS " FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2"},
     {Sql::kAuditBefore,
      "SELECT " AUDIT_COLUMNS " FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2"},
@@ -208,6 +210,12 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kAddAudit, "INSERT INTO audit(" AUDIT_COLUMNS
                      ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
     {Sql::kMoveAuditHead, "UPDATE audit_head SET count = ?1, hash = ?2"},
+    {Sql::kMoveAuditBegin, "UPDATE audit_begin SET count = ?1, hash = ?2"},
+    {Sql::kTrimAudit, "DELETE FROM audit WHERE id <= ?1"},
+    {Sql::kPutAuditMark,
+     "INSERT INTO audit_marks(destination, count, hash) VALUES (?1, ?2, ?3)"
+     " ON CONFLICT(destination) DO UPDATE SET count = excluded.count, hash = excluded.hash"},
+    {Sql::kRemoveAuditMark, "DELETE FROM audit_marks WHERE destination = ?1"},
 }};
 
 constexpr bool RowsAreInOrder() {

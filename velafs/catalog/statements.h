@@ -50,6 +50,8 @@ enum class Sql : size_t {
   kPacks,
   kSettings,
   kAuditHead,
+  kAuditBegin,
+  kAuditMarks,
   kAuditAfter,
   kAuditBefore,
 
@@ -102,6 +104,10 @@ enum class Sql : size_t {
   kRemoveSetting,
   kAddAudit,
   kMoveAuditHead,
+  kMoveAuditBegin,
+  kTrimAudit,
+  kPutAuditMark,
+  kRemoveAuditMark,
   kCount,
 };
 

@@ -313,4 +313,20 @@ Status Writer::AddAudit(const AuditRow& row) {
   return Run(statements_, Sql::kMoveAuditHead, row.id, hash);
 }
 
+// The beginning first: the table refuses to lose rows that come after it.
+Status Writer::TrimAudit(const AuditHead& last) {
+  const sql::Blob hash(std::as_bytes(std::span(last.hash.bytes)));
+  VELAFS_TRY(Run(statements_, Sql::kMoveAuditBegin, last.count, hash));
+  return Run(statements_, Sql::kTrimAudit, last.count);
+}
+
+Status Writer::PutAuditMark(const AuditMark& mark) {
+  const sql::Blob hash(std::as_bytes(std::span(mark.last.hash.bytes)));
+  return Run(statements_, Sql::kPutAuditMark, mark.destination, mark.last.count, hash);
+}
+
+Status Writer::RemoveAuditMark(const std::string& destination) {
+  return Run(statements_, Sql::kRemoveAuditMark, destination);
+}
+
 }  // namespace velafs::catalog

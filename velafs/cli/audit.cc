@@ -46,7 +46,8 @@ void AddAudit(CommandLine& line) {
   CLI::App* audit = line.Add("audit", "Show who changed what, and what was refused",
                              "velafs audit --since 7d --user alice\n"
                              "  velafs audit --branch pr-42 -n 20\n"
-                             "  velafs audit verify");
+                             "  velafs audit verify\n"
+                             "  velafs audit ship --to syslog");
   const auto given = std::make_shared<AuditArguments>();
   audit->add_option("--since", given->since, "Not older than this, as in 12h 7d")->type_name("D");
   audit->add_option("--user", given->user, "Only what this user did")->type_name("USER");
@@ -63,9 +64,8 @@ void AddAudit(CommandLine& line) {
                    "What an earlier verify gave: the log must still go through it")
       ->type_name("N:HASH");
   line.OnRun(verify, [given](const Globals& globals) { return RunVerify(globals, *given); });
-  line.OnRun(audit, [given, verify](const Globals& globals) {
-    return verify->parsed() ? RunVerify(globals, *given) : RunList(globals, *given);
-  });
+  AddAuditEnds(line, audit);
+  line.OnRun(audit, [given](const Globals& globals) { return RunList(globals, *given); });
 }
 
 }  // namespace velafs::cli

@@ -50,7 +50,10 @@ CLI::App* CommandLine::Add(const std::string& name, const std::string& descripti
 }
 
 void CommandLine::OnRun(CLI::App* command, Run run) {
-  command->callback([this, run = std::move(run)] { chosen_ = run; });
+  // Called after those of its own commands: one of them may be the one asked for.
+  command->callback([this, command, run = std::move(run)] {
+    if (command->get_subcommands().empty()) chosen_ = run;
+  });
 }
 
 }  // namespace velafs::cli

@@ -87,6 +87,7 @@ void AddScrub(CommandLine& line);
 void AddDoctor(CommandLine& line);
 void AddCompletion(CommandLine& line);
 void AddAudit(CommandLine& line);
+void AddAuditEnds(CommandLine& line, CLI::App* audit);
 void AddPolicy(CommandLine& line);
 
 }  // namespace velafs::cli

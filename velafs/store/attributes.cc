@@ -9,7 +9,8 @@ using catalog::BranchRow;
 
 namespace {
 
-// A branch counts for its owner's quotas: nobody gets one he has not asked for from a user.
+// A branch counts for its owner's quotas, and what is in it is his to answer for: nobody gets one
+// he has not asked for from a user.
 Status CheckMayGive(const Caller& caller, const BranchRow& branch, const std::string& owner) {
   if (owner == branch.owner || caller.IsAdmin()) return {};
   return Refused("only an admin gives a branch to somebody else",
@@ -95,16 +96,19 @@ Result<BranchInfo> Store::SetNote(const Caller& caller, const std::string& name,
   });
 }
 
-Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name,
-                                   const std::string& owner) {
+Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& name,
+                                    const std::string& owner) {
   VELAFS_TRY(CheckName("branch", name));
   bool is_shown_anew = false;
+  std::string former_owner;
   const auto run = [&]() -> Status {
     MutexLock lock(verbs_mutex_);
     VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
     VELAFS_TRY(CheckMayChange(caller, branch));
     VELAFS_TRY(CheckOwner(owner));
     VELAFS_TRY(CheckMayGive(caller, branch, owner));
+    if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(owner, branch));
+    former_owner = branch.owner;
     const auto shown = ShownAfterwards(branch, owner);
     is_shown_anew = shown != branch.shown_as;
     branch.owner = owner;
@@ -125,7 +129,8 @@ Result<BranchInfo> Store::SetOwner(const Caller& caller, const std::string& name
   };
   VELAFS_TRY(run().WithContext("cannot chown " + Quoted(name)));
   if (is_shown_anew) TellRemoved(name);
-  return Show(name);
+  VELAFS_ASSIGN(BranchInfo info, Show(name));
+  return ChownResult{std::move(info), std::move(former_owner)};
 }
 
 Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,

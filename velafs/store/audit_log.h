@@ -1,6 +1,7 @@
 // The audit log: what was done to a store, by whom, and what came of it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,17 +29,43 @@ struct AuditFilter {
 // The result of an entry of what was done; others are the code of a failure.
 inline constexpr char kAuditDone[] = "done";
 
+// How much of the log to keep; all without either.
+struct AuditLimits {
+  std::optional<std::chrono::seconds> keep = {};
+  std::optional<uint64_t> max_entries = {};  // that of the trimming included
+};
+
+struct AuditTrimmed {
+  uint64_t entries = 0;
+  catalog::AuditHead last;             // the last one that is gone: the log begins after it
+  std::optional<std::string> held_by;  // the destination that has yet to get more old entries
+};
+
+// Some of what a destination has yet to get.
+struct AuditUnshipped {
+  std::vector<catalog::AuditRow> rows;  // oldest first
+  catalog::AuditHead last;              // of these rows, or of what it has
+};
+
+// The verb of the entries that say what was trimmed.
+inline constexpr char kAuditTrim[] = "audit-trim";
+
 // An entry, as of now, of what `caller` has done by `verb`.
 catalog::AuditRow NewAuditEntry(const Caller& caller, const std::string& verb);
 // One more full name to those of an entry.
 void AddAuditSubject(std::string* subjects, const std::string& name);
 
-// Append-only: entries survive what they speak of. Thread-safe.
+// "N:HASH", as it is shown and noted.
+std::string AuditHeadText(const catalog::AuditHead& head);
+
+// Append-only: entries survive what they speak of; only the oldest go, on request, and that leaves
+// an entry. Thread-safe.
 //
 // Each entry's hash covers the entry and the hash of the one before, and the last one's number and
 // hash are kept apart. So a change within the log shows, and one that shortens it shows unless that
-// record was changed along with it. Whoever may write the catalog can make all of it anew: only
-// a number and hash noted elsewhere tells of that.
+// record was changed along with it. Where the log begins is kept likewise, and the last entry of a
+// trimming says it too. Whoever may write the catalog can make all of it anew: only
+// a number and hash noted elsewhere, or the entries themselves, shipped elsewhere, tell of that.
 class AuditLog {
  public:
   // Both are borrowed. On a full disk the log goes on as long as the reserve
@@ -59,12 +86,41 @@ class AuditLog {
   std::map<uint32_t, uint64_t> FoldedFailures();
   Result<std::vector<catalog::AuditRow>> List(const AuditFilter& filter);  // oldest first
   // Reads all of it. Corrupt, naming the first entry that is wrong, when the chain is broken, or
-  // when it does not go through `noted`.
+  // when it does not go through `noted`. NotFound when what was noted has been trimmed since.
   Result<catalog::AuditHead> Verify(const std::optional<catalog::AuditHead>& noted);
+  // The last entry that was trimmed.
+  Result<catalog::AuditHead> Begin();
+
+  // Removes the oldest entries that are past the limits, but none that a destination has yet to
+  // get, and in the same transaction adds an entry of `caller`'s that says which is the last of
+  // them. Entries of earlier trimmings alone are left. Corrupt, with nothing done, when what would
+  // go is not what was written. A dry run only counts.
+  Result<AuditTrimmed> Trim(const Caller& caller, const AuditLimits& limits, TimeNs now,
+                            bool dry_run);
+
+  // Some of what follows what the destination has: after `has`, if that is given, else after its
+  // mark. Corrupt when the log does not go on from there.
+  Result<AuditUnshipped> Unshipped(const std::string& destination,
+                                   const std::optional<catalog::AuditHead>& has);
+  // The destination has the entries up to `last`. Corrupt when the log has no such entry. A mark
+  // does not move back.
+  Status MarkShipped(const std::string& destination, const catalog::AuditHead& last);
+  // It gets no more entries, and keeps none from being trimmed. NotFound when it has no mark.
+  Status ForgetDestination(const std::string& destination);
+  Result<std::vector<catalog::AuditMark>> Marks();
 
  private:
+  struct Bounds;
+  struct OldEntries;
+  // The next entries after `after` that are past the bounds, checked; few enough for a transaction.
+  Result<OldEntries> FindOld(const catalog::AuditHead& after, const Bounds& bounds);
+  Status Remove(const Caller& caller, const OldEntries& old);
+  // Gives it the number and the hash that follow.
+  static Status Add(catalog::Writer& writer, catalog::AuditRow entry);
+
   catalog::Catalog& catalog_;
   os::SpaceReserve& reserve_;
+  Mutex trim_mutex_;  // held by what reads on from the log's beginning, or moves it
   Mutex failures_mutex_;
   FailureLimit failures_ GUARDED_BY(failures_mutex_);
 };

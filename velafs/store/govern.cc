@@ -10,6 +10,31 @@ namespace velafs::store {
 
 using catalog::BranchRow;
 
+namespace {
+
+// Whether as many of the branches as the policy allows are meant; it counts where it is set: in the
+// tree of `of`, or in the store.
+template <typename IsMeant>
+bool IsFull(const PolicyValue& policy, const BranchRow& of, const std::vector<BranchRow>& branches,
+            const IsMeant& is_meant) {
+  if (policy.value.empty()) return false;
+  const auto count = std::ranges::count_if(branches, [&](const BranchRow& branch) {
+    return (policy.from == "store" || branch.root == of.root) && is_meant(branch);
+  });
+  return static_cast<uint64_t>(count) >= std::stoull(policy.value);
+}
+
+}  // namespace
+
+Result<std::vector<BranchRow>> Store::Branches() {
+  std::vector<BranchRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Branches());
+    return {};
+  }));
+  return rows;
+}
+
 Result<std::vector<PolicyValue>> Store::ShowPolicies(const std::optional<std::string>& name) {
   if (!name) return policies_->Effective(nullptr);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(*name));
@@ -25,6 +50,14 @@ Result<std::vector<PolicyValue>> Store::SetPolicies(
     VELAFS_TRY(policies_->Set({{where, values}}));
   }
   return ShowPolicies(name);
+}
+
+AuditLimits Store::AuditPolicy() const {
+  AuditLimits limits;
+  limits.keep = policies_->Duration("audit_keep", nullptr);
+  const std::string most = policies_->Get("audit_max_entries", nullptr);
+  if (!most.empty()) limits.max_entries = std::stoull(most);
+  return limits;
 }
 
 Result<PolicyPlace> Store::FindPlace(const std::string& place,
@@ -81,43 +114,49 @@ Status Store::CheckNamePolicy(const std::string& name, const BranchRow& of) cons
 }
 
 Status Store::CheckBranchPolicies(const std::string& owner, const BranchRow& of) {
-  const PolicyValue of_all = policies_->Nearest("max_branches", &of);
-  const PolicyValue of_owner = policies_->Nearest("max_branches_per_owner", &of);
-  const auto quota = policies_->Size("quota_per_owner", nullptr);
-  if (of_all.value.empty() && of_owner.value.empty() && !quota) return {};
-  std::vector<BranchRow> branches;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(branches, reader.Branches());
-    return {};
-  }));
-  // A policy counts where it is set: in the tree, or in the store.
-  const auto is_counted = [&of](const PolicyValue& policy, const BranchRow& branch) {
-    return policy.from == "store" || branch.root == of.root;
-  };
-  const auto is_full = [&](const PolicyValue& policy, const auto& is_meant) {
-    if (policy.value.empty()) return false;
-    const auto count = std::ranges::count_if(branches, [&](const BranchRow& branch) {
-      return is_counted(policy, branch) && is_meant(branch);
-    });
-    return static_cast<uint64_t>(count) >= std::stoull(policy.value);
-  };
-  if (is_full(of_all, [](const BranchRow&) { return true; })) {
-    return Refused("the policy max_branches allows " + of_all.value + " branches",
+  const PolicyValue most = policies_->Nearest("max_branches", &of);
+  const bool is_limited = !most.value.empty() ||
+                          !policies_->Get("max_branches_per_owner", &of).empty() ||
+                          policies_->Size("quota_per_owner", nullptr);
+  if (!is_limited) return {};
+  VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
+  if (IsFull(most, of, branches, [](const BranchRow&) { return true; })) {
+    return Refused("the policy max_branches allows " + most.value + " branches",
                    "delete one first: velafs list");
   }
-  if (is_full(of_owner, [&owner](const BranchRow& branch) { return branch.owner == owner; })) {
-    return Refused(Quoted(owner) + " has the " + of_owner.value +
+  return CheckOwnerPolicies(owner, of, branches, 0);
+}
+
+Status Store::CheckMayOwn(const std::string& owner, const BranchRow& branch) {
+  VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
+  VELAFS_ASSIGN(const auto used, UsageOfOwners({branch}));
+  return CheckOwnerPolicies(owner, branch, branches, used.at(branch.owner));
+}
+
+Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
+                                 const std::vector<BranchRow>& branches, uint64_t more_bytes) {
+  const PolicyValue most = policies_->Nearest("max_branches_per_owner", &of);
+  if (IsFull(most, of, branches,
+             [&owner](const BranchRow& branch) { return branch.owner == owner; })) {
+    return Refused(Quoted(owner) + " has the " + most.value +
                        " branches that the policy max_branches_per_owner allows",
                    "delete one first: velafs list --owner " + owner);
   }
+  const auto quota = policies_->Size("quota_per_owner", nullptr);
   if (!quota) return {};
   VELAFS_ASSIGN(const auto used, UsageOfOwners(branches));
-  if (const auto found = used.find(owner); found != used.end() && found->second >= *quota) {
-    return Refused(Quoted(owner) + " has used the " + policies_->Get("quota_per_owner", nullptr) +
-                       " that the policy quota_per_owner allows",
+  const auto found = used.find(owner);
+  const uint64_t bytes = found == used.end() ? 0 : found->second;
+  if (bytes < *quota && more_bytes <= *quota - bytes) return {};
+  const std::string allowed =
+      policies_->Get("quota_per_owner", nullptr) + " that the policy quota_per_owner allows";
+  if (bytes >= *quota) {
+    return Refused(Quoted(owner) + " has used the " + allowed,
                    "delete one first: velafs list --owner " + owner);
   }
-  return {};
+  return Refused(
+      "with " + Quoted(of.name) + ", " + Quoted(owner) + " would have more than the " + allowed,
+      "an admin may allow more: velafs policy set --of-store quota_per_owner=SIZE");
 }
 
 Result<std::optional<std::chrono::seconds>> Store::CloneTtl(

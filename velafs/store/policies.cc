@@ -42,6 +42,11 @@ Status CheckCount(const std::string& value) {
   return UsageError(Quoted(value) + " is not a whole number");
 }
 
+Status CheckPositive(const std::string& value) {
+  VELAFS_TRY(CheckCount(value));
+  return value.find_first_not_of('0') == std::string::npos ? UsageError("it is 0") : Status();
+}
+
 Status CheckSwitch(const std::string& value) {
   if (value == "on" || value == "off") return {};
   return UsageError(Quoted(value) + " is neither on nor off");
@@ -110,6 +115,8 @@ constexpr std::array kPolicies = {
     KnownPolicy{"admin_group", CheckGroup, "", true},
     KnownPolicy{"allow_libraries", CheckLibraries},
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
+    KnownPolicy{"audit_keep", CheckDuration, "", true},
+    KnownPolicy{"audit_max_entries", CheckPositive, "", true},
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "zstd", true},

@@ -142,8 +142,10 @@ class Store {
                                   const std::vector<std::string>& remove);
   Result<BranchInfo> SetNote(const Caller& caller, const std::string& name,
                              const std::string& note);
-  Result<BranchInfo> SetOwner(const Caller& caller, const std::string& name,
-                              const std::string& owner);
+  // Only an admin gives a branch to somebody else, who gets no more than policies allow him. What
+  // its owner so far had open of it is no longer his.
+  Result<ChownResult> SetOwner(const Caller& caller, const std::string& name,
+                               const std::string& owner);
   // How much the branch may take on disk beyond what it began with; any when empty. A user gives no
   // more than the policy does.
   Result<BranchInfo> SetQuota(const Caller& caller, const std::string& name,
@@ -173,6 +175,8 @@ class Store {
   Result<std::vector<PolicyValue>> SetPolicies(
       const std::string& place, const std::optional<std::string>& name,
       const std::map<std::string, std::optional<std::string>>& values);
+  // What the policies audit_keep and audit_max_entries say.
+  AuditLimits AuditPolicy() const;
   // Makes what is set at each of these places, and at no other, just what is said there; all of it
   // or nothing. Returns what changes.
   Result<std::vector<PolicyChange>> ApplyPolicies(const std::vector<PolicyPlan>& plans,
@@ -329,6 +333,7 @@ class Store {
                           const std::set<BookmarkId>& origins, TimeNs now, Schedule* done);
 
   Result<catalog::BranchRow> FindBranch(const std::string& name);
+  Result<std::vector<catalog::BranchRow>> Branches();
   // NotFound when the branch has none of that name.
   Result<catalog::BookmarkRow> FindBookmark(const catalog::BranchRow& branch,
                                             const std::string& name);
@@ -375,6 +380,11 @@ class Store {
   // What the policies of branch `of` have against another branch of that name, or of that owner.
   Status CheckNamePolicy(const std::string& name, const catalog::BranchRow& of) const;
   Status CheckBranchPolicies(const std::string& owner, const catalog::BranchRow& of);
+  // What they have against that owner's having that branch, which is there, and another's.
+  Status CheckMayOwn(const std::string& owner, const catalog::BranchRow& branch);
+  // Of `branches`, all there are: whether the owner may have one more, which takes `more_bytes`.
+  Status CheckOwnerPolicies(const std::string& owner, const catalog::BranchRow& of,
+                            const std::vector<catalog::BranchRow>& branches, uint64_t more_bytes);
   // The lifetime of a clone of `of` that asks for `ttl`, or nothing; refused when it is too long.
   Result<std::optional<std::chrono::seconds>> CloneTtl(
       const std::optional<std::chrono::seconds>& ttl, const catalog::BranchRow& of) const;

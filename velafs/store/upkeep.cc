@@ -9,6 +9,7 @@ namespace {
 
 constexpr auto kInterval = std::chrono::seconds(5);
 constexpr auto kSealInterval = std::chrono::seconds(15);
+constexpr auto kTrimInterval = std::chrono::hours(1);
 
 }  // namespace
 
@@ -40,7 +41,8 @@ Status Upkeep::KeepTimes() {
   VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
   VELAFS_TRY(store_.EnforceOwnerQuotas());
   VELAFS_TRY(store_.audit_log().AppendFolded(NowNs()));
-  return RunSchedules();
+  VELAFS_TRY(RunSchedules());
+  return TrimAuditLog();
 }
 
 Status Upkeep::TendLayers() {
@@ -118,6 +120,24 @@ Status Upkeep::SealLayers() {
     if (*sealed) continue;
     seal_next_ = now + kSealInterval;
     break;
+  }
+  return {};
+}
+
+Status Upkeep::TrimAuditLog() {
+  const AuditLimits limits = store_.AuditPolicy();
+  const auto now = std::chrono::steady_clock::now();
+  if (now < trim_next_ || (!limits.keep && !limits.max_entries)) return {};
+  VELAFS_ASSIGN(const AuditTrimmed trimmed,
+                store_.audit_log().Trim(self_, limits, NowNs(), /*dry_run=*/false));
+  trim_next_ = now + kTrimInterval;
+  if (trimmed.entries > 0) {
+    spdlog::info("{} entries of the audit log are old enough to go: it begins after {}",
+                 trimmed.entries, AuditHeadText(trimmed.last));
+  }
+  if (trimmed.held_by) {
+    spdlog::warn("the audit log keeps old entries: \"{}\" has yet to get those after {}",
+                 *trimmed.held_by, AuditHeadText(trimmed.last));
   }
   return {};
 }

@@ -35,6 +35,7 @@ class Upkeep {
   Status Expire(std::string* subjects);
   Status PurgeTrash(std::string* subjects);
   Status RunSchedules();
+  Status TrimAuditLog();
   Status MergeLayers();
   Status SealLayers();
   bool GoesOn();
@@ -43,6 +44,7 @@ class Upkeep {
   const Caller self_;
   catalog::CommitSequence merged_at_ = 0;  // the last change after which there was nothing to merge
   std::chrono::steady_clock::time_point seal_next_;  // when to look for what to seal
+  std::chrono::steady_clock::time_point trim_next_;  // when to trim the audit log
 
   std::mutex stop_lock_;
   std::condition_variable stop_changed_;

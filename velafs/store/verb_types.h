@@ -58,6 +58,11 @@ struct PromoteResult {
   std::string bookmark;  // full name of the target's old state
 };
 
+struct ChownResult {
+  BranchInfo branch;
+  std::string former_owner;
+};
+
 struct Purged {
   std::vector<BranchInfo> branches;
   uint64_t freed_bytes = 0;  // of a dry run: the sum of their own bytes
