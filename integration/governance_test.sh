@@ -139,3 +139,34 @@ undaemoned() {
   velafs -q audit verify
 }
 check "commands without a daemon leave entries too" undaemoned
+
+trimmed() {
+  velafs -q policy set --of-store audit_max_entries=5
+  velafs -q mount
+  wait_until 60 eval '(($(velafs --json audit | jq ".entries | length") <= 5))'
+  velafs --json audit | jq -e --argjson pid "$(daemon_pid)" '.entries | any(.verb == "audit-trim" and .pid == $pid)'
+  velafs -q audit verify
+  refuses 3 'entry 1, which was noted, has been trimmed' velafs audit verify --noted "1:$(printf '0%.0s' {1..64})"
+}
+check "the daemon trims the audit log as the policy says, and says so" trimmed
+
+to_syslog() {
+  # In a /dev of its own, where a log listens.
+  # shellcheck disable=SC2016
+  unshare --mount bash -ec '
+    mount -t tmpfs tmpfs /dev
+    mknod -m 666 /dev/null c 1 3
+    perl -MIO::Socket::UNIX -e '\''$log = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "/dev/log") or die;
+      $| = 1; while ($log->recv($message, 65536), length $message) { print "$message\n" }'\'' >"$1" &
+    until [[ -S /dev/log ]]; do sleep 0.02; done
+    velafs audit ship --to syslog
+    velafs -q note main "not to be told"
+    velafs audit ship --to syslog
+    kill $!' bash "$VELAFS_SANDBOX/messages"
+  cat messages
+  equal "$(grep -c '^<85>.* velafs\[[0-9]*\]: {"at":' messages)" "$(wc -l <messages)" "number of messages that are entries"
+  equal "$(tail -n 1 messages | sed 's/^[^{]*//' | jq -r '.verb, .subjects[0]' | tr '\n' ' ')" "note main "
+  ! has_line 'not to be told' messages || fail "a note is in it"
+  equal "$(sed 's/^[^{]*//' messages | jq .id | uniq -d)" "" "what was sent twice"
+}
+check "entries go to the system's log, each once" to_syslog
