@@ -47,6 +47,14 @@ TEST_CASE("the first WAL segment is the one backup_label names") {
   CHECK(FirstWalSegment("START WAL LOCATION: 0/2000028\n").empty());
 }
 
+TEST_CASE_FIXTURE(BackupFixture, "a directory is not taken for the WAL that a backup lacks") {
+  WriteHostFile(data + "/backup_label", "START WAL LOCATION: 0/2000028 (file archive_status)\n");
+  fs::create_directories(data + "/pg_wal/archive_status");
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "a backup without its WAL");
+}
+
 TEST_CASE_FIXTURE(BackupFixture, "a backup with its tablespaces is imported without the map") {
   WriteHostFile(data + "/tablespace_map", "16384 " + production + "\n16385 " + production + "2\n");
   WriteHostFile(production + "/PG_15_202209061/5/1", "production's");

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "velafs/store/source_tree.h"
+#include "velafs/store/wal_tablespaces.h"
 
 namespace velafs::store {
 namespace {
@@ -64,7 +65,9 @@ Status CheckWal(const Source& source, const std::string& label) {
   if (segment.empty()) return {};
   for (const char* directory : {"pg_wal", "pg_xlog"}) {
     const uint32_t wal = source.Find(0, directory);
-    if (wal != 0 && source.Find(wal, segment) != 0) return {};
+    // Of another name, as that of a directory there, it would be no WAL.
+    const bool is_there = wal != 0 && IsWalSegmentName(segment) && source.Find(wal, segment) != 0;
+    if (is_there) return {};
   }
   VELAFS_ASSIGN(const bool gets_wal, GetsWalElsewhere(source));
   if (gets_wal) return {};
