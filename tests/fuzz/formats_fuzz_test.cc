@@ -158,6 +158,10 @@ TEST_CASE("fuzz: a backup's label and map of tablespaces") {
   });
 }
 
+Result<store::WalFile> OpenSegment(const std::string& path) {
+  return store::WalFile{os::UniqueFd(open(path.c_str(), O_RDONLY)), 0, fs::file_size(path)};
+}
+
 TEST_CASE("fuzz: WAL is searched for tablespaces to its end") {
   WalBuilder wal(3);
   wal.Add(OtherRecord(100));
@@ -175,9 +179,8 @@ TEST_CASE("fuzz: WAL is searched for tablespaces to its end") {
     std::string segment = input;
     segment.resize(std::max(whole.size(), input.size()));
     WriteHostFile(scratch / name, segment);
-    const auto patches = store::EmptyTablespaceLocations({name}, [&](const std::string& of) {
-      return Result<os::UniqueFd>(os::UniqueFd(open((scratch / of).c_str(), O_RDONLY)));
-    });
+    const auto patches = store::EmptyTablespaceLocations(
+        {name}, [&](const std::string& of) { return OpenSegment(scratch / of); });
     if (!patches.ok()) return;
     for (const auto& [of, list] : *patches) {
       for (const store::BytePatch& patch : list) {
@@ -204,9 +207,8 @@ TEST_CASE("fuzz: a record of WAL whose checksum is right") {
            WriteHostFile(scratch / name, bytes);
            names.insert(name);
          }
-         const auto patches = store::EmptyTablespaceLocations(names, [&](const std::string& of) {
-           return Result<os::UniqueFd>(os::UniqueFd(open((scratch / of).c_str(), O_RDONLY)));
-         });
+         const auto patches = store::EmptyTablespaceLocations(
+             names, [&](const std::string& of) { return OpenSegment(scratch / of); });
          REQUIRE_MESSAGE(patches.ok(), patches.status().message());
          CHECK_FALSE(patches->empty());  // the second record is found behind any first
        });

@@ -297,6 +297,7 @@ class SocketServer : public Server {
   Result<size_t> ReceiveData(const Peer& peer, std::span<std::byte> into, httplib::DataSink& sink,
                              bool* is_asked) {
     if (!*is_asked) {
+      BeginPiece(peer);
       const std::string line = Line({{"send", true}});
       if (!sink.write(line.data(), line.size())) return Failed("interrupted");
       *is_asked = true;

@@ -168,7 +168,9 @@ class Backup {
 };
 
 // Into `text` too, when there is one. What is wrong with the archive goes into `failure`.
-Status CopyContent(archive* from, store::MemberWriter& out, Status* failure, std::string* text) {
+Status CopyContent(archive* from, const Member& member, store::MemberWriter& out, Status* failure,
+                   std::string* text) {
+  uint64_t end = 0;
   for (;;) {
     const void* bytes = nullptr;
     size_t size = 0;
@@ -179,8 +181,13 @@ Status CopyContent(archive* from, store::MemberWriter& out, Status* failure, std
       *failure = Fail(from);
       return {};
     }
-    const std::span content(static_cast<const std::byte*>(bytes), size);
-    VELAFS_TRY(out.PutBlock({static_cast<uint64_t>(offset), content}));
+    const auto begin = static_cast<uint64_t>(offset);  // of a sparse file it may be anything
+    if (begin < end || begin > member.size_bytes || size > member.size_bytes - begin) {
+      *failure = Failed("\"" + member.path + "\" has content in no place of its own");
+      return {};
+    }
+    end = begin + size;
+    VELAFS_TRY(out.PutBlock({begin, std::span(static_cast<const std::byte*>(bytes), size)}));
     if (text != nullptr && text->size() < kMaxTextBytes) {
       text->append(static_cast<const char*>(bytes), std::min(size, kMaxTextBytes - text->size()));
     }
@@ -239,7 +246,7 @@ class Parser {
     }
     VELAFS_TRY(out_.Put(*member));
     if (member->kind != Member::Kind::kFile) return {};
-    return CopyContent(from, out_, failure, text);
+    return CopyContent(from, *member, out_, failure, text);
   }
 
   store::MemberWriter& out_;
