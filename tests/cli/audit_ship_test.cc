@@ -72,6 +72,23 @@ TEST_CASE_FIXTURE(ShipFixture, "a line that was cut off is ended, and its entry 
   CHECK(Shipped() == Ids{1, 0, 2});
 }
 
+TEST_CASE_FIXTURE(ShipFixture, "a line that an interrupted call has ended does not stop the next") {
+  Ship();
+  SUBCASE("behind others") {
+    std::filesystem::resize_file(file, std::filesystem::file_size(file) - 10);
+    std::ofstream(file, std::ios::app) << "\n";
+    CHECK(Ship()["entries"] == 1);
+    CHECK(Shipped() == Ids{1, 0, 2});
+  }
+  SUBCASE("the only one") {
+    std::filesystem::resize_file(file, 20);
+    std::ofstream(file, std::ios::app) << "\n";
+    Note("two");
+    CHECK(Ship()["entries"] == 1);
+    CHECK(Shipped() == Ids{0, 3});
+  }
+}
+
 TEST_CASE_FIXTURE(ShipFixture, "what is no file, or has something else in it, gets nothing") {
   const std::string other = velafs.scratch / "other";
   std::ofstream(other) << "text\n";
@@ -89,7 +106,7 @@ TEST_CASE_FIXTURE(ShipFixture, "what is no file, or has something else in it, ge
   }
   SUBCASE("other lines") {
     std::filesystem::rename(other, file);
-    CheckRefused(4, "its last line is no entry of a log");
+    CheckRefused(4, "it has lines, but no entry of a log");
     CHECK(Velafs::Content(file) == "text\n");
     return;
   }

@@ -151,7 +151,8 @@ TEST_CASE_FIXTURE(WithArchive, "while an archive comes, nothing of it is anywher
   const auto names = [&] {
     std::vector<std::string> found;
     for (const auto& entry : fs::recursive_directory_iterator(velafs.scratch.path())) {
-      if (entry.path().string().find("/data/") == std::string::npos) found.push_back(entry.path().string());
+      if (entry.path().string().find("/data/") == std::string::npos)
+        found.push_back(entry.path().string());
     }
     std::sort(found.begin(), found.end());
     return found;

@@ -216,6 +216,14 @@ TEST_CASE_FIXTURE(ArchiveFixture,
     Sparse("base/2", kMaxFileBytes + 1, {});
     CheckRefused("larger than 64 TiB");
   }
+  SUBCASE("WAL that is too large") {
+    Sparse("pg_wal/000000010000000000000001", (uint64_t{1} << 30) + 1, {});
+    CheckRefused("larger than a WAL segment can be");
+  }
+  SUBCASE("WAL that is another name of a file") {
+    Put(Kind::kHardLink, "pg_wal/000000010000000000000001", "base/1");
+    CheckRefused("is no WAL segment of its own");
+  }
   SUBCASE("a file instead of the top") {
     File("./", "x");
     CheckRefused("the top of the archive is no directory");

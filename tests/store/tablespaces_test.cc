@@ -161,6 +161,7 @@ TEST_CASE_FIXTURE(TablespacesFixture,
     MakeFile(at, "file", "");
     at = MakeDirectory(at, "d");
   }
+  GiveToUser();
   WithLittleStack([&] { CHECK(store->BringInTablespaces(caller, "main").ok()); });
   CHECK(Forms() == std::vector<std::string>{"16384 inside "});
 }

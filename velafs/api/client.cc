@@ -1,5 +1,6 @@
 #include "velafs/api/client.h"
 
+#include <fcntl.h>
 #include <httplib.h>
 #include <poll.h>
 #include <pwd.h>
@@ -23,6 +24,7 @@
 #include "velafs/api/wire.h"
 #include "velafs/base/text.h"
 #include "velafs/os/file_lock.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs {
 namespace api {
@@ -118,8 +120,11 @@ class Sender {
 
   // Until the stream's end, or until the other side wants no more. When the stream fails the other
   // side learns that no more comes.
+  // The socket may be closed before this has ended.
   void Start(int socket) {
-    if (!thread_.joinable()) thread_ = std::thread([this, socket] { Run(socket); });
+    if (thread_.joinable()) return;
+    socket_.Reset(fcntl(socket, F_DUPFD_CLOEXEC, 0));
+    thread_ = std::thread([this] { Run(socket_.get()); });
   }
   // Returns once the stream is read no more. What it failed with.
   Status Stop() {
@@ -155,6 +160,7 @@ class Sender {
   }
 
   const Streams& streams_;
+  os::UniqueFd socket_;
   std::atomic<bool> stop_ = false;
   Status failure_;  // of the thread, until it has ended
   std::thread thread_;

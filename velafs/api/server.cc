@@ -38,10 +38,10 @@ constexpr size_t kMaxBodyBytes = 1024 * 1024;
 constexpr size_t kMaxPathBytes = 128;
 constexpr int kTimeoutMs = 5000;
 constexpr int kBacklog = 128;
-// Who sends an archive keeps other imports, and gc, waiting.
+// Who sends an archive keeps other imports, gc and the verb seal waiting.
 constexpr int kSendPatienceMs = 10 * 60 * 1000;
 // Verbs whose answers grow with what there is in the store.
-constexpr std::array kLongAnswers = {"list", "trash-list", "bookmark-list", "diff", "audit"};
+constexpr std::array kLongAnswers = {"list", "trash-list", "bookmark-list", "diff"};
 
 // The store needs descriptors too: who connects takes an eighth of them, and guests another.
 ReceiverLimits LimitsOfReceiver() {

@@ -1,5 +1,7 @@
 // `velafs audit ship` and `velafs audit trim`: new entries are sent elsewhere, old ones go.
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "velafs/cli/audit_sink.h"
 #include "velafs/cli/command.h"
@@ -23,23 +25,27 @@ struct TrimArguments {
   bool dry_run = false;
 };
 
-// The entry that a line of a file is, as "N:HASH". A line that is none was not written by us.
-Result<json> EntryOfLine(const AuditSink& sink) {
-  const std::optional<std::string> line = sink.LastLine();
-  if (!line) return json();
-  const json entry = json::parse(*line, nullptr, /*allow_exceptions=*/false);
-  const bool is_entry = entry.is_object() && entry.contains("id") && entry.contains("hash") &&
-                        entry["id"].is_number_unsigned() && entry["hash"].is_string();
-  if (!is_entry) {
-    return Refused("cannot ship to \"" + sink.name() + "\": its last line is no entry of a log",
-                   "name a file of its own");
+// The last entry that a file has, as "N:HASH"; null of an empty one. Lines behind it are what
+// interrupted calls have left of others. A file without any was not written by us.
+Result<json> LastEntry(const AuditSink& sink) {
+  bool is_ours = true;
+  for (const std::string& line : sink.LastLines()) {
+    is_ours = is_ours && line.starts_with('{');
+    const json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const bool is_entry = entry.is_object() && entry.contains("id") && entry.contains("hash") &&
+                          entry["id"].is_number_unsigned() && entry["hash"].is_string();
+    if (!is_entry) continue;
+    return json(std::to_string(entry["id"].get<uint64_t>()) + ":" +
+                entry["hash"].get<std::string>());
   }
-  return json(std::to_string(entry["id"].get<uint64_t>()) + ":" + entry["hash"].get<std::string>());
+  if (is_ours) return json();
+  return Refused("cannot ship to \"" + sink.name() + "\": it has lines, but no entry of a log",
+                 "name a file of its own");
 }
 
 // At least once: what was sent is noted after it was sent.
 Result<uint64_t> ShipAll(Client& client, AuditSink& sink) {
-  VELAFS_ASSIGN(json has, EntryOfLine(sink));
+  VELAFS_ASSIGN(json has, LastEntry(sink));
   uint64_t count = 0;
   while (true) {
     VELAFS_ASSIGN(const json unshipped,

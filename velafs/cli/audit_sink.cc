@@ -56,13 +56,13 @@ class FileSink : public AuditSink {
     if (fsync(fd_.get()) != 0) return SystemError(errno, "cannot sync \"" + path_ + "\"");
     return {};
   }
-  std::optional<std::string> LastLine() const override { return last_line_; }
+  std::vector<std::string> LastLines() const override { return last_lines_; }
   std::string name() const override { return path_; }
 
  private:
   FileSink(std::string path, os::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
-  // Reads the last line that has an end. One that was cut off gets an end, so that the next is
+  // Reads the last lines that have an end. One that was cut off gets an end, so that the next is
   // whole; its entry is sent again. The name of a new file is made durable.
   Status FinishLine(off_t size) {
     if (size == 0) return SyncDirectory();
@@ -72,9 +72,11 @@ class FileSink : public AuditSink {
     if (count != std::ssize(end)) return SystemError(errno, "cannot read \"" + path_ + "\"");
     const size_t last = end.rfind('\n');
     if (last + 1 != end.size()) VELAFS_TRY(WriteAll(fd_.get(), "\n", path_));
-    if (last == std::string::npos) return {};
-    const size_t before = last == 0 ? std::string::npos : end.rfind('\n', last - 1);
-    last_line_ = end.substr(before + 1, last - before - 1);
+    for (size_t line_end = last; line_end != std::string::npos;) {
+      const size_t before = line_end == 0 ? std::string::npos : end.rfind('\n', line_end - 1);
+      last_lines_.push_back(end.substr(before + 1, line_end - before - 1));
+      line_end = before;
+    }
     return {};
   }
   Status SyncDirectory() const {
@@ -88,7 +90,7 @@ class FileSink : public AuditSink {
 
   const std::string path_;
   const os::UniqueFd fd_;
-  std::optional<std::string> last_line_;
+  std::vector<std::string> last_lines_;
 };
 
 // The host's log, asked directly: syslog(3) does not tell what it has lost.

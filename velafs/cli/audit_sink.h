@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "velafs/base/status.h"
 
@@ -15,8 +16,8 @@ class AuditSink {
   virtual ~AuditSink() = default;
   // Sends lines, each with its end. Who is sent them has them on return.
   virtual Status Send(const std::string& lines) = 0;
-  // The last line that it has, where that can be told.
-  virtual std::optional<std::string> LastLine() const { return {}; }
+  // The last lines that it has, where that can be told, the very last first.
+  virtual std::vector<std::string> LastLines() const { return {}; }
   // What the store calls it.
   virtual std::string name() const = 0;
 };

@@ -140,7 +140,8 @@ void UnmountBySignal(fuse::Mount& mount) {
 }
 
 api::Server::ExtraVerbs UmountVerb(fuse::Mount& mount, const json& identity) {
-  return {{api::kUmountVerb, [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
+  return {{api::kUmountVerb,
+           [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
              VELAFS_TRY(api::Arguments(arguments).Finish());
              VELAFS_TRY(mount.Unmount());
              spdlog::info("unmounted on request");
@@ -168,7 +169,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const fuse::Mou
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
-  os::HideMemory();  // the socket's name may have led through /proc/self/fd
+  os::HideMemory();  // the socket's name may have led through /proc/self/fd, root's from now on
   const store::Upkeep upkeep(store, Self());
   const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,

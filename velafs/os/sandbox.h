@@ -26,8 +26,7 @@ Result<Sandbox> EnterSandbox();
 const std::optional<Sandbox>& CurrentSandbox();
 
 // Nobody but root can look into this process's memory from now on, nor can a crash write it to a
-// file. The kernel gives its files in /proc to root, too: after this, other users' processes cannot
-// open their own /proc/self/fd.
+// file. The kernel gives this process's files in /proc to root, too.
 void HideMemory();
 
 }  // namespace velafs::os

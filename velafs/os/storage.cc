@@ -213,12 +213,7 @@ class Host : public Storage {
     return unlink(path.c_str()) < 0 ? LastError("remove", path) : Status();
   }
 
-  Status RemoveTree(const std::string& path) override {
-    const UniqueFd top(Retried([&] { return open(path.c_str(), kDirectoryFlags | O_NOFOLLOW); }));
-    if (!top) return errno == ENOENT ? Status() : LastError("remove", path);
-    VELAFS_TRY(EmptyDirectory(top.get(), path));
-    return rmdir(path.c_str()) < 0 && errno != ENOENT ? LastError("remove", path) : Status();
-  }
+  Status RemoveTree(const std::string& path) override { return os::RemoveTree(AT_FDCWD, path); }
 
   Status Rename(const std::string& from, const std::string& to) override {
     if (rename(from.c_str(), to.c_str()) == 0) return {};

@@ -347,6 +347,7 @@ Result<AuditUnshipped> AuditLog::Unshipped(const std::string& destination,
 
 Status AuditLog::MarkShipped(const std::string& destination, const AuditHead& last) {
   VELAFS_TRY(CheckDestination(destination));
+  MutexLock lock(trim_mutex_);  // a trim has looked at the marks, and removes up to them
   const auto mark = [&](catalog::Writer& writer) -> Status {
     VELAFS_TRY(CheckIsIn(writer, last));
     VELAFS_ASSIGN(const std::vector<AuditMark> marks, writer.AuditMarks());

@@ -1,6 +1,7 @@
 #include "velafs/store/chunk_sink.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace velafs::store {
@@ -25,6 +26,8 @@ Result<std::set<PackId>> PublishedPacks(catalog::Catalog& catalog) {
   }));
   return published;
 }
+
+unsigned ThreadsToStore() { return std::max(1u, std::thread::hardware_concurrency()) + 2; }
 
 ChunkSink::ChunkSink(os::Storage& storage, catalog::Catalog& catalog, std::string packs_directory,
                      LayerId layer, std::set<PackId> published, chunk::Compression compression)

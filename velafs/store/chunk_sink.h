@@ -24,6 +24,10 @@ namespace velafs::store {
 // The packs whose chunks a new one may share.
 Result<std::set<PackId>> PublishedPacks(catalog::Catalog& catalog);
 
+// Threads that keep a sink busy: one for each processor, and two more for while others wait for the
+// disk, to read or to make a full pack durable.
+unsigned ThreadsToStore();
+
 // Thread-safe, but for Finish. After a failure nothing more may be stored, and RemoveImport must
 // follow, once this is destroyed.
 //

@@ -30,10 +30,6 @@ bool IsSparse(const Source& source, uint32_t entry) {
   return info.st_blocks * 512 < info.st_size && !source.changes.contains(entry);
 }
 
-// Content workers at once: one for each processor, and two more for while others wait for the disk,
-// to read or to make a full pack durable.
-unsigned WorkerCount() { return std::max(1u, std::thread::hardware_concurrency()) + 2; }
-
 }  // namespace
 
 Status Importer::Run() {
@@ -41,7 +37,7 @@ Status Importer::Run() {
   VELAFS_TRY(CutIntoParts());
   std::counting_semaphore<> finished(0);
   std::vector<std::thread> workers;
-  const unsigned count = WorkerCount();
+  const unsigned count = ThreadsToStore();
   for (unsigned i = 0; i < count; ++i) {
     workers.emplace_back([this, &finished] {
       Work();

@@ -20,6 +20,7 @@ namespace {
 using Kind = SourceEntry::Kind;
 
 constexpr size_t kMaxEntries = 20'000'000;
+constexpr size_t kMaxTextBytes = 1 << 30;  // of all names and links together
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxNameBytes = 255;
 constexpr uint64_t kMaxWalSegmentBytes = uint64_t{1} << 30;
@@ -63,19 +64,21 @@ bool MayBeLeftOut(std::span<const std::string_view> steps) {
          !steps[2].starts_with("PG_");
 }
 
+bool IsWalSegment(const std::vector<std::string_view>& steps) {
+  if (steps.size() < 2 || !IsWalSegmentName(std::string(steps.back()))) return false;
+  const std::string_view directory = steps[steps.size() - 2];
+  return directory == "pg_wal" || directory == "pg_xlog";
+}
+
 // Whether a file is read, changed, or perhaps left out, once the whole archive has come. The
 // PGDATA may be a directory of the archive.
-bool IsDecidedLater(const std::vector<std::string_view>& steps, uint64_t size_bytes) {
+bool IsDecidedLater(const std::vector<std::string_view>& steps) {
   const std::string_view name = steps.back();
   if (steps.size() <= 2 && std::ranges::find(kReadFiles, name) != kReadFiles.end()) return true;
   if (steps.size() < 2) return false;
   const std::string_view directory = steps[steps.size() - 2];
   if (directory == "global" && name == "pg_control") return true;
-  const bool is_wal = directory == "pg_wal" || directory == "pg_xlog";
-  if (is_wal && size_bytes <= kMaxWalSegmentBytes && IsWalSegmentName(std::string(name))) {
-    return true;
-  }
-  return MayBeLeftOut(steps) || MayBeLeftOut(std::span(steps).subspan(1));
+  return IsWalSegment(steps) || MayBeLeftOut(steps) || MayBeLeftOut(std::span(steps).subspan(1));
 }
 
 timespec ToTimespec(TimeNs time) {
@@ -109,6 +112,8 @@ Result<MemberTree::Added> MemberTree::Add(const Member& member) {
     return Added();
   }
   if (source_.entries.size() >= kMaxEntries) return Refused("it has more than 20000000 members");
+  text_bytes_ += member.path.size() + member.target.size();
+  if (text_bytes_ > kMaxTextBytes) return Refused("its names are more than 1 GiB");
   VELAFS_ASSIGN(const uint32_t directory, Enter(steps, steps.size() - 1));
   const std::optional<uint32_t> found = Find(directory, steps.back());
   if (found) {
@@ -122,7 +127,7 @@ Result<MemberTree::Added> MemberTree::Add(const Member& member) {
   Added added;
   VELAFS_TRY(MakeEntry(member, steps, directory, &added.entry));
   if (member.kind == Member::Kind::kFile) {
-    added.content = IsDecidedLater(steps, member.size_bytes) ? Content::kSpooled : Content::kStored;
+    added.content = IsDecidedLater(steps) ? Content::kSpooled : Content::kStored;
   }
   return added;
 }
@@ -147,6 +152,9 @@ Status MemberTree::MakeEntry(const Member& member, const Steps& steps, uint32_t 
   }
   if (member.kind == Member::Kind::kFile && member.size_bytes > kMaxFileBytes) {
     return Refused(Quoted(member.path) + " is larger than 64 TiB");
+  }
+  if (IsWalSegment(steps) && member.size_bytes > kMaxWalSegmentBytes) {
+    return Refused(Quoted(member.path) + " is larger than a WAL segment can be, 1 GiB");
   }
   const bool is_bad_target = member.target.empty() || member.target.size() >= kMaxPathBytes ||
                              member.target.find('\0') != std::string::npos;

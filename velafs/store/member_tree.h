@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "velafs/base/status.h"
@@ -77,6 +76,7 @@ class MemberTree {
   const std::optional<FileOwner> owner_;
   Source source_;
   std::unordered_map<Key, uint32_t, KeyHash> names_;
+  size_t text_bytes_ = 0;
   std::vector<bool> is_filled_;  // by entry: a member says what it is
 };
 

@@ -18,22 +18,29 @@ constexpr uint16_t kFirstPort = 54320;
 constexpr uint16_t kLastPort = 60999;
 
 // Ports on which no server could listen now, by the kernel's list: a daemon has no sockets of the
-// network (os/system_calls.h), to try. Of connections that are closed already the kernel keeps an
-// entry for a while, which keeps no server from listening.
+// network (os/system_calls.h), to try. A connection keeps a server from its port only if it has the
+// server's address, and not once it is closed, for which the kernel keeps an entry for a while.
 std::set<uint16_t> PortsInUse() {
+  constexpr unsigned kFinWait2 = 5;
   constexpr unsigned kTimeWait = 6;
+  constexpr unsigned kListen = 10;
+  const std::set<std::string> servers = {"0100007F", "00000000", std::string(32, '0'),
+                                         std::string(24, '0') + "01000000"};
   std::set<uint16_t> used;
   for (const char* const path : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
     std::ifstream list(path);
     std::string line;
     std::getline(list, line);  // the columns' names
     while (std::getline(list, line)) {
+      char address[33] = "";
       unsigned port = 0;
       unsigned state = 0;
       // number: address:port address:port state, all in hexadecimal
-      constexpr char kColumns[] = "%*s %*[0-9A-F]:%x %*[0-9A-F]:%*x %x";
-      const bool is_read = std::sscanf(line.c_str(), kColumns, &port, &state) == 2;
-      if (is_read && state != kTimeWait) used.insert(static_cast<uint16_t>(port));
+      constexpr char kColumns[] = "%*s %32[0-9A-F]:%x %*[0-9A-F]:%*x %x";
+      if (std::sscanf(line.c_str(), kColumns, address, &port, &state) != 3) continue;
+      const bool is_closed = state == kFinWait2 || state == kTimeWait;
+      const bool is_in_the_way = state == kListen || (!is_closed && servers.contains(address));
+      if (is_in_the_way) used.insert(static_cast<uint16_t>(port));
     }
   }
   return used;

@@ -47,22 +47,26 @@ Result<std::map<std::string, uint64_t>> Store::UsageOfOwners(
 Result<std::map<std::string, OwnerUsage>> Store::UsageByOwner() {
   std::vector<BranchRow> rows;
   std::map<std::string, OwnerUsage> usage;
+  layer::LayerTree tree;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
     VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
     rows.insert(rows.end(), deleted.begin(), deleted.end());
-    layer::LayerTree tree;
     VELAFS_TRY(tree.Load(reader));
-    for (const BranchRow& row : rows) {
-      OwnerUsage& of = usage[row.owner];
-      ++(row.deleted_at ? of.trashed : of.branches);
+    return {};
+  }));
+  for (const BranchRow& row : rows) {
+    OwnerUsage& of = usage[row.owner];
+    ++(row.deleted_at ? of.trashed : of.branches);
+    // One by one: requests to the mount wait for the catalog meanwhile.
+    VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
       for (const catalog::LayerRow* layer : tree.OwnLayers(row.head)) {
         VELAFS_ASSIGN(const uint64_t names, reader.NameCount(layer->id));
         of.names += names;
       }
-    }
-    return {};
-  }));
+      return {};
+    }));
+  }
   VELAFS_ASSIGN(const std::vector<BranchInfo> infos, DescribeAll(rows));
   for (const BranchInfo& info : infos) usage[info.owner].own_bytes += info.own_bytes;
   return usage;

@@ -14,6 +14,8 @@
 
 namespace velafs::store {
 
+struct BranchInfo;
+
 std::string Quoted(const std::string& text);
 
 Status NoBranch(const std::string& name);
@@ -24,9 +26,9 @@ Status CheckNotProtected(const catalog::BranchRow& branch);
 // Removes what deleted branches have left in run/, as far as that goes: whoever may write there can
 // make it slow. To be called without a lock that others wait for.
 void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
-// Removes what a branch's servers may have left outside the store, with the rights of the user who
-// owns it. Best effort.
-void RemoveServerPlaces(const std::string& store, uint64_t branch_id);
+// Removes what the servers of a deleted branch may have left outside the store, with the rights of
+// the user who owns it. Best effort; to be called without a lock, likewise.
+void RemoveServerPlaces(const std::string& store, const BranchInfo& branch);
 
 // What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of

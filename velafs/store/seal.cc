@@ -37,6 +37,11 @@ class Sink : public Volume::SealSink {
 
 Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pace,
                                                    const std::function<bool()>& go_on) {
+  {
+    // An import may take as long as somebody takes to send it: layers are merged meanwhile.
+    MutexLock verbs(verbs_mutex_);
+    if (pace == Pace::kGentle && !importing_.empty()) return std::optional<SealResult>();
+  }
   MutexLock lock(merge_mutex_);
   std::optional<Volume::Seal> seal;
   {

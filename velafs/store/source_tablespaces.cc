@@ -63,9 +63,14 @@ Status EmptyLocations(Source& source) {
     if (wal == 0) continue;
     for (uint32_t i = 1; i < source.entries.size(); ++i) {
       const SourceEntry& entry = source.entries[i];
-      if (entry.parent == wal && entry.kind == Kind::kFile && IsWalSegmentName(entry.name)) {
-        segments.emplace(entry.name, i);
+      const bool is_file = entry.kind == Kind::kFile || entry.kind == Kind::kOtherName;
+      if (entry.parent != wal || !is_file || !IsWalSegmentName(entry.name)) continue;
+      const uint32_t file = entry.kind == Kind::kFile ? i : entry.same_as;
+      if (!source.HasContent(file)) {
+        return Refused("\"" + source.SourcePath(i) +
+                       "\" is no WAL segment of its own, but another name of a file");
       }
+      segments.emplace(entry.name, file);
     }
   }
   std::set<std::string> names;

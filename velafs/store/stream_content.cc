@@ -1,6 +1,8 @@
 #include "velafs/store/stream_content.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace velafs::store {
@@ -10,13 +12,15 @@ constexpr uint64_t kPieceBytes = 16 * kChunkBytes;
 static_assert(catalog::kPartBytes % kPieceBytes == 0);
 constexpr size_t kPiecesWaiting = 16;
 
-// One for each processor, and two more for while others wait for the disk.
-unsigned ThreadCount() { return std::max(1u, std::thread::hardware_concurrency()) + 2; }
-
 }  // namespace
 
 StreamContent::StreamContent(ChunkSink& sink) : sink_(sink) {
-  for (unsigned i = ThreadCount(); i > 0; --i) threads_.emplace_back([this] { Work(); });
+  try {
+    for (unsigned i = ThreadsToStore(); i > 0; --i) threads_.emplace_back([this] { Work(); });
+  } catch (const std::system_error&) {
+    // Those there are have to do.
+    if (threads_.empty()) Fail(SystemError(EAGAIN, "cannot start a thread"));
+  }
 }
 
 StreamContent::~StreamContent() {

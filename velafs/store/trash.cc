@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
@@ -42,9 +43,25 @@ Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer, const Branch
 // In run/, what was of branches that are gone: users may have put anything there, in any amount.
 constexpr std::string_view kGone = ".gone-";
 
+// Where a branch's servers may have been outside the store.
+std::vector<std::string> ServerPlaces(const std::string& store, uint64_t branch_id) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(store.c_str(), nullptr),
+                                                         std::free);
+  if (!real) return {};
+  return {PlaceOfRoots(real.get(), branch_id), PlaceInTmp(real.get(), branch_id)};
+}
+
+std::string GoneName(const std::string& place, uint64_t instance) {
+  return place + std::string(kGone) + std::to_string(instance);
+}
+
 // The branch is deleted: what is left in run/ can do no harm, and is no failure of that. By the
 // instance, since an undeleted branch has its number, and its directory, again.
-void SetAside(os::Storage& storage, const std::string& run, const BranchRow& branch) {
+void SetAside(os::Storage& storage, const StorePaths& paths, const BranchRow& branch) {
+  const std::string run = paths.Run();
+  for (const std::string& place : ServerPlaces(paths.root, branch.id.value)) {
+    std::rename(place.c_str(), GoneName(place, branch.instance.value).c_str());
+  }
   const std::string gone = run + "/" + std::string(kGone) + std::to_string(branch.instance.value);
   const Status moved = storage.Rename(run + "/" + std::to_string(branch.id.value), gone);
   if (!moved.ok() && moved.error_number() != ENOENT) spdlog::warn("{}", moved.message());
@@ -62,22 +79,19 @@ void RemoveWhatIsGone(os::Storage& storage, const std::string& run) {
   }
 }
 
-void RemoveServerPlaces(const std::string& store, uint64_t branch_id) {
-  const std::unique_ptr<char, decltype(&std::free)> real(realpath(store.c_str(), nullptr),
-                                                         std::free);
-  if (!real) return;
-  for (const std::string& place :
-       {PlaceOfRoots(real.get(), branch_id), PlaceInTmp(real.get(), branch_id)}) {
-    const os::UniqueFd fd(open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+void RemoveServerPlaces(const std::string& store, const BranchInfo& branch) {
+  for (const std::string& place : ServerPlaces(store, branch.id)) {
+    const std::string gone = GoneName(place, branch.instance);
+    const os::UniqueFd fd(open(gone.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat info;
     if (!fd || fstat(fd.get(), &info) != 0) continue;
     {
       const auto acting = os::ActingAs::Begin({info.st_uid, info.st_gid});
       if (!acting.ok()) continue;
-      const Status emptied = os::EmptyDirectory(fd.get(), place);
+      const Status emptied = os::EmptyDirectory(fd.get(), gone);
       if (!emptied.ok()) spdlog::warn("{}", emptied.message());
     }
-    rmdir(place.c_str());
+    rmdir(gone.c_str());
   }
 }
 
@@ -95,7 +109,7 @@ Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
   if (options.dry_run) return info;
   TellRemoved(name);
   RemoveWhatIsGone(storage_, paths_.Run());
-  RemoveServerPlaces(paths_.root, info.id);
+  RemoveServerPlaces(paths_.root, info);
   return info;
 }
 
@@ -143,7 +157,7 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
     }
     if (mark) policies_->Learn(*mark);
   }
-  SetAside(storage_, paths_.Run(), branch);
+  SetAside(storage_, paths_, branch);
   return info;
 }
 
