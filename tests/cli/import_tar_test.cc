@@ -379,7 +379,23 @@ TEST_CASE_FIXTURE(WithArchive, "what is no whole archive of a PGDATA is refused"
   }
   SUBCASE("no archive") {
     WriteHostFile(tar, Noise(100'000, 3));
-    CheckRefused("", 1);
+    CheckRefused("it is no tar archive", 1);
+  }
+  SUBCASE("nothing") {
+    WriteHostFile(tar, "");
+    CheckRefused("it is empty", 1);
+  }
+  SUBCASE("cut short behind a member") {
+    std::string options;
+    SUBCASE("plain") {}
+    SUBCASE("compressed") { options = "--gzip"; }
+    Pack("./PG_VERSION ./global/pg_control");
+    const std::string whole = ReadHostFile(tar);
+    fs::resize_file(tar, (whole.find_last_not_of('\0') / 512 + 1) * 512);
+    if (!options.empty()) {
+      REQUIRE(std::system(("gzip " + tar + " && mv " + tar + ".gz " + tar).c_str()) == 0);
+    }
+    CheckRefused("it is cut short", 1);
   }
   SUBCASE("cut short") {
     Pack(".");

@@ -113,6 +113,38 @@ TEST_CASE_FIXTURE(RootFixture, "root imports with the rights of the user who own
   CHECK_MESSAGE(allowed.ok(), allowed.status().message());
 }
 
+TEST_CASE_FIXTURE(RootFixture, "root's rights are for what only root could have put there") {
+  if (!is_root) return;
+  fs::create_symlink(secret, data + "/base/link");
+  SUBCASE("of a directory of root's that others may write to") {
+    fs::permissions(data, fs::perms(01777));
+    const auto result = ImportAs(0);
+    REQUIRE_FALSE(result.ok());
+    CheckMessage(result.status(), "it belongs to root, but others may write to it");
+  }
+  SUBCASE("of a directory of root's with a cluster of another's") {
+    REQUIRE(lchown((data + "/PG_VERSION").c_str(), kNobody, kNobody) == 0);
+    const auto result = ImportAs(0);
+    REQUIRE_FALSE(result.ok());
+    CheckMessage(result.status(), "\"" + secret + "\" cannot be read");
+  }
+  SUBCASE("by a link of another's") {
+    const std::string moved = scratch / "moved";
+    fs::rename(data, moved);
+    fs::create_symlink(moved, scratch / "link");
+    fs::create_symlink("link", data);
+    REQUIRE(lchown((scratch / "link").c_str(), kNobody, kNobody) == 0);
+    const auto result = ImportAs(0);
+    REQUIRE_FALSE(result.ok());
+    CheckMessage(result.status(), "link\" is a link that belongs to \"nobody\"");
+    REQUIRE(lchown((scratch / "link").c_str(), 0, 0) == 0);
+    const auto allowed = ImportAs(0);
+    CHECK_MESSAGE(allowed.ok(), allowed.status().message());
+    return;
+  }
+  CheckIsEmpty();
+}
+
 TEST_CASE_FIXTURE(RootFixture, "root imports what the user who owns it may read") {
   if (!is_root) return;
   fs::permissions(data + "/base/5/1259", fs::perms(0600));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <set>
@@ -33,6 +34,7 @@ using Reader = std::unique_ptr<archive, FreeReader>;
 struct Input {
   int fd;
   std::array<std::byte, 256 * 1024> buffer;
+  bool is_empty = true;
 
   static la_ssize_t Read(archive* archive, void* self, const void** bytes) {
     auto& input = *static_cast<Input*>(self);
@@ -41,16 +43,20 @@ struct Input {
     do {
       got = read(input.fd, input.buffer.data(), input.buffer.size());
     } while (got < 0 && errno == EINTR);
-    if (got < 0) archive_set_error(archive, errno, "cannot be read");
+    if (got < 0) archive_set_error(archive, errno, "it cannot be read: %s", std::strerror(errno));
+    if (got > 0) input.is_empty = false;
     return got;
   }
 };
 
+// In the library's words; its errors' numbers say less.
 Status Fail(archive* archive) {
   const char* text = archive_error_string(archive);
-  const std::string what = text == nullptr ? "cannot be read" : text;
-  const int error_number = archive_errno(archive);
-  return error_number > 0 ? SystemError(error_number, what) : Failed(what);
+  const std::string what = text == nullptr ? "it cannot be read" : text;
+  if (what.starts_with("Unrecognized archive format")) {
+    return Failed("it is no tar archive, compressed or not");
+  }
+  return Failed(what);
 }
 
 // Those that are decompressed in this process: the library runs programs for others.
@@ -210,18 +216,31 @@ class Parser {
     SupportCompressions(reader.get());
     if (archive_read_open(reader.get(), input.get(), nullptr, &Input::Read, nullptr) !=
         ARCHIVE_OK) {
-      *failure = Fail(reader.get());
+      *failure = input->is_empty ? Failed("it is empty") : Fail(reader.get());
       return {};
     }
+    la_int64_t end = 0;  // of the last member
     for (;;) {
       archive_entry* entry = nullptr;
       const int read = archive_read_next_header(reader.get(), &entry);
-      if (read == ARCHIVE_EOF) return {};
+      if (input->is_empty) *failure = Failed("it is empty");
+      if (!failure->ok()) return {};
+      if (read == ARCHIVE_EOF) {
+        // An archive ends with blocks of zeros: else it could have had more members.
+        const bool is_whole = archive_filter_bytes(reader.get(), 0) > end;
+        if (!is_whole) *failure = Failed("it is cut short: it ends without an end of archive");
+        return {};
+      }
       // A warning is of a name in another character set. ARCHIVE_RETRY comes with no entry.
       *failure = read == ARCHIVE_OK || read == ARCHIVE_WARN ? Status() : Fail(reader.get());
       if (!failure->ok()) return {};
       VELAFS_TRY(Take(reader.get(), entry, place, failure));
       if (!failure->ok()) return {};
+      if (archive_read_data_skip(reader.get()) != ARCHIVE_OK) {
+        *failure = Fail(reader.get());
+        return {};
+      }
+      end = archive_filter_bytes(reader.get(), 0);
     }
   }
   const Backup& backup() const { return backup_; }

@@ -104,7 +104,8 @@ Status ArchiveProcess::Start(const std::string& tar) {
   pid_ = fork();
   if (pid_ < 0) return SystemError(errno, "cannot start a process");
   if (pid_ > 0) return {};
-  for (const int number : {SIGINT, SIGTERM}) signal(number, SIG_DFL);
+  // A terminal sends them to both; this process is ended by its parent.
+  for (const int number : {SIGINT, SIGTERM}) signal(number, SIG_IGN);
   std::vector<int> kept = {first_.get(), to.get()};
   for (const OpenArchive& other : others_) kept.push_back(other.fd);
   CloseAllBut(std::move(kept));
@@ -126,7 +127,9 @@ Status ArchiveProcess::Open(const std::string& given) {
     }
     tar = found.at("base");
   }
-  first_.Reset(open(tar.c_str(), O_RDONLY | O_CLOEXEC));
+  // Of a directory whoever may write there could have made a link of it, or a FIFO.
+  const int not_named = tar == given ? 0 : O_NOFOLLOW | O_NONBLOCK;
+  first_.Reset(open(tar.c_str(), O_RDONLY | O_CLOEXEC | not_named));
   if (!first_) return SystemError(errno, "cannot read " + Quoted(tar));
   struct stat info {};
   if (fstat(first_.get(), &info) == 0 && S_ISREG(info.st_mode)) {

@@ -213,7 +213,14 @@ class Host : public Storage {
     return unlink(path.c_str()) < 0 ? LastError("remove", path) : Status();
   }
 
-  Status RemoveTree(const std::string& path) override { return os::RemoveTree(AT_FDCWD, path); }
+  Status RemoveTree(const std::string& path) override {
+    struct stat st {};
+    if (lstat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+      errno = ENOTDIR;
+      return LastError("remove", path);
+    }
+    return os::RemoveTree(AT_FDCWD, path);
+  }
 
   Status Rename(const std::string& from, const std::string& to) override {
     if (rename(from.c_str(), to.c_str()) == 0) return {};

@@ -20,7 +20,7 @@ namespace {
 using Kind = SourceEntry::Kind;
 
 constexpr size_t kMaxEntries = 20'000'000;
-constexpr size_t kMaxTextBytes = 1 << 30;  // of all names and links together
+constexpr size_t kMaxTextBytes = 1 << 28;  // of all names and links together
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxNameBytes = 255;
 constexpr uint64_t kMaxWalSegmentBytes = uint64_t{1} << 30;
@@ -113,7 +113,7 @@ Result<MemberTree::Added> MemberTree::Add(const Member& member) {
   }
   if (source_.entries.size() >= kMaxEntries) return Refused("it has more than 20000000 members");
   text_bytes_ += member.path.size() + member.target.size();
-  if (text_bytes_ > kMaxTextBytes) return Refused("its names are more than 1 GiB");
+  if (text_bytes_ > kMaxTextBytes) return Refused("its names are more than 256 MiB");
   VELAFS_ASSIGN(const uint32_t directory, Enter(steps, steps.size() - 1));
   const std::optional<uint32_t> found = Find(directory, steps.back());
   if (found) {

@@ -41,7 +41,12 @@ Result<std::string> RealDirectory(const std::string& directory) {
 Status CheckIsDataDirectory(const std::string& root) {
   for (const char* file : {"PG_VERSION", "global/pg_control"}) {
     struct stat info;
-    if (stat((root + "/" + file).c_str(), &info) == 0 && S_ISREG(info.st_mode)) continue;
+    if (stat((root + "/" + file).c_str(), &info) != 0) {
+      if (errno == EACCES)
+        return SystemError(errno, "\"" + std::string(file) + "\" cannot be read");
+    } else if (S_ISREG(info.st_mode)) {
+      continue;
+    }
     return Refused("it is not a PostgreSQL data directory: it has no " + std::string(file),
                    "name the directory that PGDATA or `show data_directory` names");
   }

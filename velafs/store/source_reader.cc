@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/filesystem.hpp>
 #include <cerrno>
 
 #include "velafs/store/rules.h"
@@ -11,6 +12,8 @@
 
 namespace velafs::store {
 namespace {
+
+namespace fs = boost::filesystem;
 
 constexpr gid_t kNoGroup = 65534;
 
@@ -47,15 +50,57 @@ bool IsDenied(const Status& failure) {
          failure.message().find("cannot be read") != std::string::npos;
 }
 
-Result<Source> FindSourceAsOwner(const std::string& directory, const std::string& keep_out) {
-  struct stat info;
-  if (stat(directory.c_str(), &info) != 0 || info.st_uid == 0) {
-    return FindSource(directory, keep_out, {});
+// Refused when a link on the path, or on that of what it leads to, is another user's than root's or
+// the one who owns the directory: it could lead root to whatever that user likes.
+Status CheckPathIsTrusted(const std::string& directory, uid_t owner) {
+  constexpr int kMaxLinks = 40;
+  fs::path done = "/";
+  fs::path ahead = fs::path(directory).relative_path();
+  for (int links = 0; !ahead.empty() && links < kMaxLinks;) {
+    const fs::path next = done / *ahead.begin();
+    const fs::path rest = ahead.lexically_relative(*ahead.begin());
+    struct stat info;
+    if (lstat(next.c_str(), &info) != 0) return {};  // which the import says, too
+    if (!S_ISLNK(info.st_mode)) {
+      done = next;
+      ahead = rest == "." ? fs::path() : rest;
+      continue;
+    }
+    if (info.st_uid != 0 && info.st_uid != owner) {
+      return Refused(
+          Quoted(next.string()) + " is a link that belongs to " + Quoted(UserName(info.st_uid)),
+          "name the directory itself");
+    }
+    ++links;
+    boost::system::error_code error;
+    const fs::path target = fs::read_symlink(next, error);
+    if (target.is_absolute()) done = "/";
+    ahead = target.relative_path() / (rest == "." ? fs::path() : rest);
   }
-  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(info.st_uid));
+  return {};
+}
+
+// Who could have put there what the directory has.
+Result<uid_t> OwnerOf(const std::string& directory) {
+  struct stat info;
+  if (stat(directory.c_str(), &info) != 0) return uid_t{0};  // which the import says
+  VELAFS_TRY(CheckPathIsTrusted(directory, info.st_uid));
+  if (info.st_uid != 0) return info.st_uid;
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Refused("it belongs to root, but others may write to it",
+                   "--read-as USER reads it with the rights of that user");
+  }
+  const bool has_version = lstat((directory + "/PG_VERSION").c_str(), &info) == 0;
+  return has_version ? info.st_uid : uid_t{0};
+}
+
+Result<Source> FindSourceAsOwner(const std::string& directory, const std::string& keep_out) {
+  VELAFS_ASSIGN(const uid_t owner, OwnerOf(directory));
+  if (owner == 0) return FindSource(directory, keep_out, {});
+  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(owner));
   if (!source.ok() && source.status().hint().empty() && IsDenied(source.status())) {
     return std::move(source).status().WithHint(
-        "it is read with the rights of " + Quoted(UserName(info.st_uid)) +
+        "it is read with the rights of " + Quoted(UserName(owner)) +
         ", who owns the directory; --read-as root reads it with root's, wherever its links lead");
   }
   return source;
@@ -71,7 +116,8 @@ Result<Source> FindSourceFor(const Caller& caller, const std::string& directory,
   }
   VELAFS_ASSIGN(Source source, FindSourceAsOwner(directory, keep_out));
   // Another directory may have come to be there since its owner was looked up.
-  if (source.entries[0].info.st_uid != source.reader.uid) return source.Changed(0);
+  const uid_t owner = source.entries[0].info.st_uid;
+  if (owner != 0 && owner != source.reader.uid) return source.Changed(0);
   return source;
 }
 
