@@ -115,6 +115,26 @@ TEST_CASE_FIXTURE(ArchiveFixture, "what a server makes anew is left out of an ar
   CHECK(store->Scrub({}, nullptr).ok());
 }
 
+TEST_CASE_FIXTURE(ArchiveFixture, "an archive of a server that may have run is told of") {
+  bool is_packed_as_it_ran = false;
+  SUBCASE("packed as it ran") {
+    File("postmaster.pid", "1\n");
+    is_packed_as_it_ran = true;
+  }
+  SUBCASE("stopped") {}
+  SUBCASE("a base backup") {
+    File("postmaster.pid", "1\n");
+    File("backup_label", "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n");
+    File("pg_wal/000000010000000000000002", "wal");
+  }
+  const auto result = ImportStream(Whole(), caller);
+  REQUIRE_MESSAGE(result.ok(), result.status().message());
+  const bool is_told = std::ranges::any_of(result->warnings, [](const std::string& warning) {
+    return warning.starts_with("it has a postmaster.pid");
+  });
+  CHECK(is_told == is_packed_as_it_ran);
+}
+
 TEST_CASE_FIXTURE(ArchiveFixture, "a file keeps its other names when its first is left out") {
   File("pg_notify/0000", "kept");
   Put(Kind::kHardLink, "one", "pg_notify/0000");

@@ -147,7 +147,11 @@ TEST_CASE_FIXTURE(QuotasFixture,
   const Status refused = store->Clone(kAlice, "main", "three", {}).status();
   CHECK(refused.code() == Code::kRefused);
   test::CheckMessage(refused, "quota_per_owner");
-  Delete("one", true);
+  Delete("one", false);
+  REQUIRE(store->EnforceOwnerQuotas().ok());
+  CHECK(Fill("two", page, 1).error_number() == EDQUOT);  // it is in the trash
+  CHECK(store->Clone(kAlice, "main", "three", {}).status().code() == Code::kRefused);
+  REQUIRE(store->PurgeTrash(caller, {}, false).ok());
   REQUIRE(store->EnforceOwnerQuotas().ok());
   CHECK(Fill("two", page, 1).ok());
 }

@@ -35,6 +35,17 @@ Result<std::vector<BranchRow>> Store::Branches() {
   return rows;
 }
 
+Result<std::vector<BranchRow>> Store::AllBranches() {
+  std::vector<BranchRow> rows;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(rows, reader.Branches());
+    VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
+    rows.insert(rows.end(), deleted.begin(), deleted.end());
+    return {};
+  }));
+  return rows;
+}
+
 Result<std::vector<PolicyValue>> Store::ShowPolicies(const std::optional<std::string>& name) {
   if (!name) return policies_->Effective(nullptr);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(*name));
@@ -144,7 +155,8 @@ Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
   }
   const auto quota = policies_->Size("quota_per_owner", nullptr);
   if (!quota) return {};
-  VELAFS_ASSIGN(const auto used, UsageOfOwners(branches));
+  VELAFS_ASSIGN(const std::vector<BranchRow> all, AllBranches());
+  VELAFS_ASSIGN(const auto used, UsageOfOwners(all));
   const auto found = used.find(owner);
   const uint64_t bytes = found == used.end() ? 0 : found->second;
   if (bytes < *quota && more_bytes <= *quota - bytes) return {};
@@ -152,7 +164,7 @@ Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
       policies_->Get("quota_per_owner", nullptr) + " that the policy quota_per_owner allows";
   if (bytes >= *quota) {
     return Refused(Quoted(owner) + " has used the " + allowed,
-                   "delete one first: velafs list --owner " + owner);
+                   "what is in the trash counts: velafs delete --purge, or velafs gc --trash");
   }
   return Refused(
       "with " + Quoted(of.name) + ", " + Quoted(owner) + " would have more than the " + allowed,

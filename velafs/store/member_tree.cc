@@ -245,6 +245,11 @@ Result<Source> MemberTree::Finish(Spool spool) {
   }
   VELAFS_TRY(BringInTablespaces());
   VELAFS_TRY(CheckBackupIsWhole(source_));
+  if (source_.Find(0, "postmaster.pid") != 0 && source_.Find(0, "backup_label") == 0) {
+    source_.warnings.push_back(
+        "it has a postmaster.pid: if a server ran while its files were packed, they do not fit "
+        "each other; pg_basebackup makes archives of a running server");
+  }
   LeaveOut();
   VELAFS_TRY(MakeFirstNames());
   GiveOwners();

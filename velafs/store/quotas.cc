@@ -76,11 +76,8 @@ Status Store::EnforceOwnerQuotas() {
   const std::optional<uint64_t> most = policies_->Size("quota_per_owner", nullptr);
   std::set<InstanceId> full;
   if (most) {
-    std::vector<BranchRow> branches;
-    VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(branches, reader.Branches());
-      return {};
-    }));
+    // Those in the trash too: else deleting would be a way to have any amount.
+    VELAFS_ASSIGN(const std::vector<BranchRow> branches, AllBranches());
     VELAFS_ASSIGN(const auto used, UsageOfOwners(branches));
     for (const BranchRow& branch : branches) {
       if (used.at(branch.owner) >= *most) full.insert(branch.instance);

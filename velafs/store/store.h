@@ -334,6 +334,8 @@ class Store {
 
   Result<catalog::BranchRow> FindBranch(const std::string& name);
   Result<std::vector<catalog::BranchRow>> Branches();
+  // And those in the trash.
+  Result<std::vector<catalog::BranchRow>> AllBranches();
   // NotFound when the branch has none of that name.
   Result<catalog::BookmarkRow> FindBookmark(const catalog::BranchRow& branch,
                                             const std::string& name);
