@@ -41,6 +41,21 @@ names_hidden() {
 }
 check "who has no role sees the names of what is his alone" names_hidden
 
+# ---- What a user does in root's store
+
+throw_away() {
+  local command
+  for command in 'velapg run main@nightly -- true' 'velapg run --parallel 2 mine -- true' \
+    'velapg inspect mine --schema' 'velafs diff mine main@nightly --schema' 'velafs diff mine main@nightly --tables'; do
+    # shellcheck disable=SC2086  # words
+    as www-data $command >out 2>said || { cat said && fail "$command"; }
+    ! has_line 'warning: cannot clean up' said || fail "$command: $(cat said)"
+  done
+  equal "$(velafs --json list | jq -r '.branches[].name' | sort | tr '\n' ' ')" 'main mine one '
+  equal "$(find "$VELAFS_STORE/run" -mindepth 1 -type d)" "" "directories of servers that are left"
+}
+check "a user's run, inspect and diff leave no clone behind" throw_away
+
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home

@@ -70,8 +70,14 @@ std::string PlaceOutside(const std::string& store, uint64_t branch_id) {
   return IsThere(roots) ? roots : PlaceInTmp(store, branch_id);
 }
 
+bool IsNoAccess(const Status& status) {
+  return status.error_number() == EACCES || status.error_number() == EPERM ||
+         status.error_number() == EROFS;
+}
+
 // The content is that of the directory's owner: it is removed with no more rights than his. Of a
-// place that is a stranger's, or no directory, nothing is removed.
+// place that is a stranger's, or no directory, nothing is removed. The directory itself stays where
+// only the daemon may remove it, as in a store of root's: `delete` has it do that.
 Status RemovePlace(const std::string& dir) {
   const UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return {};
@@ -82,12 +88,8 @@ Status RemovePlace(const std::string& dir) {
     VELAFS_TRY(os::EmptyDirectory(fd.get(), dir));
   }
   if (rmdir(dir.c_str()) == 0 || errno == ENOENT) return {};
-  return SystemError(errno, "cannot remove \"" + dir + "\"");
-}
-
-bool IsNoAccess(const Status& status) {
-  return status.error_number() == EACCES || status.error_number() == EPERM ||
-         status.error_number() == EROFS;
+  const Status kept = SystemError(errno, "cannot remove \"" + dir + "\"");
+  return IsNoAccess(kept) ? Status() : kept;
 }
 
 // The process that has the lock on an open file, in words. The kernel tells: "1: FLOCK  ADVISORY

@@ -32,7 +32,7 @@ bool IsUsableSocketDir(const std::string& dir);
 RunDir FindRunDir(const std::string& store, uint64_t branch_id);
 // Makes what is missing. Refused when a directory is there and belongs to somebody else.
 Result<RunDir> PrepareRunDir(const std::string& store, uint64_t branch_id, const Owner& owner);
-// Removes the branch's place with all in it.
+// Removes the branch's place with all in it; of one in a store of another user's, what is in it.
 Status RemoveRunDir(const std::string& store, uint64_t branch_id);
 
 // Waits for, then holds the right to start the branch's server, until it is destroyed. Whoever may

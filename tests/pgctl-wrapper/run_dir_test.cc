@@ -93,6 +93,24 @@ TEST_CASE("a branch's place is removed however deep its user has nested it") {
   REQUIRE(std::filesystem::remove_all(store) > 0);
 }
 
+TEST_CASE("of a place in a store of root's, its user removes the content and leaves the rest") {
+  if (geteuid() != 0) return;  // the store is to be another's
+  const std::filesystem::path store =
+      std::filesystem::temp_directory_path() / ("members-" + std::to_string(getpid()));
+  const std::filesystem::path place = store / "run/7";
+  std::filesystem::create_directories(place);
+  std::ofstream(place / "postgres.log") << "text";
+  REQUIRE(chown(place.c_str(), 65534, 65534) == 0);
+  REQUIRE(chown((place / "postgres.log").c_str(), 65534, 65534) == 0);
+  {
+    const ActingAs acting(Owner{65534, 65534, "65534", "/"});
+    const velafs::Status removed = RemoveRunDir(store, 7);
+    CHECK_MESSAGE(removed.ok(), removed.message());
+  }
+  CHECK(std::filesystem::is_empty(place));
+  REQUIRE(std::filesystem::remove_all(store) > 0);
+}
+
 TEST_CASE("root's servers have their sockets where nobody else could have made a directory") {
   if (geteuid() != 0) return;  // others have /tmp
   const bool was_there = std::filesystem::exists(velafs::kRootsPlaces);
