@@ -56,6 +56,19 @@ throw_away() {
 }
 check "a user's run, inspect and diff leave no clone behind" throw_away
 
+given_away() {
+  as www-data velafs -q clone main@nightly given
+  velapg -q start given
+  equal "$(ps -o user= -p "$(pid_of given)")" www-data
+  velapg -q stop given
+  velafs -q chown given nobody
+  velapg -q start given
+  equal "$(ps -o user= -p "$(pid_of given)")" nobody
+  velapg -q stop given
+  velafs -q delete --purge given
+}
+check "a branch whose server has run as its former owner starts as the next one" given_away
+
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home

@@ -3,6 +3,7 @@
 #include <grp.h>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/base/server_place.h"
 #include "velafs/store/users.h"
 
 namespace velafs::store {
@@ -226,7 +227,18 @@ TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his 
   StartServer("hers", getpid());
   CHECK(store->SetOwner(caller, "hers", UserName(1)).status().code() == Code::kRefused);
   store->servers().Release({open.instance(), open.root()}, getpid());
+  const std::string run = root + "/run/" + std::to_string(Info("hers").id);
+  const std::string outside = PlaceInTmp(test::fs::canonical(root).string(), Info("hers").id);
+  test::WriteHostFile(run + "/postgres.log", "hers");
+  test::WriteHostFile(outside + "/socket", "hers");
+  REQUIRE(store->SetOwner(caller, "hers", Info("hers").owner).ok());
+  CHECK(test::fs::exists(run + "/postgres.log"));
+  CHECK(test::fs::exists(outside + "/socket"));
   REQUIRE(store->SetOwner(caller, "hers", UserName(1)).ok());
+  for (const auto& entry : test::fs::directory_iterator(root + "/run")) {
+    CHECK(entry.path().filename() == "lock");
+  }
+  CHECK_FALSE(test::fs::exists(outside));
   CHECK(Info("hers").owner == UserName(1));
   CHECK(Info("hers").shown_as == UserName(1));
   CHECK(Info("hers").instance != instance);

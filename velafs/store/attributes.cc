@@ -100,7 +100,7 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
                                     const std::string& owner) {
   VELAFS_TRY(CheckName("branch", name));
   bool is_shown_anew = false;
-  std::string former_owner;
+  BranchRow former;
   const auto run = [&]() -> Status {
     MutexLock lock(verbs_mutex_);
     VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
@@ -108,7 +108,7 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
     VELAFS_TRY(CheckOwner(owner));
     VELAFS_TRY(CheckMayGive(caller, branch, owner));
     if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(owner, branch));
-    former_owner = branch.owner;
+    former = branch;
     const auto shown = ShownAfterwards(branch, owner);
     is_shown_anew = shown != branch.shown_as;
     branch.owner = owner;
@@ -125,12 +125,18 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
       VELAFS_TRY(writer.UpdateBranch(row));
       return std::vector<LayerId>();
     };
-    return volume_->EndInstance(name, layer::Volume::End::kKeep, change).status();
+    VELAFS_TRY(volume_->EndInstance(name, layer::Volume::End::kKeep, change).status());
+    SetServerPlacesAside(storage_, paths_, former);
+    return {};
   };
   VELAFS_TRY(run().WithContext("cannot chown " + Quoted(name)));
-  if (is_shown_anew) TellRemoved(name);
+  if (is_shown_anew) {
+    TellRemoved(name);
+    RemoveWhatIsGone(storage_, paths_.Run());
+    RemoveServerPlaces(paths_.root, former.id.value, former.instance.value);
+  }
   VELAFS_ASSIGN(BranchInfo info, Show(name));
-  return ChownResult{std::move(info), std::move(former_owner)};
+  return ChownResult{std::move(info), std::move(former.owner)};
 }
 
 Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,

@@ -69,7 +69,9 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
   }
   if (dry_run) return {};
   RemoveWhatIsGone(storage_, paths_.Run());
-  for (const BranchInfo& gone : expired->branches) RemoveServerPlaces(paths_.root, gone);
+  for (const BranchInfo& gone : expired->branches) {
+    RemoveServerPlaces(paths_.root, gone.id, gone.instance);
+  }
   return {};
 }
 

@@ -14,7 +14,7 @@
 
 namespace velafs::store {
 
-struct BranchInfo;
+struct StorePaths;
 
 std::string Quoted(const std::string& text);
 
@@ -23,12 +23,16 @@ Status NoBranch(const std::string& name);
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);
 
-// Removes what deleted branches have left in run/, as far as that goes: whoever may write there can
-// make it slow. To be called without a lock that others wait for.
+// Takes what the branch's servers have left, in run/ and outside the store, out of the way of those
+// that come next: it is another user's, or of a branch that is no more. Best effort.
+void SetServerPlacesAside(os::Storage& storage, const StorePaths& paths,
+                          const catalog::BranchRow& branch);
+// Removes what was set aside in run/, as far as that goes: whoever may write there can make it
+// slow. To be called without a lock that others wait for.
 void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
-// Removes what the servers of a deleted branch may have left outside the store, with the rights of
-// the user who owns it. Best effort; to be called without a lock, likewise.
-void RemoveServerPlaces(const std::string& store, const BranchInfo& branch);
+// Removes what was set aside outside the store for this branch, with the rights of the user who
+// owns it. Best effort; to be called without a lock, likewise.
+void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t instance);
 
 // What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of

@@ -40,7 +40,8 @@ Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer, const Branch
   return removed;
 }
 
-// In run/, what was of branches that are gone: users may have put anything there, in any amount.
+// What was of branches that are gone, or of other users: these may have put anything there, in any
+// amount.
 constexpr std::string_view kGone = ".gone-";
 
 // Where a branch's servers may have been outside the store.
@@ -55,9 +56,11 @@ std::string GoneName(const std::string& place, uint64_t instance) {
   return place + std::string(kGone) + std::to_string(instance);
 }
 
-// The branch is deleted: what is left in run/ can do no harm, and is no failure of that. By the
-// instance, since an undeleted branch has its number, and its directory, again.
-void SetAside(os::Storage& storage, const StorePaths& paths, const BranchRow& branch) {
+}  // namespace
+
+// By the instance, since an undeleted branch, or one that was given away, has its number, and its
+// directory, again.
+void SetServerPlacesAside(os::Storage& storage, const StorePaths& paths, const BranchRow& branch) {
   const std::string run = paths.Run();
   for (const std::string& place : ServerPlaces(paths.root, branch.id.value)) {
     std::rename(place.c_str(), GoneName(place, branch.instance.value).c_str());
@@ -66,8 +69,6 @@ void SetAside(os::Storage& storage, const StorePaths& paths, const BranchRow& br
   const Status moved = storage.Rename(run + "/" + std::to_string(branch.id.value), gone);
   if (!moved.ok() && moved.error_number() != ENOENT) spdlog::warn("{}", moved.message());
 }
-
-}  // namespace
 
 void RemoveWhatIsGone(os::Storage& storage, const std::string& run) {
   const auto entries = storage.List(run);
@@ -79,9 +80,9 @@ void RemoveWhatIsGone(os::Storage& storage, const std::string& run) {
   }
 }
 
-void RemoveServerPlaces(const std::string& store, const BranchInfo& branch) {
-  for (const std::string& place : ServerPlaces(store, branch.id)) {
-    const std::string gone = GoneName(place, branch.instance);
+void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t instance) {
+  for (const std::string& place : ServerPlaces(store, branch_id)) {
+    const std::string gone = GoneName(place, instance);
     const os::UniqueFd fd(open(gone.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat info;
     if (!fd || fstat(fd.get(), &info) != 0) continue;
@@ -109,7 +110,7 @@ Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
   if (options.dry_run) return info;
   TellRemoved(name);
   RemoveWhatIsGone(storage_, paths_.Run());
-  RemoveServerPlaces(paths_.root, info);
+  RemoveServerPlaces(paths_.root, info.id, info.instance);
   return info;
 }
 
@@ -157,7 +158,8 @@ Result<BranchInfo> Store::RunDelete(const Caller& caller, const std::string& nam
     }
     if (mark) policies_->Learn(*mark);
   }
-  SetAside(storage_, paths_, branch);
+  // What is left there can do no harm, and is no failure of the delete.
+  SetServerPlacesAside(storage_, paths_, branch);
   return info;
 }
 
