@@ -69,6 +69,12 @@ given_away() {
 }
 check "a branch whose server has run as its former owner starts as the next one" given_away
 
+forged_lines() {
+  ! as www-data ln -s $'/x\nforged\e[2J' "$mine/pg_tblspc/1" || fail "the link was made"
+  has_line -F 'refused the link "1" to "/x\nforged\x1b[2J" in pg_tblspc' "$VELAFS_STORE/run/velafs.log"
+}
+check "a link that is refused makes no line of its own in the log" forged_lines
+
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home

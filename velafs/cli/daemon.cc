@@ -17,6 +17,7 @@
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/version.h"
+#include "velafs/cli/log_formatter.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
 #include "velafs/os/sandbox.h"
@@ -89,7 +90,7 @@ Status StartLog(const DaemonOptions& options, const store::StorePaths& paths) {
     return Failed("cannot open the log: " + std::string(error.what()));
   }
   auto logger = std::make_shared<spdlog::logger>("velafs", std::move(sink));
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l: %v", spdlog::pattern_time_type::utc);
+  logger->set_formatter(LogFormatter("%Y-%m-%dT%H:%M:%S.%eZ %l: "));
   logger->set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));

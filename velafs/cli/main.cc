@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "velafs/cli/command.h"
+#include "velafs/cli/log_formatter.h"
 #include "velafs/cli/output.h"
 
 namespace velafs::cli {
@@ -56,7 +57,7 @@ bool WantsJson(int argc, char** argv) {
 void LogToStderr(const Globals& globals) {
   auto logger =
       std::make_shared<spdlog::logger>("velafs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("velafs: %l: %v");
+  logger->set_formatter(LogFormatter("velafs: %l: "));
   logger->set_level(globals.verbose ? spdlog::level::debug
                     : globals.quiet ? spdlog::level::err
                                     : spdlog::level::warn);
