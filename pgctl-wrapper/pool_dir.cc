@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/text_file.h"
 
 namespace velafs::pgctl {
@@ -104,8 +105,14 @@ std::vector<std::string> PoolDir::Names(const std::string& store) {
 }
 
 Status PoolDir::Make() const {
-  VELAFS_TRY(MakeDirectory(std::filesystem::path(path_).parent_path()));
-  return MakeDirectory(path_);
+  const std::filesystem::path pools = std::filesystem::path(path_).parent_path();
+  Status made = MakeDirectory(pools);
+  if (made.ok()) made = MakeDirectory(path_);
+  if (made.error_number() != EACCES) return made;
+  const std::optional<Owner> owner = OwnerOfDirectory(pools.parent_path());
+  return Refused(
+      "only user \"" + (owner ? owner->name : "root") + "\", whose store this is, has pools in it",
+      "for pools of your own, make a store of your own: velafs --store DIR init");
 }
 
 Status PoolDir::Remove() const {

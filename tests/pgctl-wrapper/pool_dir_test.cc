@@ -1,8 +1,11 @@
 #include "pgctl-wrapper/pool_dir.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <filesystem>
+
+#include "pgctl-wrapper/owner.h"
 
 using namespace velafs;
 using namespace velafs::pgctl;
@@ -39,6 +42,15 @@ PoolPlan SomePlan() {
 }
 
 }  // namespace
+
+TEST_CASE_FIXTURE(PoolFixture, "who may have no pools in another user's store is told so") {
+  if (geteuid() != 0) return;  // the store is to be another's
+  std::filesystem::permissions(store, std::filesystem::perms(0711));
+  const ActingAs acting(Owner{65534, 65534, "65534", "/"});
+  const Status refused = PoolDir(store, "ci").Make();
+  CHECK(refused.code() == Code::kRefused);
+  CHECK(refused.message() == "only user \"root\", whose store this is, has pools in it");
+}
 
 TEST_CASE("a pool's plan comes back from its text as it was") {
   const PoolPlan plan = SomePlan();
