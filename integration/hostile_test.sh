@@ -129,7 +129,8 @@ store_of_others() {
   refuses 4 'may write' velafs list
   chmod 711 "$VELAFS_STORE"
   chown postgres "$VELAFS_STORE"
-  refuses 4 'belongs to user' velafs list
+  refuses 5 'is not mounted' velafs list
+  { velafs list 2>&1 || true; } | has_line 'hint: its owner, user "postgres", mounts it'
   chown root "$VELAFS_STORE"
   velafs -q mount
 }

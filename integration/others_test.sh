@@ -80,6 +80,22 @@ forged_lines() {
 }
 check "a link that is refused makes no line of its own in the log" forged_lines
 
+no_daemon() {
+  local command status
+  velafs -q umount
+  for command in 'velafs list' 'velapg start mine'; do
+    status=0
+    # shellcheck disable=SC2086  # words
+    as www-data $command 2>said || status=$?
+    cat said
+    equal "$status" 5 "exit status of $command"
+    has_line 'error: store ".*" is not mounted' said
+    has_line 'hint: its owner, user "root", mounts it with velafs mount' said
+  done
+  velafs -q mount
+}
+check "without a daemon, a user is told who mounts root's store" no_daemon
+
 # ---- Root's terminal and environment
 
 mount -t tmpfs -o mode=755 tmpfs /var/lib/postgresql # postgres's home

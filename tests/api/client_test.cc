@@ -12,6 +12,7 @@
 #include "velafs/api/server.h"
 #include "velafs/client.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/users.h"
 
 namespace velafs::api {
 namespace {
@@ -153,6 +154,16 @@ TEST_CASE_FIXTURE(Fixture, "a store somebody keeps is locked, and the error name
   REQUIRE_FALSE(client.ok());
   CHECK(client.status().code() == Code::kLocked);
   CHECK(client.status().message().find(std::to_string(getpid())) != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "of another user's store without a daemon it is said who mounts it") {
+  if (geteuid() != 0) return;  // who else could give it away
+  REQUIRE(chown(directory.c_str(), 65534, 65534) == 0);
+  const Status gone = Client::Connect(directory).status();
+  CHECK(gone.code() == Code::kUnreachable);
+  CHECK(gone.message() == "store \"" + directory + "\" is not mounted");
+  CHECK(gone.hint() ==
+        "its owner, user \"" + store::UserName(65534) + "\", mounts it with velafs mount");
 }
 
 TEST_CASE_FIXTURE(Fixture, "no store is not found") {

@@ -1,4 +1,5 @@
 // Making a store, taking hold of it, and its ties to the mount.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "velafs/store/numbered_file.h"
 #include "velafs/store/recovery.h"
 #include "velafs/store/store.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
@@ -63,14 +65,25 @@ Status CheckIsEmpty(os::Storage& storage, const StorePaths& paths) {
   return {};
 }
 
-// What others may write to is not ours to believe: they could put their own links and databases in.
-Status CheckIsOurs(const std::string& root) {
-  struct stat info;
-  if (stat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at the directory");
-  if (info.st_uid != geteuid()) {
-    return Refused("the directory belongs to user " + std::to_string(info.st_uid),
+// To those who are not its owner a store is what its daemon answers, and none has. One there may
+// be, which lets nobody else in: then its socket is closed.
+Status AnothersStore(const StorePaths& paths, uid_t owner) {
+  const bool is_closed =
+      faccessat(AT_FDCWD, paths.Socket().c_str(), W_OK, AT_EACCESS) != 0 && errno == EACCES;
+  if (is_closed) {
+    return Refused("the directory belongs to user " + std::to_string(owner),
                    "only who made the store, by `velafs init`, can use it");
   }
+  return Unreachable("store \"" + paths.root + "\" is not mounted",
+                     "its owner, user \"" + UserName(owner) + "\", mounts it with velafs mount");
+}
+
+// What others may write to is not ours to believe: they could put their own links and databases in.
+Status CheckIsOurs(const StorePaths& paths) {
+  const std::string& root = paths.root;
+  struct stat info;
+  if (stat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at the directory");
+  if (info.st_uid != geteuid()) return AnothersStore(paths, info.st_uid);
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return Refused("its group or others may write to the directory",
                    "see what is in it, then: chmod go-w '" + root + "'");
@@ -116,7 +129,7 @@ Result<os::FileLock> TakeLock(const StorePaths& paths, os::Storage& storage) {
     return NotFound("there is no store at \"" + paths.root + "\"",
                     "`velafs --store " + paths.root + " init` makes one");
   }
-  VELAFS_TRY(CheckIsOurs(paths.root));
+  VELAFS_TRY(CheckIsOurs(paths));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));
   pid_t holder = 0;
   // To name the holder takes space too, on a host that writes in new places.
@@ -129,7 +142,8 @@ Result<os::FileLock> TakeLock(const StorePaths& paths, os::Storage& storage) {
 }
 
 Status WithStore(Status status, const std::string& verb, const StorePaths& paths) {
-  const bool says_it = status.code() == Code::kNotFound || status.code() == Code::kLocked;
+  const bool says_it = status.code() == Code::kNotFound || status.code() == Code::kLocked ||
+                       status.code() == Code::kUnreachable;
   if (says_it || status.ok()) return status;
   return std::move(status).WithContext("cannot " + verb + " store \"" + paths.root + "\"");
 }

@@ -70,9 +70,9 @@ class Store {
   // Durable on return. Exists when it holds one already, Refused when it holds anything else.
   static Status Init(const std::string& directory, os::Storage& storage = os::HostStorage());
   // Takes the store's lock and opens it, with recovery: what an interrupted command left is
-  // removed. NotFound when there is no store, Refused when its directory is another user's or
-  // others may write to it, Locked (naming the holder's pid) when another process has it. Corrupt,
-  // with nothing changed, when the catalog is missing, damaged, or older than what else is there.
+  // removed. NotFound when there is none, Unreachable when another user's, Refused when others
+  // may write to it, Locked (naming the holder's pid) when another process has it. Corrupt, with
+  // nothing changed, when the catalog is missing, damaged, or older than what else is there.
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              os::Storage& storage = os::HostStorage());
   ~Store();
