@@ -90,5 +90,28 @@ TEST_CASE("a map that is damaged, short, another's or of a later version is refu
   CHECK(message(file, LayerId(4)) == "the page map is another file's");
 }
 
+TEST_CASE("pages are claimed by the thousand million") {
+  constexpr PageNumber kEnd = (uint64_t{15} << 40) / kPageBytes;
+  PageMap map(kLayer, kIno, kEnd * kPageBytes);
+  map.Hold(70, 3);
+  map.Hold(63, kEnd - 63 - 70);
+  CHECK_FALSE(map.RunAt(62, 1).held);
+  CHECK(map.RunAt(0, kEnd).pages == 63);
+  CHECK(map.RunAt(63, kEnd).held);
+  CHECK(map.RunAt(63, kEnd).pages == kEnd - 63 - 70);
+  CHECK_FALSE(map.RunAt(kEnd - 70, 1).held);
+  CHECK(map.RunAt(kEnd - 70, kEnd).pages == 70);
+}
+
+TEST_CASE("only blocks that change are written") {
+  PageMap map(kLayer, kIno, 20'000 * kPageBytes);
+  map.Hold(0, 9'000);
+  CHECK(map.TakeDirty().size() == 4);  // the header, too
+  map.Hold(100, 8'000);
+  CHECK(map.TakeDirty().empty());
+  map.Hold(8'999, 2);
+  CHECK(map.TakeDirty().size() == 1);
+}
+
 }  // namespace
 }  // namespace velafs::layer

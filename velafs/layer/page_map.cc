@@ -146,13 +146,25 @@ void PageMap::Hold(PageNumber first, uint64_t count) {
   if ((end - 1) / 64 >= words_.size()) {
     words_.resize(((end - 1) / kPagesPerBlock + 1) * kWordsPerBlock);
   }
-  for (PageNumber page = first; page < end; ++page) {
-    uint64_t& word = words_[page / 64];
-    const uint64_t bit = uint64_t{1} << (page % 64);
-    if ((word & bit) != 0) continue;
-    word |= bit;
-    dirty_blocks_.insert(page / kPagesPerBlock);
+  for (PageNumber page = first; page < end;) {
+    const uint64_t block = page / kPagesPerBlock;
+    const PageNumber next = std::min(end, (block + 1) * kPagesPerBlock);
+    if (HoldInBlock(page, next)) dirty_blocks_.insert(block);
+    page = next;
   }
+}
+
+bool PageMap::HoldInBlock(PageNumber page, PageNumber end) {
+  bool has_changed = false;
+  while (page < end) {
+    const PageNumber next = std::min(end, (page / 64 + 1) * 64);
+    const uint64_t bits = (~uint64_t{0} >> (64 - (next - page))) << (page % 64);
+    uint64_t& word = words_[page / 64];
+    has_changed |= (word & bits) != bits;
+    word |= bits;
+    page = next;
+  }
+  return has_changed;
 }
 
 std::vector<PageMap::DirtyBlock> PageMap::TakeDirty() {

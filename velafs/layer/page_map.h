@@ -62,6 +62,8 @@ class PageMap {
   // Pages below this one may be inherited.
   PageNumber InheritedEnd() const { return (inherited_bytes_ + kPageBytes - 1) / kPageBytes; }
   bool BitOf(PageNumber page) const;
+  // Of pages in one block: whether one of them was not held yet.
+  bool HoldInBlock(PageNumber page, PageNumber end);
   Block EncodeHeader() const;
   Block EncodeBits(uint64_t block) const;
 
