@@ -12,6 +12,8 @@ namespace velafs::layer {
 inline std::string Pages(char fill, size_t pages) { return std::string(pages * kPageBytes, fill); }
 
 struct MergeFixture : VolumeFixture {
+  static constexpr PageNumber kLastPage = (uint64_t{15} << 40) / kPageBytes - 1;
+
   MergeFixture() {
     MakeSource("main", {{"both", Pages('a', 8)},
                         {"lower", Pages('b', 8)},
@@ -30,6 +32,30 @@ struct MergeFixture : VolumeFixture {
   void Cut(const std::string& branch, const std::string& name, uint64_t bytes) {
     const auto open = Open(branch);
     REQUIRE(open->Set(InodeOf(*open, name), {.size_bytes = bytes}).ok());
+  }
+  std::string PageOf(const std::string& branch, const std::string& name, PageNumber page) {
+    const auto open = Open(branch);
+    std::string content(kPageBytes, '?');
+    const auto into = std::as_writable_bytes(std::span(content));
+    REQUIRE(open->Read(InodeOf(*open, name), page * kPageBytes, into).ok());
+    return content;
+  }
+  // Makes a file, if there is none, as large as a host has them, with two pages of data.
+  void WriteSparse(const std::string& branch, const std::string& name) {
+    Write(branch, name, kLastPage / 2, 'm');
+    Write(branch, name, kLastPage, 'z');
+  }
+  void CheckSparse(const std::string& branch, const std::string& name) {
+    CHECK(PageOf(branch, name, kLastPage / 2 - 1) == Pages('\0', 1));
+    CHECK(PageOf(branch, name, kLastPage / 2) == Pages('m', 1));
+    CHECK(PageOf(branch, name, kLastPage / 2 + 1) == Pages('\0', 1));
+    CHECK(PageOf(branch, name, kLastPage - 1) == Pages('\0', 1));
+    CHECK(PageOf(branch, name, kLastPage) == Pages('z', 1));
+    const auto open = Open(branch);
+    const InodeNumber ino = InodeOf(*open, name);
+    CHECK(*open->Seek(ino, kPageBytes * 8, true) / kChunkBytes == kLastPage / 2 / kPagesPerChunk);
+    CHECK(*open->Seek(ino, kPageBytes * (kLastPage / 2 + kPagesPerChunk), true) / kChunkBytes ==
+          kLastPage / kPagesPerChunk);
   }
   void Unlink(const std::string& branch, const std::string& name) {
     const auto open = Open(branch);

@@ -309,5 +309,26 @@ TEST_CASE_FIXTURE(SealFixture,
   CHECK(volume().Open("dev").status().code() == Code::kCorrupt);
 }
 
+TEST_CASE_FIXTURE(SealFixture, "sealing goes from data to data, however far apart they are") {
+  WriteSparse("main", "sparse");
+  WriteSparse("main", "both");         // which inherits a little
+  REQUIRE(Clone("main", "dev").ok());  // which needs the layer, so that it is not merged
+  CHECK(SealAll() == 1);
+  Reopen();
+  CHECK(HasNoFilesSoon());
+  CheckSparse("main", "sparse");
+  CheckSparse("main", "both");
+  CHECK(PageOf("main", "both", 7) == Pages('a', 1));
+  CHECK(PageOf("main", "both", 8) == Pages('\0', 1));
+  // What inherits all of it, and holds one page.
+  Write("main", "sparse", kLastPage - 3, 'y');
+  Freeze();
+  CHECK(SealAll() == 1);
+  Reopen();
+  CHECK(HasNoFilesSoon());
+  CHECK(PageOf("main", "sparse", kLastPage - 3) == Pages('y', 1));
+  CheckSparse("main", "sparse");
+}
+
 }  // namespace
 }  // namespace velafs::layer

@@ -93,8 +93,12 @@ Result<PageFile::Extent> PageFile::ExtentAt(uint64_t offset_bytes, uint64_t limi
     return Extent{false, limit_bytes};  // nothing but a hole up to the end
   }
   if (*data > offset_bytes) return Extent{false, std::min(*data - offset_bytes, limit_bytes)};
-  VELAFS_ASSIGN(const uint64_t hole, file_->SeekHole(offset_bytes));
-  return Extent{true, std::min(hole - offset_bytes, limit_bytes)};
+  const Result<uint64_t> hole = file_->SeekHole(offset_bytes);
+  if (!hole.ok()) {
+    if (hole.status().error_number() != ENXIO) return hole.status();
+    return Extent{false, limit_bytes};  // truncated a moment ago
+  }
+  return Extent{true, std::min(*hole - offset_bytes, limit_bytes)};
 }
 
 Status PageFile::SetTimes(TimeNs atime, TimeNs mtime) {

@@ -10,6 +10,7 @@ namespace velafs::layer {
 namespace {
 
 constexpr uint8_t kAllPages = 0xff;
+constexpr uint64_t kPagesPerPart = catalog::kPartBytes / kPageBytes;
 
 // Of the chunk in its part.
 uint64_t IndexOf(uint64_t offset_bytes) { return offset_bytes % catalog::kPartBytes / kChunkBytes; }
@@ -24,20 +25,23 @@ uint8_t SealedFile::PagesOf(const Part& part, uint64_t index) const {
 Result<PageMap::Run> SealedFile::RunAt(PageNumber page, uint64_t limit) {
   if (inherited_bytes_ == 0) return PageMap::Run{true, limit};
   const PageNumber inherited_end = (inherited_bytes_ + kPageBytes - 1) / kPageBytes;
-  const auto is_held = [&](PageNumber at) -> Result<bool> {
-    if (at >= inherited_end) return true;
-    VELAFS_ASSIGN(const Held held, HeldIn(at / kPagesPerChunk));
-    return ((held.pages >> (at % kPagesPerChunk)) & 1) != 0;
-  };
-  VELAFS_ASSIGN(const bool held, is_held(page));
-  if (held && page >= inherited_end) return PageMap::Run{true, limit};
-  uint64_t pages = 1;
-  while (pages < limit) {
-    VELAFS_ASSIGN(const bool is_next_held, is_held(page + pages));
-    if (is_next_held != held) break;
-    ++pages;
+  if (page >= inherited_end) return PageMap::Run{true, limit};
+  const PageNumber end = std::min(page + limit, inherited_end);
+  bool held = false;
+  PageNumber next = page;
+  while (next < end) {
+    VELAFS_ASSIGN(const PartPtr part, PartAt(next / kPagesPerPart));
+    const uint8_t pages = PagesOf(*part, next % kPagesPerPart / kPagesPerChunk);
+    const bool is_held = ((pages >> (next % kPagesPerChunk)) & 1) != 0;
+    if (next > page && is_held != held) return PageMap::Run{held, next - page};
+    held = is_held;
+    // All that is known to be the same.
+    const bool is_uniform = pages == 0 || pages == kAllPages;
+    const uint64_t unit = part->pages.empty() ? kPagesPerPart : is_uniform ? kPagesPerChunk : 1;
+    next = (next / unit + 1) * unit;
   }
-  return PageMap::Run{held, pages};
+  // What follows the inherited pages is held.
+  return PageMap::Run{held, held ? limit : end - page};
 }
 
 Result<SealedFile::Held> SealedFile::HeldIn(uint64_t chunk) {
@@ -102,11 +106,20 @@ Status SealedFile::ReadChunk(Part& part, uint64_t index, uint64_t in_chunk,
 }
 
 Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
-  VELAFS_ASSIGN(const PartPtr part, PartAt(offset_bytes / catalog::kPartBytes));
-  const uint64_t index = IndexOf(offset_bytes);
-  const bool is_data = index < part->chunks.size() && !part->chunks[index].id.IsZeros();
-  const uint64_t rest_of_chunk = kChunkBytes - offset_bytes % kChunkBytes;
-  return PageFile::Extent{is_data, std::min(rest_of_chunk, limit_bytes)};
+  const uint64_t end = offset_bytes + limit_bytes;
+  bool is_data = false;
+  uint64_t at = offset_bytes;
+  while (at < end) {
+    VELAFS_ASSIGN(const PartPtr part, PartAt(at / catalog::kPartBytes));
+    const uint64_t index = IndexOf(at);
+    const bool is_past_all = index >= part->chunks.size();
+    const bool has_data = !is_past_all && !part->chunks[index].id.IsZeros();
+    if (at > offset_bytes && has_data != is_data) break;
+    is_data = has_data;
+    const uint64_t unit = is_past_all ? catalog::kPartBytes : kChunkBytes;
+    at = (at / unit + 1) * unit;
+  }
+  return PageFile::Extent{is_data, std::min(at, end) - offset_bytes};
 }
 
 Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {

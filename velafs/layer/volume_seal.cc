@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <optional>
 
 #include "velafs/layer/layer_tree.h"
 #include "velafs/layer/volume_impl.h"
@@ -27,22 +28,47 @@ class FileSealer {
 
   Status Seal(const std::function<bool()>& go_on) {
     for (uint64_t part = 0; part * catalog::kPartBytes < size_bytes_; ++part) {
-      catalog::ManifestPartRow row;
-      const uint64_t end = std::min(size_bytes_, (part + 1) * catalog::kPartBytes);
-      for (uint64_t at = part * catalog::kPartBytes; at < end; at += kChunkBytes) {
-        if (!go_on()) return Refused("sealing was stopped");
-        VELAFS_ASSIGN(const SealedFile::Held held, SealChunk(at));
-        row.chunks.push_back(held.chunk);
-        row.pages.push_back(held.pages);
+      if (!go_on()) return Refused("sealing was stopped");
+      const uint64_t begin = part * catalog::kPartBytes;
+      const uint64_t end = std::min(size_bytes_, begin + catalog::kPartBytes);
+      VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row, WithoutData(begin, end));
+      if (!row) {
+        VELAFS_ASSIGN(row, SealPart(begin, end, go_on));
       }
-      Shorten(&row);
-      VELAFS_TRY(sink_.PutManifest(ino_, part, std::move(row)));
+      VELAFS_TRY(sink_.PutManifest(ino_, part, *std::move(row)));
     }
     return {};
   }
   uint64_t stored_bytes() const { return stored_bytes_; }
 
  private:
+  // The row of a part of which the layer holds nothing, or all of it as one hole.
+  Result<std::optional<catalog::ManifestPartRow>> WithoutData(uint64_t begin, uint64_t end) const {
+    using Row = std::optional<catalog::ManifestPartRow>;
+    const uint64_t pages = (end - begin + kPageBytes - 1) / kPageBytes;
+    VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(begin / kPageBytes, pages));
+    if (run.pages < pages) return Row();
+    catalog::ManifestPartRow row;
+    if (!run.held) return Row(std::move(row));
+    VELAFS_ASSIGN(const PageFile::Extent extent, content_.ExtentAt(begin, end - begin));
+    if (extent.is_data || extent.length_bytes < end - begin) return Row();
+    if (inherits_) row.chunks.resize(1);  // an empty row says that the layer holds nothing
+    return Row(std::move(row));
+  }
+
+  Result<catalog::ManifestPartRow> SealPart(uint64_t begin, uint64_t end,
+                                            const std::function<bool()>& go_on) {
+    catalog::ManifestPartRow row;
+    for (uint64_t at = begin; at < end; at += kChunkBytes) {
+      if (!go_on()) return Refused("sealing was stopped");
+      VELAFS_ASSIGN(const SealedFile::Held held, SealChunk(at));
+      row.chunks.push_back(held.chunk);
+      row.pages.push_back(held.pages);
+    }
+    Shorten(&row);
+    return row;
+  }
+
   Result<SealedFile::Held> SealChunk(uint64_t begin) {
     const uint64_t end = std::min(size_bytes_, begin + kChunkBytes);
     const PageNumber first = begin / kPageBytes;
