@@ -232,5 +232,16 @@ TEST_CASE_FIXTURE(MergeFixture, "times of files stay") {
   for (const auto& [name, time] : before) CHECK(time_of(name.c_str()) == time);
 }
 
+TEST_CASE_FIXTURE(MergeFixture, "a merge goes from data to data, however far apart they are") {
+  WriteSparse("main", "sparse");
+  Freeze();
+  Write("main", "sparse", kLastPage - 3, 'y');
+  Freeze();
+  CHECK(MergeAll() == 1);
+  Reopen();
+  CHECK(PageOf("main", "sparse", kLastPage - 3) == Pages('y', 1));
+  CheckSparse("main", "sparse");
+}
+
 }  // namespace
 }  // namespace velafs::layer

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "velafs/api/verbs.h"
 #include "velafs/client.h"
@@ -29,6 +30,29 @@ class ProgressGate {
  private:
   const ProgressFn& sink_;
   std::chrono::steady_clock::time_point next_;
+  bool stopped_ = false;
+};
+
+// For a verb that has nothing to tell on its way: asks the caller now and then whether to go on.
+// Once false, it stays so. One thread at a time.
+class Asking {
+ public:
+  // `sink` may be empty.
+  explicit Asking(const ProgressFn& sink) : sink_(sink) {}
+
+  bool GoOn() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!sink_ || now < next_ || stopped_) return !stopped_;
+    next_ = now + std::chrono::milliseconds(kProgressIntervalMs);
+    stopped_ = !sink_(nlohmann::json::object());
+    return !stopped_;
+  }
+
+ private:
+  const ProgressFn& sink_;
+  // A verb that is done soon asks nothing.
+  std::chrono::steady_clock::time_point next_ =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(kProgressIntervalMs);
   bool stopped_ = false;
 };
 

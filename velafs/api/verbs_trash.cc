@@ -5,6 +5,7 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/api/progress_gate.h"
 
 namespace velafs::api {
 
@@ -82,15 +83,10 @@ Answer Expire(Call& call) {
 Answer Seal(Call& call) {
   const auto older_than = call.arguments.Duration("older_than");
   VELAFS_TRY(call.arguments.Finish());
-  auto told = std::chrono::steady_clock::now();
-  const auto go_on = [&] {
-    const auto now = std::chrono::steady_clock::now();
-    if (!call.progress || now - told < std::chrono::milliseconds(100)) return true;
-    told = now;
-    return call.progress(json::object());
-  };
+  Asking asking(call.progress);
   VELAFS_ASSIGN(const store::SealResult result,
-                call.store.Seal(call.caller, older_than.value_or(std::chrono::seconds(0)), go_on));
+                call.store.Seal(call.caller, older_than.value_or(std::chrono::seconds(0)),
+                                [&asking] { return asking.GoOn(); }));
   return json{{"layers_sealed", result.layers},
               {"chunks_new", result.chunks_new},
               {"chunks_shared", result.chunks_shared},

@@ -21,26 +21,28 @@ namespace {
 
 constexpr uint64_t kPagesAtOnce = 128;
 constexpr uint64_t kPagesPerSync = 1024;
+constexpr uint64_t kPagesPerLook = 128 * 1024;  // what is held of them is looked at together
+
+Status Stopped() { return Refused("merging of layers was stopped"); }
 
 // Pages written to the upper layer's file, and made durable now and then, so that nobody who has to
 // wait for all of the branch waits long.
 class Copier {
  public:
-  Copier(Branch& view, const LayerContent& from, PageFile& to, const Attributes& seen)
-      : view_(view), from_(from), to_(to), seen_(seen) {}
+  Copier(Branch& view, const LayerContent& from, PageFile& to, const Attributes& seen,
+         const std::function<bool()>& go_on)
+      : view_(view), from_(from), to_(to), seen_(seen), go_on_(go_on) {}
 
   // Of pages that `from` holds, and `to` does not yet.
   Status Copy(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
+      if (!go_on_()) return Stopped();
       const uint64_t offset = page * kPageBytes;
-      const uint64_t most = std::min(end - page, kPagesAtOnce);
-      VELAFS_ASSIGN(const PageFile::Extent extent, from_.ExtentAt(offset, most * kPageBytes));
+      VELAFS_ASSIGN(const PageFile::Extent extent,
+                    from_.ExtentAt(offset, (end - page) * kPageBytes));
       const uint64_t whole = std::max<uint64_t>(extent.length_bytes / kPageBytes, 1);
-      if (extent.is_data || extent.length_bytes < kPageBytes) {
-        VELAFS_TRY(CopyData(page, whole));
-      } else {
-        VELAFS_TRY(to_.PunchPages(page, whole));
-      }
+      const bool is_hole = !extent.is_data && extent.length_bytes >= kPageBytes;
+      VELAFS_TRY(is_hole ? to_.PunchPages(page, whole) : CopyRun(page, whole));
       page += whole;
     }
     return {};
@@ -68,10 +70,21 @@ class Copier {
   }
 
  private:
+  Status CopyRun(PageNumber page, uint64_t pages) {
+    for (const PageNumber end = page + pages; page < end;) {
+      if (!go_on_()) return Stopped();
+      const uint64_t some = std::min(end - page, kPagesAtOnce);
+      VELAFS_TRY(CopyData(page, some));
+      page += some;
+    }
+    return {};
+  }
+
   Branch& view_;
   const LayerContent& from_;
   PageFile& to_;
   const Attributes seen_;
+  const std::function<bool()>& go_on_;
   std::vector<std::byte> buffer_;
   uint64_t copied_ = 0;
 };
@@ -123,7 +136,7 @@ Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::functi
     Layer& lower = *layers[1];
     for (const InodeNumber ino : lower.InodesWithContent()) {
       VELAFS_TRY(CopyUp(*view, lower, upper, ino, go_on));
-      if (!go_on()) return Refused("merging of layers was stopped");
+      if (!go_on()) return Stopped();
     }
     if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
     uint64_t logical_bytes = merge.logical_bytes.value_or(0);
@@ -140,7 +153,7 @@ Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::functi
     return merged;
   }
   VELAFS_TRY(GiveUp(merge));
-  if (!go_on()) return uint64_t{0};
+  if (merged.status().code() == Code::kRefused || !go_on()) return uint64_t{0};
   MutexLock lock(upkeep_lock_);
   // Where the disk is full it may work later; of what is damaged nobody needs to hear again.
   if (!os::IsOutOfSpace(merged.status())) unmergeable_.insert(merge.lower);
@@ -177,10 +190,11 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
     VELAFS_TRY(made->SetTimes(seen->atime, seen->mtime));
     to.emplace(upper.id(), to ? to->sealed() : nullptr, made);
   }
-  Copier copier(view, *from, *to->page_file(), *seen);
+  Copier copier(view, *from, *to->page_file(), *seen, go_on);
   const PageNumber end = (inherited + kPageBytes - 1) / kPageBytes;
-  for (PageNumber page = 0; page < end && go_on();) {
-    VELAFS_ASSIGN(const auto above, to->RunAt(page, std::min(end - page, kPagesPerSync)));
+  for (PageNumber page = 0; page < end;) {
+    if (!go_on()) return Stopped();
+    VELAFS_ASSIGN(const auto above, to->RunAt(page, std::min(end - page, kPagesPerLook)));
     VELAFS_ASSIGN(const auto below, from->RunAt(page, above.pages));
     if (!above.held && below.held) VELAFS_TRY(copier.Copy(page, below.pages));
     page += below.pages;

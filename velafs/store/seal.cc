@@ -114,7 +114,7 @@ Result<SealResult> Store::Seal(const Caller& caller, std::chrono::seconds older_
                                const std::function<bool()>& go_on) {
   const std::string context = "cannot seal layers";
   if (!caller.IsAdmin()) return Refused(context + ": that is for admins");
-  while (true) {
+  while (go_on()) {
     VELAFS_ASSIGN(const auto freed, MergeLayers(go_on));
     if (!freed) break;
   }
