@@ -414,5 +414,37 @@ TEST_CASE("a diff finds what comparing all bytes finds") {
   }
 }
 
+TEST_CASE_FIXTURE(DiffFixture, "holes are not compared, however large they are") {
+  constexpr uint64_t kSize = uint64_t{15} << 40;
+  const std::string host_file = data + "/base/5/imported";
+  WriteHostFile(host_file, "first");
+  fs::resize_file(host_file, kSize);
+  Import("main");
+  WriteHostFile(host_file, "other");
+  fs::resize_file(host_file, kSize);
+  Import("again");
+  CHECK(DiffLines("main", "again") ==
+        Lines{"modified base/5/imported <> pages 1 bytes 8192 size " + std::to_string(kSize)});
+
+  Clone("main", "dev");
+  for (const char* name : {"main", "dev"}) {
+    const auto branch = Open(name);
+    REQUIRE(branch->Make(Find(*branch, "base/5"), "sparse", {.mode = S_IFREG | 0600}).ok());
+    Write(name, "base/5/sparse", kSize - 1, "z");
+  }
+  CHECK(Diff("main", "dev").empty());
+  Write("dev", "base/5/sparse", kSize / 2 - 1, "mm");
+  CHECK(DiffLines("main", "dev") ==
+        Lines{"modified base/5/sparse <> pages 2 bytes 16384 size " + std::to_string(kSize)});
+}
+
+TEST_CASE_FIXTURE(DiffFixture, "a comparison ends when its caller has gone") {
+  Import("main");
+  Clone("main", "dev");
+  Write("dev", "base/5/1259", 0, "other");
+  CheckMessage(store->Diff("main", "dev", [] { return false; }).status(),
+               "cannot compare \"main\" with \"dev\": comparing was stopped");
+}
+
 }  // namespace
 }  // namespace velafs::store

@@ -77,7 +77,9 @@ Answer Diff(Call& call) {
   const std::string a = call.arguments.Required("a");
   const std::string b = call.arguments.Required("b");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::vector<layer::FileDifference> differences, call.store.Diff(a, b));
+  Asking asking(call.progress);
+  VELAFS_ASSIGN(const std::vector<layer::FileDifference> differences,
+                call.store.Diff(a, b, [&asking] { return asking.GoOn(); }));
   uint64_t pages_changed = 0;
   uint64_t bytes_changed = 0;
   json files = json::array();

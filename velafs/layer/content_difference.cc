@@ -9,24 +9,26 @@ namespace velafs::layer {
 namespace {
 
 constexpr uint64_t kPagesPerRead = 32;
+constexpr uint64_t kPagesPerPart = catalog::kPartBytes / kPageBytes;
 
 uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / kPageBytes; }
 
 // The chunks of one file's manifest, a part at a time.
 class ChunkIds {
  public:
-  // The chunk that holds `page`; zeros where there is none.
-  Result<ChunkId> At(SealedFile& file, PageNumber page) {
-    const uint64_t chunk = page / kPagesPerChunk;
-    const uint64_t part = chunk / catalog::kChunksPerPart;
-    if (!is_loaded_ || part != part_) {
-      VELAFS_ASSIGN(ids_, file.ChunkIds(part));
-      part_ = part;
-      is_loaded_ = true;
-    }
-    const uint64_t index = chunk % catalog::kChunksPerPart;
+  Status Load(SealedFile& file, uint64_t part) {
+    if (is_loaded_ && part == part_) return {};
+    VELAFS_ASSIGN(ids_, file.ChunkIds(part));
+    part_ = part;
+    is_loaded_ = true;
+    return {};
+  }
+  // The chunk of the loaded part that holds `page`; zeros where there is none.
+  ChunkId At(PageNumber page) const {
+    const uint64_t index = page / kPagesPerChunk % catalog::kChunksPerPart;
     return index < ids_.size() ? ids_[index] : ChunkId();
   }
+  bool operator==(const ChunkIds& other) const { return ids_ == other.ids_; }
 
  private:
   bool is_loaded_ = false;
@@ -37,12 +39,15 @@ class ChunkIds {
 // One thread. The two files have `size_bytes` in common.
 class Comparison {
  public:
-  Comparison(const FileContent& a, const FileContent& b) : a_(a), b_(b) {}
+  Comparison(const FileContent& a, const FileContent& b, const std::function<bool()>& go_on)
+      : a_(a), b_(b), go_on_(go_on) {}
 
   Status Run(PageNumber end) {
     for (PageNumber page = 0; page < end;) {
-      VELAFS_ASSIGN(const auto of_a, a_.OriginOf(page, end - page));
-      VELAFS_ASSIGN(const auto of_b, b_.OriginOf(page, end - page));
+      if (!go_on_()) return Refused("comparing was stopped");
+      const uint64_t most = std::min(end - page, kPagesPerPart - page % kPagesPerPart);
+      VELAFS_ASSIGN(const auto of_a, a_.OriginOf(page, most));
+      VELAFS_ASSIGN(const auto of_b, b_.OriginOf(page, most));
       const uint64_t pages = std::min(of_a.pages, of_b.pages);
       if (!Same(of_a.origin, of_b.origin)) {
         const bool chunks = of_a.origin.kind == FileContent::Origin::Kind::kChunks &&
@@ -62,18 +67,36 @@ class Comparison {
     return a == b && (a_.ino() == b_.ino() || a.kind == FileContent::Origin::Kind::kZeros);
   }
 
+  // Of pages of one part.
   Status CompareChunks(PageNumber page, PageNumber end) {
+    VELAFS_TRY(ids_of_a_.Load(*a_.chunks(), page / kPagesPerPart));
+    VELAFS_TRY(ids_of_b_.Load(*b_.chunks(), page / kPagesPerPart));
+    if (ids_of_a_ == ids_of_b_) return {};
     while (page < end) {
       const PageNumber next = std::min(end, (page / kPagesPerChunk + 1) * kPagesPerChunk);
-      VELAFS_ASSIGN(const ChunkId in_a, ids_of_a_.At(*a_.chunks(), page));
-      VELAFS_ASSIGN(const ChunkId in_b, ids_of_b_.At(*b_.chunks(), page));
-      if (in_a != in_b) VELAFS_TRY(ComparePages(page, next));
+      if (ids_of_a_.At(page) != ids_of_b_.At(page)) VELAFS_TRY(ComparePages(page, next));
       page = next;
     }
     return {};
   }
 
+  // Reads nothing where both have a hole.
   Status ComparePages(PageNumber page, PageNumber end) {
+    while (page < end) {
+      const uint64_t begin_bytes = page * kPageBytes;
+      const uint64_t most = (end - page) * kPageBytes;
+      VELAFS_ASSIGN(const auto in_a, a_.ExtentAt(begin_bytes, most));
+      VELAFS_ASSIGN(const auto in_b, b_.ExtentAt(begin_bytes, most));
+      const uint64_t bytes = std::min(in_a.length_bytes, in_b.length_bytes);
+      const PageNumber next = page + std::max<uint64_t>(bytes / kPageBytes, 1);
+      const bool is_hole = !in_a.is_data && !in_b.is_data && bytes >= kPageBytes;
+      if (!is_hole) VELAFS_TRY(ReadPages(page, next));
+      page = next;
+    }
+    return {};
+  }
+
+  Status ReadPages(PageNumber page, PageNumber end) {
     const uint64_t size = std::min(a_.size_bytes(), b_.size_bytes());
     while (page < end) {
       const PageNumber next = std::min(end, page + kPagesPerRead);
@@ -94,6 +117,7 @@ class Comparison {
 
   const FileContent& a_;
   const FileContent& b_;
+  const std::function<bool()>& go_on_;
   ChunkIds ids_of_a_;
   ChunkIds ids_of_b_;
   std::array<std::byte, kPagesPerRead * kPageBytes> from_a_;
@@ -102,7 +126,8 @@ class Comparison {
 
 }  // namespace
 
-Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b) {
+Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b,
+                                          const std::function<bool()>& go_on) {
   const uint64_t size_a = a == nullptr ? 0 : a->size_bytes();
   const uint64_t size_b = b == nullptr ? 0 : b->size_bytes();
   const uint64_t longer = std::max(size_a, size_b);
@@ -111,7 +136,7 @@ Result<ContentDifference> CompareContents(const FileContent* a, const FileConten
       size_a == size_b ? PagesUpTo(size_a) : std::min(size_a, size_b) / kPageBytes;
   ContentDifference found;
   if (common > 0) {
-    const auto comparison = std::make_unique<Comparison>(*a, *b);
+    const auto comparison = std::make_unique<Comparison>(*a, *b, go_on);
     VELAFS_TRY(comparison->Run(common));
     found = comparison->found;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "velafs/base/status.h"
 #include "velafs/layer/file_content.h"
@@ -18,6 +19,8 @@ struct ContentDifference {
 // SHA-256. Either may be null: then every page of the other one differs.
 //
 // The files may be written meanwhile; then the answer is right for each page at some moment.
-Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b);
+// Refused once `go_on` is false.
+Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b,
+                                          const std::function<bool()>& go_on);
 
 }  // namespace velafs::layer

@@ -2,6 +2,7 @@
 // one, over what lower layers have of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,11 @@ class FileContent {
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
   // The first byte of data, or of a hole, from `offset_bytes` on; ENXIO at or past the end.
   Result<uint64_t> Seek(uint64_t offset_bytes, bool for_data) const;
+  // How many bytes from `offset_bytes`, at most `limit_bytes`, are all data or all hole, as far as
+  // they are known to be: there may be more. Within the file.
+  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {
+    return ExtentFrom(0, offset_bytes, std::min(offset_bytes + limit_bytes, size_bytes_));
+  }
 
   // What whole pages of the file are read from. Of two files, pages with equal origins are equal;
   // those of unequal ones may be.

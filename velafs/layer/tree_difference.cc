@@ -221,10 +221,10 @@ class TreeComparison {
     return is_whole;
   }
 
-  Result<std::vector<FileDifference>> Compare() const {
+  Result<std::vector<FileDifference>> Compare(const std::function<bool()>& go_on) const {
     std::vector<FileDifference> differences;
     for (const Candidate& candidate : candidates_) {
-      VELAFS_ASSIGN(auto difference, CompareOne(candidate));
+      VELAFS_ASSIGN(auto difference, CompareOne(candidate, go_on));
       if (difference) differences.push_back(*std::move(difference));
     }
     return differences;
@@ -332,10 +332,11 @@ class TreeComparison {
   }
 
   // Nothing when they are the same.
-  Result<std::optional<FileDifference>> CompareOne(const Candidate& candidate) const {
+  Result<std::optional<FileDifference>> CompareOne(const Candidate& candidate,
+                                                   const std::function<bool()>& go_on) const {
     VELAFS_ASSIGN(const auto in_a, a_.Open(candidate.a));
     VELAFS_ASSIGN(const auto in_b, b_.Open(candidate.b));
-    VELAFS_ASSIGN(const ContentDifference content, CompareContents(in_a.get(), in_b.get()));
+    VELAFS_ASSIGN(const ContentDifference content, CompareContents(in_a.get(), in_b.get(), go_on));
     FileDifference difference;
     difference.path = candidate.path;
     difference.from = candidate.from;
@@ -376,12 +377,13 @@ class TreeComparison {
 }  // namespace
 
 Result<std::vector<FileDifference>> CompareTrees(BranchHost& host, const FindTreeState& a,
-                                                 const FindTreeState& b) {
+                                                 const FindTreeState& b,
+                                                 const std::function<bool()>& go_on) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     TreeComparison comparison(host, a, b);
     VELAFS_ASSIGN(const bool is_found, comparison.FindCandidates());
     if (!is_found) continue;
-    auto differences = comparison.Compare();
+    auto differences = comparison.Compare(go_on);
     if (differences.status().error_number() == EAGAIN) continue;  // sealed meanwhile
     VELAFS_TRY(differences.status());
     std::sort(differences->begin(), differences->end(),

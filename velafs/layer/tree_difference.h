@@ -43,8 +43,9 @@ struct FileDifference {
 // the names of those they do share. Reads content only where it may differ.
 //
 // Both may be written meanwhile; names are those of one moment. ESTALE when a state is found to be
-// gone or replaced again and again. Thread-safe.
+// gone or replaced again and again; Refused once `go_on` is false. Thread-safe.
 Result<std::vector<FileDifference>> CompareTrees(BranchHost& host, const FindTreeState& a,
-                                                 const FindTreeState& b);
+                                                 const FindTreeState& b,
+                                                 const std::function<bool()>& go_on);
 
 }  // namespace velafs::layer

@@ -407,9 +407,9 @@ Result<uint64_t> Volume::GiveBack(const Seal& seal) { return impl_->GiveBack(sea
 Status Volume::EndSeal(const Seal& seal, const Status& outcome) {
   return impl_->EndSeal(seal, outcome);
 }
-Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a,
-                                                    const FindTreeState& b) {
-  return CompareTrees(*impl_, a, b);
+Result<std::vector<FileDifference>> Volume::Compare(const FindTreeState& a, const FindTreeState& b,
+                                                    const std::function<bool()>& go_on) {
+  return CompareTrees(*impl_, a, b, go_on);
 }
 Status Volume::RemoveOrphans() { return impl_->RemoveOrphans(); }
 Status Volume::SyncAll() { return impl_->SyncAll(); }

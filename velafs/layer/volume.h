@@ -157,7 +157,8 @@ class Volume {
   Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
 
   // See CompareTrees. A branch whose state is given must have been opened.
-  Result<std::vector<FileDifference>> Compare(const FindTreeState& a, const FindTreeState& b);
+  Result<std::vector<FileDifference>> Compare(const FindTreeState& a, const FindTreeState& b,
+                                              const std::function<bool()>& go_on);
 
   // Removes layer directories the catalog does not know, and page files of layers that are sealed.
   // Once, before anything is opened.

@@ -22,10 +22,11 @@ Result<layer::TreeState> FindState(catalog::Reader& reader, const SourceRef& sou
 
 }  // namespace
 
-Result<std::vector<layer::FileDifference>> Store::Diff(const std::string& a, const std::string& b) {
+Result<std::vector<layer::FileDifference>> Store::Diff(const std::string& a, const std::string& b,
+                                                       const std::function<bool()>& go_on) {
   VELAFS_ASSIGN(const SourceRef from, ParseSourceRef(a));
   VELAFS_ASSIGN(const SourceRef to, ParseSourceRef(b));
-  auto differences = RunDiff(from, to);
+  auto differences = RunDiff(from, to, go_on);
   if (differences.ok()) return differences;
   Status failure = std::move(differences).status();
   if (failure.error_number() == ESTALE) {
@@ -34,14 +35,15 @@ Result<std::vector<layer::FileDifference>> Store::Diff(const std::string& a, con
   return std::move(failure).WithContext("cannot compare " + Quoted(a) + " with " + Quoted(b));
 }
 
-Result<std::vector<layer::FileDifference>> Store::RunDiff(const SourceRef& a, const SourceRef& b) {
+Result<std::vector<layer::FileDifference>> Store::RunDiff(const SourceRef& a, const SourceRef& b,
+                                                          const std::function<bool()>& go_on) {
   for (const SourceRef* side : {&a, &b}) {
     // A branch that was not closed cleanly is recovered when it is opened.
     VELAFS_TRY(FindBranch(side->branch).status());
     VELAFS_TRY(volume_->Open(side->branch).status());
   }
   return volume_->Compare([&a](catalog::Reader& reader) { return FindState(reader, a); },
-                          [&b](catalog::Reader& reader) { return FindState(reader, b); });
+                          [&b](catalog::Reader& reader) { return FindState(reader, b); }, go_on);
 }
 
 }  // namespace velafs::store

@@ -223,7 +223,9 @@ class Store {
 
   // What differs from `a` to `b`, each a branch as it is now or a bookmark. See
   // layer::CompareTrees.
-  Result<std::vector<layer::FileDifference>> Diff(const std::string& a, const std::string& b);
+  Result<std::vector<layer::FileDifference>> Diff(
+      const std::string& a, const std::string& b,
+      const std::function<bool()>& go_on = [] { return true; });
 
   // By name of the branch's links and directories in pg_tblspc.
   Result<std::vector<Tablespace>> Tablespaces(const std::string& name);
@@ -362,7 +364,8 @@ class Store {
   Result<BranchInfo> ChangeRow(const Caller& caller, const std::string& verb,
                                const std::string& name,
                                const std::function<Status(catalog::BranchRow&)>& change);
-  Result<std::vector<layer::FileDifference>> RunDiff(const SourceRef& a, const SourceRef& b);
+  Result<std::vector<layer::FileDifference>> RunDiff(const SourceRef& a, const SourceRef& b,
+                                                     const std::function<bool()>& go_on);
   // A layer that keeps a state for as long as it is needed; it goes by itself when the process
   // dies.
   struct HeldState {
