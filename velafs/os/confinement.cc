@@ -49,6 +49,7 @@ Status LeaveRoot() {
 void FilterSystemCalls() {
   SystemCallFilter filter(EPERM);
   filter.Allow(kAllowed);
+  if (kIsSanitized) filter.Allow("sigaltstack", {});
   for (const char* const call : {"mmap", "mprotect"})
     filter.Allow(call, {HasBits(2, PROT_EXEC, 0)});
   static_cast<void>(filter.Load());
