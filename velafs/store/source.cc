@@ -42,8 +42,9 @@ Status CheckIsDataDirectory(const std::string& root) {
   for (const char* file : {"PG_VERSION", "global/pg_control"}) {
     struct stat info;
     if (stat((root + "/" + file).c_str(), &info) != 0) {
-      if (errno == EACCES)
-        return SystemError(errno, "\"" + std::string(file) + "\" cannot be read");
+      if (errno == EACCES) {
+        return Refused("\"" + std::string(file) + "\" cannot be read: " + Errno(EACCES).message());
+      }
     } else if (S_ISREG(info.st_mode)) {
       continue;
     }
