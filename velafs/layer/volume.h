@@ -125,7 +125,7 @@ class Volume {
     std::shared_ptr<Branch> view;
     std::vector<catalog::InodeRow> committed = {};
     catalog::CommitSequence last_commit = 0;
-    uint64_t seals = 0;  // that have been committed of the layer, ever
+    uint64_t seals = 0;                  // that have been committed of the layer, ever
     std::vector<InodeNumber> gone = {};  // whose page files the layer has, and nobody sees
     bool is_all = false;
   };

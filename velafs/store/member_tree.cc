@@ -20,11 +20,10 @@ namespace {
 using Kind = SourceEntry::Kind;
 
 constexpr size_t kMaxEntries = 20'000'000;
-constexpr size_t kMaxTextBytes = 1 << 28;  // of all names and links together
+constexpr size_t kMaxTextBytes = 256 << 20;  // of all names and links together
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxNameBytes = 255;
 constexpr uint64_t kMaxWalSegmentBytes = uint64_t{1} << 30;
-constexpr std::string_view kTemporary = "pgsql_tmp";
 // What import reads of the top directory.
 constexpr std::array<std::string_view, 9> kReadFiles = {
     "PG_VERSION",           "backup_label",    "tablespace_map",
@@ -52,15 +51,11 @@ Result<std::vector<std::string_view>> StepsOf(std::string_view path) {
   return steps;
 }
 
-bool IsNumber(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
 // Of what is below the top directory.
 bool MayBeLeftOut(std::span<const std::string_view> steps) {
   if (steps.size() < 2) return false;
   if (IsEmptiedDirectory(steps[0]) || steps[0] == kOldTablespaces) return true;
-  return steps.size() > 2 && steps[0] == kTablespaceLinks && IsNumber(steps[1]) &&
+  return steps.size() > 2 && steps[0] == kTablespaceLinks && IsOid(steps[1]) &&
          !steps[2].starts_with("PG_");
 }
 
@@ -105,8 +100,7 @@ MemberTree::MemberTree(std::string archive, std::optional<FileOwner> owner) : ow
 
 Result<MemberTree::Added> MemberTree::Add(const Member& member) {
   VELAFS_ASSIGN(const Steps steps, StepsOf(member.path));
-  const auto is_temporary = [](std::string_view step) { return step.starts_with(kTemporary); };
-  if (std::ranges::any_of(steps, is_temporary)) return Added();
+  if (std::ranges::any_of(steps, IsTemporary)) return Added();
   if (steps.empty()) {
     VELAFS_TRY(FillDirectory(0, member));
     return Added();

@@ -70,7 +70,8 @@ class Receiver {
       const ssize_t done =
           pwrite(spool_.file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
       if (done < 0 && errno == EINTR) continue;
-      if (done < 0) return SystemError(errno, "cannot keep WAL beside the store while the archive comes");
+      if (done < 0)
+        return SystemError(errno, "cannot keep WAL beside the store while the archive comes");
       at += static_cast<uint64_t>(done);
       bytes = bytes.subspan(static_cast<size_t>(done));
     }

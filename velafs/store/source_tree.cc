@@ -24,7 +24,6 @@ constexpr std::array<std::string_view, 7> kEmptied = {"pg_stat_tmp", "pg_replslo
 constexpr size_t kMaxEntries = 1'000'000'000;
 // PostgreSQL's are four. Each costs as much as all above it, which are looked up anew.
 constexpr uint32_t kMaxDepth = 4096;
-constexpr std::string_view kTemporary = "pgsql_tmp";
 
 struct DirCloser {
   void operator()(DIR* directory) const { closedir(directory); }
@@ -61,14 +60,16 @@ const char* KindName(mode_t mode) {
   return "a device";
 }
 
-bool IsNumber(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
 }  // namespace
 
 bool IsEmptiedDirectory(std::string_view name) {
   return std::find(kEmptied.begin(), kEmptied.end(), name) != kEmptied.end();
+}
+
+bool IsTemporary(std::string_view name) { return name.starts_with("pgsql_tmp"); }
+
+bool IsOid(std::string_view name) {
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 Status SourceTree::WalkRoot(const std::string& root) {
@@ -186,11 +187,11 @@ bool SourceTree::IsTablespaceLink(uint32_t entry) const {
   const SourceEntry& link = source.entries[entry];
   const SourceEntry& directory = source.entries[link.parent];
   return link.parent != 0 && directory.parent == 0 && directory.name == kTablespaceLinks &&
-         IsNumber(link.name);
+         IsOid(link.name);
 }
 
 bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {
-  if (std::string_view(name).starts_with(kTemporary)) return true;
+  if (IsTemporary(name)) return true;
   if (directory == 0 && is_tablespace_) return !name.starts_with("PG_");
   if (directory == 0) {
     // The links bring in what is in kOldTablespaces.
@@ -201,8 +202,7 @@ bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {
   if (in.parent == 0) return IsEmptiedDirectory(in.name);
   // A tablespace's directory may hold those of other server versions, but nothing else of ours.
   const SourceEntry& above = source.entries[in.parent];
-  const bool is_tablespace =
-      above.parent == 0 && above.name == kTablespaceLinks && IsNumber(in.name);
+  const bool is_tablespace = above.parent == 0 && above.name == kTablespaceLinks && IsOid(in.name);
   return is_tablespace && !name.starts_with("PG_");
 }
 

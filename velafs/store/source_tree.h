@@ -24,6 +24,10 @@ inline constexpr char kAllowInPlace[] = "allow_in_place_tablespaces = on\n";
 
 // One whose content a server makes anew when it starts.
 bool IsEmptiedDirectory(std::string_view name);
+// A file, or a directory of them, that a server makes for one statement.
+bool IsTemporary(std::string_view name);
+// What a tablespace has for a name in pg_tblspc.
+bool IsOid(std::string_view name);
 
 // One thread.
 class SourceTree {
