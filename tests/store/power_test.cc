@@ -1,4 +1,5 @@
 // The user's verbs on a disk that loses power, or fails, at any of its changes.
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <set>
@@ -8,6 +9,7 @@
 #include "tests/random.h"
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/store_fixture.h"
+#include "velafs/store/member_stream.h"
 
 namespace velafs::store {
 namespace {
@@ -42,6 +44,33 @@ class Scene {
     }
   }
 
+  // Of a PGDATA with WAL, which is stored last.
+  static ReadFn ArchiveReader() {
+    std::string stream;
+    MemberWriter writer([&stream](std::span<const std::byte> bytes) -> Status {
+      stream.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      return {};
+    });
+    const auto put = [&writer](Member::Kind kind, const char* path, const std::string& content) {
+      REQUIRE(writer.Put({kind, path, "", 0700, 5, 6, 7, content.size()}).ok());
+      REQUIRE(writer.PutBlock({0, std::as_bytes(std::span(content))}).ok());
+    };
+    for (const char* path : {"./", "base", "base/5", "global", "pg_wal"}) {
+      put(Member::Kind::kDirectory, path, "");
+    }
+    put(Member::Kind::kFile, "PG_VERSION", "15\n");
+    put(Member::Kind::kFile, "global/pg_control", Noise(8192, 5));
+    put(Member::Kind::kFile, "base/5/1259", Noise(150'000, 6));
+    put(Member::Kind::kFile, "pg_wal/000000010000000000000001", Noise(100'000, 7));
+    REQUIRE(writer.End({}).ok());
+    return [stream, at = size_t{0}](std::span<std::byte> into) mutable -> Result<size_t> {
+      const size_t count = std::min(into.size(), stream.size() - at);
+      std::ranges::copy(std::as_bytes(std::span(stream)).subspan(at, count), into.begin());
+      at += count;
+      return count;
+    };
+  }
+
   using Verb = std::function<Status()>;
   std::vector<Verb> Verbs() {
     const auto clone = [this](const char* source, const char* name) {
@@ -49,6 +78,11 @@ class Scene {
     };
     const auto import = [this](const char* name, const std::string& directory) {
       return [=, this] { return store_->Import(caller_, name, directory, nullptr).status(); };
+    };
+    const auto import_archive = [this](const char* name) {
+      return [=, this] {
+        return store_->ImportArchive(caller_, name, "a.tar", ArchiveReader(), nullptr).status();
+      };
     };
     const auto collect = [this] {
       return store_->CollectGarbage(caller_, false, nullptr).status();
@@ -144,6 +178,8 @@ class Scene {
             trash("dev"),
             empty_trash,
             import("again", similar_),
+            import_archive("archived"),
+            purge("archived"),
             purge("main"),
             collect,  // what "again" uses of the first pack moves
             purge("again"),
