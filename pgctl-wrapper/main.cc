@@ -7,11 +7,17 @@
 
 #include "pgctl-wrapper/arguments.h"
 #include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/no_server.h"
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/process.h"
 
 namespace velafs::pgctl {
 namespace {
+
+int Fail(const Output& output, const Status& failure, const std::vector<std::string>& words) {
+  std::fputs(TextWithoutServer(words).c_str(), stdout);
+  return output.Fail(failure);
+}
 
 int Run(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
@@ -19,7 +25,7 @@ int Run(int argc, char** argv) {
   if (!arguments.ok()) {
     const auto dashes = std::find(words.begin(), words.end(), "--");
     const bool json = std::find(words.begin(), dashes, "--json") != dashes;
-    return Output(json, false).Fail(arguments.status());
+    return Fail(Output(json, false), arguments.status(), words);
   }
   if (!arguments->help.empty()) {
     std::fputs(arguments->help.c_str(), stdout);
@@ -27,7 +33,7 @@ int Run(int argc, char** argv) {
   }
   const Output output(arguments->json, arguments->quiet);
   const auto exit_status = RunCommand(*arguments, output);
-  return exit_status.ok() ? *exit_status : output.Fail(exit_status.status());
+  return exit_status.ok() ? *exit_status : Fail(output, exit_status.status(), words);
 }
 
 }  // namespace
