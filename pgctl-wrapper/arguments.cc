@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <optional>
 
 #include "velafs/base/units.h"
 
@@ -18,6 +19,8 @@ struct RawWords {
   std::string take_wait;
   std::string idle_stop;
   std::string network;
+  std::string url_format = "libpq";
+  std::optional<bool> tcp;
   uint16_t port = 0;
 };
 
@@ -62,10 +65,7 @@ class Grammar {
         ->required(false);
     AddPgBin(AddLogin(Add("psql", "Open psql on the branch; what follows -- goes to psql",
                           "velapg psql pr-42 -- -c 'SELECT version()'")));
-    AddLogin(Add("url", "Print the connection URL of the branch's running server",
-                 "psql \"$(velapg url pr-42)\""));
-    AddLogin(Add("env", "Print shell commands that set PGHOST, PGPORT, DATABASE_URL ...",
-                 "eval \"$(velapg env pr-42)\""));
+    AddConnection();
     CLI::App* logs = Add("logs", "Show the server's log", "velapg logs pr-42 -f");
     logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
         ->capture_default_str();
@@ -73,6 +73,28 @@ class Grammar {
     AddRun();
     AddInspect();
     AddPool();
+  }
+
+  void AddConnection() {
+    CLI::App* url = Add("url",
+                        "Print the connection URL of the branch's running server; when that fails, "
+                        "a URL that leads nowhere",
+                        "psql \"$(velapg url pr-42)\"\n  velapg url pr-42 --format jdbc");
+    AddOverTcp(AddLogin(url));
+    url->add_option("--format", raw_.url_format,
+                    "For libpq and most drivers, or for Java's, over TCP")
+        ->check(CLI::IsMember({"libpq", "jdbc"}))
+        ->capture_default_str();
+    CLI::App* env = Add("env",
+                        "Print shell commands that set PGHOST, PGPORT, DATABASE_URL ...; when that "
+                        "fails, commands that lead nowhere and fail",
+                        "eval \"$(velapg env pr-42)\" && pytest");
+    AddOverTcp(AddLogin(env));
+  }
+
+  void AddOverTcp(CLI::App* command) {
+    command->add_flag("--tcp", arguments_.over_tcp,
+                      "Over TCP, with the branch's password, of a server started with --tcp");
   }
 
   void AddRun() {
@@ -226,7 +248,7 @@ class Grammar {
   }
 
   void AddStartOptions(CLI::App* command) {
-    AddPort(command);
+    AddPort(AddLogin(command));
     command
         ->add_option("--idle-stop", raw_.idle_stop,
                      "Stop the server when nobody has been connected for this long, or never "
@@ -234,7 +256,8 @@ class Grammar {
         ->type_name("DURATION|never");
     AddServerOptions(command,
                      "as the policy network says; restart goes no farther than "
-                     "the server that runs");
+                     "the server that runs",
+                     " (default: as the policy tcp says; restart: as the server that runs)");
     command
         ->add_flag("--recover", arguments_.start.recover,
                    "Finish a backup's recovery with WAL that the branch's restore_command reads "
@@ -243,15 +266,19 @@ class Grammar {
         ->excludes("--standby");
   }
 
-  void AddServerOptions(CLI::App* command, const std::string& network_default = "isolated") {
+  void AddServerOptions(CLI::App* command, const std::string& network_default = "isolated",
+                        const std::string& tcp_default = "") {
     OverrideChoice& overrides = arguments_.start.overrides;
     AddTimeout(AddPgBin(command));
     command->add_flag("--as-is", overrides.as_is,
                       "Leave out the overrides that make a copy of production safe to start");
     command
-        ->add_flag("--tcp", overrides.tcp,
-                   "Let it listen on 127.0.0.1, too, with passwords (scram-sha-256); else it is "
-                   "reached over its Unix socket only")
+        ->add_flag_function(
+            "--tcp,!--no-tcp", [this](int64_t count) { raw_.tcp = count > 0; },
+            "Let it listen on 127.0.0.1, too, with passwords (scram-sha-256): the role of "
+            "--user gets one of the branch's own, which velapg url --tcp shows; else it is "
+            "reached over its Unix socket only" +
+                tcp_default)
         ->excludes("--as-is");
     command->add_flag("--standby", arguments_.start.standby,
                       "Keep standby.signal and recovery.signal");
@@ -364,6 +391,11 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   if (!raw.network.empty()) {
     VELAFS_ASSIGN(arguments.start.network, ParseNetwork(raw.network));
   }
+  arguments.start.tcp = raw.tcp;
+  arguments.start.overrides.tcp = raw.tcp.value_or(false);
+  arguments.start.tcp_role = arguments.user;
+  arguments.as_jdbc = raw.url_format == "jdbc";
+  if (arguments.as_jdbc) arguments.over_tcp = true;  // that driver takes no Unix socket
   arguments.stop_mode = ParseStopMode(raw.stop_mode).value_or(StopMode::kFast);
   if (raw.profile == "inherit") arguments.start.overrides.memory = MemoryProfile::kInherit;
   return arguments;

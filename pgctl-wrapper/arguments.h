@@ -30,8 +30,10 @@ struct Arguments {
   std::string dbname = "postgres";
   size_t log_lines = 50;
   bool follow_log = false;
-  std::string as_user;   // of a clone; empty: as UserOfClone says
-  std::string run_name;  // empty: chosen
+  bool over_tcp = false;  // of `url` and `env`
+  bool as_jdbc = false;   // of `url`
+  std::string as_user;    // of a clone; empty: as UserOfClone says
+  std::string run_name;   // empty: chosen
   bool keep = false;
   size_t workers = 1;
   bool no_prefix = false;

@@ -19,6 +19,7 @@
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/status.h"
+#include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/terminal.h"
 #include "velafs/base/units.h"
 
@@ -39,6 +40,7 @@ Status StopServerOf(const Found& found, const Arguments& arguments) {
 struct RunningTarget {
   Target target;
   ServerAddress address;
+  PostmasterFile file;
 };
 
 // The target with its server, which must run.
@@ -47,7 +49,7 @@ Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) 
   VELAFS_ASSIGN(Found found, FindServerOf(session, target.branch));
   if (found.server && !found.server->lost) {
     VELAFS_ASSIGN(ServerAddress address, AddressOf(session, target.branch, target.owner));
-    return RunningTarget{std::move(target), std::move(address)};
+    return RunningTarget{std::move(target), std::move(address), found.server->file};
   }
   return Failed("no server runs on branch " + Quoted(arguments.branch),
                 "start one with velapg start " + arguments.branch);
@@ -57,10 +59,37 @@ Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments
   return pgctl::ConnectionTo(running.address, running.target, arguments);
 }
 
+// How `url` and `env` lead there: over TCP if that was asked for.
+Result<Connection> AskedConnection(const Session& session, const RunningTarget& running,
+                                   const Arguments& arguments) {
+  Connection connection = ConnectionTo(running, arguments);
+  if (!arguments.over_tcp) return connection;
+  const std::string name = running.target.branch.name;
+  const std::string restart = "velapg restart " + name + " --tcp";
+  const ActingAs acting(running.target.owner);
+  if (!ListensToTcp(running.file)) {
+    return Failed("the server of branch " + Quoted(name) + " does not listen to TCP", restart);
+  }
+  if (NetworkOf(running.file) != Network::kHost) {
+    return Failed("the server of branch " + Quoted(name) + " has a localhost of its own",
+                  "stop it, and start it with --tcp --network host");
+  }
+  const auto login = ReadTcpLogin(FindRunDir(session.store(), running.target.branch.id));
+  if (!login || login->instance != running.target.branch.instance ||
+      !login->IsOf(connection.user)) {
+    return Failed("role " + Quoted(connection.user) + " of branch " + Quoted(name) +
+                      " has no password of velapg's",
+                  restart + " --user " + connection.user);
+  }
+  connection.password = login->password;
+  return connection;
+}
+
 std::string StartedText(const std::string& branch, const StartedServer& server,
                         const std::string& url) {
   return "server of branch " + Quoted(branch) + " runs: pid " + std::to_string(server.pid) +
          ", port " + std::to_string(server.port) + "\n" + url +
+         (server.tcp ? "\nover TCP: velapg url " + branch + " --tcp" : "") +
          "\nnetwork: " + NetworkName(server.network) + "\n" +
          std::to_string(server.neutralised.size()) +
          " settings overridden; with --json, start says which and why\n";
@@ -78,9 +107,29 @@ Result<Network> ChooseNetwork(Session& session, const std::string& branch,
   return std::min(network, before.value_or(Network::kHost));
 }
 
-// `before`: how far the server reached that ran until now.
+// How the server was reached that ran until now.
+struct Reach {
+  Network network = Network::kHost;
+  bool tcp = false;
+};
+
+// Whether a server listens to TCP that nobody told: as before, else as the policy says, unless its
+// network has no TCP.
+Result<bool> ChooseTcp(Session& session, const std::string& branch, const StartOptions& options,
+                       const std::optional<Reach>& before, const Output& output) {
+  if (options.overrides.as_is) return false;
+  bool tcp = before && before->tcp;
+  if (!before) {
+    VELAFS_ASSIGN(const std::string policy, session.Policy(branch, "tcp"));
+    tcp = policy == "on";
+  }
+  if (!tcp || options.network != Network::kIsolated) return tcp;
+  output.Warn("the server does not listen to TCP: its network is isolated");
+  return false;
+}
+
 Status StartTarget(Session& session, const Target& target, const Arguments& arguments,
-                   const std::optional<Network>& before, const Output& output) {
+                   const std::optional<Reach>& before, const Output& output) {
   StartOptions options = arguments.start;
   if (!options.idle_stop) {
     VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
@@ -89,7 +138,12 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
     }
   }
   if (!options.network) {
-    VELAFS_ASSIGN(options.network, ChooseNetwork(session, target.branch.name, before));
+    const auto network_before = before ? std::optional(before->network) : std::nullopt;
+    VELAFS_ASSIGN(options.network, ChooseNetwork(session, target.branch.name, network_before));
+  }
+  if (!options.tcp) {
+    VELAFS_ASSIGN(options.overrides.tcp,
+                  ChooseTcp(session, target.branch.name, options, before, output));
   }
   VELAFS_ASSIGN(const StartedServer server,
                 StartServer(session, target.branch, target.owner, options));
@@ -103,6 +157,7 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
                   {"url", url},
                   {"data_dir", target.branch.data_dir},
                   {"network", NetworkName(server.network)},
+                  {"tcp", server.tcp},
                   {"neutralised", OverridesToJson(server.neutralised)}},
                  StartedText(target.branch.name, server, url));
   return {};
@@ -139,11 +194,11 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(const Found found, FindServerOf(session, target.branch));
-  std::optional<Network> before;
+  std::optional<Reach> before;
   if (found.server) {
     {
       const ActingAs acting(found.owner);
-      before = NetworkOf(found.server->file);
+      before = Reach{NetworkOf(found.server->file), ListensToTcp(found.server->file)};
     }
     VELAFS_TRY(StopServerOf(found, arguments));
   }
@@ -154,7 +209,8 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
 Result<int> ShowUrl(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
-  const std::string url = Url(ConnectionTo(running, arguments));
+  VELAFS_ASSIGN(const Connection connection, AskedConnection(session, running, arguments));
+  const std::string url = arguments.as_jdbc ? JdbcUrl(connection) : Url(connection);
   output.Print({{"url", url}}, url + "\n");
   return 0;
 }
@@ -162,7 +218,7 @@ Result<int> ShowUrl(const Arguments& arguments, const Output& output) {
 Result<int> ShowEnvironment(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
-  const Connection connection = ConnectionTo(running, arguments);
+  VELAFS_ASSIGN(const Connection connection, AskedConnection(session, running, arguments));
   json document = json::object();
   for (const auto& [name, value] : ConnectionVariables(connection)) document[name] = value;
   output.Print(document, ShellExports(connection));

@@ -1,10 +1,14 @@
 #include "pgctl-wrapper/connection.h"
 
+#include "velafs/base/check.h"
+
 namespace velafs::pgctl {
 namespace {
 
 // libpq heeds these before the ones we set.
 constexpr const char* kMisleadingVariables[] = {"PGHOSTADDR", "PGSERVICE"};
+
+constexpr char kTcpHost[] = "127.0.0.1";
 
 bool IsAlnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -38,20 +42,39 @@ std::string ShellQuote(std::string_view text) {
   return quoted + "'";
 }
 
+std::string TcpAddress(const Connection& connection) {
+  return kTcpHost + (":" + std::to_string(connection.port));
+}
+
 }  // namespace
 
 std::string Url(const Connection& connection) {
+  if (connection.IsTcp()) {
+    return "postgresql://" + PercentEncode(connection.user) + ":" +
+           PercentEncode(connection.password) + "@" + TcpAddress(connection) + "/" +
+           PercentEncode(connection.dbname);
+  }
   return "postgresql://" + PercentEncode(connection.user) + "@/" +
          PercentEncode(connection.dbname) + "?host=" + PercentEncode(connection.socket_dir, "/") +
          "&port=" + std::to_string(connection.port);
 }
 
+std::string JdbcUrl(const Connection& connection) {
+  VELAFS_CHECK(connection.IsTcp());
+  return "jdbc:postgresql://" + TcpAddress(connection) + "/" + PercentEncode(connection.dbname) +
+         "?user=" + PercentEncode(connection.user) +
+         "&password=" + PercentEncode(connection.password);
+}
+
 std::vector<std::pair<std::string, std::string>> ConnectionVariables(const Connection& connection) {
-  return {{"PGHOST", connection.socket_dir},
-          {"PGPORT", std::to_string(connection.port)},
-          {"PGUSER", connection.user},
-          {"PGDATABASE", connection.dbname},
-          {"DATABASE_URL", Url(connection)}};
+  std::vector<std::pair<std::string, std::string>> variables = {
+      {"PGHOST", connection.IsTcp() ? kTcpHost : connection.socket_dir},
+      {"PGPORT", std::to_string(connection.port)},
+      {"PGUSER", connection.user},
+      {"PGDATABASE", connection.dbname},
+      {"DATABASE_URL", Url(connection)}};
+  if (connection.IsTcp()) variables.emplace_back("PGPASSWORD", connection.password);
+  return variables;
 }
 
 Environment WithConnection(Environment environment, const Connection& connection) {

@@ -132,6 +132,8 @@ Network NetworkOf(const PostmasterFile& server) {
   return server.listens_on.empty() ? Network::kIsolated : Network::kLoopback;
 }
 
+bool ListensToTcp(const PostmasterFile& server) { return server.listens_on == "127.0.0.1"; }
+
 std::optional<StopMode> ParseStopMode(std::string_view word) {
   if (word == "smart") return StopMode::kSmart;
   if (word == "fast") return StopMode::kFast;

@@ -53,6 +53,9 @@ std::optional<RunningServer> FindLostServer(const std::string& socket_dir);
 // How far a server reaches, as seen from this process's network. Isolated when that cannot be seen.
 Network NetworkOf(const PostmasterFile& server);
 
+// Whether it was started with --tcp, and takes connections on 127.0.0.1.
+bool ListensToTcp(const PostmasterFile& server);
+
 enum class StopMode { kSmart, kFast, kImmediate };
 std::optional<StopMode> ParseStopMode(std::string_view word);
 

@@ -286,7 +286,7 @@ Result<CapturedProcess> CapturedProcess::Start(Command command, const CaptureLim
   VELAFS_ASSIGN(process.out_, MakeMemoryFile(limits.output_bytes));
   VELAFS_ASSIGN(process.err_, MakeMemoryFile(limits.output_bytes));
   VELAFS_ASSIGN(const UniqueFd null, OpenNull());
-  command.stdin_fd = null.get();
+  if (command.stdin_fd == STDIN_FILENO) command.stdin_fd = null.get();
   command.stdout_fd = process.out_.get();
   command.stderr_fd = process.err_.get();
   VELAFS_ASSIGN(process.pid_, Spawn(command));

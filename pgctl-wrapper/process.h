@@ -70,10 +70,11 @@ struct CaptureLimits {
   uint64_t output_bytes = uint64_t{1} << 20;  // of each stream; of memory
 };
 
-// A child with nothing to read, whose output is kept. Several may run at once.
+// A child whose output is kept. Several may run at once.
 class CapturedProcess {
  public:
-  // stdin_fd, stdout_fd and stderr_fd of `command` are replaced.
+  // stdout_fd and stderr_fd of `command` are replaced, and so is the caller's own standard input:
+  // it reads nothing, unless stdin_fd is another file.
   static Result<CapturedProcess> Start(Command command, const CaptureLimits& limits = {});
   CapturedProcess(CapturedProcess&& other) noexcept;
   CapturedProcess& operator=(CapturedProcess&&) = delete;

@@ -86,7 +86,8 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
                 StartServer(session, target.branch, target.owner, arguments.start, control));
   for (const std::string& warning : server.warnings) output.Warn(warning);
   if (signals.Pending() != 0) return 128 + signals.Pending();
-  const Connection connection = ConnectionTo({server.socket_dir, server.port}, target, arguments);
+  Connection connection = ConnectionTo({server.socket_dir, server.port}, target, arguments);
+  connection.password = server.tcp_password;
   return use(target, connection);
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/generated_config.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
@@ -27,6 +28,7 @@
 #include "pgctl-wrapper/signal_files.h"
 #include "pgctl-wrapper/single_user_run.h"
 #include "pgctl-wrapper/start_warnings.h"
+#include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/base/units.h"
 
@@ -359,6 +361,34 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
   return LaunchAndWait(start);
 }
 
+// Has somebody log in over TCP, or ends the server. The value is the password, if it is velapg's.
+Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) {
+  if (start.options.standby) {
+    start.report.warnings.push_back(
+        "a standby's roles cannot be changed: over TCP use a password that one of them has");
+    return std::string();
+  }
+  const std::string superuser = DefaultRole({start.branch, start.home.owner});
+  const std::string role = start.options.tcp_role.empty() ? superuser : start.options.tcp_role;
+  Result<Admitted> admitted = AdmitOverTcp({.home = start.home,
+                                            .run_dir = start.run_dir,
+                                            .branch = start.branch.name,
+                                            .instance = start.branch.instance,
+                                            .port = port,
+                                            .superuser = superuser,
+                                            .role = role});
+  if (!admitted.ok()) {
+    EndChild(server_pid, SIGINT, start.options.timeout);
+    return std::move(admitted).status();
+  }
+  if (admitted->is_new) {
+    start.report.neutralised.push_back(
+        {"password of role \"" + role + "\"", "(velapg's)", "velapg url --tcp logs in with it"});
+    start.report.warnings.push_back("the password of role \"" + role + "\" was set for TCP");
+  }
+  return std::move(admitted->password);
+}
+
 }  // namespace
 
 Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
@@ -408,14 +438,24 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
 
   const bool is_first = !start.marker.catalog_prepared();
   VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));
+  std::string password;
+  if (options.overrides.tcp) {
+    VELAFS_ASSIGN(password, LetInOverTcp(start, launched.pid, port));
+  }
   if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
   if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
     VELAFS_TRY(
         StopWhenIdle(branch.data_dir, launched.pid, port, run_dir, owner, *options.idle_stop));
   }
 
-  StartedServer started{
-      launched.pid, port, run_dir.socket_dir, start.facts.network, std::move(start.overrides), {}};
+  StartedServer started{launched.pid,
+                        port,
+                        run_dir.socket_dir,
+                        start.facts.network,
+                        options.overrides.tcp,
+                        is_apart ? "" : std::move(password),
+                        std::move(start.overrides),
+                        {}};
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
                              start.report.neutralised.end());
   WarnOfLibraries(start.facts, &started.warnings);

@@ -24,6 +24,8 @@ struct StartOptions {
   bool standby = false;                           // keep standby.signal and recovery.signal
   bool recover = false;  // recover with WAL from the archive that restore_command reads
   OverrideChoice overrides;
+  std::optional<bool> tcp;  // what the user said; what holds is `overrides.tcp`
+  std::string tcp_role;     // who gets a password for TCP; empty: the default role
 };
 
 struct StartedServer {
@@ -31,6 +33,8 @@ struct StartedServer {
   uint16_t port = 0;
   std::string socket_dir;
   Network network = Network::kHost;
+  bool tcp = false;          // it listens on 127.0.0.1
+  std::string tcp_password;  // of who was let in there; empty where this host does not get there
   std::vector<Override> neutralised;
   std::vector<std::string> warnings;
 };

@@ -30,6 +30,7 @@ struct ServerStatus {
   std::chrono::seconds uptime{0};
   size_t connections = 0;
   Network network = Network::kHost;
+  bool tcp = false;
   std::optional<std::chrono::seconds> idle_stop;
 };
 
@@ -77,7 +78,8 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   const size_t connections = found.address ? CountClients(file.pid, *found.address) : 0;
   ServerStatus status{
       target,         file,        found.address,  StateOf(target, file, found.address, arguments),
-      UptimeOf(file), connections, Network::kHost, std::nullopt};
+      UptimeOf(file), connections, Network::kHost, ListensToTcp(file),
+      std::nullopt};
   const ActingAs acting(found.owner);
   status.network = NetworkOf(file);
   const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
@@ -98,6 +100,7 @@ json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
                    {"uptime_seconds", status.uptime.count()},
                    {"connections", status.connections},
                    {"network", NetworkName(status.network)},
+                   {"tcp", status.tcp},
                    {"idle_stop_seconds", nullptr}};
   if (status.address) {
     document["port"] = status.address->port;
@@ -117,6 +120,7 @@ std::string StatusText(const ServerStatus& status) {
                      std::to_string(status.file.pid) + ", port " + PortText(status) + ", up " +
                      FormatDuration(status.uptime) + ", " + std::to_string(status.connections) +
                      " connections, network " + NetworkName(status.network);
+  if (status.tcp) text += ", TCP";
   if (status.idle_stop) text += ", stops after " + FormatDuration(*status.idle_stop) + " without";
   return text + "\n";
 }

@@ -141,6 +141,17 @@ TEST_CASE("a taker waits a minute, as long as he says, or not at all") {
   CHECK(Failure({"take", "main", "--url", "--env"}).code() == Code::kUsage);
 }
 
+TEST_CASE("TCP is asked for, refused, or left to policy, and to a URL of its own") {
+  CHECK(Parse({"start", "a"}).start.tcp == std::nullopt);
+  CHECK(Parse({"start", "a", "--tcp"}).start.tcp == true);
+  CHECK(Parse({"start", "a", "--tcp", "--user", "app"}).start.tcp_role == "app");
+  CHECK(Parse({"run", "a", "--tcp", "--", "true"}).start.overrides.tcp);
+  CHECK(Parse({"restart", "a", "--no-tcp"}).start.tcp == false);
+  CHECK_FALSE(Parse({"url", "a"}).over_tcp);
+  CHECK(Parse({"env", "a", "--tcp"}).over_tcp);
+  CHECK(Parse({"url", "a", "--format", "jdbc"}).over_tcp);
+}
+
 TEST_CASE("a server is stopped when idle only if that is asked for") {
   CHECK(Parse({"start", "a"}).start.idle_stop == std::nullopt);
   CHECK(Parse({"start", "a", "--idle-stop", "15m"}).start.idle_stop == std::chrono::minutes(15));

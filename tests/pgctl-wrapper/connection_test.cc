@@ -20,6 +20,19 @@ TEST_CASE("characters with a meaning in URLs are percent-encoded") {
         "?host=/my%20store/a%26b%3Dc%25d&port=5432");
 }
 
+TEST_CASE("over TCP a URL names the password, and 127.0.0.1") {
+  const Connection odd{"/srv", 5432, "o'neil@corp", "shop/eu ä", "p:a/s%s w&d"};
+  CHECK(Url(odd) ==
+        "postgresql://o%27neil%40corp:p%3Aa%2Fs%25s%20w%26d@127.0.0.1:5432/shop%2Feu%20%C3%A4");
+  CHECK(JdbcUrl(odd) ==
+        "jdbc:postgresql://127.0.0.1:5432/shop%2Feu%20%C3%A4?user=o%27neil%40corp"
+        "&password=p%3Aa%2Fs%25s%20w%26d");
+  const Environment environment = WithConnection({{"PGPASSWORD", "another"}}, odd);
+  CHECK(environment.at("PGHOST") == "127.0.0.1");
+  CHECK(environment.at("PGPASSWORD") == "p:a/s%s w&d");
+  CHECK(environment.at("DATABASE_URL") == Url(odd));
+}
+
 TEST_CASE("shell commands survive quotes in names") {
   const std::string text = ShellExports({"/it's here", 1, "u", "d"});
   CHECK(text.find("export PGHOST='/it'\\''s here'\n") != std::string::npos);

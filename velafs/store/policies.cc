@@ -131,6 +131,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"quota", CheckSize},
     KnownPolicy{"quota_per_owner", CheckSize, "", true},
     KnownPolicy{"seal_after", CheckSealAfter, "24h", true},
+    KnownPolicy{"tcp", CheckSwitch, "off"},
     KnownPolicy{"trash_keep", CheckDuration, "7d", true},
     KnownPolicy{"ttl", CheckDuration},
     KnownPolicy{kUserGroup, CheckGroup, "", true},
