@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "velafs/api/candidates.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -73,6 +74,8 @@ class Grammar {
     AddRun();
     AddInspect();
     AddPool();
+    // Hidden: its words, after --, are those of a line that a shell completes.
+    app_.add_subcommand("candidates", "What may follow the words of a command line")->group("");
   }
 
   void AddConnection() {
@@ -202,7 +205,7 @@ class Grammar {
   }
 
   CLI::App* AddPoolName(CLI::App* command) {
-    command->add_option("POOL", arguments_.branch, "The pool, or what it is of")
+    command->add_option("POOL", arguments_.branch, "Pool, or the branch or bookmark it is of")
         ->required()
         ->option_text(" ");
     return command;
@@ -323,7 +326,9 @@ Status CheckAfterDashes(const Arguments& arguments) {
   if (arguments.command == "run" && !has_words) {
     return UsageError("run needs a command", "write velapg run SOURCE -- CMD...");
   }
-  if (arguments.command != "run" && arguments.command != "psql" && has_words) {
+  const bool takes_words = arguments.command == "run" || arguments.command == "psql" ||
+                           arguments.command == "candidates";
+  if (!takes_words && has_words) {
     return UsageError("\"" + arguments.command + "\" takes nothing after --");
   }
   return {};
@@ -399,6 +404,13 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   arguments.stop_mode = ParseStopMode(raw.stop_mode).value_or(StopMode::kFast);
   if (raw.profile == "inherit") arguments.start.overrides.memory = MemoryProfile::kInherit;
   return arguments;
+}
+
+std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words) {
+  Arguments arguments;
+  RawWords raw;
+  Grammar grammar(&arguments, &raw);
+  return Candidates(grammar.app(), words);
 }
 
 }  // namespace velafs::pgctl

@@ -242,6 +242,13 @@ Result<int> Psql(const Arguments& arguments, const Output&) {
   return RunOnOwnTerminal(std::move(psql));
 }
 
+Result<int> ShowCandidates(const Arguments& arguments, const Output&) {
+  std::string lines;
+  for (const std::string& word : CandidatesAfter(arguments.after_dashes)) lines += word + "\n";
+  Output(/*as_json=*/false, /*quiet=*/false).Print({}, lines);
+  return 0;
+}
+
 Result<int> ShowLog(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
@@ -334,7 +341,7 @@ Result<int> RunCommand(const Arguments& arguments, const Output& output) {
       {"pool list", ListPools}, {"pool refresh", RefreshPool},
       {"pool stop", StopPool},  {"pool fill", FillPoolNow},
       {"take", Take},           {"release", Release},
-      {"inspect", Inspect},
+      {"inspect", Inspect},     {"candidates", ShowCandidates},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

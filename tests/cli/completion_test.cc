@@ -67,6 +67,32 @@ TEST_CASE_FIXTURE(WithBranches, "names of branches and bookmarks are completed w
   CHECK(After({"--quiet", "show", "m"}) == Words{"main"});
 }
 
+TEST_CASE_FIXTURE(WithBranches, "each kind of word is completed where it belongs") {
+  velafs.Done({"delete", "pr-1"});
+  CHECK(After({"undelete", ""}) == Words{"pr-1"});
+  CHECK(After({"policy", "set", "main", "compr"}) == Words{"compression="});
+  CHECK(After({"policy", "unset", "--of-store", "tc"}) == Words{"tcp"});
+  CHECK(After({"policy", "set", "--source", "m"}) == Words{"main"});
+  CHECK(After({"completion", ""}) == Words{"bash", "zsh", "fish"});
+  CHECK(After({"chown", "main", "roo"}) == Words{"root"});
+  CHECK(After({"clone", "main", "new", "--owner", "roo"}) == Words{"root"});
+}
+
+TEST_CASE_FIXTURE(WithBranches, "files are left to the shell only where a file is meant") {
+  CHECK(After({"import", "x", "--from-d"}) == Words{"--from-dir"});
+  CHECK(After({"import", "x", "--from-dir", ""}) == Words{":directories"});
+  CHECK(After({"import", "x", "--from-dir", "/v"}) == Words{":directories"});
+  CHECK(After({"policy", "apply", ""}) == Words{":files"});
+  CHECK(After({"clone", "main", "new", ""}).empty());
+  CHECK(After({"show", "nobody", ""}).empty());
+}
+
+TEST_CASE_FIXTURE(WithBranches, "an option and its value may be one word, or three") {
+  CHECK(After({"reset", "pr-1", "--to=ma"}) == Words{"--to=main", "--to=main@then"});
+  CHECK(After({"reset", "pr-1", "--to", "=", "main@"}) == Words{"main@then"});
+  CHECK(After({"promote", "pr-1", "--onto", "="}) == Words{"main", "pr-1"});
+}
+
 TEST_CASE("without a store nothing is completed, and nothing said") {
   const Outcome outcome = Velafs()({"candidates", "--", "show", ""});
   CHECK(outcome.exit_status == 0);
@@ -79,7 +105,8 @@ TEST_CASE("each shell has its function") {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Outcome outcome = velafs({"completion", shell});
     CHECK(outcome.exit_status == 0);
-    CHECK(outcome.out.find("velafs candidates -- ") != std::string::npos);
+    CHECK(outcome.out.find(" candidates -- ") != std::string::npos);
+    CHECK(outcome.out.find("velapg") != std::string::npos);
   }
   CHECK(velafs({"completion", "tcsh"}).exit_status == 2);
 }

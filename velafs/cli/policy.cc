@@ -127,12 +127,12 @@ void AddPolicy(CommandLine& line) {
                            "  velafs policy set --source main ttl=3d max_branches_per_owner=20\n"
                            "  velafs policy set pr-42 on_expire=keep",
                            policy);
-  AddPlace(set, given, "[BRANCH] KEY=VALUE...");
+  AddPlace(set, given, "Branch, unless another place is given, and policies: KEY=VALUE...");
   line.OnRun(set, [given](const Globals& globals) { return RunSet(globals, *given); });
 
   CLI::App* unset =
       line.Add("unset", "Take policies back", "velafs policy unset --of-store ttl", policy);
-  AddPlace(unset, given, "[BRANCH] KEY...");
+  AddPlace(unset, given, "Branch, unless another place is given, and policies: KEY...");
   line.OnRun(unset, [given](const Globals& globals) { return RunUnset(globals, *given); });
 
   CLI::App* apply =
