@@ -1,10 +1,13 @@
 #include "pgctl-wrapper/generated_config.h"
 
-#include <algorithm>
 #include <optional>
 
 namespace velafs::pgctl {
 namespace {
+
+constexpr std::string_view kAccessHeader =
+    "# Made by velapg at every start, in the place of the branch's own. velapg start --as-is uses\n"
+    "# the branch's own.\n";
 
 constexpr std::string_view kHeader =
     "# Made by velapg at every start, because the branch has no such file. To change settings, "
@@ -14,20 +17,6 @@ constexpr std::string_view kHeader =
 constexpr char kHostRules[] =
     "host    all          all   127.0.0.1/32  scram-sha-256\n"
     "host    all          all   ::1/128       scram-sha-256\n";
-
-// Takes a line off `text`, with those that it is continued on by a backslash at its end.
-std::string TakeJoinedLine(std::string_view& text) {
-  std::string joined;
-  for (;;) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    const bool goes_on = line.ends_with('\\');
-    if (goes_on) line.remove_suffix(1);
-    joined += line;
-    if (!goes_on || text.empty()) return joined;
-  }
-}
 
 struct RecordedSetting {
   std::string_view label;
@@ -68,26 +57,13 @@ std::string GeneratedServerConfig(std::string_view control_data) {
 }
 
 std::string GeneratedHba() {
-  return std::string(kHeader) +
+  return std::string(kAccessHeader) +
          "# TYPE  DATABASE     USER  ADDRESS       METHOD\n"
          "local   all          all                 trust\n"
          "local   replication  all                 trust\n" +
          kHostRules;
 }
 
-std::string HbaForTcp(std::string_view own) {
-  std::string rules =
-      "# Made by velapg at every start with --tcp: the branch's rules for its Unix socket, and\n"
-      "# velapg's for TCP.\n";
-  while (!own.empty()) {
-    const std::string line = TakeJoinedLine(own);
-    const size_t word = std::min(line.find_first_not_of(" \t"), line.size());
-    const size_t end = line.find_first_of(" \t", word);
-    if (end != std::string::npos && line.substr(word, end - word) == "local") rules += line + "\n";
-  }
-  return rules + kHostRules;
-}
-
-std::string GeneratedIdent() { return std::string(kHeader); }
+std::string GeneratedIdent() { return std::string(kAccessHeader); }
 
 }  // namespace velafs::pgctl

@@ -178,10 +178,18 @@ std::vector<Override> QuietingOverrides(const ServerFacts& facts) {
 }  // namespace
 
 std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
+  const auto why = [&](const std::string& file, const char* if_ours) {
+    return file.starts_with(places.data_dir + "/") ? "the branch's own" : if_ours;
+  };
   return {{"data_directory", places.data_dir, "the branch itself"},
-          {"config_file", places.config_file, "the branch's own, or a generated one"},
-          {"hba_file", places.hba_file, "the branch's own, or a generated one"},
-          {"ident_file", places.ident_file, "the branch's own, or a generated one"}};
+          {"config_file", places.config_file,
+           why(places.config_file, "generated: the branch has none")},
+          {"hba_file", places.hba_file,
+           why(places.hba_file,
+               "velapg's, not the branch's: the data's owner gets in over the socket, others with "
+               "passwords over TCP")},
+          {"ident_file", places.ident_file,
+           why(places.ident_file, "velapg's, not the branch's: it has no maps")}};
 }
 
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice) {

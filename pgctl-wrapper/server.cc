@@ -10,7 +10,6 @@
 #include <filesystem>
 
 #include "pgctl-wrapper/commands.h"
-#include "pgctl-wrapper/generated_config.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/library_judge.h"
@@ -23,6 +22,7 @@
 #include "pgctl-wrapper/recovery.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server_command.h"
+#include "pgctl-wrapper/server_places.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/settings.h"
 #include "pgctl-wrapper/signal_files.h"
@@ -42,7 +42,6 @@ constexpr milliseconds kShortestPoll{2};
 constexpr milliseconds kLongestPoll{50};
 // How long a dead postmaster's backends get to notice and end.
 constexpr std::chrono::seconds kOrphansTime{10};
-constexpr uint64_t kMostHbaBytes = 1024 * 1024;
 
 // After a postmaster's sudden death, its backends end by themselves, as soon as they notice.
 // Returns the branch as it is then.
@@ -107,65 +106,6 @@ Isolation PlaceApart(const ServerPrograms& programs, const Branch& branch, const
       run_dir.path, {branch.data_dir, run_dir.path, run_dir.socket_dir, programs_root});
   isolation.pinned_file = branch.data_dir + "/PG_VERSION";
   return isolation;
-}
-
-Result<std::string> ReadControlData(const ServerHome& home, const Branch& branch) {
-  Command command = ServerCommand(home, "pg_controldata", {"-D", branch.data_dir});
-  command.environment["LC_ALL"] = "C";
-  VELAFS_ASSIGN(const Captured captured, Capture(std::move(command)));
-  if (captured.exit_status == 0) return captured.out;
-  return Failed("cannot read pg_control of branch \"" + branch.name + "\"",
-                QuoteLastLines("pg_controldata says", captured.err));
-}
-
-// A server would wait for a FIFO, or read a device without end. Of what these files include it
-// does, until our patience is over.
-Status CheckAreFiles(const Branch& branch) {
-  for (const char* name : {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
-                           "pg_ident.conf", "tablespace_map"}) {
-    struct stat info {};
-    const std::string path = branch.data_dir + "/" + name;
-    if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
-    return Refused("\"" + path + "\" is no regular file");
-  }
-  return {};
-}
-
-// The branch's own configuration files; in the place of each that it lacks, a generated one.
-Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& branch,
-                                        const RunDir& run_dir, bool listens_to_tcp) {
-  ServerPlaces places;
-  places.data_dir = branch.data_dir;
-  places.socket_dir = run_dir.socket_dir;
-  places.log_dir = run_dir.path;
-  VELAFS_TRY(CheckAreFiles(branch));
-  const auto own = [&](const std::string& name, std::string* place) {
-    *place = branch.data_dir + "/" + name;
-    if (faccessat(AT_FDCWD, place->c_str(), F_OK, AT_EACCESS) == 0) return true;
-    *place = run_dir.path + "/" + name;
-    return false;
-  };
-  if (!own("postgresql.conf", &places.config_file)) {
-    VELAFS_ASSIGN(const std::string control_data, ReadControlData(home, branch));
-    VELAFS_TRY(WriteTextFile(places.config_file, GeneratedServerConfig(control_data)));
-  }
-  // The branch's own would let in its data's owner, who is not the one to run this server.
-  const bool is_shown = !branch.data_owner.empty();
-  if (is_shown) {
-    places.hba_file = run_dir.path + "/pg_hba.conf";
-    places.ident_file = run_dir.path + "/pg_ident.conf";
-  }
-  if (is_shown || !own("pg_hba.conf", &places.hba_file)) {
-    VELAFS_TRY(WriteTextFile(places.hba_file, GeneratedHba()));
-  } else if (listens_to_tcp) {
-    VELAFS_ASSIGN(const std::string rules, ReadBoundedFile(places.hba_file, kMostHbaBytes));
-    places.hba_file = run_dir.path + "/pg_hba.conf";
-    VELAFS_TRY(WriteTextFile(places.hba_file, HbaForTcp(rules)));
-  }
-  if (is_shown || !own("pg_ident.conf", &places.ident_file)) {
-    VELAFS_TRY(WriteTextFile(places.ident_file, GeneratedIdent()));
-  }
-  return places;
 }
 
 Result<ServerFacts> LearnFacts(const ServerHome& home, const Branch& branch, ServerPlaces places,
@@ -424,7 +364,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
   Start start{home, branch, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
   VELAFS_ASSIGN(ServerPlaces places,
-                PlaceConfiguration(home, branch, run_dir, options.overrides.tcp));
+                PlaceConfiguration(home, branch, run_dir, options.overrides.as_is));
   places.port = port;
   VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, std::move(places), options, judge));
   VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));

@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-
 using namespace velafs::pgctl;
 
 namespace {
@@ -46,24 +44,4 @@ TEST_CASE("generated access rules trust the socket and ask for a password over T
   CHECK(HasLine(rules, "local   all          all                 trust"));
   CHECK(HasLine(rules, "host    all          all   127.0.0.1/32  scram-sha-256"));
   CHECK(HasLine(rules, "host    all          all   ::1/128       scram-sha-256"));
-}
-
-TEST_CASE(
-    "a server on TCP keeps its rules for the socket, and asks everybody else for a password") {
-  const std::string rules = HbaForTcp(
-      "# local all all trust\n"
-      "host all all 127.0.0.1/32 trust\n"
-      "local all all peer map=x\r\n"
-      "  local\tdb someone md5\n"
-      "localhost all all trust\n"
-      "\"local\" all all trust\n"
-      "include more.conf\n"
-      "local db2 \\\n all trust\n"
-      "host all \\\nlocal all all trust\n"
-      "hostnossl all all all trust");
-  CHECK(HasLine(rules, "local all all peer map=x"));
-  CHECK(HasLine(rules, "  local\tdb someone md5"));
-  CHECK(HasLine(rules, "local db2  all trust"));
-  CHECK(HasLine(rules, "host    all          all   127.0.0.1/32  scram-sha-256"));
-  CHECK(std::count(rules.begin(), rules.end(), '\n') == 2 + 3 + 2);
 }

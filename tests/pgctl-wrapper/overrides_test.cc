@@ -74,6 +74,23 @@ TEST_CASE("a server's files, sockets and port are its branch's own") {
   CHECK(ValueOf(plan, "cluster_name") == "pr-1");
 }
 
+TEST_CASE("whose rules of access hold is said") {
+  const auto why = [](const ServerPlaces& places, const std::string& setting) {
+    for (const Override& item : PlaceOverrides(places)) {
+      if (item.setting == setting) return item.why;
+    }
+    return std::string();
+  };
+  ServerPlaces places = FactsOf(15).places;
+  CHECK(why(places, "config_file") == "the branch's own");
+  CHECK(why(places, "hba_file").starts_with("velapg's, not the branch's"));
+  CHECK(why(places, "ident_file").starts_with("velapg's, not the branch's"));
+  places.config_file = "/run/1/postgresql.conf";
+  places.hba_file = "/mnt/pr-1/pg_hba.conf";
+  CHECK(why(places, "config_file") == "generated: the branch has none");
+  CHECK(why(places, "hba_file") == "the branch's own");
+}
+
 TEST_CASE("each version is told only what it knows") {
   CHECK(ValueOf(Plan(FactsOf(11)), "restore_command") == std::nullopt);
   CHECK(ValueOf(Plan(FactsOf(12)), "restore_command") == "");
