@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "pgctl-wrapper/own_words.h"
 #include "velafs/api/candidates.h"
 #include "velafs/base/units.h"
 
@@ -64,8 +65,7 @@ class Grammar {
         "velapg status pr-42 --json\n  velapg status")
         ->get_option("BRANCH")
         ->required(false);
-    AddPgBin(AddLogin(Add("psql", "Open psql on the branch; what follows -- goes to psql",
-                          "velapg psql pr-42 -- -c 'SELECT version()'")));
+    AddPsql();
     AddConnection();
     CLI::App* logs = Add("logs", "Show the server's log", "velapg logs pr-42 -f");
     logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
@@ -78,12 +78,22 @@ class Grammar {
     app_.add_subcommand("candidates", "What may follow the words of a command line")->group("");
   }
 
+  // Its words are split before: see OwnWords.
+  void AddPsql() {
+    CLI::App* psql =
+        Add("psql",
+            "Open psql on the branch; what follows BRANCH and velapg's own options goes to psql",
+            "velapg psql pr-42 -c 'SELECT version()'\n"
+            "  velapg psql pr-42 --user app --dbname shop -At < report.sql");
+    AddPgBin(AddSuperuser(AddLogin(psql)));
+  }
+
   void AddConnection() {
     CLI::App* url = Add("url",
                         "Print the connection URL of the branch's running server; when that fails, "
                         "a URL that leads nowhere",
                         "psql \"$(velapg url pr-42)\"\n  velapg url pr-42 --format jdbc");
-    AddOverTcp(AddLogin(url));
+    AddOverTcp(AddSuperuser(AddLogin(url)));
     url->add_option("--format", raw_.url_format,
                     "For libpq and most drivers, or for Java's, over TCP")
         ->check(CLI::IsMember({"libpq", "jdbc"}))
@@ -92,7 +102,7 @@ class Grammar {
                         "Print shell commands that set PGHOST, PGPORT, DATABASE_URL ...; when that "
                         "fails, commands that lead nowhere and fail",
                         "eval \"$(velapg env pr-42)\" && pytest");
-    AddOverTcp(AddLogin(env));
+    AddOverTcp(AddSuperuser(AddLogin(env)));
   }
 
   void AddOverTcp(CLI::App* command) {
@@ -124,7 +134,7 @@ class Grammar {
         "--parallel: 0 when each CMD exits with 0, else that of the one that failed first; the "
         "others go on.\nExample:\n  velapg run main -- pytest -x\n"
         "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'");
-    AddCloneUser(AddLogin(run));
+    AddCloneUser(AddSuperuser(AddLogin(run)));
     AddPort(run);
     AddServerOptions(run);
   }
@@ -223,8 +233,20 @@ class Grammar {
   }
 
   CLI::App* AddLogin(CLI::App* command) {
-    command->add_option("--user", arguments_.user, "Role (default: the data owner's name)");
-    command->add_option("--dbname", arguments_.dbname, "Database")->capture_default_str();
+    command->add_option(
+        "--user", arguments_.user,
+        "Role (default: as the policy default_user says, else the superuser that initdb made)");
+    command->add_option("--dbname", arguments_.dbname,
+                        "Database (default: as the policy default_database says, else postgres)");
+    return command;
+  }
+
+  CLI::App* AddSuperuser(CLI::App* command) {
+    command
+        ->add_flag("--superuser", arguments_.superuser,
+                   "As the superuser that initdb made, and in database postgres, whatever the "
+                   "policies say")
+        ->excludes("--user");
     return command;
   }
 
@@ -357,8 +379,10 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   Arguments arguments;
   RawWords raw;
   Grammar grammar(&arguments, &raw);
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  if (dashes != words.end()) arguments.after_dashes.assign(dashes + 1, words.end());
+  const auto dashes = words.begin() + static_cast<std::ptrdiff_t>(OwnWords(words));
+  if (dashes != words.end()) {
+    arguments.after_dashes.assign(*dashes == "--" ? dashes + 1 : dashes, words.end());
+  }
   try {
     grammar.app().parse(std::vector<std::string>(std::make_reverse_iterator(dashes), words.rend()));
   } catch (const CLI::CallForHelp&) {

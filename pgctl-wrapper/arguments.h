@@ -26,8 +26,10 @@ struct Arguments {
 
   StartOptions start;  // its timeout holds for `stop` too
   StopMode stop_mode = StopMode::kFast;
-  std::string user;  // empty: the data owner's name
-  std::string dbname = "postgres";
+  std::string user;  // empty, like the next: as ConnectionFor says
+  std::string dbname;
+  bool superuser = false;
+  std::string policies_of;  // whose policies say so; empty: `branch`
   size_t log_lines = 50;
   bool follow_log = false;
   bool over_tcp = false;  // of `url` and `env`

@@ -10,6 +10,7 @@
 
 #include "pgctl-wrapper/inspect.h"
 #include "pgctl-wrapper/log_view.h"
+#include "pgctl-wrapper/login.h"
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
@@ -55,14 +56,15 @@ Result<RunningTarget> OpenRunning(Session& session, const Arguments& arguments) 
                 "start one with velapg start " + arguments.branch);
 }
 
-Connection ConnectionTo(const RunningTarget& running, const Arguments& arguments) {
-  return pgctl::ConnectionTo(running.address, running.target, arguments);
+Result<Connection> ConnectionTo(Session& session, const RunningTarget& running,
+                                const Arguments& arguments) {
+  return ConnectionFor(session, running.target, running.address, LoginOf(arguments));
 }
 
 // How `url` and `env` lead there: over TCP if that was asked for.
-Result<Connection> AskedConnection(const Session& session, const RunningTarget& running,
+Result<Connection> AskedConnection(Session& session, const RunningTarget& running,
                                    const Arguments& arguments) {
-  Connection connection = ConnectionTo(running, arguments);
+  VELAFS_ASSIGN(Connection connection, ConnectionTo(session, running, arguments));
   if (!arguments.over_tcp) return connection;
   const std::string name = running.target.branch.name;
   const std::string restart = "velapg restart " + name + " --tcp";
@@ -145,11 +147,16 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
     VELAFS_ASSIGN(options.overrides.tcp,
                   ChooseTcp(session, target.branch.name, options, before, output));
   }
+  if (options.overrides.tcp && options.tcp_role.empty()) {
+    VELAFS_ASSIGN(options.tcp_role, session.Policy(target.branch.name, "default_user"));
+  }
   VELAFS_ASSIGN(const StartedServer server,
                 StartServer(session, target.branch, target.owner, options));
   for (const std::string& warning : server.warnings) output.Warn(warning);
-  const std::string url =
-      Url(pgctl::ConnectionTo({server.socket_dir, server.port}, target, arguments));
+  VELAFS_ASSIGN(
+      const Connection connection,
+      ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
+  const std::string url = Url(connection);
   output.Confirm({{"branch", target.branch.name},
                   {"pid", server.pid},
                   {"port", server.port},
@@ -228,13 +235,15 @@ Result<int> ShowEnvironment(const Arguments& arguments, const Output& output) {
 Result<int> Psql(const Arguments& arguments, const Output&) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
+  VELAFS_ASSIGN(const Connection connection, ConnectionTo(session, running, arguments));
+  VELAFS_TRY(CheckLogin(running.target, connection, arguments.start.pgbin));
   const Owner& owner = running.target.owner;
   Command psql;
   psql.argv = {ClientProgramFor(running.target, arguments.start.pgbin, "psql")};
   const bool is_for_another = geteuid() == 0;
   if (is_for_another) psql.argv.push_back("-X");  // no psqlrc, which is the owner's to write
   psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
-  psql.environment = WithConnection(EnvironmentOf(owner), ConnectionTo(running, arguments));
+  psql.environment = WithConnection(EnvironmentOf(owner), connection);
   // Given to psql, it is given to the branch's user, too; to no other program of root's.
   if (const char* password = std::getenv("PGPASSWORD")) psql.environment["PGPASSWORD"] = password;
   if (!is_for_another) return Execute(psql);
@@ -318,16 +327,6 @@ std::string ClientProgramFor(const Target& target, const std::string& pgbin,
   if (!programs.ok()) return name;
   const std::string path = programs->Path(name);
   return access(path.c_str(), X_OK) == 0 ? path : name;
-}
-
-std::string DefaultRole(const Target& target) {
-  return target.branch.data_owner.empty() ? target.owner.name : target.branch.data_owner;
-}
-
-Connection ConnectionTo(const ServerAddress& address, const Target& target,
-                        const Arguments& arguments) {
-  return {address.socket_dir, address.port,
-          arguments.user.empty() ? DefaultRole(target) : arguments.user, arguments.dbname};
 }
 
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {

@@ -36,13 +36,6 @@ Result<Found> FindServerOf(Session& session, const Branch& branch);
 std::string ClientProgramFor(const Target& target, const std::string& pgbin,
                              const std::string& name);
 
-// The role that a server's first superuser most likely is: called like the user whose data it is.
-std::string DefaultRole(const Target& target);
-// How to reach a server as the role, or the default one, and in the database that the arguments
-// name.
-Connection ConnectionTo(const ServerAddress& address, const Target& target,
-                        const Arguments& arguments);
-
 // Runs the command that the arguments name. The value is the exit status.
 Result<int> RunCommand(const Arguments& arguments, const Output& output);
 

@@ -9,6 +9,7 @@
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/no_server.h"
 #include "pgctl-wrapper/output.h"
+#include "pgctl-wrapper/own_words.h"
 #include "pgctl-wrapper/process.h"
 
 namespace velafs::pgctl {
@@ -23,8 +24,8 @@ int Run(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto arguments = ParseArguments(words);
   if (!arguments.ok()) {
-    const auto dashes = std::find(words.begin(), words.end(), "--");
-    const bool json = std::find(words.begin(), dashes, "--json") != dashes;
+    const auto own_end = words.begin() + static_cast<std::ptrdiff_t>(OwnWords(words));
+    const bool json = std::find(words.begin(), own_end, "--json") != own_end;
     return Fail(Output(json, false), arguments.status(), words);
   }
   if (!arguments->help.empty()) {

@@ -98,14 +98,12 @@ Result<PoolPlan> MakePlan(Session& session, const PoolDir& pool, const Arguments
   return plan;
 }
 
-Status PrintTaken(const FoundPool& pool, const TakenClone& taken, const Arguments& arguments,
-                  const Output& output) {
+Status PrintTaken(Session& session, const FoundPool& pool, const TakenClone& taken,
+                  const Arguments& arguments, const Output& output) {
   const auto& [socket_dir, port] = taken.address;
   const Branch& branch = taken.target.branch;
-  Arguments login;
-  login.user = pool.plan.user;
-  login.dbname = pool.plan.dbname;
-  const Connection connection = ConnectionTo(taken.address, taken.target, login);
+  VELAFS_ASSIGN(const Connection connection,
+                ConnectionFor(session, taken.target, taken.address, LoginOf(pool.plan)));
   const std::string url = Url(connection);
   std::string text = "took branch " + Quoted(branch.name) + " from pool " +
                      Quoted(pool.dir.name()) + ": pid " + std::to_string(taken.pid) + ", port " +
@@ -264,7 +262,7 @@ Result<int> Take(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
   VELAFS_ASSIGN(const FoundPool pool, FindPool(session, arguments.branch));
   VELAFS_ASSIGN(const TakenClone taken, TakeInTime(session, pool, arguments, output));
-  VELAFS_TRY(PrintTaken(pool, taken, arguments, output));
+  VELAFS_TRY(PrintTaken(session, pool, taken, arguments, output));
   const Status filling = FillInBackground(session, pool.dir.name());
   if (!filling.ok()) output.Warn("pool " + Quoted(pool.dir.name()) + ": " + filling.message());
   return 0;

@@ -7,6 +7,7 @@
 #include "pgctl-wrapper/run.h"
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/throw_away.h"
+#include "velafs/base/name.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -35,13 +36,16 @@ std::optional<TakenClone> FindUp(const Session& session, const Branch& clone) {
 }
 
 // The first connection to a database builds its server's caches, in memory and on disk.
-void Warm(const Target& target, const StartedServer& server, const PoolPlan& plan,
+void Warm(const Target& target, const Connection& connection, const PoolPlan& plan,
           const Output& output) {
-  const std::string user = plan.user.empty() ? DefaultRole(target) : plan.user;
+  const Status login = CheckLogin(target, connection, plan.start.pgbin);
+  if (!login.ok()) {
+    output.Warn(login.message() + "; " + login.hint());
+    return;
+  }
   Command psql;
   psql.argv = {ClientProgramFor(target, plan.start.pgbin, "psql"), "-qXwAtc", "select 1"};
-  psql.environment = WithConnection(EnvironmentOf(target.owner),
-                                    {server.socket_dir, server.port, user, plan.dbname});
+  psql.environment = WithConnection(EnvironmentOf(target.owner), connection);
   psql.run_as = &target.owner;
   const Result<Captured> captured = Capture(std::move(psql));
   if (captured.ok() && captured->exit_status == 0) return;
@@ -55,7 +59,9 @@ Status StartClone(Session& session, const Branch& clone, const PoolPlan& plan,
   VELAFS_ASSIGN(const StartedServer server,
                 StartServer(session, target.branch, target.owner, plan.start));
   for (const std::string& warning : server.warnings) output.Warn(warning);
-  Warm(target, server, plan, output);
+  VELAFS_ASSIGN(const Connection connection,
+                ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(plan)));
+  Warm(target, connection, plan, output);
   return {};
 }
 
@@ -131,6 +137,12 @@ Status DoStep(Session& session, const PoolDir& pool, const PoolPlan& plan, FillS
 
 std::string PoolOf(const Branch& branch) { return LabelOf(branch, kPoolLabel); }
 std::string StateOf(const Branch& branch) { return LabelOf(branch, kStateLabel); }
+
+LoginChoice LoginOf(const PoolPlan& plan) {
+  const Result<SourceRef> source = ParseSourceRef(plan.source);
+  return {plan.user, plan.dbname, /*superuser=*/false, plan.start.pgbin,
+          source.ok() ? source->branch : ""};
+}
 
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool) {
   // Anybody may put a label on a branch of his own.

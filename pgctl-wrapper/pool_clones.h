@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/login.h"
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/pool_dir.h"
 #include "pgctl-wrapper/session.h"
@@ -29,6 +30,9 @@ inline constexpr char kReleased[] = "released";
 // The pool's name, or the clone's state in it; empty when the branch is of no pool.
 std::string PoolOf(const Branch& branch);
 std::string StateOf(const Branch& branch);
+
+// As whom its clones are used: as the plan says, else as the policies of its source do.
+LoginChoice LoginOf(const PoolPlan& plan);
 
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool);
 Status SetState(Session& session, const Branch& clone, const char* state);

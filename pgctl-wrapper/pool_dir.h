@@ -17,7 +17,7 @@ struct PoolPlan {
   std::string source;  // the branch or bookmark it was made for
   std::string state;   // the bookmark its clones are made from
   size_t size = 0;     // clones that are to be ready; 0 while the pool is being stopped
-  std::string user;    // empty: the data owner's name
+  std::string user;
   std::string dbname;
   StartOptions start;
   std::string as_user;  // of its clones; empty: as UserOfClone says

@@ -13,6 +13,7 @@
 #include "pgctl-wrapper/clone_user.h"
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/held_signals.h"
+#include "pgctl-wrapper/login.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_supervisor.h"
 #include "pgctl-wrapper/server.h"
@@ -79,14 +80,23 @@ Result<int> RunSupervised(const Arguments& arguments, const std::string& name,
   const bool keeps_isolated = arguments.keep && IsIsolated(arguments.start.network);
   VELAFS_TRY(MakeClone(session, arguments, name, arguments.keep, keeps_isolated, supervisor));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, name));
+  StartOptions start = arguments.start;
+  if (start.overrides.tcp && start.tcp_role.empty() && !arguments.superuser) {
+    VELAFS_ASSIGN(start.tcp_role, session.Policy(arguments.policies_of, "default_user"));
+  }
   StartControl control;
   control.is_cancelled = [&signals] { return signals.Pending() != 0; };
   control.dies_with_parent = true;
   VELAFS_ASSIGN(const StartedServer server,
-                StartServer(session, target.branch, target.owner, arguments.start, control));
+                StartServer(session, target.branch, target.owner, start, control));
   for (const std::string& warning : server.warnings) output.Warn(warning);
   if (signals.Pending() != 0) return 128 + signals.Pending();
-  Connection connection = ConnectionTo({server.socket_dir, server.port}, target, arguments);
+  VELAFS_ASSIGN(
+      Connection connection,
+      ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
+  // The command may be about to make them.
+  const Status login = CheckLogin(target, connection, arguments.start.pgbin);
+  if (!login.ok()) output.Warn(login.message() + "; " + login.hint());
   connection.password = server.tcp_password;
   return use(target, connection);
 }
@@ -161,8 +171,10 @@ std::string CloneName(const std::string& use, const std::string& source) {
   return use + "-" + part + "-" + hex;
 }
 
-Result<int> RunOnClone(const Arguments& arguments, const Output& output) {
-  VELAFS_TRY(ParseSourceRef(arguments.branch).status());
+Result<int> RunOnClone(const Arguments& given, const Output& output) {
+  VELAFS_ASSIGN(const SourceRef source, ParseSourceRef(given.branch));
+  Arguments arguments = given;
+  arguments.policies_of = source.branch;
   if (arguments.workers > 1) return RunParallel(arguments);
   const std::string name =
       arguments.run_name.empty() ? CloneName("run", arguments.branch) : arguments.run_name;

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/library_judge.h"
@@ -25,6 +24,7 @@
 #include "pgctl-wrapper/server_places.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/settings.h"
+#include "pgctl-wrapper/shared_catalogs.h"
 #include "pgctl-wrapper/signal_files.h"
 #include "pgctl-wrapper/single_user_run.h"
 #include "pgctl-wrapper/start_warnings.h"
@@ -308,7 +308,8 @@ Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) 
         "a standby's roles cannot be changed: over TCP use a password that one of them has");
     return std::string();
   }
-  const std::string superuser = DefaultRole({start.branch, start.home.owner});
+  const std::vector<std::string> superusers = BootstrapRoles(start.branch.data_dir);
+  const std::string superuser = superusers.empty() ? start.home.owner.name : superusers.front();
   const std::string role = start.options.tcp_role.empty() ? superuser : start.options.tcp_role;
   Result<Admitted> admitted = AdmitOverTcp({.home = start.home,
                                             .run_dir = start.run_dir,

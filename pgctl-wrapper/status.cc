@@ -9,6 +9,7 @@
 #include "pgctl-wrapper/columns.h"
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/idle_stop.h"
+#include "pgctl-wrapper/login.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
@@ -87,7 +88,8 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   return status;
 }
 
-json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
+Result<json> StatusToJson(Session& session, const ServerStatus& status,
+                          const Arguments& arguments) {
   const PostmasterFile& file = status.file;
   json document = {{"branch", status.target.branch.name},
                    {"state", status.state},
@@ -105,7 +107,9 @@ json StatusToJson(const ServerStatus& status, const Arguments& arguments) {
   if (status.address) {
     document["port"] = status.address->port;
     document["socket_dir"] = status.address->socket_dir;
-    document["url"] = Url(ConnectionTo(*status.address, status.target, arguments));
+    VELAFS_ASSIGN(const Connection connection,
+                  ConnectionFor(session, status.target, *status.address, LoginOf(arguments)));
+    document["url"] = Url(connection);
   }
   if (status.idle_stop) document["idle_stop_seconds"] = status.idle_stop->count();
   return document;
@@ -177,7 +181,8 @@ Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& 
     VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
     const std::optional<ServerStatus> status = StatusOf(session, branch, found, arguments);
     if (!status) continue;
-    servers.push_back(StatusToJson(*status, arguments));
+    VELAFS_ASSIGN(json server, StatusToJson(session, *status, arguments));
+    servers.push_back(std::move(server));
     rows.push_back({branch.name, status->state, PortText(*status), std::to_string(status->file.pid),
                     FormatDuration(status->uptime), std::to_string(status->connections),
                     NetworkName(status->network),
@@ -197,7 +202,8 @@ Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
   if (!found.server) return SayStopped(session, branch, output);
   if (found.server->lost) return SayOrphaned(branch, found.server->file.pid, output);
   const std::optional<ServerStatus> status = StatusOf(session, branch, found, arguments);
-  output.Print(StatusToJson(*status, arguments), StatusText(*status));
+  VELAFS_ASSIGN(const json document, StatusToJson(session, *status, arguments));
+  output.Print(document, StatusText(*status));
   return 0;
 }
 

@@ -191,3 +191,48 @@ TEST_CASE("help of every command on pools has an example") {
                   help);
   }
 }
+
+TEST_CASE("what follows the branch's name goes to psql") {
+  using Words = std::vector<std::string>;
+  struct Case {
+    Words words;
+    Words psqls;
+  };
+  const Case cases[] = {
+      {{"psql", "main", "-c", "select 1"}, {"-c", "select 1"}},
+      {{"psql", "main", "--", "-c", "select 1"}, {"-c", "select 1"}},
+      {{"psql", "main", "-h"}, {"-h"}},
+      {{"psql", "main", "-qXAt", "--user", "x", "--", "y"}, {"-qXAt", "--user", "x", "--", "y"}},
+      {{"--store", "/s", "--json", "psql", "main", "app"}, {"app"}},
+      {{"psql", "main"}, {}},
+      {{"psql", "--pgbin=/pg", "main", "--store", "/s", "-l"}, {"-l"}},
+  };
+  for (const Case& it : cases) {
+    const Arguments arguments = Parse(it.words);
+    CAPTURE(it.words[1]);
+    CHECK(arguments.command == "psql");
+    CHECK(arguments.branch == "main");
+    CHECK(arguments.after_dashes == it.psqls);
+    CHECK(arguments.user.empty());
+  }
+}
+
+TEST_CASE("velapg's own options stand before and right after the name of psql's branch") {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"psql", "--user", "u", "--dbname=d", "main", "-l"},
+        {"psql", "main", "--user=u", "--dbname", "d", "-l"},
+        {"psql", "main", "--user", "u", "--dbname", "d", "--", "-l"}}) {
+    const Arguments arguments = Parse(words);
+    CHECK(arguments.user == "u");
+    CHECK(arguments.dbname == "d");
+    CHECK(arguments.after_dashes == std::vector<std::string>{"-l"});
+  }
+  CHECK(Parse({"psql", "main", "--superuser"}).superuser);
+  CHECK(ParseArguments({"psql", "--user", "u", "main", "--superuser"}).status().code() ==
+        Code::kUsage);
+}
+
+TEST_CASE("help of velapg psql is velapg's") {
+  for (const char* word : {"-h", "--help"}) CHECK(!Parse({"psql", word}).help.empty());
+  CHECK(!Parse({"psql", "main", "--help"}).help.empty());
+}

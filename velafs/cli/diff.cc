@@ -20,6 +20,7 @@ struct DiffArguments {
   bool tables = false;
   bool schema = false;
   std::string as_user;
+  std::string user;
 };
 
 Status CheckLimit(const json& diff, uint64_t limit_bytes) {
@@ -36,6 +37,7 @@ Status AskServers(const Globals& globals, const DiffArguments& given, json& diff
   if (given.tables) words.emplace_back("--relations");
   if (given.schema) words.emplace_back("--schema");
   if (!given.as_user.empty()) words.insert(words.end(), {"--as-user", given.as_user});
+  if (!given.user.empty()) words.insert(words.end(), {"--user", given.user});
   VELAFS_ASSIGN(const json a, CallVelapg(globals, words));
   words[1] = given.b;
   VELAFS_ASSIGN(const json b, CallVelapg(globals, words));
@@ -86,6 +88,10 @@ void AddDiff(CommandLine& line) {
                    "Whom those clones are shown as, who runs the servers on them; see velapg "
                    "inspect --help")
       ->type_name("USER|none");
+  command
+      ->add_option("--user", given->user,
+                   "Role that asks them (default: the superuser that initdb made)")
+      ->type_name("ROLE");
   command
       ->add_option("--fail-over", given->fail_over,
                    "Exit with status 1 when more than this differs")

@@ -42,8 +42,9 @@ Status Checkpoint(const Globals& globals, const std::string& branch) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json shown, client->Call("show", {{"name", branch}}));
   if (shown.value("state", "") != "running") return {};
-  VELAFS_ASSIGN(const Child child,
-                RunChild(Command(globals, {"psql", branch, "--", "-qXw", "-c", "CHECKPOINT"})));
+  VELAFS_ASSIGN(
+      const Child child,
+      RunChild(Command(globals, {"psql", branch, "--superuser", "-qXw", "-c", "CHECKPOINT"})));
   if (child.exit_status == 0) return {};
   return Failed("the server on branch \"" + branch + "\" wrote no checkpoint");
 }

@@ -98,6 +98,13 @@ Status CheckGroup(const std::string& value) {
   return UsageError("there is no group " + Quoted(value));
 }
 
+// A role or a database, as PostgreSQL lets them be called.
+Status CheckPostgresName(const std::string& value) {
+  constexpr size_t kLongest = 63;
+  if (!value.empty() && value.size() <= kLongest) return {};
+  return UsageError(Quoted(value) + " is no name of a role or a database");
+}
+
 Status CheckInspectUser(const std::string& value) {
   VELAFS_ASSIGN(const catalog::FileOwner user, FindUser(value));
   return user.uid != 0 ? Status() : UsageError("PostgreSQL does not run as root");
@@ -120,6 +127,8 @@ constexpr std::array kPolicies = {
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "zstd", true},
+    KnownPolicy{"default_database", CheckPostgresName},
+    KnownPolicy{"default_user", CheckPostgresName},
     KnownPolicy{"idle_stop", CheckDuration},
     KnownPolicy{"inspect_user", CheckInspectUser},
     KnownPolicy{"max_branches", CheckCount},

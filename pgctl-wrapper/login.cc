@@ -1,0 +1,119 @@
+#include "pgctl-wrapper/login.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/shared_catalogs.h"
+
+namespace velafs::pgctl {
+namespace {
+
+using Names = std::optional<std::vector<std::string>>;
+
+constexpr size_t kMostNamesTold = 10;
+constexpr const char* kUsualDatabase = "postgres";
+constexpr const char* kLastingDatabase = "template1";
+
+bool Has(const Names& names, const std::string& name) {
+  return names && std::find(names->begin(), names->end(), name) != names->end();
+}
+
+// What psql does with a statement, as the data's owner.
+Result<Captured> AskPsql(const Target& target, const Connection& connection,
+                         const std::string& pgbin, const std::string& statement) {
+  Command psql;
+  psql.argv = {ClientProgramFor(target, pgbin, "psql"), "-qXwAtc", statement};
+  psql.environment = WithConnection(EnvironmentOf(target.owner), connection);
+  psql.environment.insert_or_assign("LC_ALL", std::string("C"));
+  psql.run_as = &target.owner;
+  return Capture(std::move(psql));
+}
+
+// The superuser that initdb made. A renaming that the files leave open is asked of the server.
+std::string BootstrapRoleOf(const Target& target, const ServerAddress& address,
+                            const std::string& pgbin) {
+  std::vector<std::string> names;
+  {
+    const ActingAs acting(target.owner);
+    names = BootstrapRoles(target.branch.data_dir);
+  }
+  if (names.empty()) return target.owner.name;
+  for (const std::string& name : names) {
+    if (names.size() == 1) break;
+    const Result<Captured> answer =
+        AskPsql(target, {address.socket_dir, address.port, name, kLastingDatabase}, pgbin, "");
+    if (answer.ok() && answer->exit_status == 0) return name;
+  }
+  return names.front();
+}
+
+std::string UsualDatabaseOf(const Target& target) {
+  const ActingAs acting(target.owner);
+  const Names names = DatabaseNames(target.branch.data_dir);
+  const bool is_gone = names && !Has(names, kUsualDatabase) && Has(names, kLastingDatabase);
+  return is_gone ? kLastingDatabase : kUsualDatabase;
+}
+
+std::string Listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kMostNamesTold); ++i) {
+    text += (i == 0 ? "\"" : ", \"") + names[i] + "\"";
+  }
+  return names.size() > kMostNamesTold ? text + " ..." : text;
+}
+
+Status NoSuch(const std::string& kind, const std::string& name, const Names& there,
+              const std::string& branch, const std::string& option) {
+  const std::string known = there ? "its " + kind + "s: " + Listed(*there) + "; " : std::string();
+  return NotFound("branch \"" + branch + "\" has no " + kind + " \"" + name + "\"",
+                  known + option + " names another");
+}
+
+}  // namespace
+
+LoginChoice LoginOf(const Arguments& arguments) {
+  return {arguments.user, arguments.dbname, arguments.superuser, arguments.start.pgbin,
+          arguments.policies_of};
+}
+
+Result<Connection> ConnectionFor(Session& session, const Target& target,
+                                 const ServerAddress& address, const LoginChoice& choice) {
+  Connection connection{address.socket_dir, address.port, choice.user, choice.dbname};
+  const std::string& branch = choice.policies_of.empty() ? target.branch.name : choice.policies_of;
+  if (connection.user.empty() && !choice.superuser) {
+    VELAFS_ASSIGN(connection.user, session.Policy(branch, "default_user"));
+  }
+  if (connection.dbname.empty() && !choice.superuser) {
+    VELAFS_ASSIGN(connection.dbname, session.Policy(branch, "default_database"));
+  }
+  if (connection.user.empty()) connection.user = BootstrapRoleOf(target, address, choice.pgbin);
+  if (connection.dbname.empty()) connection.dbname = UsualDatabaseOf(target);
+  return connection;
+}
+
+Status CheckLogin(const Target& target, const Connection& connection, const std::string& pgbin) {
+  Names roles;
+  Names databases;
+  {
+    const ActingAs acting(target.owner);
+    roles = RoleNames(target.branch.data_dir);
+    databases = DatabaseNames(target.branch.data_dir);
+  }
+  const bool has_role = !roles || Has(roles, connection.user);
+  const bool has_database = !databases || Has(databases, connection.dbname);
+  if (has_role && has_database) return {};
+  VELAFS_ASSIGN(const Captured answer, AskPsql(target, connection, pgbin, ""));
+  const auto says = [&answer](const std::string& words) {
+    return answer.exit_status != 0 && answer.err.find(words) != std::string::npos;
+  };
+  if (!says("does not exist")) return {};
+  const std::string& branch = target.branch.name;
+  if (!has_role && says("\"" + connection.user + "\"")) {
+    return NoSuch("role", connection.user, roles, branch, "--user");
+  }
+  return NoSuch("database", connection.dbname, databases, branch, "--dbname");
+}
+
+}  // namespace velafs::pgctl

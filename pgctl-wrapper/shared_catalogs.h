@@ -1,0 +1,25 @@
+// What a branch's shared catalogs say of its roles and databases, read from their files without a
+// server. What a running server has not written yet is not seen. To be called as the data's owner.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace velafs::pgctl {
+
+// The names that the role with OID 10 may have, the likeliest first: the superuser that initdb
+// made, who can be renamed but never dropped. Before them, if that role may not log in, all other
+// superusers who may. More than one only then, and where a renaming is so fresh that the file does
+// not say whether it was committed. Empty if the file cannot be read.
+std::vector<std::string> BootstrapRoles(const std::string& data_dir);
+// The same from the content of pg_authid's file.
+std::vector<std::string> BootstrapRolesIn(std::string_view content);
+
+// In alphabetical order, without those that certainly are no more. Nothing if the file cannot be
+// read. Roles without the system's own, which nobody can log in as.
+std::optional<std::vector<std::string>> RoleNames(const std::string& data_dir);
+std::optional<std::vector<std::string>> DatabaseNames(const std::string& data_dir);
+
+}  // namespace velafs::pgctl
