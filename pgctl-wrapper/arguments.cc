@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "pgctl-wrapper/own_words.h"
-#include "velafs/api/candidates.h"
 #include "velafs/base/units.h"
+#include "velafs/candidates.h"
 
 namespace velafs::pgctl {
 namespace {

@@ -55,7 +55,7 @@ struct Arguments {
 // `words` without the program's name. Fails with kUsage.
 Result<Arguments> ParseArguments(const std::vector<std::string>& words);
 
-// What the last of the words after the program's name can become: see velafs/api/candidates.h.
+// What the last of the words after the program's name can become: see velafs/candidates.h.
 std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words);
 
 }  // namespace velafs::pgctl

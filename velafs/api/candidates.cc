@@ -1,4 +1,4 @@
-#include "velafs/api/candidates.h"
+#include "velafs/candidates.h"
 
 #include <pwd.h>
 

@@ -1,7 +1,7 @@
 // `velafs completion`: the functions that ask velafs and velapg when Tab is pressed.
 #include <string_view>
 
-#include "velafs/api/candidates.h"
+#include "velafs/candidates.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/output.h"
 
