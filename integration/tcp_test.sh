@@ -59,9 +59,8 @@ check "the password is in one file of the branch's user's, and in no log" secret
 for_whom() {
   make_user stranger strangers
   local command
-  for command in "url one --tcp" "env one --tcp"; do
-    # shellcheck disable=SC2086
-    ! runuser -u stranger -- velapg --store "$VELAFS_STORE" $command >out 2>&1 || fail "a stranger gets $command"
+  for command in url env; do
+    ! runuser -u stranger -- velapg --store "$VELAFS_STORE" "$command" one --tcp >out 2>&1 || fail "a stranger gets $command"
     ! has_line "$(password)" <out || fail "a stranger sees the password"
   done
   ! runuser -u stranger -- cat "$(login_file)" 2>/dev/null || fail "a stranger reads the file"
@@ -169,9 +168,8 @@ velapg -q start one --tcp 2>/dev/null
 sql one "select set_config('x.y', '', false)" >/dev/null
 
 psycopg2() {
-  velapg url one --tcp --dbname 'my shop/eu ä?&' >url
-  equal "$(/usr/bin/python3 -c 'import psycopg2, sys
-cursor = psycopg2.connect(open("url").read().strip()).cursor()
+  equal "$(velapg url one --tcp --dbname 'my shop/eu ä?&' | /usr/bin/python3 -c 'import psycopg2, sys
+cursor = psycopg2.connect(sys.stdin.read().strip()).cursor()
 cursor.execute("select host(inet_server_addr()), current_database()")
 print(*cursor.fetchone())')" '127.0.0.1 my shop/eu ä?&'
 }

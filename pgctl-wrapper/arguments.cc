@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "pgctl-wrapper/own_words.h"
@@ -356,6 +357,13 @@ Status CheckAfterDashes(const Arguments& arguments) {
   return {};
 }
 
+// `text`: the program and its version.
+std::string VersionDocument(const std::string& text) {
+  const size_t blank = text.find(' ');
+  return nlohmann::json{{"name", text.substr(0, blank)}, {"version", text.substr(blank + 1)}}
+      .dump();
+}
+
 Status CheckPool(const Arguments& arguments) {
   const std::string hint = "write velapg pool SOURCE --size N";
   if (arguments.branch.empty()) return UsageError("pool needs a source", hint);
@@ -389,7 +397,9 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
     arguments.help = grammar.app().help();
     return arguments;
   } catch (const CLI::CallForVersion& version) {
-    arguments.help = std::string(version.what()) + "\n";
+    const std::string text = version.what();
+    const bool as_json = std::find(words.begin(), dashes, "--json") != dashes;
+    arguments.help = (as_json ? VersionDocument(text) : text) + "\n";
     return arguments;
   } catch (const CLI::ParseError& error) {
     return UsageFailure(grammar.app(), error);

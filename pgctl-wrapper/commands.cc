@@ -232,11 +232,14 @@ Result<int> ShowEnvironment(const Arguments& arguments, const Output& output) {
   return 0;
 }
 
-Result<int> Psql(const Arguments& arguments, const Output&) {
+Result<int> Psql(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const RunningTarget running, OpenRunning(session, arguments));
   VELAFS_ASSIGN(const Connection connection, ConnectionTo(session, running, arguments));
   VELAFS_TRY(CheckLogin(running.target, connection, arguments.start.pgbin));
+  if (output.as_json()) {
+    return UsageError("psql prints no JSON document", "have the query make one: json_agg");
+  }
   const Owner& owner = running.target.owner;
   Command psql;
   psql.argv = {ClientProgramFor(running.target, arguments.start.pgbin, "psql")};

@@ -1,8 +1,10 @@
 #include "pgctl-wrapper/run.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +19,7 @@
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_supervisor.h"
 #include "pgctl-wrapper/server.h"
+#include "pgctl-wrapper/unique_fd.h"
 #include "pgctl-wrapper/workers.h"
 #include "velafs/base/name.h"
 
@@ -159,6 +162,21 @@ Result<int> RunParallel(const Arguments& arguments) {
   return exit_status;
 }
 
+// While it lives, what this process and its children write to standard output goes to standard
+// error: under --json the document is alone on the former.
+class StdoutAside {
+ public:
+  StdoutAside() : kept_(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) {
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+  }
+  ~StdoutAside() { dup2(kept_.get(), STDOUT_FILENO); }
+  StdoutAside(const StdoutAside&) = delete;
+  StdoutAside& operator=(const StdoutAside&) = delete;
+
+ private:
+  const UniqueFd kept_;
+};
+
 }  // namespace
 
 std::string CloneName(const std::string& use, const std::string& source) {
@@ -175,10 +193,20 @@ Result<int> RunOnClone(const Arguments& given, const Output& output) {
   VELAFS_ASSIGN(const SourceRef source, ParseSourceRef(given.branch));
   Arguments arguments = given;
   arguments.policies_of = source.branch;
-  if (arguments.workers > 1) return RunParallel(arguments);
   const std::string name =
       arguments.run_name.empty() ? CloneName("run", arguments.branch) : arguments.run_name;
-  return RunWorker(arguments, 0, name, output);
+  const auto run = [&](const Output& messages) {
+    return arguments.workers > 1 ? RunParallel(arguments) : RunWorker(arguments, 0, name, messages);
+  };
+  if (!output.as_json()) return run(output);
+  Result<int> exit_status = [&] {
+    const StdoutAside aside;
+    return run(Output(/*as_json=*/false, arguments.quiet));
+  }();
+  if (exit_status.ok()) {
+    output.Print({{"source", arguments.branch}, {"exit_status", *exit_status}}, "");
+  }
+  return exit_status;
 }
 
 Result<int> OnThrowAwayClone(const Arguments& arguments, const Output& output,
