@@ -131,8 +131,39 @@ TEST_CASE("a mountpoint may be written in any way, and is called by its real nam
     CHECK(daemon.Mount({written})["mountpoint"] == real);
     CHECK(daemon.velafs.Done({"show", "main"})["path"] == real + "/main");
     CHECK(std::filesystem::exists(real + "/main/PG_VERSION"));
-    daemon.velafs.Done({"umount"});
+    const Outcome elsewhere = daemon.velafs({"umount", "/proc"});
+    CHECK(elsewhere.exit_status == 3);
+    CHECK(elsewhere.err.find("hint: it is mounted at \"" + real + "\"") != std::string::npos);
+    daemon.velafs.Done({"umount", written});
   }
+}
+
+TEST_CASE("a mountpoint that cannot be one is refused in words") {
+  if (!CanMount()) return;
+  Daemon daemon;
+  const std::string store = daemon.velafs.store();
+  const auto refusal = [&daemon](const std::string& mountpoint, int status) {
+    const Outcome outcome = daemon.velafs({"mount", mountpoint});
+    CHECK(outcome.exit_status == status);
+    return outcome.err;
+  };
+  CHECK(refusal(store, 4).find("is inside the store") != std::string::npos);
+  std::filesystem::create_directory(store + "/other");
+  CHECK(refusal(store + "/other/", 4).find("is inside the store") != std::string::npos);
+  CHECK(refusal(daemon.velafs.scratch / "data", 4).find("is not empty") != std::string::npos);
+  CHECK(refusal(daemon.velafs.scratch / "data/PG_VERSION", 2).find("is no directory") !=
+        std::string::npos);
+
+  daemon.Mount();
+  std::filesystem::create_directory(daemon.mountpoint + "/main/below");
+  const std::string second = daemon.velafs.scratch / "second";
+  CHECK(daemon.velafs.RunAs({"--store", second, "init"}).exit_status == 0);
+  const Outcome nested =
+      daemon.velafs.RunAs({"--store", second, "mount", daemon.mountpoint + "/main/below"});
+  CHECK(nested.exit_status == 4);
+  CHECK_MESSAGE(
+      nested.err.find("is inside the mount of store \"" + store + "\"") != std::string::npos,
+      nested.err);
 }
 
 TEST_CASE("only the default mountpoint is made") {

@@ -198,6 +198,8 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   VELAFS_TRY(DetachRemains(store.paths().root, cannot));
   VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
   VELAFS_ASSIGN(mountpoint, RealMountpoint(mountpoint));
+  VELAFS_TRY(CheckMountpointPlace(mountpoint, store.paths().root, store.paths().DefaultMountpoint())
+                 .WithContext(cannot));
   VELAFS_TRY(StartLog(options, store.paths()));
   for (const std::string& name : store.ephemerals_reset()) {
     spdlog::warn("ephemeral branch \"{}\" has lost its changes: it was not closed cleanly", name);

@@ -16,6 +16,7 @@
 #include "velafs/cli/command.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
+#include "velafs/fuse/mount.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::cli {
@@ -266,13 +267,26 @@ void CheckTablespaces(Findings& findings, const Globals& globals) {
   }
 }
 
+// What else is to be known of a mount.
+std::string AboutMount(const std::string& mountpoint, const std::string& store) {
+  std::string about;
+  if (mountpoint.starts_with(fuse::MountSource(store) + "/")) {
+    about += ", inside the store: have du -x count, and backups and updatedb leave it out";
+  }
+  if (geteuid() != 0) {
+    about +=
+        ", for processes of this user alone: containers of a daemon of root's need root's mount";
+  }
+  return about;
+}
+
 void CheckMounts(Findings& findings, const Globals& globals) {
   for (const std::string& mountpoint : MountpointsOf(globals.StoreDirectory())) {
     if (IsDeadMountpoint(mountpoint)) {
       findings.Warn("mount", Quoted(mountpoint) + " was left by a daemon that died",
                     "velafs mount detaches it");
     } else {
-      findings.Good("mount", Quoted(mountpoint));
+      findings.Good("mount", Quoted(mountpoint) + AboutMount(mountpoint, globals.StoreDirectory()));
     }
   }
 }

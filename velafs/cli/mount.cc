@@ -143,8 +143,9 @@ Status WaitForRelease(const std::string& store_directory, pid_t pid) {
                      std::to_string(pid) + " has not ended");
 }
 
-Status RunUmount(const Globals& globals) {
+Status RunUmount(const Globals& globals, const std::string& mountpoint) {
   const std::string directory = globals.StoreDirectory();
+  if (!mountpoint.empty()) VELAFS_TRY(CheckMountedAt(mountpoint, directory));
   VELAFS_ASSIGN(const auto client, Client::Connect(directory));
   if (!client->is_remote()) {
     VELAFS_ASSIGN(const std::vector<std::string> detached, DetachDeadMounts(directory));
@@ -173,8 +174,14 @@ void AddMount(CommandLine& line) {
                   "Let the idle processors of a virtual machine halt while the mount is busy");
   line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });
 
-  CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon", "velafs umount");
-  line.OnRun(umount, RunUmount);
+  CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon",
+                              "velafs umount\n  velafs umount /mnt/branches");
+  const auto mountpoint = std::make_shared<std::string>();
+  umount->add_option("MOUNTPOINT", *mountpoint, "Where the store is mounted, to be sure")
+      ->type_name("")
+      ->check(NotEmpty());
+  line.OnRun(umount,
+             [mountpoint](const Globals& globals) { return RunUmount(globals, *mountpoint); });
 }
 
 }  // namespace velafs::cli

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -19,21 +20,68 @@
 
 namespace velafs::cli {
 
-std::vector<std::string> MountpointsOf(const std::string& store_directory) {
-  std::vector<std::string> found;
-  const std::string source = fuse::MountSource(store_directory);
+namespace {
+
+struct MountEntry {
+  std::string source;
+  std::string mountpoint;
+};
+
+// All of velafs, of whatever store, oldest first.
+std::vector<MountEntry> AllMounts() {
+  std::vector<MountEntry> found;
   const std::unique_ptr<FILE, int (*)(FILE*)> mounts(setmntent("/proc/self/mounts", "re"),
                                                      endmntent);
   if (mounts == nullptr) return found;
   mntent entry{};
   std::array<char, 16 * 1024> buffer;
   while (getmntent_r(mounts.get(), &entry, buffer.data(), buffer.size()) != nullptr) {
-    if (source == entry.mnt_fsname && std::string_view(entry.mnt_type) == fuse::kMountType) {
-      found.emplace_back(entry.mnt_dir);
+    if (std::string_view(entry.mnt_type) == fuse::kMountType) {
+      found.push_back({entry.mnt_fsname, entry.mnt_dir});
     }
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> MountpointsOf(const std::string& store_directory) {
+  std::vector<std::string> found;
+  const std::string source = fuse::MountSource(store_directory);
+  for (MountEntry& mount : AllMounts()) {
+    if (mount.source == source) found.push_back(std::move(mount.mountpoint));
   }
   std::reverse(found.begin(), found.end());
   return found;
+}
+
+Status CheckMountpointPlace(const std::string& mountpoint, const std::string& store_directory,
+                            const std::string& default_mountpoint) {
+  const std::string store = fuse::MountSource(store_directory);
+  if (mountpoint == default_mountpoint) return {};
+  if (mountpoint == store || mountpoint.starts_with(store + "/")) {
+    return Refused("mountpoint \"" + mountpoint + "\" is inside the store",
+                   "name a directory elsewhere, or none for \"" + default_mountpoint + "\"");
+  }
+  for (const MountEntry& mount : AllMounts()) {
+    if (!mountpoint.starts_with(mount.mountpoint + "/")) continue;
+    return Refused(
+        "mountpoint \"" + mountpoint + "\" is inside the mount of store \"" + mount.source + "\"",
+        "name a directory elsewhere");
+  }
+  return {};
+}
+
+Status CheckMountedAt(const std::string& path, const std::string& store_directory) {
+  const std::vector<std::string> mountpoints = MountpointsOf(store_directory);
+  const Result<std::string> real = RealMountpoint(path);
+  // That of a daemon that died has no other name than the one that is written.
+  std::string name =
+      real.ok() ? *real : std::filesystem::absolute(path).lexically_normal().string();
+  while (name.size() > 1 && name.ends_with('/')) name.pop_back();
+  if (std::ranges::find(mountpoints, name) != mountpoints.end()) return {};
+  return NotFound("store \"" + store_directory + "\" is not mounted at \"" + path + "\"",
+                  mountpoints.empty() ? "" : "it is mounted at \"" + mountpoints[0] + "\"");
 }
 
 Result<std::string> RealMountpoint(const std::string& path) {

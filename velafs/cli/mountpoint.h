@@ -13,6 +13,12 @@ std::vector<std::string> MountpointsOf(const std::string& store_directory);
 // An existing directory as the kernel names it: no links, no dots, no slash at the end. To be asked
 // before anything is mounted there, which would have to answer.
 Result<std::string> RealMountpoint(const std::string& path);
+// Refused for a directory inside the store, but for its own `default_mountpoint`, and for one
+// inside a mount of velafs. Both as the kernel names them.
+Status CheckMountpointPlace(const std::string& mountpoint, const std::string& store_directory,
+                            const std::string& default_mountpoint);
+// NotFound unless the store is mounted at that directory, however it is written.
+Status CheckMountedAt(const std::string& path, const std::string& store_directory);
 // True for a mountpoint whose daemon died: all that can be done with it is to detach it.
 bool IsDeadMountpoint(const std::string& path);
 // Detaches it; through fusermount3 when not root.
