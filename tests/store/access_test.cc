@@ -110,6 +110,11 @@ TEST_CASE_FIXTURE(AccessFixture, "files are shown as another user's to whom they
         std::pair(std::optional(std::to_string(kAlice.uid)), std::optional(self)));
   CHECK(shown(kAlice, "raw", "none") == nobody_else);
   CHECK(shown(caller, "given", "1").first == UserName(1));
+  // Those of a container, which nobody has here.
+  CHECK(shown(caller, "container", "64999").first == "64999");
+  CHECK(shown(caller, "alpine", "64999:70").first == "64999");
+  CHECK(clone(caller, "x", "64999:no such group").code() == Code::kUsage);
+  CHECK(clone(kAlice, "x", std::to_string(kAlice.uid) + ":0").code() == Code::kRefused);
   Clone("given", "child");
   CHECK(Info("child").shown_as == UserName(1));
   REQUIRE(store->CreateBookmark(caller, "given@then", "").ok());

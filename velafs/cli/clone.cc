@@ -65,9 +65,10 @@ void AddClone(CommandLine& line) {
   command
       ->add_option("--as-user", given->as_user,
                    "Show the files as owned by USER, who can then run a server on them; nothing of "
-                   "it is written (default: you, where root serves the store and you are no admin, "
+                   "it is written. UID or UID:GID may be those of a container (default: you, where "
+                   "root serves the store and you are no admin, "
                    "else as those of SOURCE)")
-      ->type_name("USER|none");
+      ->type_name("USER|UID[:GID]|none");
   command
       ->add_option("--quota", given->quota,
                    "How much it may take on disk beyond what it begins with, as in 512M 10G")

@@ -179,8 +179,9 @@ Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,
     return is_guest ? Shown({caller.uid, caller.gid}) : Shown();
   }
   if (*options.as_user == "none") return Shown();
-  VELAFS_ASSIGN(const catalog::FileOwner owner, FindUser(*options.as_user));
-  if (!caller.IsAdmin() && owner.uid != caller.uid) {
+  VELAFS_ASSIGN(const catalog::FileOwner owner, FindFileOwner(*options.as_user));
+  const bool has_group = options.as_user->find(':') != std::string::npos;
+  if (!caller.IsAdmin() && (owner.uid != caller.uid || has_group)) {
     return Refused("only an admin makes branches for others", "leave out --as-user");
   }
   if (is_served_by_root || owner.uid == geteuid()) return Shown(owner);
