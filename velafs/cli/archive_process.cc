@@ -130,6 +130,7 @@ Status ArchiveProcess::Open(const std::string& given) {
   // Of a directory whoever may write there could have made a link of it, or a FIFO.
   const int not_named = tar == given ? 0 : O_NOFOLLOW | O_NONBLOCK;
   first_.Reset(open(tar.c_str(), O_RDONLY | O_CLOEXEC | not_named));
+  if (!first_ && errno == ENOENT) return NotFound("there is no file " + Quoted(tar));
   if (!first_) return SystemError(errno, "cannot read " + Quoted(tar));
   struct stat info {};
   if (fstat(first_.get(), &info) == 0 && S_ISREG(info.st_mode)) {

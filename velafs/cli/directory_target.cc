@@ -105,13 +105,17 @@ Status DirectoryTarget::Prepare(const std::string& path) {
 Status DirectoryTarget::OpenPlace() {
   const fs::path path = path_;
   std::error_code error;
-  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) {
+  const fs::file_type type = fs::symlink_status(path, error).type();
+  if (type == fs::file_type::not_found) {
     name_ = path.filename();
     place_ = OpenDirectory(AT_FDCWD, path.parent_path(), 0);
     if (place_) return {};
     return SystemError(errno, "cannot make " + Quoted(path_));
   }
-  if (!fs::is_directory(path, error)) return Exists(Quoted(path_) + " exists and is no directory");
+  if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
+  const bool is_directory = fs::is_directory(path, error);
+  if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
+  if (!is_directory) return Exists(Quoted(path_) + " exists and is no directory");
   place_ = OpenDirectory(AT_FDCWD, path, 0);
   if (!place_) return SystemError(errno, "cannot look into " + Quoted(path_));
   VELAFS_ASSIGN(const std::vector<std::string> names, NamesIn(place_.get()));

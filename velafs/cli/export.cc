@@ -11,6 +11,7 @@
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/compressor.h"
 #include "velafs/cli/directory_target.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/output.h"
@@ -200,11 +201,17 @@ Result<json> ToTar(const Globals& globals, const ExportArguments& given) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   FileTarget target;
   VELAFS_TRY(target.Prepare(given.to_tar));
+  const std::string compression = CompressionFor(given.to_tar);
+  Compressor compressor(compression,
+                        [&target](std::span<const std::byte> bytes) { return target.Take(bytes); });
+  VELAFS_TRY(compressor.Begin());
   VELAFS_ASSIGN(json result,
-                Receive(globals, *client, given, [&target](std::span<const std::byte> bytes) {
-                  return target.Take(bytes);
+                Receive(globals, *client, given, [&compressor](std::span<const std::byte> bytes) {
+                  return compressor.Take(bytes);
                 }));
+  VELAFS_TRY(compressor.Finish());
   VELAFS_TRY(target.Keep());
+  result["compression"] = compression.empty() ? json() : json(compression);
   result["path"] = target.path();
   return result;
 }
@@ -227,6 +234,10 @@ Status RunExport(const Globals& globals, const ExportArguments& given) {
   if (const uint64_t count = result->value("special_left_out", uint64_t{0}); count > 0) {
     WriteNotice("warning: setuid and setgid bits and devices of " + std::to_string(count) +
                 " files were left out; --keep-special writes them");
+  }
+  if (const uint64_t count = result->value("sockets_left_out", uint64_t{0}); count > 0) {
+    WriteNotice("warning: " + std::to_string(count) +
+                " sockets and FIFOs were left out, as pg_basebackup does");
   }
   if (to_stdout) return {};
   return PrintConfirmation(globals, *result,
@@ -251,7 +262,10 @@ void AddExport(CommandLine& line) {
   CLI::Option_group* target = command->add_option_group("target");
   target->add_option("--to-dir", given->to_dir, "Directory, empty or not there yet")
       ->type_name("DIR");
-  target->add_option("--to-tar", given->to_tar, "Archive, or - for standard output")
+  target
+      ->add_option("--to-tar", given->to_tar,
+                   "Archive, compressed if it ends with .zst, .gz, .xz or .lz4; or - for standard "
+                   "output")
       ->type_name("FILE");
   target->require_option(1);
   command

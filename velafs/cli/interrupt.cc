@@ -7,7 +7,7 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-void OnSignal(int) { interrupted = 1; }
+void OnSignal(int number) { interrupted = number; }
 
 }  // namespace
 
@@ -20,5 +20,7 @@ void CatchInterrupts() {
 }
 
 bool Interrupted() { return interrupted != 0; }
+
+int InterruptedBy() { return interrupted; }
 
 }  // namespace velafs::cli

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "velafs/cli/command.h"
+#include "velafs/cli/interrupt.h"
 #include "velafs/cli/log_formatter.h"
 #include "velafs/cli/output.h"
 
@@ -101,7 +102,8 @@ int Main(int argc, char** argv) {
   LogToStderr(line.globals());
   Status done = RunChosen(line);
   if (done.ok()) return 0;
-  return ReportFailure(WithWayOut(line, std::move(done)), line.globals().json);
+  const int status = ReportFailure(WithWayOut(line, std::move(done)), line.globals().json);
+  return InterruptedBy() == 0 ? status : 128 + InterruptedBy();  // as a shell tells it
 }
 
 }  // namespace

@@ -1,0 +1,41 @@
+// A file that is compressed as its name says.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "velafs/base/status.h"
+#include "velafs/base/streams.h"
+
+struct archive;
+
+namespace velafs::cli {
+
+// "zstd", "gzip", "xz" or "lz4" for a path that ends with .zst, .gz, .tgz, .xz or .lz4; else "".
+std::string CompressionFor(const std::string& path);
+
+// One thread.
+class Compressor {
+ public:
+  // `compression` is what CompressionFor gives, "" to hand everything on as it is.
+  Compressor(std::string compression, WriteFn out);
+  ~Compressor();
+  Compressor(const Compressor&) = delete;
+  Compressor& operator=(const Compressor&) = delete;
+
+  Status Begin();
+  Status Take(std::span<const std::byte> bytes);
+  // After the last bytes: hands on what is left.
+  Status Finish();
+
+ private:
+  Status Check(long result);  // of a call of the library's
+
+  const std::string compression_;
+  const WriteFn out_;
+  Status failure_;  // of out_
+  archive* archive_ = nullptr;
+};
+
+}  // namespace velafs::cli
