@@ -40,8 +40,8 @@ host_stop "$cluster"
 import_special_file() {
   local data
   data=$(spoiled_cluster)
-  mkfifo "$data/base/pipe"
-  refuses 4 'base/pipe' velafs import bad --from-dir "$data"
+  mknod "$data/base/zero" c 1 5
+  refuses 4 'base/zero' velafs import bad --from-dir "$data"
 }
 check "a special file is refused and named" import_special_file
 check "a missing directory is named" refuses 3 '/nowhere' velafs import bad --from-dir /nowhere

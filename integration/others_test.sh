@@ -379,9 +379,10 @@ check "nor is one beside its server, or a lock" run_files
 imported() {
   local data=$VELAFS_SANDBOX/cluster
   ln -s /etc/shadow "$data/shadow"
-  refuses 4 '"/etc/shadow" cannot be read: Permission denied' velafs import stolen --from-dir "$data"
-  { velafs import stolen --from-dir "$data" 2>&1 || true; } | has_line 'hint: it is read with the rights of "postgres".*--read-as root'
-  velafs import stolen --from-dir "$data" --read-as root 2>&1 | has_line 'warning: "shadow" leads out of the directory'
+  refuses 4 '"shadow" to "/etc/shadow"' velafs import stolen --from-dir "$data"
+  refuses 4 '"/etc/shadow" cannot be read: Permission denied' velafs import stolen --from-dir "$data" --links follow
+  { velafs import stolen --from-dir "$data" --links follow 2>&1 || true; } | has_line 'hint: it is read with the rights of "postgres".*--read-as root'
+  velafs import stolen --from-dir "$data" --read-as root --links follow 2>&1 | has_line 'warning: "shadow" leads out of the directory'
   rm "$data/shadow"
   echo secret >"$data/base/secret"
   chmod 600 "$data/base/secret"

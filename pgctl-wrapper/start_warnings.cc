@@ -49,6 +49,11 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
         "the prepared transactions of a standby cannot be rolled back: if it is promoted, "
         "restart it without --standby before they are committed");
   }
+  if (!facts.places.config_file.starts_with(data_dir + "/")) {
+    warnings->push_back(
+        "the branch has no postgresql.conf: its settings are PostgreSQL's defaults; put one into "
+        "the branch, or import with velafs import --config-dir");
+  }
   if (!is_first) return;
   constexpr int kKnowsDirectories = 16;
   if (facts.version < kKnowsDirectories && HasTablespaceDirectories(data_dir)) {

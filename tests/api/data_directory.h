@@ -19,6 +19,7 @@ inline std::string MakeDataDirectory(const std::string& path, size_t file_bytes 
   std::mt19937 random(1);
   for (char& byte : table) byte = static_cast<char>(random());
   write("PG_VERSION", "15\n");
+  write("postgresql.conf", "");
   write("global/pg_control", std::string(8192, 'c'));
   write("base/1/1259", table);
   return path;

@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(Fixture,
   const std::string directory = test::MakeDataDirectory(scratch / "data");
   const json branch = Done("import", {{"name", "main"}, {"from_dir", directory}});
   CHECK(branch["name"] == "main");
-  CHECK(branch["files"] == 3);
+  CHECK(branch["files"] == 4);
   CHECK(branch["chunks_new"].get<uint64_t>() > 0);
   CHECK(branch["bytes_stored"].get<uint64_t>() > 0);
   CHECK(branch["warnings"] == json::array());

@@ -59,6 +59,7 @@ TEST_CASE_FIXTURE(WithTree, "an exported directory is what was imported") {
   CHECK(result == json{{"source", "main"},
                        {"files", 6},
                        {"special_left_out", 0},
+                       {"sockets_left_out", 0},
                        {"bytes", 3 + 8192 + 3'000'000 + 1 + 20'000'000 + 15},
                        {"path", place + "/out"}});
   CHECK(TreeOfDirectory(place + "/out") == expected);
@@ -216,6 +217,36 @@ TEST_CASE_FIXTURE(WithTree, "an archive is one that tar unpacks") {
   CHECK(to_stdout.err.empty());
   CHECK(to_stdout.out == ReadHostFile(place + "/main.tar"));
   CheckHolds(place, {"main.tar", "out"});
+}
+
+TEST_CASE_FIXTURE(WithTree, "an archive is compressed as its name says") {
+  const std::map<std::string, std::pair<std::string, std::string>> first_bytes = {
+      {"x.tar.zst", {"zstd", "\x28\xb5\x2f\xfd"}},
+      {"x.tar.gz", {"gzip", "\x1f\x8b"}},
+      {"x.tar.xz",
+       {"xz",
+        "\xfd"
+        "7zXZ"}},
+      {"x.tar.lz4", {"lz4", "\x04\x22\x4d\x18"}}};
+  for (const auto& [name, expected] : first_bytes) {
+    CAPTURE(name);
+    const std::string file = velafs.scratch / name;
+    CHECK(velafs.Done({"export", "main", "--to-tar", file})["compression"] == expected.first);
+    CHECK(ReadHostFile(file).starts_with(expected.second));
+    const std::string again = "again-" + expected.first;
+    CHECK(velafs.Done({"import", again, "--from-tar", file})["chunks_new"] == 0);
+    CHECK(velafs.Done({"diff", "main", again})["files"].empty());
+  }
+  const std::string plain = velafs.scratch / "x.other";
+  CHECK(velafs.Done({"export", "main", "--to-tar", plain})["compression"].is_null());
+  CHECK(ReadHostFile(plain).substr(257, 5) == "ustar");
+}
+
+TEST_CASE_FIXTURE(WithTree, "a place that may not be looked at is not said to be no directory") {
+  fs::create_symlink("loop", place + "/loop");
+  const Outcome outcome = velafs({"export", "main", "--to-dir", place + "/loop/out"});
+  CHECK_MESSAGE(outcome.err.find("Too many levels of symbolic links") != std::string::npos,
+                outcome.err);
 }
 
 TEST_CASE_FIXTURE(WithTree, "what cannot be exported leaves nothing") {

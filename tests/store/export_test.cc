@@ -112,15 +112,31 @@ TEST_CASE_FIXTURE(ExportFixture, "an archive has every file, and no postmaster.p
   std::string tar;
   const auto result = Export("main", &tar);
   REQUIRE_MESSAGE(result.ok(), result.status().message());
-  CHECK(result->files == 4);
-  CHECK(result->bytes == 3 + 8192 + 200'000);
+  CHECK(result->files == 5);
+  CHECK(result->bytes == 3 + 11 + 8192 + 200'000);
   CHECK(FilesOfTar(tar) == std::map<std::string, std::string>{
                                {"PG_VERSION", "15\n"},
                                {"base/5/1259", Noise(200'000, 2)},
                                {"base/link", "-> PG_VERSION"},
                                {"base/postmaster.pid", ""},
                                {"global/pg_control", Noise(8192, 1)},
+                               {"postgresql.conf", "# settings\n"},
                            });
+}
+
+TEST_CASE_FIXTURE(ExportFixture, "sockets and FIFOs are left out, and counted") {
+  const auto branch = store->volume().Open("main");
+  REQUIRE(branch.ok());
+  const InodeNumber root = (*branch)->root();
+  REQUIRE((*branch)->Make(root, ".s.PGSQL.5432", {.mode = S_IFSOCK | 0700}).ok());
+  REQUIRE((*branch)->Make(root, "pipe", {.mode = S_IFIFO | 0600}).ok());
+  std::string tar;
+  const auto result = Export("main", &tar);
+  REQUIRE_MESSAGE(result.ok(), result.status().message());
+  CHECK(result->sockets_left_out == 2);
+  const auto files = FilesOfTar(tar);
+  CHECK_FALSE(files.contains(".s.PGSQL.5432"));
+  CHECK_FALSE(files.contains("pipe"));
 }
 
 TEST_CASE_FIXTURE(ExportFixture, "holes are told as holes, wherever they are") {

@@ -18,6 +18,12 @@ using namespace test;
 
 constexpr uint32_t kNobody = 65534;
 
+ImportOptions ReadAs(const std::string& user) {
+  ImportOptions options;
+  options.read_as = user;
+  return options;
+}
+
 // The store of a daemon of root's, which acts for others. Only root can be that: others see to what
 // their own rights are in import_refusal_test.cc.
 struct RootFixture : StoreFixture {
@@ -28,7 +34,7 @@ struct RootFixture : StoreFixture {
     fs::permissions(secret, fs::perms(0600));
   }
   Result<ImportResult> ImportAs(uint32_t uid, std::vector<uint32_t> groups = {}) {
-    return store->Import({uid, "somebody", uid, std::move(groups)}, "main", data, nullptr);
+    return store->Import({uid, "somebody", uid, std::move(groups)}, "main", data, nullptr, options);
   }
   void CheckRefusedAs(uint32_t uid, const std::string& words) {
     const auto result = ImportAs(uid);
@@ -107,9 +113,9 @@ TEST_CASE_FIXTURE(RootFixture, "root imports with the rights of the user who own
   CHECK(result.status().hint().find("--read-as root") != std::string::npos);
   CheckIsEmpty();
 
-  CHECK(store->Import({0, "root"}, "main", data, nullptr, "65534").status().code() ==
+  CHECK(store->Import({0, "root"}, "main", data, nullptr, ReadAs("65534")).status().code() ==
         Code::kRefused);
-  const auto allowed = store->Import({0, "root"}, "main", data, nullptr, "root");
+  const auto allowed = store->Import({0, "root"}, "main", data, nullptr, ReadAs("root"));
   CHECK_MESSAGE(allowed.ok(), allowed.status().message());
 }
 
@@ -156,10 +162,11 @@ TEST_CASE_FIXTURE(RootFixture, "root imports what the user who owns it may read"
 
 TEST_CASE_FIXTURE(RootFixture, "who is not root reads with no rights but his own") {
   if (!is_root) return;
-  const auto result = store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, "root");
+  const auto result =
+      store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("root"));
   REQUIRE_FALSE(result.ok());
   CheckMessage(result.status(), "only root reads with the rights of another user");
-  CHECK(store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, "nobody").ok());
+  CHECK(store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("nobody")).ok());
 }
 
 TEST_CASE_FIXTURE(RootFixture, "a directory that becomes a link to another's is not followed") {
@@ -359,7 +366,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a directory of a hundred thousand files is impo
         openat(many.get(), std::to_string(i).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     REQUIRE(file);
   }
-  CHECK(Import("main").files == kFiles + 3);
+  CHECK(Import("main").files == kFiles + 4);
   const auto branch = store->volume().Open("main");
   const auto base = (*branch)->Lookup((*branch)->root(), "base");
   const auto directory = (*branch)->Lookup(base->ino, "many");

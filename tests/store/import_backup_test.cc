@@ -93,9 +93,6 @@ TEST_CASE_FIXTURE(BackupFixture, "a backup without its WAL is refused, and backu
   fs::remove_all(data + "/pg_wal");
   SUBCASE("no pg_wal") {}
   SUBCASE("other segments") { WriteHostFile(data + "/pg_wal/000000010000000000000003", "wal"); }
-  SUBCASE("a restore_command that nobody asks for") {
-    WriteHostFile(data + "/postgresql.auto.conf", "restore_command = 'cp x %p'\n");
-  }
   SUBCASE("a recovery without a restore_command") {
     WriteHostFile(data + "/recovery.signal", "");
     WriteHostFile(data + "/postgresql.conf", "#restore_command = 'x'\nrestore_command = ''\n");
@@ -104,6 +101,41 @@ TEST_CASE_FIXTURE(BackupFixture, "a backup without its WAL is refused, and backu
   CheckMessage(refused, "recovery begins in segment \"000000010000000000000002\"");
   CHECK(refused.hint().find("pg_wal.tar") != std::string::npos);
   CHECK(refused.hint().find("backup_label has to stay") != std::string::npos);
+  CHECK(refused.hint().find("--allow-missing-wal") != std::string::npos);
+  options.allow_missing_wal = true;
+  const ImportResult allowed = Import("main");
+  CHECK(allowed.warnings[0].find("`velapg start --recover`") != std::string::npos);
+}
+
+// Where pg_control has its version, its state, and the end of recovery.
+std::string StandbysControl(uint32_t state, uint64_t end) {
+  std::string control = Noise(8192, 1);
+  const uint32_t version = 1300;
+  std::memcpy(control.data() + 8, &version, sizeof version);
+  std::memcpy(control.data() + 16, &state, sizeof state);
+  std::memcpy(control.data() + 136, &end, sizeof end);
+  return control;
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a standby's copy needs WAL up to where its data is consistent") {
+  fs::remove(data + "/backup_label");
+  fs::remove_all(data + "/pg_wal");
+  WalBuilder wal(2);
+  wal.FillSegment(32);
+  const auto segments = wal.Segments();
+  for (const auto& [name, bytes] : segments) WriteHostFile(data + "/pg_wal/" + name, bytes);
+  const uint64_t end = 3 * WalBuilder::kSegmentBytes;
+  for (const uint32_t state : {2u, 5u}) {
+    WriteHostFile(data + "/global/pg_control", StandbysControl(state, end + 100 * 8192));
+    CheckMessage(Refusal(), "its WAL ends before 0/3C8000");
+  }
+  // Of a primary that has crashed it says nothing.
+  WriteHostFile(data + "/global/pg_control", StandbysControl(6, end + 100 * 8192));
+  Import("primary");
+  WriteHostFile(data + "/global/pg_control", StandbysControl(5, end - 8192));
+  Import("standby");
+  fs::remove_all(data + "/pg_wal");
+  CheckMessage(ImportFailure(), "its WAL ends before");
 }
 
 TEST_CASE_FIXTURE(BackupFixture, "a backup that gets its WAL from an archive needs none") {
@@ -111,7 +143,8 @@ TEST_CASE_FIXTURE(BackupFixture, "a backup that gets its WAL from an archive nee
   WriteHostFile(data + "/postgresql.auto.conf", "restore_command = 'cp /archive/%f %p'\n");
   SUBCASE("recovery.signal") { WriteHostFile(data + "/recovery.signal", ""); }
   SUBCASE("standby.signal") { WriteHostFile(data + "/standby.signal", ""); }
-  Import("main");
+  SUBCASE("one that only velapg asks for it") {}
+  CHECK(Import("main").warnings[0].find("`velapg start --recover`") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(BackupFixture, "CREATE TABLESPACE in the WAL has no location in the branch") {

@@ -79,6 +79,7 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a directory elsewhere becomes that di
 
 TEST_CASE_FIXTURE(LinksFixture, "a link to a file elsewhere becomes a file with its content") {
   WriteHostFile(outside + "/etc/postgresql.conf", "port = 5432\n");
+  fs::remove(data + "/postgresql.conf");
   Link("../outside/etc/postgresql.conf", "postgresql.conf");
   Link(outside + "/etc/postgresql.conf", "second.conf");
   const ImportResult result = Import("main");
@@ -90,6 +91,7 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a file elsewhere becomes a file with 
 TEST_CASE_FIXTURE(LinksFixture,
                   "two links to one directory elsewhere still lead to one directory") {
   WriteHostFile(outside + "/logs/a", "a");
+  options.links = LinksOut::kFollow;
   Link(outside + "/logs", "log");
   Link(outside + "/logs", "pg_log");
   Link(outside + "/logs/a", "base/a");
@@ -220,15 +222,89 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a directory that contains what is imp
     Link(outside + "/deep/wal", "pg_wal");
   }
   SUBCASE("the store") { Link(root, "up"); }
-  const Status refused = ImportFailure();
-  CHECK(refused.code() == Code::kRefused);
-  CheckMessage(refused, "which contains what is imported");
+  for (const LinksOut links : {LinksOut::kRefuse, LinksOut::kFollow}) {
+    options.links = links;
+    const Status refused = ImportFailure();
+    CHECK(refused.code() == Code::kRefused);
+    CheckMessage(refused, "which contains what is imported");
+  }
   CheckIsEmpty();
 }
 
-TEST_CASE_FIXTURE(LinksFixture, "a link to a device is refused") {
+TEST_CASE_FIXTURE(LinksFixture, "a link to a device is refused, or left out") {
   Link("/dev/null", "null");
+  CheckMessage(ImportFailure(), "\"null\" to \"/dev/null\"");
+  options.links = LinksOut::kFollow;
   CheckMessage(ImportFailure(), "is a device");
+  options.links = LinksOut::kSkip;
+  CheckWarning(Import("main"), "\"null\" leads out of the directory, to \"/dev/null\"");
+  CHECK_FALSE(BranchTree("main").contains("null"));
+}
+
+TEST_CASE_FIXTURE(LinksFixture,
+                  "links that are none of PostgreSQL's own are refused, with what they lead to") {
+  WriteHostFile(outside + "/backups/one", Noise(3000, 3));
+  WriteHostFile(outside + "/backups/deep/two", Noise(1096, 4));
+  WriteHostFile(outside + "/note", "1234");
+  Link(outside + "/backups", "backups");
+  Link(outside + "/note", "note.txt");
+  const Status refused = ImportFailure();
+  CHECK(refused.code() == Code::kRefused);
+  CheckMessage(refused, "2 links lead out of the directory: \"backups\" to \"" + outside +
+                            "/backups\" (4.0 KiB in 2 files), \"note.txt\" to \"" + outside +
+                            "/note\" (4 B in 1 file)");
+  CHECK(refused.hint() == "--links skip leaves them out, --links follow imports what they lead to");
+  CheckIsEmpty();
+}
+
+TEST_CASE_FIXTURE(LinksFixture, "such links are left out, or followed, when that is asked for") {
+  WriteHostFile(outside + "/backups/one", "one");
+  Link(outside + "/backups", "backups");
+  SUBCASE("left out") {
+    options.links = LinksOut::kSkip;
+    CheckWarning(Import("main"), "\"backups\" leads out of the directory, to \"" + outside +
+                                     "/backups\": it is left out");
+    CHECK_FALSE(BranchTree("main").contains("backups"));
+  }
+  SUBCASE("followed") {
+    options.links = LinksOut::kFollow;
+    CheckWarning(Import("main"), "its content is imported here (3 B in 1 file)");
+    CheckContent("backups/one", "one");
+  }
+}
+
+TEST_CASE_FIXTURE(LinksFixture,
+                  "a link that cannot be followed is left out when that is asked for") {
+  options.links = LinksOut::kSkip;
+  SUBCASE("a loop") { Link("loop", "loop"); }
+  SUBCASE("to the root") { Link("/", "loop"); }
+  SUBCASE("to the store") { Link(root, "loop"); }
+  Import("main");
+  CHECK_FALSE(BranchTree("main").contains("loop"));
+}
+
+TEST_CASE_FIXTURE(LinksFixture,
+                  "links of data and of configuration are followed, whatever is asked") {
+  options.links = LinksOut::kSkip;
+  WriteHostFile(outside + "/database/1", "rows");
+  WriteHostFile(outside + "/server.key", "key");
+  WriteHostFile(outside + "/conf.d/a.conf", "port = 1");
+  Link(outside + "/database", "base/16384");
+  Link(outside + "/server.key", "server.key");
+  Link(outside + "/conf.d", "conf.d");
+  Import("main");
+  CheckContent("base/16384/1", "rows");
+  CheckContent("server.key", "key");
+  CheckContent("conf.d/a.conf", "port = 1");
+}
+
+TEST_CASE_FIXTURE(LinksFixture, "links behind a link of data are followed, too") {
+  WriteHostFile(outside + "/wal/segment", "segment");
+  WriteHostFile(outside + "/more/file", "more");
+  fs::create_symlink("../more", outside + "/wal/far");
+  Link(outside + "/wal", "pg_wal");
+  Import("main");
+  CheckContent("pg_wal/far/file", "more");
 }
 
 TEST_CASE_FIXTURE(LinksFixture, "an emptied directory that lies elsewhere is empty in the branch") {

@@ -82,8 +82,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a server that is started meanwhile fails the im
   CheckIsEmpty();
 }
 
-TEST_CASE_FIXTURE(StoreFixture,
-                  "what cannot be copied is refused, each by name, and nothing stored") {
+TEST_CASE_FIXTURE(StoreFixture, "sockets and FIFOs are left out, each by name") {
   REQUIRE(mkfifo((data + "/base/pipe").c_str(), 0600) == 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -95,17 +94,19 @@ TEST_CASE_FIXTURE(StoreFixture,
   path.copy(address.sun_path, path.size());
   REQUIRE(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   close(fd);
-  const Status refused = ImportFailure();
-  CHECK(refused.code() == Code::kRefused);
-  CheckMessage(refused, "2 files cannot be copied");
-  CheckMessage(refused, "\"" + data + "/base/pipe\" is a FIFO");
-  CheckMessage(refused, "\"" + data + "/sock\" is a socket");
-  CheckIsEmpty();
+  const ImportResult result = Import("main");
+  REQUIRE(result.warnings.size() == 1);
+  CHECK(result.warnings[0] ==
+        "left out, as pg_basebackup does: \"sock\", a socket, \"base/pipe\", a FIFO");
+  const Tree tree = BranchTree("main");
+  CHECK_FALSE(tree.contains("sock"));
+  CHECK_FALSE(tree.contains("base/pipe"));
 }
 
 TEST_CASE_FIXTURE(StoreFixture, "of many that cannot be copied ten are named and all are counted") {
   for (int i = 0; i < 13; ++i) {
-    REQUIRE(mkfifo((data + "/base/pipe" + std::to_string(i)).c_str(), 0600) == 0);
+    const std::string name = "loop" + std::to_string(i);
+    fs::create_symlink(name, data + "/base/" + name);
   }
   const Status refused = ImportFailure();
   CheckMessage(refused, "13 files cannot be copied");
@@ -149,6 +150,15 @@ TEST_CASE_FIXTURE(StoreFixture, "a name that is taken or not allowed is refused 
   CheckMessage(taken, "branch \"main\" exists");
   CHECK(ImportFailure("Main").code() == Code::kUsage);
   CHECK(ImportFailure("a@b").code() == Code::kUsage);
+}
+
+TEST_CASE_FIXTURE(StoreFixture,
+                  "a directory of archives is refused with the switch that takes it") {
+  const std::string set = scratch / "set";
+  WriteHostFile(set + "/base.tar.gz", "");
+  const Status refused = store->Import(caller, "main", set, nullptr).status();
+  CheckMessage(refused, "it has no PG_VERSION");
+  CHECK(refused.hint() == "it holds a backup's archives: --from-tar " + set + " imports those");
 }
 
 }  // namespace

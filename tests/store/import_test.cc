@@ -41,7 +41,7 @@ TEST_CASE_FIXTURE(ImportFixture, "an import copies content, modes, owners, links
 
   const ImportResult result = Import("main");
   CHECK(result.warnings.empty());
-  CHECK(result.files == 7);
+  CHECK(result.files == 8);
   CHECK(result.branch.name == "main");
   CHECK(result.branch.owner == "tester");
   CHECK_FALSE(result.branch.parent);
@@ -83,8 +83,8 @@ TEST_CASE_FIXTURE(ImportFixture, "equal chunks of one import are stored once") {
   WriteHostFile(data + "/base/5/b", content);
   WriteHostFile(data + "/base/5/c", std::string(4 * kChunkBytes, 'c'));
   const ImportResult result = Import("main");
-  // 1 + 1 + 4 for what the fixture made, 5 for a and b, 1 for c.
-  CHECK(result.chunks_new == 12);
+  // 1 + 1 + 1 + 4 for what the fixture made, 5 for a and b, 1 for c.
+  CHECK(result.chunks_new == 13);
   CHECK(result.chunks_shared == 5 + 3);
   CheckIsCopy("main");
 }

@@ -76,6 +76,7 @@ struct StoreFixture {
     REQUIRE_MESSAGE(made.ok(), made.message());
     Reopen();
     WriteHostFile(data + "/PG_VERSION", "15\n");
+    WriteHostFile(data + "/postgresql.conf", "# settings\n");
     WriteHostFile(data + "/global/pg_control", Noise(8192, 1));
     WriteHostFile(data + "/base/5/1259", Noise(200'000, 2));
   }
@@ -88,7 +89,7 @@ struct StoreFixture {
   }
 
   Result<store::ImportResult> TryImport(const std::string& name) {
-    return store->Import(caller, name, data, nullptr);
+    return store->Import(caller, name, data, nullptr, options);
   }
   store::ImportResult Import(const std::string& name) {
     auto result = TryImport(name);
@@ -145,6 +146,7 @@ struct StoreFixture {
   const std::string root = scratch / "store";
   const std::string data = scratch / "pgdata";
   const store::Caller caller{getuid(), "tester"};
+  store::ImportOptions options;
   std::unique_ptr<store::Store> store;
 };
 

@@ -61,7 +61,10 @@ struct Verb {
 };
 
 constexpr std::array kVerbs = {
-    Verb{"import", Import, Role::kAdmin, Logged{{"name"}, "from_dir", {"from_archive", "read_as"}}},
+    Verb{"import", Import, Role::kAdmin,
+         Logged{{"name"},
+                "from_dir",
+                {"from_archive", "read_as", "config_dir", "links", "allow_missing_wal"}}},
     Verb{"clone", Clone, Role::kUser,
          Logged{{"name"},
                 "source",

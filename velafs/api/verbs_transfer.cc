@@ -28,13 +28,32 @@ const char* ChangeName(layer::FileDifference::Change change) {
   return "modified";
 }
 
+Result<store::ImportOptions> ImportOptionsOf(Arguments& arguments) {
+  store::ImportOptions options;
+  options.read_as = arguments.Text("read_as").value_or("");
+  options.config_dir = arguments.Text("config_dir").value_or("");
+  options.allow_missing_wal = arguments.Flag("allow_missing_wal");
+  const std::string links = arguments.Text("links").value_or("refuse");
+  if (links == "skip") {
+    options.links = store::LinksOut::kSkip;
+  } else if (links == "follow") {
+    options.links = store::LinksOut::kFollow;
+  } else if (links != "refuse") {
+    return UsageError("\"links\" is none of \"refuse\", \"skip\" and \"follow\"");
+  }
+  if (!options.config_dir.empty() && !options.config_dir.starts_with('/')) {
+    return UsageError("argument \"config_dir\" is not an absolute path");
+  }
+  return options;
+}
+
 }  // namespace
 
 Answer Import(Call& call) {
   const std::string name = call.arguments.Required("name");
   const auto directory = call.arguments.Text("from_dir");
-  const auto read_as = call.arguments.Text("read_as");
   const auto archive = call.arguments.Text("from_archive");
+  VELAFS_ASSIGN(const store::ImportOptions options, ImportOptionsOf(call.arguments));
   VELAFS_TRY(call.arguments.Finish());
   if (directory.has_value() == archive.has_value()) {
     return UsageError("verb \"import\" needs either \"from_dir\" or \"from_archive\"");
@@ -42,8 +61,10 @@ Answer Import(Call& call) {
   if (directory && !directory->starts_with('/')) {
     return UsageError("argument \"from_dir\" is not an absolute path");
   }
-  if (archive && read_as) {
-    return UsageError("argument \"read_as\" is for what \"from_dir\" names");
+  if (archive && (!options.read_as.empty() || options.links == store::LinksOut::kFollow)) {
+    return UsageError(
+        "arguments \"read_as\" and \"links\": \"follow\" are for what "
+        "\"from_dir\" names");
   }
   if (archive && !call.streams.in) {
     return UsageError("verb \"import\" needs a stream to read the archive from");
@@ -58,8 +79,9 @@ Answer Import(Call& call) {
     });
   };
   Result<store::ImportResult> imported =
-      archive ? call.store.ImportArchive(call.caller, name, *archive, call.streams.in, on_progress)
-              : call.store.Import(call.caller, name, *directory, on_progress, read_as.value_or(""));
+      archive ? call.store.ImportArchive(call.caller, name, *archive, call.streams.in, on_progress,
+                                         options)
+              : call.store.Import(call.caller, name, *directory, on_progress, options);
   if (!imported.ok() && gate.stopped()) {
     return Failed("cannot import \"" + name + "\": interrupted");
   }
@@ -69,6 +91,7 @@ Answer Import(Call& call) {
   result["chunks_new"] = imported->chunks_new;
   result["chunks_shared"] = imported->chunks_shared;
   result["bytes_stored"] = imported->bytes_stored;
+  result["config_dir"] = OrNull(imported->config_dir);
   result["warnings"] = imported->warnings;
   return result;
 }
@@ -121,7 +144,8 @@ Answer Export(Call& call) {
   return json{{"source", result.source},
               {"files", result.files},
               {"bytes", result.bytes},
-              {"special_left_out", result.special_left_out}};
+              {"special_left_out", result.special_left_out},
+              {"sockets_left_out", result.sockets_left_out}};
 }
 
 }  // namespace velafs::api

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -49,14 +50,32 @@ struct Input {
   }
 };
 
-// In the library's words; its errors' numbers say less.
+// What the library says of a bad archive, by a word of it in lower case, and what that means.
+constexpr std::pair<std::string_view, std::string_view> kMeanings[] = {
+    {"it cannot be read", ""},  // our own words
+    {"unrecognized archive format", "it is no tar archive, compressed or not"},
+    {"truncated", "it is cut short"},
+    {"end of file", "it is cut short"},
+    {"allocate", "there is not enough memory to read it"},
+    {"decompress", "its compressed data is damaged"},
+    {"compression", "its compressed data is damaged"},
+    {"corrupt", "its compressed data is damaged"},
+    {"lzma", "its compressed data is damaged"},
+    {"bzip", "its compressed data is damaged"},
+    {"lz4", "its compressed data is damaged"},
+    {"damaged", "it is damaged"},
+};
+
 Status Fail(archive* archive) {
   const char* text = archive_error_string(archive);
-  const std::string what = text == nullptr ? "it cannot be read" : text;
-  if (what.starts_with("Unrecognized archive format")) {
-    return Failed("it is no tar archive, compressed or not");
+  if (text == nullptr) return Failed("it cannot be read");
+  std::string words = text;
+  std::ranges::transform(words, words.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const auto& [word, meaning] : kMeanings) {
+    if (words.find(word) == std::string::npos) continue;
+    return Failed(meaning.empty() ? text : std::string(meaning));
   }
-  return Failed(what);
+  return Failed("it is damaged: " + words);
 }
 
 // Those that are decompressed in this process: the library runs programs for others.
@@ -100,6 +119,8 @@ Result<Member> MemberOf(archive_entry* entry) {
     member.target = symlink;
   } else if (type == AE_IFDIR) {
     member.kind = Member::Kind::kDirectory;
+  } else if (type == AE_IFIFO) {
+    member.kind = Member::Kind::kFifo;
   } else if (type != AE_IFREG) {
     return Refused("\"" + member.path + "\" is neither a file, a directory nor a link");
   }

@@ -78,7 +78,8 @@ class FileTarget {
   Status Take(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EINTR && !Interrupted()) continue;
+      if (written < 0 && errno == EINTR) return Failed("interrupted");
       if (written < 0) return SystemError(errno, "cannot write the archive");
       bytes = bytes.subspan(static_cast<size_t>(written));
     }

@@ -20,6 +20,9 @@ struct ImportArguments {
   std::string from_dir;
   std::string read_as;   // a user; empty: whoever owns the directory, for root
   std::string from_tar;  // "-": standard input; a directory: the tars of a base backup
+  std::string config_dir;
+  std::string links;
+  bool allow_missing_wal = false;
 };
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
@@ -30,10 +33,22 @@ std::string RenderImported(const json& branch) {
          FormatSize(branch["bytes_stored"].get<uint64_t>());
 }
 
-Result<json> ImportDirectory(const Globals& globals, const ImportArguments& given) {
-  // The daemon's working directory is not ours.
+// The daemon's working directory is not ours.
+std::string Absolute(const std::string& path) {
   std::error_code error;
-  const std::string directory = fs::absolute(given.from_dir, error).string();
+  return fs::absolute(path, error).string();
+}
+
+// What both kinds of import have.
+json ArgumentsOf(const ImportArguments& given) {
+  json arguments = {{"name", given.name}};
+  if (!given.config_dir.empty()) arguments["config_dir"] = Absolute(given.config_dir);
+  if (!given.links.empty()) arguments["links"] = given.links;
+  if (given.allow_missing_wal) arguments["allow_missing_wal"] = true;
+  return arguments;
+}
+
+Result<json> ImportDirectory(const Globals& globals, const ImportArguments& given) {
   CatchInterrupts();
   VELAFS_ASSIGN(const auto client, globals.Connect());
   ProgressBar bar(!globals.quiet);
@@ -41,7 +56,8 @@ Result<json> ImportDirectory(const Globals& globals, const ImportArguments& give
     bar.Update(event.value("bytes_done", uint64_t{0}), event.value("bytes_total", uint64_t{0}));
     return !Interrupted();
   };
-  json arguments = {{"name", given.name}, {"from_dir", directory}};
+  json arguments = ArgumentsOf(given);
+  arguments["from_dir"] = Absolute(given.from_dir);
   if (!given.read_as.empty()) arguments["read_as"] = given.read_as;
   return client->Call("import", arguments, on_progress);
 }
@@ -60,8 +76,9 @@ Result<json> ImportArchive(const Globals& globals, const ImportArguments& given)
   };
   const Streams streams{.in = [&archive](std::span<std::byte> into) { return archive.Read(into); },
                         .stop_in = [&archive] { archive.Stop(); }};
-  return client->Call("import", {{"name", given.name}, {"from_archive", given.from_tar}},
-                      on_progress, streams);
+  json arguments = ArgumentsOf(given);
+  arguments["from_archive"] = given.from_tar;
+  return client->Call("import", arguments, on_progress, streams);
 }
 
 Status RunImport(const Globals& globals, const ImportArguments& given) {
@@ -94,6 +111,22 @@ void AddImport(CommandLine& line) {
       ->type_name("FILE")
       ->check(NotEmpty());
   source->require_option(1);
+  command
+      ->add_option(
+          "--config-dir", given->config_dir,
+          "Where postgresql.conf, conf.d, pg_hba.conf and pg_ident.conf are, when they are "
+          "not in the PGDATA (default: the directory in /etc/postgresql that names it)")
+      ->type_name("DIR")
+      ->check(NotEmpty());
+  command
+      ->add_option("--links", given->links,
+                   "Of links out of the PGDATA, but those of tablespaces, WAL, other data and "
+                   "configuration, which are always followed: refuse the import, skip them, or "
+                   "follow them, which imports what they lead to (default: refuse)")
+      ->type_name("refuse|skip|follow")
+      ->check(CLI::IsMember({"refuse", "skip", "follow"}));
+  command->add_flag("--allow-missing-wal", given->allow_missing_wal,
+                    "Import a backup without the WAL it needs, for velapg start --recover");
   command
       ->add_option("--read-as", given->read_as,
                    "Of root: read DIR, and what its links lead to, with the rights of USER "

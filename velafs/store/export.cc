@@ -66,7 +66,8 @@ Result<ExportResult> Store::RunExport(const HeldState& state, const WriteFn& sin
     return progress == nullptr || progress({bytes_done, bytes_total});
   };
   VELAFS_ASSIGN(const TarCounts counts, WriteTar(*branch, special, sink, on_bytes));
-  return ExportResult{state.name, counts.files, counts.bytes, counts.special_left_out};
+  return ExportResult{state.name, counts.files, counts.bytes, counts.special_left_out,
+                      counts.sockets_left_out};
 }
 
 }  // namespace velafs::store

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <optional>
-#include <span>
 
 #include "velafs/base/control_file.h"
 #include "velafs/store/imported_layer.h"
@@ -10,22 +9,10 @@
 #include "velafs/store/receive_archive.h"
 #include "velafs/store/source_reader.h"
 #include "velafs/store/store.h"
+#include "velafs/store/wal_end.h"
 
 namespace velafs::store {
 namespace {
-
-Result<std::optional<ClusterState>> StateOf(const Source& source) {
-  const uint32_t global = source.Find(0, "global");
-  const uint32_t control = global == 0 ? 0 : source.Find(global, "pg_control");
-  const bool is_file = control != 0 && source.entries[control].kind == SourceEntry::Kind::kFile;
-  if (!is_file || source.SizeOf(control) < kClusterStateBytes) {
-    return std::optional<ClusterState>();
-  }
-  VELAFS_ASSIGN(const os::UniqueFd file, source.Open(control));
-  std::string beginning(kClusterStateBytes, '\0');
-  VELAFS_TRY(source.Read(control, file.get(), 0, std::as_writable_bytes(std::span(beginning))));
-  return ParseClusterState(beginning);
-}
 
 // What tells that it is a copy of a running server, or of one that follows another; empty when
 // nothing does. A server that has crashed leaves what a snapshot of a running one has.
@@ -35,7 +22,8 @@ Result<std::string> SignOfRunning(const Source& source) {
       return "it has a \"" + std::string(name) + "\", so it comes from a running server";
     }
   }
-  VELAFS_ASSIGN(const std::optional<ClusterState> state, StateOf(source));
+  VELAFS_ASSIGN(const std::string control, ReadControlFile(source, kClusterStateBytes));
+  const std::optional<ClusterState> state = ParseClusterState(control);
   if (!state || state == ClusterState::kShutDown) return std::string();
   return std::string(
       "its \"global/pg_control\" does not say that it was shut down, so it comes from a running "
@@ -57,9 +45,9 @@ std::string AboutNetwork(const std::string& sign_of_running, const std::string& 
 
 Result<ImportResult> Store::Import(const Caller& caller, const std::string& name,
                                    const std::string& directory, const ImportProgressFn& progress,
-                                   const std::string& read_as) {
+                                   const ImportOptions& options) {
   const auto find = [&](ImportedLayer& layer) -> Result<Source> {
-    VELAFS_ASSIGN(Source source, FindSourceFor(caller, directory, paths_.root, read_as));
+    VELAFS_ASSIGN(Source source, FindSourceFor(caller, directory, paths_.root, options));
     VELAFS_TRY(layer.Begin());
     return source;
   };
@@ -68,7 +56,8 @@ Result<ImportResult> Store::Import(const Caller& caller, const std::string& name
 
 Result<ImportResult> Store::ImportArchive(const Caller& caller, const std::string& name,
                                           const std::string& archive, const ReadFn& members,
-                                          const ImportProgressFn& progress) {
+                                          const ImportProgressFn& progress,
+                                          const ImportOptions& options) {
   const auto on_bytes = [&progress](uint64_t bytes_done) {
     ImportProgress so_far;
     so_far.bytes_done = bytes_done;
@@ -76,7 +65,10 @@ Result<ImportResult> Store::ImportArchive(const Caller& caller, const std::strin
   };
   const auto receive = [&](ImportedLayer& layer) -> Result<Source> {
     VELAFS_TRY(layer.Begin());
-    ArchiveStream stream{archive, members, {}, paths_.root};
+    ArchiveStream stream{archive, members, {}, paths_.root, options, {}};
+    if (!options.config_dir.empty()) {
+      VELAFS_ASSIGN(stream.reader, ReaderOf(caller, options.config_dir));
+    }
     if (caller.uid != 0) {
       stream.owner = {caller.uid, caller.uid == geteuid() ? getegid() : caller.gid};
     }
@@ -144,6 +136,7 @@ Result<catalog::CommitSequence> Store::FillAndPublish(const Caller& caller, cons
   result->chunks_shared = layer.counts().chunks_shared;
   result->bytes_stored = layer.counts().bytes_stored;
   result->warnings = source.warnings;
+  result->config_dir = source.config_dir;
   std::optional<catalog::SettingRow> isolation;
   if (!sign_of_running.empty()) isolation = policies_->IsolationOf(layer.root());
   const bool is_open = policies_->Get("network", nullptr) == "host";

@@ -16,7 +16,7 @@ std::span<const std::byte> BytesOf(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-bool IsKind(char kind) { return std::string_view("fdsh").find(kind) != std::string_view::npos; }
+bool IsKind(char kind) { return std::string_view("fdshp").find(kind) != std::string_view::npos; }
 
 constexpr size_t kBufferBytes = 256 * 1024;
 

@@ -24,7 +24,13 @@
 namespace velafs::store {
 
 struct Member {
-  enum class Kind : char { kFile = 'f', kDirectory = 'd', kSymlink = 's', kHardLink = 'h' };
+  enum class Kind : char {
+    kFile = 'f',
+    kDirectory = 'd',
+    kSymlink = 's',
+    kHardLink = 'h',
+    kFifo = 'p',
+  };
   Kind kind = Kind::kFile;
   std::string path;    // as the archive has it
   std::string target;  // of a symbolic link; of a hard link, the path of another member

@@ -8,7 +8,9 @@
 
 #include "velafs/base/ids.h"
 #include "velafs/base/text.h"
+#include "velafs/os/acting_as.h"
 #include "velafs/store/source_backup.h"
+#include "velafs/store/source_config.h"
 #include "velafs/store/source_links.h"
 #include "velafs/store/source_tablespaces.h"
 #include "velafs/store/source_tree.h"
@@ -21,6 +23,7 @@ using Kind = SourceEntry::Kind;
 
 constexpr size_t kMaxEntries = 20'000'000;
 constexpr size_t kMaxTextBytes = 256 << 20;  // of all names and links together
+constexpr size_t kMaxNamed = 10;
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxNameBytes = 255;
 constexpr uint64_t kMaxWalSegmentBytes = uint64_t{1} << 30;
@@ -101,6 +104,10 @@ MemberTree::MemberTree(std::string archive, std::optional<FileOwner> owner) : ow
 Result<MemberTree::Added> MemberTree::Add(const Member& member) {
   VELAFS_ASSIGN(const Steps steps, StepsOf(member.path));
   if (std::ranges::any_of(steps, IsTemporary)) return Added();
+  if (member.kind == Member::Kind::kFifo) {
+    if (++left_out_count_ <= kMaxNamed) left_out_.push_back(member.path);
+    return Added();
+  }
   if (steps.empty()) {
     VELAFS_TRY(FillDirectory(0, member));
     return Added();
@@ -225,7 +232,8 @@ std::optional<uint32_t> MemberTree::FindPath(const Steps& steps) const {
   return at;
 }
 
-Result<Source> MemberTree::Finish(Spool spool) {
+Result<Source> MemberTree::Finish(Spool spool, const ImportOptions& options,
+                                  const os::Credentials& reader) {
   names_.clear();
   source_.spool = std::move(spool);
   ChooseRoot();
@@ -238,7 +246,13 @@ Result<Source> MemberTree::Finish(Spool spool) {
                    "give the archive of what PGDATA or `show data_directory` names");
   }
   VELAFS_TRY(BringInTablespaces());
-  VELAFS_TRY(CheckBackupIsWhole(source_));
+  {
+    VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
+    VELAFS_TRY(AddConfiguration(source_, options.config_dir));
+  }
+  is_filled_.resize(source_.entries.size(), true);
+  VELAFS_TRY(WarnOfIncludes(source_));
+  VELAFS_TRY(CheckBackupIsWhole(source_, options.allow_missing_wal));
   if (source_.Find(0, "postmaster.pid") != 0 && source_.Find(0, "backup_label") == 0) {
     source_.warnings.push_back(
         "it has a postmaster.pid: if a server ran while its files were packed, they do not fit "
@@ -247,7 +261,8 @@ Result<Source> MemberTree::Finish(Spool spool) {
   LeaveOut();
   VELAFS_TRY(MakeFirstNames());
   GiveOwners();
-  VELAFS_TRY(CheckLinks());
+  VELAFS_TRY(CheckLinks(options.links));
+  WarnOfLeftOut();
   CountLinks(source_.entries);
   VELAFS_TRY(KeepTablespacesInside(source_));
   return std::move(source_);
@@ -349,18 +364,35 @@ void MemberTree::GiveOwners() {
   }
 }
 
-Status MemberTree::CheckLinks() const {
+Status MemberTree::CheckLinks(LinksOut links_out) {
   for (uint32_t i = 1; i < source_.entries.size(); ++i) {
-    const SourceEntry& entry = source_.entries[i];
+    SourceEntry& entry = source_.entries[i];
     if (entry.kind != Kind::kSymlink) continue;
     const std::string path = source_.BranchPath(i);
     const auto depth = static_cast<size_t>(std::ranges::count(path, '/'));
     if (StaysInside(entry.target, depth)) continue;
-    return Refused(Quoted(source_.SourcePath(i)) + " leads to " + Quoted(entry.target) +
-                       ", out of the archive",
-                   "unpack it where its links are good, and use --from-dir");
+    const std::string said = Quoted(path) + " leads to " + Quoted(entry.target);
+    const bool is_own = SourceTree(source_).IsPostgresOwn(i);
+    if (links_out == LinksOut::kSkip && !is_own) {
+      entry.kind = Kind::kNothing;
+      source_.warnings.push_back(said + ", out of the archive: it is left out");
+      continue;
+    }
+    return Refused(said + ", out of the archive",
+                   std::string("unpack it where its links are good, and use --from-dir") +
+                       (is_own ? "" : "; --links skip leaves it out"));
   }
   return {};
+}
+
+void MemberTree::WarnOfLeftOut() {
+  if (left_out_count_ == 0) return;
+  std::string names;
+  for (const std::string& path : left_out_) names += (names.empty() ? "" : ", ") + Quoted(path);
+  if (left_out_count_ > kMaxNamed) {
+    names += " and " + std::to_string(left_out_count_ - kMaxNamed) + " more";
+  }
+  source_.warnings.push_back("FIFOs are left out, as pg_basebackup does: " + names);
 }
 
 }  // namespace velafs::store

@@ -35,14 +35,14 @@ class MemberTree {
 
   // Refused, in words, for a path or link that leads out of the archive, or through a link or
   // file; for what is there twice; and for names that cannot be kept. Directories that no member
-  // makes are made. setuid and setgid bits of files are left out.
+  // makes are made. setuid and setgid bits of files are left out, and FIFOs.
   Result<Added> Add(const Member& member);
   size_t size() const { return source_.entries.size(); }
 
   // Once, after the last member: the PGDATA that the archive is, or that is its only directory.
-  // `spool` has the content of what was kSpooled. Refused when it is no PGDATA, or a backup that
-  // lacks something.
-  Result<Source> Finish(Spool spool);
+  // `spool` has the content of what was kSpooled; `reader` is whose rights a directory that
+  // `options` name is read with. Refused when it is no PGDATA, or a backup that lacks something.
+  Result<Source> Finish(Spool spool, const ImportOptions& options, const os::Credentials& reader);
 
  private:
   struct Key {
@@ -71,13 +71,16 @@ class MemberTree {
   void LeaveOut();
   Status MakeFirstNames();
   void GiveOwners();
-  Status CheckLinks() const;
+  Status CheckLinks(LinksOut links_out);
+  void WarnOfLeftOut();
 
   const std::optional<FileOwner> owner_;
   Source source_;
   std::unordered_map<Key, uint32_t, KeyHash> names_;
   size_t text_bytes_ = 0;
-  std::vector<bool> is_filled_;  // by entry: a member says what it is
+  std::vector<bool> is_filled_;        // by entry: a member says what it is
+  std::vector<std::string> left_out_;  // paths of FIFOs, the first ones
+  uint64_t left_out_count_ = 0;
 };
 
 }  // namespace velafs::store

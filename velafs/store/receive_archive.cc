@@ -20,19 +20,20 @@ class Receiver {
            const std::function<bool(uint64_t)>& on_bytes)
       : layer_(layer),
         reader_(archive.members),
+        archive_(archive),
         tree_(archive.name, archive.owner),
         content_(layer.sink()),
         on_bytes_(on_bytes) {}
 
-  Result<Source> Run(const std::string& spool_directory) {
-    VELAFS_ASSIGN(spool_.file, os::MakeAnonymousFile(spool_directory));
+  Result<Source> Run() {
+    VELAFS_ASSIGN(spool_.file, os::MakeAnonymousFile(archive_.spool_directory));
     for (;;) {
       VELAFS_ASSIGN(const std::optional<Member> member, reader_.Next());
       if (!member) break;
       VELAFS_TRY(Take(*member));
     }
     VELAFS_TRY(content_.Finish());
-    return tree_.Finish(std::move(spool_));
+    return tree_.Finish(std::move(spool_), archive_.options, archive_.reader);
   }
 
  private:
@@ -85,6 +86,7 @@ class Receiver {
 
   ImportedLayer& layer_;
   MemberReader reader_;
+  const ArchiveStream& archive_;
   MemberTree tree_;
   StreamContent content_;
   const std::function<bool(uint64_t)>& on_bytes_;
@@ -97,7 +99,7 @@ class Receiver {
 
 Result<Source> ReceiveArchive(ImportedLayer& layer, const ArchiveStream& archive,
                               const std::function<bool(uint64_t)>& on_bytes) {
-  return Receiver(layer, archive, on_bytes).Run(archive.spool_directory);
+  return Receiver(layer, archive, on_bytes).Run();
 }
 
 }  // namespace velafs::store

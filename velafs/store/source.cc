@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 
 #include "velafs/store/servers.h"
 #include "velafs/store/source_backup.h"
+#include "velafs/store/source_config.h"
 #include "velafs/store/source_links.h"
 #include "velafs/store/source_open.h"
 #include "velafs/store/source_tablespaces.h"
@@ -22,10 +24,15 @@ namespace {
 using Kind = SourceEntry::Kind;
 
 constexpr size_t kMaxProblemsNamed = 10;
+constexpr size_t kMaxLinksNamed = 50;
 constexpr size_t kMaxTextBytes = 1024 * 1024;
 
 bool IsUnder(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory == "/" ? "/" : directory + "/");
+}
+
+Status CannotRead(const std::string& path, int error_number) {
+  return Refused("\"" + path + "\" cannot be read: " + Errno(error_number).message());
 }
 
 Result<std::string> RealDirectory(const std::string& directory) {
@@ -33,46 +40,55 @@ Result<std::string> RealDirectory(const std::string& directory) {
                                                          std::free);
   if (real == nullptr) {
     if (errno == ENOENT) return NotFound("there is no directory \"" + directory + "\"");
-    return SystemError(errno, "\"" + directory + "\"");
+    return CannotRead(directory, errno);
   }
   return std::string(real.get());
+}
+
+bool HasBaseTar(const std::string& root) {
+  return std::ranges::any_of(std::array{"", ".gz", ".zst", ".lz4", ".xz", ".bz2"},
+                             [&root](const char* suffix) {
+                               struct stat info;
+                               return stat((root + "/base.tar" + suffix).c_str(), &info) == 0;
+                             });
 }
 
 Status CheckIsDataDirectory(const std::string& root) {
   for (const char* file : {"PG_VERSION", "global/pg_control"}) {
     struct stat info;
     if (stat((root + "/" + file).c_str(), &info) != 0) {
-      if (errno == EACCES) {
-        return Refused("\"" + std::string(file) + "\" cannot be read: " + Errno(EACCES).message());
-      }
+      if (errno != ENOENT && errno != ENOTDIR) return CannotRead(root + "/" + file, errno);
     } else if (S_ISREG(info.st_mode)) {
       continue;
     }
     return Refused("it is not a PostgreSQL data directory: it has no " + std::string(file),
-                   "name the directory that PGDATA or `show data_directory` names");
+                   HasBaseTar(root)
+                       ? "it holds a backup's archives: --from-tar " + root + " imports those"
+                       : "name the directory that PGDATA or `show data_directory` names");
   }
   return {};
 }
 
-Status CheckIsStopped(const std::string& root) {
-  const std::optional<pid_t> pid = ServerRunningOn(root);
-  if (!pid) return {};
-  return Refused("a server runs on it, process " + std::to_string(*pid),
-                 "stop it first: pg_ctl -D " + root + " stop");
+// The pg_ctl beside the server's program, which is seldom on a PATH.
+std::string PgCtlOf(pid_t pid) {
+  std::array<char, PATH_MAX> target;
+  const std::string link = "/proc/" + std::to_string(pid) + "/exe";
+  const ssize_t length = readlink(link.c_str(), target.data(), target.size());
+  if (length <= 0) return "pg_ctl";
+  const std::string program(target.data(), static_cast<size_t>(length));
+  const std::string found = program.substr(0, program.rfind('/') + 1) + "pg_ctl";
+  return access(found.c_str(), X_OK) == 0 ? found : "pg_ctl";
 }
 
-Status ProblemsStatus(const std::vector<std::string>& problems) {
-  if (problems.empty()) return {};
-  std::string message;
-  for (size_t i = 0; i < problems.size() && i < kMaxProblemsNamed; ++i) {
-    message += (i == 0 ? "" : ", ") + problems[i];
+// `config_dir`: of a cluster of Debian's, which has a name.
+Status CheckIsStopped(const std::string& root, const std::optional<std::string>& config_dir) {
+  const std::optional<pid_t> pid = ServerRunningOn(root);
+  if (!pid) return {};
+  std::string stop = PgCtlOf(*pid) + " -D " + root + " stop";
+  if (const auto cluster = config_dir ? ClusterAt(*config_dir) : std::nullopt) {
+    stop = "pg_ctlcluster " + cluster->version + " " + cluster->name + " stop";
   }
-  if (problems.size() > kMaxProblemsNamed) {
-    message += " and " + std::to_string(problems.size() - kMaxProblemsNamed) + " more";
-  }
-  const std::string count =
-      problems.size() == 1 ? "1 file" : std::to_string(problems.size()) + " files";
-  return Refused(count + " cannot be copied: " + message);
+  return Refused("a server runs on it, process " + std::to_string(*pid), "stop it first: " + stop);
 }
 
 // False when the file was written or replaced in between.
@@ -146,15 +162,51 @@ uint32_t Source::Find(uint32_t directory, std::string_view name) const {
   return 0;
 }
 
+bool Source::IsText(uint32_t entry) const {
+  const auto change = changes.find(entry);
+  return change != changes.end() && change->second.is_all;
+}
+
+uint32_t Source::AddMade(uint32_t directory, const std::string& name, mode_t mode) {
+  const struct stat& owned = entries[Find(0, "PG_VERSION")].info;
+  SourceEntry entry;
+  entry.parent = directory;
+  entry.depth = entries[directory].depth + 1;
+  entry.name = name;
+  entry.info.st_mode = mode;
+  entry.info.st_uid = owned.st_uid;
+  entry.info.st_gid = owned.st_gid;
+  entry.info.st_mtim = entry.info.st_atim = entry.info.st_ctim = owned.st_ctim;
+  if (S_ISREG(mode)) entry.kind = Kind::kFile;
+  entries.push_back(std::move(entry));
+  return static_cast<uint32_t>(entries.size() - 1);
+}
+
+void Source::AddText(uint32_t directory, const std::string& name, std::string text,
+                     timespec mtime) {
+  const uint32_t entry = AddMade(directory, name, S_IFREG | 0600);
+  entries[entry].info.st_mtim = mtime;
+  changes[entry] = {{}, std::move(text), true};
+}
+
+uint32_t Source::AddDirectory(uint32_t directory, const std::string& name) {
+  return AddMade(directory, name, S_IFDIR | 0700);
+}
+
 Result<std::string> Source::ReadTopFile(const std::string& name) const {
-  std::string text(kMaxTextBytes, '\0');
-  if (spool) {
-    const uint32_t entry = Find(0, name);
-    if (entry == 0 || !spool->offsets.contains(entry)) return std::string();
-    text.resize(std::min<uint64_t>(text.size(), SizeOf(entry)));
-    VELAFS_TRY(Read(entry, spool->file.get(), 0, std::as_writable_bytes(std::span(text))));
+  uint32_t entry = Find(0, name);
+  if (entry != 0 && entries[entry].kind == Kind::kOtherName) entry = entries[entry].same_as;
+  if (entry != 0 && entries[entry].kind == Kind::kFile) {
+    if (!HasContent(entry)) return std::string();
+    VELAFS_ASSIGN(const os::UniqueFd fd, Open(entry));
+    std::string text(std::min<uint64_t>(kMaxTextBytes, SizeOf(entry)), '\0');
+    VELAFS_TRY(Read(entry, fd.get(), 0, std::as_writable_bytes(std::span(text))));
     return text;
   }
+  if (spool) return std::string();
+  // What the branch is not to have, tablespace_map for one.
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
+  std::string text(kMaxTextBytes, '\0');
   const std::string path = SourcePath(0) + "/" + name;
   const os::UniqueFd fd = OpenWithoutLinks(path, O_RDONLY);
   if (!fd && (errno == ENOENT || errno == ELOOP)) return std::string();
@@ -167,12 +219,22 @@ Result<std::string> Source::ReadTopFile(const std::string& name) const {
   return text;
 }
 
-bool Source::HasContent(uint32_t entry) const { return !spool || spool->offsets.contains(entry); }
+bool Source::HasContent(uint32_t entry) const {
+  return !spool || spool->offsets.contains(entry) || IsText(entry);
+}
 
-uint64_t Source::BeginOf(uint32_t entry) const { return spool ? spool->offsets.at(entry) : 0; }
+uint64_t Source::BeginOf(uint32_t entry) const {
+  return spool && !IsText(entry) ? spool->offsets.at(entry) : 0;
+}
+
 std::string Source::BranchPath(uint32_t entry) const { return PathFrom(0, "", entry); }
 
 Result<os::UniqueFd> Source::Open(uint32_t entry) const {
+  if (IsText(entry)) {
+    os::UniqueFd nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!nothing) return SystemError(errno, "cannot open \"/dev/null\"");
+    return nothing;
+  }
   if (spool) {
     os::UniqueFd same(fcntl(spool->file.get(), F_DUPFD_CLOEXEC, 0));
     if (!same) return SystemError(errno, "cannot open \"" + SourcePath(entry) + "\"");
@@ -210,7 +272,7 @@ Status Source::Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte
 }
 
 Status Source::CheckUnchanged(uint32_t entry, int fd) const {
-  if (spool) return {};
+  if (spool || IsText(entry)) return {};
   struct stat now;
   if (fstat(fd, &now) < 0)
     return SystemError(errno, "cannot look at \"" + SourcePath(entry) + "\"");
@@ -224,9 +286,9 @@ Status Source::Changed(uint32_t entry) const {
 Status Source::CheckAllUnchanged() const {
   if (spool) return {};
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
-  VELAFS_TRY(CheckIsStopped(SourcePath(0)));
+  VELAFS_TRY(CheckIsStopped(SourcePath(0), config_dir));
   for (uint32_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].kind != SourceEntry::Kind::kFile) continue;
+    if (entries[i].kind != SourceEntry::Kind::kFile || IsText(i)) continue;
     const os::UniqueFd fd = OpenWithoutLinks(SourcePath(i), O_PATH);
     struct stat now;
     if (!fd || fstat(fd.get(), &now) < 0 || !IsSame(entries[i].info, now)) return Changed(i);
@@ -236,30 +298,62 @@ Status Source::CheckAllUnchanged() const {
 
 namespace {
 
+std::string Counted(size_t count, const std::string& one) {
+  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
+}
+
+// "a", "b" and 3 more
+std::string Named(const std::vector<std::string>& texts, size_t most) {
+  std::string named;
+  for (size_t i = 0; i < texts.size() && i < most; ++i) named += (i == 0 ? "" : ", ") + texts[i];
+  return texts.size() <= most ? named
+                              : named + " and " + std::to_string(texts.size() - most) + " more";
+}
+
+Status ProblemsStatus(const SourceTree& tree) {
+  if (!tree.problems.empty()) {
+    return Refused(Counted(tree.problems.size(), "file") +
+                   " cannot be copied: " + Named(tree.problems, kMaxProblemsNamed));
+  }
+  if (tree.foreign_links.empty()) return {};
+  const bool is_one = tree.foreign_links.size() == 1;
+  return Refused(Counted(tree.foreign_links.size(), "link") + (is_one ? " leads" : " lead") +
+                     " out of the directory: " + Named(tree.foreign_links, kMaxLinksNamed),
+                 is_one ? "--links skip leaves it out, --links follow imports what it leads to"
+                        : "--links skip leaves them out, --links follow imports what they lead to");
+}
+
 Result<Source> FindFiles(const std::string& directory, const std::string& keep_out,
-                         const os::Credentials& reader) {
+                         const os::Credentials& reader, const ImportOptions& options) {
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
   VELAFS_ASSIGN(const std::string root, RealDirectory(directory));
   VELAFS_TRY(CheckIsDataDirectory(root));
-  VELAFS_TRY(CheckIsStopped(root));
+  VELAFS_TRY(CheckIsStopped(root, DebianConfigOf(root)));
   if (IsUnder(keep_out, root)) return Refused("the store lies in it");
 
   Source source;
   source.reader = reader;
   SourceTree tree(source);
   VELAFS_TRY(tree.WalkRoot(root));
-  ResolveLinks(tree, keep_out);
-  VELAFS_TRY(ProblemsStatus(tree.problems));
-  VELAFS_TRY(CheckBackupIsWhole(source));
-  CountLinks(source.entries);
+  ResolveLinks(tree, keep_out, options.links);
+  VELAFS_TRY(ProblemsStatus(tree));
+  if (!tree.left_out.empty()) {
+    source.warnings.push_back("left out, as pg_basebackup does: " +
+                              Named(tree.left_out, kMaxProblemsNamed));
+  }
+  VELAFS_TRY(AddConfiguration(source, options.config_dir));
   return source;
 }
 
 }  // namespace
 
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
-                          const os::Credentials& reader) {
-  VELAFS_ASSIGN(Source source, FindFiles(directory, keep_out, reader));
+                          const os::Credentials& reader, const ImportOptions& options) {
+  VELAFS_ASSIGN(Source source, FindFiles(directory, keep_out, reader, options));
+  // These read files, each with the reader's rights.
+  VELAFS_TRY(WarnOfIncludes(source));
+  VELAFS_TRY(CheckBackupIsWhole(source, options.allow_missing_wal));
+  CountLinks(source.entries);
   VELAFS_TRY(KeepTablespacesInside(source));
   return source;
 }

@@ -16,6 +16,7 @@
 #include "velafs/base/units.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/verb_types.h"
 #include "velafs/store/wal_tablespaces.h"
 
 namespace velafs::store {
@@ -44,6 +45,7 @@ struct SourceEntry {
 struct SourceChange {
   std::vector<BytePatch> patches;  // in order of offset
   std::string suffix;              // what the branch has after the file's own content
+  bool is_all = false;             // the source has no such file: `suffix` is all of it
 };
 
 // Of a source that came as a stream: the content that is stored only once all of it has come, one
@@ -64,6 +66,8 @@ class Source {
   std::map<uint32_t, SourceChange> changes;
   // What the branch will have otherwise than the source, in words.
   std::vector<std::string> warnings;
+  // Where configuration files outside of the source were taken from.
+  std::optional<std::string> config_dir;
   // Nothing for a directory, whose files are read where they are.
   std::optional<Spool> spool;
 
@@ -72,8 +76,15 @@ class Source {
   std::string BranchPath(uint32_t entry) const;
   // The entry of that name in a directory; 0 when it has none.
   uint32_t Find(uint32_t directory, std::string_view name) const;
-  // Of a file in the top directory, the first MiB; "" when there is no such regular file.
+  // Of a file in the top directory, the first MiB, as the branch will have it; "" when there is no
+  // such regular file.
   Result<std::string> ReadTopFile(const std::string& name) const;
+  // A kFile that comes from elsewhere: its content, and its time.
+  void AddText(uint32_t directory, const std::string& name, std::string text, timespec mtime);
+  // A directory with nothing in it yet. Both belong to whoever owns PG_VERSION.
+  uint32_t AddDirectory(uint32_t directory, const std::string& name);
+  // True for what AddText has added.
+  bool IsText(uint32_t entry) const;
   // False for a kFile whose content is stored already.
   bool HasContent(uint32_t entry) const;
   // Where the content of a kFile begins in what Open opens.
@@ -94,6 +105,7 @@ class Source {
   Status CheckAllUnchanged() const;
 
  private:
+  uint32_t AddMade(uint32_t directory, const std::string& name, mode_t mode);
   // `path`, and below that the names from entry `top`, left out, to `entry`.
   std::string PathFrom(uint32_t top, std::string path, uint32_t entry) const;
 };
@@ -103,9 +115,10 @@ void CountLinks(std::vector<SourceEntry>& entries);
 
 // Looks through the PGDATA at `directory` and changes nothing. NotFound when there is no such
 // directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,
-// or it holds what cannot be copied: all of that is named. What `reader` may not read cannot be;
-// nor can anything by a process that is neither his nor root's (Refused).
+// or it holds what cannot be copied, or links out of it that `options` refuse: all of that is
+// named. What `reader` may not read cannot be; nor can anything by a process that is neither his
+// nor root's (Refused).
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
-                          const os::Credentials& reader);
+                          const os::Credentials& reader, const ImportOptions& options = {});
 
 }  // namespace velafs::store

@@ -1,8 +1,11 @@
 #include "velafs/store/source_backup.h"
 
-#include <sstream>
+#include <optional>
+#include <vector>
 
+#include "velafs/store/config_text.h"
 #include "velafs/store/source_tree.h"
+#include "velafs/store/wal_end.h"
 #include "velafs/store/wal_tablespaces.h"
 
 namespace velafs::store {
@@ -10,28 +13,14 @@ namespace {
 
 using Kind = SourceEntry::Kind;
 
-// True for a line that gives restore_command a command; the last one counts.
-bool SetsRestoreCommand(const std::string& configuration) {
-  std::istringstream lines(configuration);
-  bool is_set = false;
-  for (std::string line; std::getline(lines, line);) {
-    constexpr std::string_view kName = "restore_command";
-    const size_t name = line.find_first_not_of(" \t");
-    if (name == std::string::npos || line.compare(name, kName.size(), kName) != 0) continue;
-    const size_t quote = line.find('\'', name);
-    is_set = quote != std::string::npos && line.compare(quote, 2, "''") != 0;
+// Whether `velapg start --recover` would get the WAL that is missing from an archive.
+Result<bool> HasRestoreCommand(const Source& source) {
+  std::vector<ConfigLine> lines;
+  for (const char* name : {"recovery.conf", "postgresql.conf", "postgresql.auto.conf"}) {
+    VELAFS_ASSIGN(const std::string text, source.ReadTopFile(name));
+    for (ConfigLine& line : ParseConfig(text)) lines.push_back(std::move(line));
   }
-  return is_set;
-}
-
-// Whether a server would get the WAL that is missing from somewhere else.
-Result<bool> GetsWalElsewhere(const Source& source) {
-  VELAFS_ASSIGN(const std::string recovery, source.ReadTopFile("recovery.conf"));
-  if (SetsRestoreCommand(recovery)) return true;
-  if (source.Find(0, "recovery.signal") == 0 && source.Find(0, "standby.signal") == 0) return false;
-  VELAFS_ASSIGN(const std::string own, source.ReadTopFile("postgresql.conf"));
-  VELAFS_ASSIGN(const std::string automatic, source.ReadTopFile("postgresql.auto.conf"));
-  return SetsRestoreCommand(own) || SetsRestoreCommand(automatic);
+  return !ValueIn(lines, "restore_command").empty();
 }
 
 Status CheckTablespaces(const Source& source, const std::string& map) {
@@ -60,22 +49,44 @@ Status CheckTablespaces(const Source& source, const std::string& map) {
       "make each link in pg_tblspc the backup's own copy of that directory");
 }
 
-Status CheckWal(const Source& source, const std::string& label) {
-  const std::string segment = FirstWalSegment(label);
-  if (segment.empty()) return {};
+bool HasSegment(const Source& source, const std::string& segment) {
+  // Of another name, as that of a directory there, it would be no WAL.
+  if (!IsWalSegmentName(segment)) return false;
   for (const char* directory : {"pg_wal", "pg_xlog"}) {
     const uint32_t wal = source.Find(0, directory);
-    // Of another name, as that of a directory there, it would be no WAL.
-    const bool is_there = wal != 0 && IsWalSegmentName(segment) && source.Find(wal, segment) != 0;
-    if (is_there) return {};
+    if (wal != 0 && source.Find(wal, segment) != 0) return true;
   }
-  VELAFS_ASSIGN(const bool gets_wal, GetsWalElsewhere(source));
-  if (gets_wal) return {};
-  return Refused("it is a backup without its WAL: recovery begins in segment \"" + segment +
-                     "\", which is not in pg_wal",
-                 "unpack the backup's pg_wal.tar into pg_wal, give --from-tar the directory that "
-                 "has all of its tars, or make the backup with -X stream or -X fetch; without its "
-                 "WAL it cannot be recovered, and backup_label has to stay");
+  return false;
+}
+
+// What of its WAL a backup or a standby's copy lacks; "" for nothing.
+Result<std::string> MissingWal(const Source& source, const std::string& label) {
+  const std::string segment = FirstWalSegment(label);
+  if (!segment.empty() && !HasSegment(source, segment)) {
+    return "it is a backup without its WAL: recovery begins in segment \"" + segment +
+           "\", which is not in pg_wal";
+  }
+  VELAFS_ASSIGN(const std::optional<std::string> end, WalEndThatIsMissing(source));
+  if (!end) return std::string();
+  return "it is the copy of a standby, and its WAL ends before " + *end +
+         ", where its data becomes consistent";
+}
+
+Status CheckWal(Source& source, const std::string& label, bool allow_missing_wal) {
+  VELAFS_ASSIGN(const std::string missing, MissingWal(source, label));
+  if (missing.empty()) return {};
+  VELAFS_ASSIGN(const bool has_archive, HasRestoreCommand(source));
+  if (has_archive || allow_missing_wal) {
+    source.warnings.push_back(missing +
+                              "; `velapg start --recover` reads it from the archive that " +
+                              (has_archive ? "its" : "the branch's") + " restore_command names");
+    return {};
+  }
+  return Refused(
+      missing,
+      "unpack the backup's pg_wal.tar into pg_wal, give --from-tar the directory that "
+      "has all of its tars, or make the backup with -X stream or -X fetch; "
+      "--allow-missing-wal imports it if an archive has its WAL; backup_label has to stay");
 }
 
 }  // namespace
@@ -116,11 +127,11 @@ std::string FirstWalSegment(const std::string& backup_label) {
   return line.substr(name, line.find(')', name) - name);
 }
 
-Status CheckBackupIsWhole(const Source& source) {
+Status CheckBackupIsWhole(Source& source, bool allow_missing_wal) {
   VELAFS_ASSIGN(const std::string map, source.ReadTopFile(kTablespaceMap));
   VELAFS_TRY(CheckTablespaces(source, map));
   VELAFS_ASSIGN(const std::string label, source.ReadTopFile("backup_label"));
-  return CheckWal(source, label);
+  return CheckWal(source, label, allow_missing_wal);
 }
 
 }  // namespace velafs::store

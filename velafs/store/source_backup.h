@@ -17,7 +17,9 @@ std::string FirstWalSegment(const std::string& backup_label);
 
 // Refused when the backup lacks a tablespace that its tablespace_map names, or has nothing but a
 // link to where the backed-up server has it; and when it lacks the WAL that its recovery begins
-// with. Names each of them, and what to do. Its links must be resolved.
-Status CheckBackupIsWhole(const Source& source);
+// with, or that it needs to be consistent. Names each of them, and what to do. Lacking WAL is a
+// warning where its configuration has a restore_command, or `allow_missing_wal` is set. Its links
+// must be resolved.
+Status CheckBackupIsWhole(Source& source, bool allow_missing_wal);
 
 }  // namespace velafs::store

@@ -10,6 +10,8 @@
 #include <optional>
 #include <set>
 
+#include "velafs/store/content_size.h"
+
 namespace velafs::store {
 namespace {
 
@@ -61,8 +63,8 @@ std::string Relative(const std::string& from_directory, const std::string& to) {
 
 class Resolver {
  public:
-  Resolver(SourceTree& tree, const std::string& keep_out)
-      : tree_(tree), source_(tree.source), keep_out_(keep_out) {}
+  Resolver(SourceTree& tree, const std::string& keep_out, LinksOut links_out)
+      : tree_(tree), source_(tree.source), keep_out_(keep_out), links_out_(links_out) {}
 
   void Run() {
     // Directories first, and those found inside them: only then is it known what the branch has.
@@ -120,15 +122,14 @@ class Resolver {
     }
     if (!is_tablespace && RootOf(to.path) != nullptr) return;
     settled_.insert(link);
-    if (IsUnder(DirectoryOf(link), to.path) || IsUnder(tree_.roots[0].first, to.path) ||
-        IsUnder(keep_out_, to.path)) {
+    const bool contains_all = IsUnder(DirectoryOf(link), to.path) ||
+                              IsUnder(tree_.roots[0].first, to.path) || IsUnder(keep_out_, to.path);
+    if (!MayFollow(link, to.path, contains_all ? "contains what is imported" : "")) return;
+    if (contains_all) {
       tree_.AddProblem(link, "leads to \"" + to.path + "\", which contains what is imported");
       return;
     }
-    if (!is_tablespace) {
-      Warn(link,
-           "leads out of the directory, to \"" + to.path + "\": its content is imported here");
-    }
+    const size_t first_of_it = source_.entries.size();
     SourceEntry& entry = At(link);
     entry.kind = Kind::kDirectory;
     entry.info = info;
@@ -137,6 +138,39 @@ class Resolver {
     entry.source_path = to.path;
     tree_.roots.emplace_back(to.path, link);
     tree_.WalkBelow(link);
+    if (!is_tablespace) WarnOfContent(link, to.path, SizeSince(first_of_it));
+  }
+
+  // Whether a link out of the directory is followed. One that is not is left out, or named to the
+  // caller; `why_not` says why it could not be followed anyway.
+  bool MayFollow(uint32_t link, const std::string& path, const std::string& why_not) {
+    if (links_out_ == LinksOut::kFollow || tree_.IsPostgresOwn(link)) return true;
+    settled_.insert(link);
+    if (links_out_ == LinksOut::kSkip) {
+      At(link).kind = Kind::kNothing;
+      Warn(link, "leads out of the directory, to \"" + path + "\": it is left out");
+      return false;
+    }
+    tree_.foreign_links.push_back(
+        "\"" + source_.BranchPath(link) + "\" to \"" + path + "\"" +
+        (why_not.empty() ? " (" + measure_.Of(path).ToString() + ")" : ", which " + why_not));
+    return false;
+  }
+
+  ContentSize SizeSince(size_t first) const {
+    ContentSize size;
+    for (size_t i = first; i < source_.entries.size(); ++i) {
+      const SourceEntry& entry = source_.entries[i];
+      if (entry.kind != Kind::kFile) continue;
+      ++size.files;
+      size.bytes += static_cast<uint64_t>(entry.info.st_size);
+    }
+    return size;
+  }
+
+  void WarnOfContent(uint32_t link, const std::string& path, const ContentSize& size) {
+    Warn(link, "leads out of the directory, to \"" + path + "\": its content is imported here (" +
+                   size.ToString() + ")");
   }
 
   void RefuseTablespace(uint32_t link) {
@@ -150,8 +184,10 @@ class Resolver {
   void Settle(uint32_t link) {
     const Resolved to = Resolve(source_.SourcePath(link));
     if (to.error_number == ENOENT || to.error_number == ENOTDIR) return SettleDangling(link);
-    if (to.error_number == ELOOP) return tree_.AddProblem(link, "is a loop of links");
+    if (to.error_number == ELOOP) return SettleLoop(link);
     if (to.error_number != 0) {
+      const std::string why_not = "cannot be read: " + Errno(to.error_number).message();
+      if (!MayFollow(link, At(link).target, why_not)) return;
       return tree_.AddProblem(link, "cannot be read: " + Errno(to.error_number).message());
     }
     if (const std::optional<std::string> place = InBranch(to.path)) {
@@ -160,15 +196,25 @@ class Resolver {
       }
       return;
     }
+    if (!MayFollow(link, to.path, "")) return;
     SourceEntry& entry = At(link);
     if (lstat(to.path.c_str(), &entry.info) < 0) {
       return tree_.AddProblem(link, "cannot be read: " + Errno(errno).message());
     }
     if (S_ISLNK(entry.info.st_mode)) return tree_.AddProblem(link, "changed while it was read");
-    Warn(link, "leads out of the directory, to \"" + to.path + "\": its content is imported here");
     entry.target.clear();
     entry.source_path = to.path;
+    WarnOfContent(link, to.path, {static_cast<uint64_t>(entry.info.st_size), 1});
     tree_.AddFile(link, AT_FDCWD, to.path);
+  }
+
+  // It leads nowhere, and so not out of the directory.
+  void SettleLoop(uint32_t link) {
+    if (links_out_ != LinksOut::kSkip || tree_.IsPostgresOwn(link)) {
+      return tree_.AddProblem(link, "is a loop of links");
+    }
+    At(link).kind = Kind::kNothing;
+    Warn(link, "is a loop of links: it is left out");
   }
 
   // Nothing is there now, but something may be one day: were the link kept as it is, a clone could
@@ -206,6 +252,8 @@ class Resolver {
   SourceTree& tree_;
   Source& source_;
   const std::string& keep_out_;
+  const LinksOut links_out_;
+  ContentMeasure measure_;
   std::set<uint32_t> settled_;
 };
 
@@ -226,6 +274,8 @@ bool StaysInside(const std::string& target, size_t depth) {
   return true;
 }
 
-void ResolveLinks(SourceTree& tree, const std::string& keep_out) { Resolver(tree, keep_out).Run(); }
+void ResolveLinks(SourceTree& tree, const std::string& keep_out, LinksOut links_out) {
+  Resolver(tree, keep_out, links_out).Run();
+}
 
 }  // namespace velafs::store

@@ -13,6 +13,8 @@ bool StaysInside(const std::string& target, size_t depth);
 
 // Turns every link found, and those found on the way, into what the branch will have: no link that
 // is left leads out of the branch. Nothing is taken from a directory that `keep_out` lies in.
-void ResolveLinks(SourceTree& tree, const std::string& keep_out);
+// A link out of the directory that is none of PostgreSQL's own is left out, followed, or named
+// among `tree.foreign_links`, as `links_out` says.
+void ResolveLinks(SourceTree& tree, const std::string& keep_out, LinksOut links_out);
 
 }  // namespace velafs::store

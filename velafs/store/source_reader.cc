@@ -34,12 +34,12 @@ os::Credentials CredentialsOf(uid_t uid) {
 }
 
 Result<Source> FindSourceAs(const Caller& caller, const std::string& directory,
-                            const std::string& keep_out, const std::string& read_as) {
-  VELAFS_ASSIGN(const catalog::FileOwner user, FindUser(read_as));
+                            const std::string& keep_out, const ImportOptions& options) {
+  VELAFS_ASSIGN(const catalog::FileOwner user, FindUser(options.read_as));
   if (user.uid == caller.uid) {
-    return FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups});
+    return FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups}, options);
   }
-  if (caller.uid == 0) return FindSource(directory, keep_out, CredentialsOf(user.uid));
+  if (caller.uid == 0) return FindSource(directory, keep_out, CredentialsOf(user.uid), options);
   return Refused("only root reads with the rights of another user", "leave out --read-as");
 }
 
@@ -94,10 +94,11 @@ Result<uid_t> OwnerOf(const std::string& directory) {
   return has_version ? info.st_uid : uid_t{0};
 }
 
-Result<Source> FindSourceAsOwner(const std::string& directory, const std::string& keep_out) {
+Result<Source> FindSourceAsOwner(const std::string& directory, const std::string& keep_out,
+                                 const ImportOptions& options) {
   VELAFS_ASSIGN(const uid_t owner, OwnerOf(directory));
-  if (owner == 0) return FindSource(directory, keep_out, {});
-  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(owner));
+  if (owner == 0) return FindSource(directory, keep_out, {}, options);
+  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(owner), options);
   if (!source.ok() && source.status().hint().empty() && IsDenied(source.status())) {
     return std::move(source).status().WithHint(
         "it is read with the rights of " + Quoted(UserName(owner)) +
@@ -106,19 +107,37 @@ Result<Source> FindSourceAsOwner(const std::string& directory, const std::string
   return source;
 }
 
+Result<Source> FindSourceAsCaller(const Caller& caller, const std::string& directory,
+                                  const std::string& keep_out, const ImportOptions& options) {
+  Result<Source> source =
+      FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups}, options);
+  if (source.ok() || !source.status().hint().empty() || !IsDenied(source.status())) return source;
+  return std::move(source).status().WithHint(
+      "it is read with your rights; with root's, and as files of yours: sudo tar -C " + directory +
+      " -c . | velafs import NAME --from-tar -");
+}
+
 }  // namespace
 
 Result<Source> FindSourceFor(const Caller& caller, const std::string& directory,
-                             const std::string& keep_out, const std::string& read_as) {
-  if (!read_as.empty()) return FindSourceAs(caller, directory, keep_out, read_as);
+                             const std::string& keep_out, const ImportOptions& options) {
+  if (!options.read_as.empty()) return FindSourceAs(caller, directory, keep_out, options);
   if (caller.uid != 0 || geteuid() != 0) {
-    return FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups});
+    return FindSourceAsCaller(caller, directory, keep_out, options);
   }
-  VELAFS_ASSIGN(Source source, FindSourceAsOwner(directory, keep_out));
+  VELAFS_ASSIGN(Source source, FindSourceAsOwner(directory, keep_out, options));
   // Another directory may have come to be there since its owner was looked up.
   const uid_t owner = source.entries[0].info.st_uid;
   if (owner != 0 && owner != source.reader.uid) return source.Changed(0);
   return source;
+}
+
+Result<os::Credentials> ReaderOf(const Caller& caller, const std::string& directory) {
+  if (caller.uid != 0 || geteuid() != 0) {
+    return os::Credentials{caller.uid, caller.gid, caller.groups};
+  }
+  VELAFS_ASSIGN(const uid_t owner, OwnerOf(directory));
+  return owner == 0 ? os::Credentials() : CredentialsOf(owner);
 }
 
 }  // namespace velafs::store

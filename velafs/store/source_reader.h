@@ -8,11 +8,14 @@
 
 namespace velafs::store {
 
-// FindSource with the rights of `read_as`, a user; of "" with the caller's, but root's, who may
-// read all: then with those of the user who owns the directory, who could have put links and hard
-// links there to what others may not read. Refused if another than root names a user that is not
-// himself. If the owner's rights do not suffice, the hint says how to allow more.
+// FindSource with the rights of `options.read_as`, a user; of "" with the caller's, but root's, who
+// may read all: then with those of the user who owns the directory, who could have put links and
+// hard links there to what others may not read. Refused if another than root names a user that is
+// not himself. If the owner's rights do not suffice, the hint says how to allow more.
 Result<Source> FindSourceFor(const Caller& caller, const std::string& directory,
-                             const std::string& keep_out, const std::string& read_as);
+                             const std::string& keep_out, const ImportOptions& options);
+
+// Whose rights those are for another directory that the caller names.
+Result<os::Credentials> ReaderOf(const Caller& caller, const std::string& directory);
 
 }  // namespace velafs::store

@@ -54,10 +54,18 @@ bool ListNames(DIR* directory, std::vector<std::string>* names) {
   return errno == 0;
 }
 
-const char* KindName(mode_t mode) {
-  if (S_ISFIFO(mode)) return "a FIFO";
-  if (S_ISSOCK(mode)) return "a socket";
-  return "a device";
+constexpr std::array<std::string_view, 20> kDataDirectories = {
+    "base",        "global",       "pg_wal",      "pg_xlog",      "pg_xact",
+    "pg_clog",     "pg_commit_ts", "pg_dynshmem", "pg_logical",   "pg_multixact",
+    "pg_notify",   "pg_replslot",  "pg_serial",   "pg_snapshots", "pg_stat",
+    "pg_stat_tmp", "pg_subtrans",  "pg_tblspc",   "pg_twophase",  "PG_VERSION"};
+
+// Of the top directory: what a server reads its settings from, its certificates and keys.
+bool IsConfiguration(std::string_view name) {
+  return name == "conf.d" ||
+         std::ranges::any_of(
+             std::array<std::string_view, 5>{".conf", ".crt", ".key", ".pem", ".crl"},
+             [name](std::string_view end) { return name.ends_with(end); });
 }
 
 }  // namespace
@@ -150,7 +158,10 @@ void SourceTree::AddFile(uint32_t index, int directory, const std::string& name)
   const mode_t mode = entry.info.st_mode;
   entry.kind = S_ISLNK(mode) ? SourceEntry::Kind::kSymlink : SourceEntry::Kind::kFile;
   if (!S_ISLNK(mode) && !S_ISREG(mode)) {
-    AddProblem(index, std::string("is ") + KindName(mode));
+    if (!S_ISFIFO(mode) && !S_ISSOCK(mode)) return AddProblem(index, "is a device");
+    entry.kind = SourceEntry::Kind::kNothing;
+    left_out.push_back("\"" + source.BranchPath(index) + "\", " +
+                       (S_ISFIFO(mode) ? "a FIFO" : "a socket"));
     return;
   }
   // A file reached through a link may be reached through another, too.
@@ -188,6 +199,14 @@ bool SourceTree::IsTablespaceLink(uint32_t entry) const {
   const SourceEntry& directory = source.entries[link.parent];
   return link.parent != 0 && directory.parent == 0 && directory.name == kTablespaceLinks &&
          IsOid(link.name);
+}
+
+bool SourceTree::IsPostgresOwn(uint32_t entry) const {
+  uint32_t top = entry;
+  while (source.entries[top].parent != 0) top = source.entries[top].parent;
+  const std::string& name = source.entries[top].name;
+  if (std::ranges::find(kDataDirectories, name) != kDataDirectories.end()) return true;
+  return IsConfiguration(name) && (top == entry || name == "conf.d");
 }
 
 bool SourceTree::IsLeftOut(uint32_t directory, const std::string& name) const {

@@ -43,12 +43,14 @@ class SourceTree {
   void WalkBelow(uint32_t directory);
 
   uint32_t Add(uint32_t parent, const std::string& name, const struct stat& info);
-  // Decides what a non-directory with this entry's info is: its kind, or a problem. It is `name` in
-  // the open `directory`, or a path when that is AT_FDCWD.
+  // Decides what a non-directory with this entry's info is: its kind, left out, or a problem. It is
+  // `name` in the open `directory`, or a path when that is AT_FDCWD.
   void AddFile(uint32_t entry, int directory, const std::string& name);
   void AddProblem(uint32_t entry, const std::string& what);
 
   bool IsTablespaceLink(uint32_t entry) const;
+  // Of what PostgreSQL keeps in the directory: data, or configuration.
+  bool IsPostgresOwn(uint32_t entry) const;
   // What a directory has that the branch is not to have.
   bool IsLeftOut(uint32_t directory, const std::string& name) const;
 
@@ -57,6 +59,8 @@ class SourceTree {
   // Real directories whose content the branch has, and the entry that has it.
   std::vector<std::pair<std::string, uint32_t>> roots;
   std::vector<std::string> problems;
+  std::vector<std::string> left_out;       // sockets and FIFOs
+  std::vector<std::string> foreign_links;  // that the caller wants refused
 
  private:
   // A step of the walk: what is in one directory. Its subdirectories go onto `ahead`.

@@ -183,7 +183,15 @@ class TarWriter {
     return is_device;
   }
 
+  // No archive has sockets, and what waits at a FIFO's other end is nothing of the data's.
+  bool IsSocket(const layer::Attributes& file) {
+    if (!S_ISSOCK(file.mode) && !S_ISFIFO(file.mode)) return false;
+    ++counts_.sockets_left_out;
+    return true;
+  }
+
   Status WriteOne(Child file) {
+    if (IsSocket(file.attributes)) return {};
     if (LeaveOutSpecial(file.attributes)) return {};
     const EntryPtr entry = NewEntry(file.name, file.attributes);
     if (file.attributes.nlink > 1) {

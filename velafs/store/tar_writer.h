@@ -15,6 +15,7 @@ struct TarCounts {
   uint64_t files = 0;             // regular files, each once however many names it has
   uint64_t bytes = 0;             // sum of their sizes
   uint64_t special_left_out = 0;  // files without their setuid and setgid bits, and devices
+  uint64_t sockets_left_out = 0;  // and FIFOs
 };
 
 // Writes everything in `branch`, a frozen state, in the pax format: the top directory first,

@@ -94,8 +94,20 @@ struct ImportProgress {
 // Called now and then, from one thread at a time; returning false cancels the import.
 using ImportProgressFn = std::function<bool(const ImportProgress&)>;
 
+// What becomes of a symbolic link out of the directory that is imported, unless it leads to what
+// PostgreSQL keeps its data or configuration in: that is always followed.
+enum class LinksOut { kRefuse, kSkip, kFollow };
+
+struct ImportOptions {
+  std::string read_as;     // a user; empty: the caller, or for root whoever owns the directory
+  std::string config_dir;  // where the configuration is, absolute; empty: wherever it is found
+  LinksOut links = LinksOut::kRefuse;
+  bool allow_missing_wal = false;  // of a backup whose WAL is in an archive
+};
+
 struct ImportResult {
   BranchInfo branch;
+  std::optional<std::string> config_dir;  // where configuration files were taken from
   uint64_t files = 0;
   uint64_t chunks_new = 0;
   uint64_t chunks_shared = 0;  // already stored, or equal to another of this import
@@ -119,6 +131,7 @@ struct ExportResult {
   uint64_t files = 0;
   uint64_t bytes = 0;             // sum of their sizes
   uint64_t special_left_out = 0;  // files without their setuid and setgid bits, and devices
+  uint64_t sockets_left_out = 0;  // and FIFOs
 };
 
 // What pg_tblspc of a branch has under one name.

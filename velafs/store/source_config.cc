@@ -1,0 +1,257 @@
+#include "velafs/store/source_config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem.hpp>
+#include <cerrno>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "velafs/store/config_text.h"
+#include "velafs/store/rules.h"
+#include "velafs/store/source_open.h"
+
+namespace velafs::store {
+namespace {
+
+namespace fs = boost::filesystem;
+
+constexpr char kServerConfig[] = "postgresql.conf";
+constexpr size_t kMaxFileBytes = 1024 * 1024;
+constexpr size_t kMaxFiles = 256;
+
+struct ConfigFile {
+  std::string text;
+  timespec mtime{};
+};
+
+bool IsSafe(const struct stat& info, uid_t owner) {
+  return (info.st_uid == 0 || info.st_uid == owner) && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// By the real path, whatever links lead there.
+os::UniqueFd OpenReal(const std::string& path, int flags) {
+  boost::system::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (!error) return OpenWithoutLinks(real.string(), flags);
+  errno = error.value();
+  return {};
+}
+
+// Fails with the errno of the system call; Refused for what is no file of that size.
+Result<ConfigFile> ReadConfigFile(const std::string& path) {
+  const os::UniqueFd fd = OpenReal(path, O_RDONLY);
+  struct stat info;
+  if (!fd || fstat(fd.get(), &info) != 0) {
+    return SystemError(errno, Quoted(path) + " cannot be read");
+  }
+  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > kMaxFileBytes) {
+    return Refused(Quoted(path) + " is no file of at most 1 MiB");
+  }
+  ConfigFile file{std::string(static_cast<size_t>(info.st_size), '\0'), info.st_mtim};
+  const ssize_t got = pread(fd.get(), file.text.data(), file.text.size(), 0);
+  if (got < 0) return SystemError(errno, Quoted(path) + " cannot be read");
+  file.text.resize(static_cast<size_t>(got));
+  return file;
+}
+
+std::vector<std::string> NamesIn(const std::string& directory) {
+  std::set<std::string> names;
+  boost::system::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    names.insert(at->path().filename().string());
+  }
+  return {names.begin(), names.end()};
+}
+
+// Of a cluster's directory in /etc: its settings, if nobody else can have put them there.
+std::optional<std::vector<ConfigLine>> TrustedSettings(const std::string& directory, uid_t owner) {
+  const os::UniqueFd place = OpenWithoutLinks(directory, O_PATH | O_DIRECTORY);
+  struct stat info;
+  if (!place || fstat(place.get(), &info) != 0 || !IsSafe(info, owner)) return {};
+  const os::UniqueFd file = OpenReal(directory + "/" + kServerConfig, O_PATH);
+  if (!file || fstat(file.get(), &info) != 0 || !IsSafe(info, owner)) return {};
+  const Result<ConfigFile> config = ReadConfigFile(directory + "/" + kServerConfig);
+  if (!config.ok()) return {};
+  return ParseConfig(config->text);
+}
+
+void WarnOfInclude(Source& source, const std::string& path, const std::string& included) {
+  source.warnings.push_back(
+      Quoted(path) + " includes " + Quoted(included) +
+      ", which is not imported: put a copy of that into the branch, and name it there without a "
+      "directory");
+}
+
+// Not with the rights of the process, as access(2).
+bool IsThere(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 || errno != ENOENT;
+}
+
+// Takes the files of one directory.
+class Taker {
+ public:
+  Taker(Source& source, std::string directory)
+      : source_(source), directory_(std::move(directory)) {}
+
+  Status Run() {
+    VELAFS_TRY(TakeServerConfig());
+    VELAFS_TRY(TakeDirectory("conf.d"));
+    for (const char* name : {"pg_hba.conf", "pg_ident.conf"}) {
+      const Result<ConfigFile> file = ReadConfigFile(directory_ + "/" + name);
+      if (file.ok()) Put(name, *file);
+    }
+    source_.config_dir = directory_;
+    std::string names;
+    for (const std::string& name : taken_) names += (names.empty() ? "" : ", ") + name;
+    source_.warnings.push_back("its configuration comes from " + Quoted(directory_) + ": " +
+                               (names.empty() ? "nothing that it does not have itself" : names));
+    return {};
+  }
+
+ private:
+  Status TakeServerConfig() {
+    if (source_.Find(0, kServerConfig) != 0) {
+      source_.warnings.push_back("it has a postgresql.conf of its own, which is used, and not " +
+                                 Quoted(directory_ + "/" + kServerConfig));
+      return {};
+    }
+    return TakeFile(kServerConfig);
+  }
+
+  // `path`: below the directory.
+  Status TakeFile(const std::string& path) {
+    if (!seen_.insert(path).second) return {};
+    if (seen_.size() > kMaxFiles) {
+      return Refused("the configuration in " + Quoted(directory_) + " has more than 256 files");
+    }
+    VELAFS_ASSIGN(const ConfigFile file, ReadConfigFile(directory_ + "/" + path));
+    Put(path, file);
+    return TakeIncludes(path, file.text);
+  }
+
+  Status TakeDirectory(const std::string& path) {
+    for (const std::string& name : NamesIn(directory_ + "/" + path)) {
+      if (!name.ends_with(".conf") || name.starts_with('.')) continue;
+      VELAFS_TRY(TakeFile((fs::path(path) / name).lexically_normal().string()));
+    }
+    return {};
+  }
+
+  Status TakeIncludes(const std::string& path, const std::string& text) {
+    for (const ConfigLine& line : ParseConfig(text)) {
+      if (!line.name.starts_with("include") || line.value.empty()) continue;
+      const std::string included =
+          (fs::path(path).parent_path() / line.value).lexically_normal().string();
+      if (included.starts_with('/') || included.starts_with("..")) {
+        WarnOfInclude(source_, path, line.value);
+      } else if (line.name == "include_dir") {
+        VELAFS_TRY(TakeDirectory(included));
+      } else if (line.name == "include" || IsThere(directory_ + "/" + included)) {
+        VELAFS_TRY(TakeFile(included));
+      }
+    }
+    return {};
+  }
+
+  void Put(const std::string& path, const ConfigFile& file) {
+    uint32_t at = 0;
+    for (const fs::path& step : fs::path(path).parent_path()) {
+      uint32_t next = source_.Find(at, step.string());
+      if (next == 0) next = source_.AddDirectory(at, step.string());
+      if (source_.entries[next].kind != SourceEntry::Kind::kDirectory) return;
+      at = next;
+    }
+    const std::string name = fs::path(path).filename().string();
+    if (source_.Find(at, name) != 0) return;
+    source_.AddText(at, name, file.text, file.mtime);
+    taken_.push_back(path);
+  }
+
+  Source& source_;
+  const std::string directory_;
+  std::set<std::string> seen_;
+  std::vector<std::string> taken_;
+};
+
+}  // namespace
+
+Status WarnOfIncludes(Source& source) {
+  if (source.IsText(source.Find(0, kServerConfig))) return {};
+  VELAFS_ASSIGN(const std::string text, source.ReadTopFile(kServerConfig));
+  for (const ConfigLine& line : ParseConfig(text)) {
+    const bool leads_out = line.value.starts_with('/') || line.value.starts_with("../");
+    if (line.name.starts_with("include") && leads_out) {
+      WarnOfInclude(source, kServerConfig, line.value);
+    }
+  }
+  return {};
+}
+
+std::optional<DebianCluster> ClusterAt(const std::string& config_dir,
+                                       const std::string& all_configs) {
+  const fs::path path = config_dir;
+  if (path.parent_path().parent_path() != all_configs) return {};
+  return DebianCluster{path.parent_path().filename().string(), path.filename().string()};
+}
+
+std::optional<std::string> DebianConfigOf(const std::string& root, const std::string& all_configs) {
+  struct stat data;
+  struct stat version_file;
+  const Result<ConfigFile> version_text = ReadConfigFile(root + "/PG_VERSION");
+  if (!version_text.ok() || stat(root.c_str(), &data) != 0 ||
+      stat((root + "/PG_VERSION").c_str(), &version_file) != 0) {
+    return {};
+  }
+  const std::string version = version_text->text.substr(0, version_text->text.find('\n'));
+  if (version.empty() || version.find_first_not_of("0123456789.") != std::string::npos) return {};
+  const fs::path path = root;
+  const bool is_named_so = path.parent_path().filename() == version;
+  std::optional<std::string> with_its_name;
+  for (const std::string& name : NamesIn(all_configs + "/" + version)) {
+    const std::string directory = all_configs + "/" + version + "/" + name;
+    const auto settings = TrustedSettings(directory, version_file.st_uid);
+    if (!settings) continue;
+    struct stat named;
+    const std::string data_directory = ValueIn(*settings, "data_directory");
+    if (stat(data_directory.c_str(), &named) == 0 && named.st_dev == data.st_dev &&
+        named.st_ino == data.st_ino) {
+      return directory;
+    }
+    if (is_named_so && path.filename() == name) with_its_name = directory;
+  }
+  return with_its_name;
+}
+
+Status AddConfiguration(Source& source, const std::string& config_dir,
+                        const std::string& all_configs) {
+  if (!config_dir.empty()) {
+    boost::system::error_code error;
+    const fs::path real = fs::canonical(config_dir, error);
+    if (error == boost::system::errc::no_such_file_or_directory) {
+      return NotFound("there is no directory " + Quoted(config_dir));
+    }
+    if (error) return SystemError(error.value(), Quoted(config_dir) + " cannot be read");
+    if (!IsThere((real / kServerConfig).string())) {
+      return Refused(Quoted(config_dir) + " has no postgresql.conf",
+                     "name the directory of the file that `show config_file` names");
+    }
+    return Taker(source, real.string()).Run();
+  }
+  if (source.Find(0, kServerConfig) != 0) return {};
+  if (!source.spool) {
+    const auto found = DebianConfigOf(source.SourcePath(0), all_configs);
+    if (found) return Taker(source, *found).Run();
+  }
+  source.warnings.push_back(
+      "it has no postgresql.conf: servers on the branch run with PostgreSQL's default settings "
+      "(timezone, datestyle, search_path, preload libraries ...); --config-dir names the directory "
+      "of its configuration");
+  return {};
+}
+
+}  // namespace velafs::store
