@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <sstream>
+
+#include "pgctl-wrapper/text_file.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -33,6 +37,12 @@ Owner OwnerOf(const struct stat& info) {
     owner.home = entry->pw_dir;
   }
   return owner;
+}
+
+// Not that of a container or of unshare: all ids are mapped to themselves.
+bool IsInitialNamespace() {
+  const Result<std::string> map = ReadTextFile("/proc/self/uid_map");
+  return !map.ok() || IsMapped(*map, UINT32_MAX - 1);
 }
 
 std::string CurrentUserName() {
@@ -86,12 +96,45 @@ Result<Owner> OwnerOfData(const std::string& data_dir) {
                 "it has no file PG_VERSION");
 }
 
+bool IsMapped(std::string_view map, uint32_t id) {
+  std::istringstream lines{std::string(map)};
+  uint64_t first = 0;
+  uint64_t outside = 0;
+  uint64_t count = 0;
+  while (lines >> first >> outside >> count) {
+    if (id >= first && id - first < count) return true;
+  }
+  return false;
+}
+
+Status CheckNamespace(const Owner& owner) {
+  if (geteuid() != 0) return {};
+  const auto has = [](const char* path, uint32_t id) {
+    const Result<std::string> map = ReadTextFile(path);
+    return !map.ok() || IsMapped(*map, id);  // a kernel without user namespaces
+  };
+  const Result<std::string> groups = ReadTextFile("/proc/self/setgroups");
+  const bool may_set_groups = !groups.ok() || !groups->starts_with("deny");
+  if (may_set_groups && has("/proc/self/uid_map", owner.uid) &&
+      has("/proc/self/gid_map", owner.gid)) {
+    return {};
+  }
+  return Refused("this user namespace has no way to become user \"" + owner.name + "\"",
+                 "run velapg outside of the user namespace");
+}
+
 Status CheckMayActAs(const Owner& owner, const std::string& branch) {
   if (owner.uid == 0) {
-    return Refused("the data of branch \"" + branch + "\" belongs to root",
-                   "PostgreSQL does not run as root: chown the data to another user");
+    return Refused(
+        "the data of branch \"" + branch + "\" belongs to root",
+        IsInitialNamespace()
+            ? "PostgreSQL does not run as root: chown the data to another user"
+            : "PostgreSQL does not run as root: run velapg outside of the user namespace");
   }
-  if (geteuid() == 0 || geteuid() == owner.uid) return {};
+  if (geteuid() == 0) {
+    return CheckNamespace(owner).WithContext("cannot act on the data of branch \"" + branch + "\"");
+  }
+  if (geteuid() == owner.uid) return {};
   return Refused("the data of branch \"" + branch + "\" belongs to user \"" + owner.name +
                      "\", not to \"" + CurrentUserName() + "\"",
                  "run velapg as \"" + owner.name + "\" or as root");

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "velafs/base/status.h"
@@ -27,6 +28,12 @@ Result<Owner> OwnerOfData(const std::string& data_dir);
 
 // Of a directory; nothing when there is none.
 std::optional<Owner> OwnerOfDirectory(const std::string& directory);
+
+// Refused if this process is root of a user namespace that does not have `owner`: it cannot become
+// that user.
+Status CheckNamespace(const Owner& owner);
+// True if `map`, the text of /proc/self/uid_map or gid_map, has the id.
+bool IsMapped(std::string_view map, uint32_t id);
 
 // Ok when this process may act as `owner`: it runs as that user, or as root. Refused otherwise, and
 // when the owner is root.

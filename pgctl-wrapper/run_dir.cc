@@ -83,6 +83,7 @@ Status RemovePlace(const std::string& dir) {
   if (!fd) return {};
   VELAFS_ASSIGN(const Owner owner, OwnerOfFile("/proc/self/fd/" + std::to_string(fd.get())));
   if (geteuid() != 0 && geteuid() != owner.uid) return {};
+  VELAFS_TRY(CheckNamespace(owner));
   {
     const ActingAs acting(owner);
     VELAFS_TRY(os::EmptyDirectory(fd.get(), dir));

@@ -140,7 +140,7 @@ int SayOrphaned(const Branch& branch, pid_t pid, const Output& output) {
 std::optional<IdleStop> IdleStopOf(const Session& session, const Branch& branch) {
   const RunDir run_dir = FindRunDir(session.store(), branch.id);
   const std::optional<Owner> owner = OwnerOfDirectory(run_dir.path);
-  if (!owner) return std::nullopt;
+  if (!owner || !CheckNamespace(*owner).ok()) return std::nullopt;
   const ActingAs acting(*owner);
   return ReadIdleStop(run_dir);
 }

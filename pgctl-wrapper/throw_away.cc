@@ -21,6 +21,7 @@ constexpr std::chrono::seconds kKillTime{15};
 // By force: what its user had it load may take no notice of signals.
 Status KillServersOn(Session& session, Branch branch) {
   VELAFS_ASSIGN(const Owner owner, OwnerOfData(branch.data_dir));
+  VELAFS_TRY(CheckNamespace(owner));
   const auto deadline = std::chrono::steady_clock::now() + kKillTime;
   for (;;) {
     VELAFS_TRY(session.UpdateServer(&branch));
@@ -44,6 +45,7 @@ Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
   const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
   const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
   if (!owner) return {};  // none was ever started
+  VELAFS_TRY(CheckNamespace(*owner));
   const ActingAs acting(*owner);
   std::optional<RunningServer> server;
   if (!branch.data_dir.empty()) {

@@ -136,3 +136,11 @@ TEST_CASE("root's servers have their sockets where nobody else could have made a
   std::filesystem::remove_all(top);
   if (!was_there) std::filesystem::remove(velafs::kRootsPlaces);
 }
+
+TEST_CASE("a user namespace has the ids that its map names") {
+  CHECK(IsMapped("         0          0 4294967295\n", 64999));
+  CHECK(!IsMapped("         0       1000          1\n", 65534));
+  CHECK(IsMapped("         0       1000          1\n         1     100000      65536\n", 65534));
+  CHECK(!IsMapped("         0       1000          1\n         1     100000      65536\n", 65537));
+  CHECK(!IsMapped("", 0));
+}
