@@ -1,7 +1,10 @@
 #include "pgctl-wrapper/inspect.h"
 
+#include <map>
 #include <sstream>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "pgctl-wrapper/commands.h"
 #include "pgctl-wrapper/process.h"
@@ -39,21 +42,45 @@ constexpr char kDatabases[] =
 
 constexpr uint64_t kMostAnswerBytes = 256 << 20;
 
+// One that can be opened where the usual one cannot.
+constexpr const char* kLastingDatabase = "template1";
+
+// The server's words if there are some, else the program's.
+std::string FirstComplaint(const std::string& text) {
+  constexpr std::string_view kFatal = "FATAL:  ";
+  const size_t fatal = text.find(kFatal);
+  const size_t start = fatal == std::string::npos ? 0 : fatal + kFatal.size();
+  return text.substr(start, text.find('\n', start) - start);
+}
+
+// For pg_dumpall, which takes a pattern: in double quotes each character is meant as it is.
+std::string QuotedPattern(const std::string& name) {
+  std::string quoted = "\"";
+  for (const char c : name) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
 class Inspector {
  public:
   Inspector(const Target& target, const Connection& connection, const StartOptions& options)
       : target_(target),
         connection_(connection),
         pgbin_(options.pgbin),
-        timeout_(options.timeout) {}
+        timeout_(options.timeout),
+        open_database_(connection.dbname) {}
 
   Result<json> Relations() {
-    VELAFS_ASSIGN(const json databases, Query(connection_.dbname, kDatabases));
+    VELAFS_ASSIGN(const json databases, Databases());
     json relations = json::array();
     bool is_first = true;
     for (const json& database : databases) {
-      VELAFS_ASSIGN(const json found, Query(database.get<std::string>(), kRelations));
-      for (const json& relation : found) {
+      const std::string name = database.get<std::string>();
+      const Result<json> found = Query(name, kRelations);
+      if (!found.ok()) {
+        not_inspected_[name] = found.status().message();
+        continue;
+      }
+      for (const json& relation : *found) {
         const bool is_shared = relation.value("database", "").empty();
         if (!is_shared || is_first) relations.push_back(relation);
       }
@@ -62,10 +89,39 @@ class Inspector {
     return relations;
   }
 
+  // Of all databases that can be opened.
   Result<std::string> Schema() {
-    VELAFS_ASSIGN(const std::string dump,
-                  Run(connection_.dbname,
-                      {"pg_dumpall", "--schema-only", "--no-role-passwords", "--no-password"}));
+    std::vector<std::string> dump = {"pg_dumpall",    "--schema-only", "--no-role-passwords",
+                                     "--no-password", "--database",    open_database_};
+    Result<std::string> schema = Dump(dump);
+    if (schema.ok()) return schema;
+    VELAFS_ASSIGN(const json databases, Databases());
+    for (const json& database : databases) {
+      const std::string name = database.get<std::string>();
+      const Result<json> answer = Query(name, "SELECT '[]'");
+      if (answer.ok()) continue;
+      not_inspected_[name] = answer.status().message();
+      dump.push_back("--exclude-database=" + QuotedPattern(name));
+    }
+    dump[5] = open_database_;
+    return not_inspected_.empty() ? schema : Dump(dump);
+  }
+
+  // By database, why.
+  const std::map<std::string, std::string>& not_inspected() const { return not_inspected_; }
+
+ private:
+  // The names of those that take connections.
+  Result<json> Databases() {
+    Result<json> databases = Query(open_database_, kDatabases);
+    if (databases.ok()) return databases;
+    open_database_ = kLastingDatabase;
+    Result<json> others = Query(open_database_, kDatabases);
+    return others.ok() ? std::move(others) : std::move(databases);
+  }
+
+  Result<std::string> Dump(const std::vector<std::string>& argv) {
+    VELAFS_ASSIGN(const std::string dump, Run(open_database_, argv));
     // Lines with a word that is drawn for each dump.
     std::istringstream lines(dump);
     std::string schema;
@@ -76,7 +132,6 @@ class Inspector {
     return schema;
   }
 
- private:
   Result<json> Query(const std::string& database, const std::string& query) {
     VELAFS_ASSIGN(const std::string text,
                   Run(database, {"psql", "-qXwAt", "-v", "ON_ERROR_STOP=1", "-c", query}));
@@ -98,13 +153,15 @@ class Inspector {
     // The server is as slow as it likes, and answers what it likes.
     VELAFS_ASSIGN(Captured captured, Capture(std::move(command), {timeout_, kMostAnswerBytes}));
     if (captured.exit_status == 0) return std::move(captured.out);
-    return Failed(program + " failed: " + captured.err.substr(0, captured.err.find('\n')));
+    return Failed(program + " failed: " + FirstComplaint(captured.err));
   }
 
   const Target& target_;
   const Connection& connection_;
   const std::string pgbin_;
   const std::chrono::seconds timeout_;
+  std::string open_database_;
+  std::map<std::string, std::string> not_inspected_;
 };
 
 }  // namespace
@@ -113,19 +170,24 @@ Result<int> Inspect(const Arguments& given, const Output& output) {
   Arguments arguments = given;
   arguments.superuser = true;  // unless --user names another: only that sees all
   json document = {{"source", arguments.branch}};
-  VELAFS_ASSIGN(
-      const int exit_status,
-      OnThrowAwayClone(arguments, output,
-                       [&](const Target& target, const Connection& connection) -> Result<int> {
-                         Inspector inspector(target, connection, arguments.start);
-                         if (arguments.inspect_relations) {
-                           VELAFS_ASSIGN(document["relations"], inspector.Relations());
-                         }
-                         if (arguments.inspect_schema) {
-                           VELAFS_ASSIGN(document["schema"], inspector.Schema());
-                         }
-                         return 0;
-                       }));
+  VELAFS_ASSIGN(const int exit_status,
+                OnThrowAwayClone(
+                    arguments, output,
+                    [&](const Target& target, const Connection& connection) -> Result<int> {
+                      Inspector inspector(target, connection, arguments.start);
+                      if (arguments.inspect_relations) {
+                        VELAFS_ASSIGN(document["relations"], inspector.Relations());
+                      }
+                      if (arguments.inspect_schema) {
+                        VELAFS_ASSIGN(document["schema"], inspector.Schema());
+                      }
+                      document["not_inspected"] = json::array();
+                      for (const auto& [database, why] : inspector.not_inspected()) {
+                        output.Warn("database \"" + database + "\" was not inspected: " + why);
+                        document["not_inspected"].push_back({{"database", database}, {"why", why}});
+                      }
+                      return 0;
+                    }));
   if (exit_status == 0) output.Print(document, document.dump(2) + "\n");
   return exit_status;
 }

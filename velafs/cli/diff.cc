@@ -3,6 +3,7 @@
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/output.h"
 #include "velafs/cli/render_diff.h"
 #include "velafs/cli/schema_diff.h"
 #include "velafs/cli/table_diff.h"
@@ -31,6 +32,17 @@ Status CheckLimit(const json& diff, uint64_t limit_bytes) {
                 FormatSize(limit_bytes));
 }
 
+// The databases that a server could not open, which are not in what it says.
+void AddNotInspected(const std::string& source, const json& inspected, json& list) {
+  for (const json& one : inspected.value("not_inspected", json::array())) {
+    const std::string database = one.value("database", "");
+    const std::string why = one.value("why", "");
+    WriteNotice("warning: database \"" + database + "\" of \"" + source +
+                "\" was not inspected: " + why);
+    list.push_back({{"source", source}, {"database", database}, {"why", why}});
+  }
+}
+
 // Adds `tables` and `schema`, as asked for.
 Status AskServers(const Globals& globals, const DiffArguments& given, json& diff) {
   std::vector<std::string> words = {"inspect", given.a};
@@ -41,6 +53,9 @@ Status AskServers(const Globals& globals, const DiffArguments& given, json& diff
   VELAFS_ASSIGN(const json a, CallVelapg(globals, words));
   words[1] = given.b;
   VELAFS_ASSIGN(const json b, CallVelapg(globals, words));
+  diff["not_inspected"] = json::array();
+  AddNotInspected(given.a, a, diff["not_inspected"]);
+  AddNotInspected(given.b, b, diff["not_inspected"]);
   if (given.tables) diff["tables"] = TablesOf(diff, a, b);
   if (given.schema) {
     VELAFS_ASSIGN(const std::string text,
