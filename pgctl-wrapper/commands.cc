@@ -165,7 +165,8 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
                   {"data_dir", target.branch.data_dir},
                   {"network", NetworkName(server.network)},
                   {"tcp", server.tcp},
-                  {"neutralised", OverridesToJson(server.neutralised)}},
+                  {"neutralised", OverridesToJson(server.neutralised)},
+                  {"warnings", server.warnings}},
                  StartedText(target.branch.name, server, url));
   return {};
 }
@@ -272,6 +273,7 @@ Result<int> ShowLog(const Arguments& arguments, const Output& output) {
     return NotFound("branch " + Quoted(branch.name) + " has no server log",
                     "no server was started on it yet");
   }
+  VELAFS_TRY(CheckNamespace(*owner));
   const ActingAs acting(*owner);
   Result<LogView> view = LogView::Open(log);
   if (view.status().error_number() == ENOENT) {

@@ -51,6 +51,7 @@ std::vector<Override> SeparationOverrides(const ServerFacts& facts) {
   add("port", std::to_string(places.port), "the port kept for this branch");
   add("unix_socket_directories", places.socket_dir, "a private directory of this branch");
   add("unix_socket_group", "", "the directory is the owner's alone");
+  add("unix_socket_permissions", "0700", "the directory is the owner's alone");
   add("external_pid_file", places.log_dir + "/external.pid", "outside the branch");
   add("cluster_name", facts.branch, "tells the branches' processes apart");
   add("logging_collector", "off", "velapg keeps the log");
@@ -106,15 +107,14 @@ std::vector<Override> NetworkOverrides(const ServerFacts& facts, const OverrideC
       choice.tcp ? Override{"listen_addresses", "127.0.0.1", "a copy is for this host only"}
                  : Override{"listen_addresses", "", "it is reached over its Unix socket only"}};
   // There its key file may look like a stranger's, which the server refuses.
-  if (!is_apart) return overrides;
-  if (choice.as_is || OwnValue(facts, "ssl") == "on") {
+  if (is_apart && (choice.as_is || OwnValue(facts, "ssl") == "on")) {
     overrides.push_back({"ssl", "off", "nobody comes over the network"});
   }
   return overrides;
 }
 
 // These keep a copy from acting as production, or from needing what only production's host has.
-std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
+std::vector<Override> SafetyOverrides(const ServerFacts& facts, const OverrideChoice& choice) {
   std::vector<Override> overrides;
   const auto add = [&](const char* setting, const char* value, const char* why) {
     overrides.push_back({setting, value, why});
@@ -130,10 +130,12 @@ std::vector<Override> SafetyOverrides(const ServerFacts& facts) {
   const bool asks_passphrase = !OwnValue(facts, "ssl_passphrase_command").empty();
   if (asks_passphrase) add("ssl_passphrase_command", "", "would run production's command");
   if (facts.network != Network::kHost || OwnValue(facts, "ssl") != "on") return overrides;
-  if (asks_passphrase) {
+  if (!choice.tcp) {
+    add("ssl", "off", "it is reached over its Unix socket only");
+  } else if (asks_passphrase) {
     add("ssl", "off", "its key needs a passphrase");
-  } else if (facts.ssl_files_missing) {
-    add("ssl", "off", "its certificate or key file is missing");
+  } else if (!facts.ssl_problem.empty()) {
+    add("ssl", "off", facts.ssl_problem.c_str());
   }
   return overrides;
 }
@@ -160,6 +162,19 @@ std::vector<Override> LibraryOverrides(const ServerFacts& facts) {
   return overrides;
 }
 
+// A server that finds more origins than it has room for stops with a panic. Its WAL may have some
+// more.
+std::vector<Override> OriginOverrides(const ServerFacts& facts) {
+  constexpr int64_t kByDefault = 10;
+  constexpr int64_t kSpare = 10;
+  const std::string setting = OriginLimit(facts.version);
+  const std::string own = OwnValue(facts, setting);
+  const auto origins = static_cast<int64_t>(facts.replication_origins);
+  if (origins == 0 || (own.empty() ? kByDefault : ToNumber(own)) > origins) return {};
+  return {{setting, std::to_string(origins + kSpare),
+           "it has " + std::to_string(origins) + " replication origins"}};
+}
+
 // The settings that quiet libraries which are loaded; each once, wherever they are named.
 std::vector<Override> QuietingOverrides(const ServerFacts& facts) {
   std::map<std::string, Override> by_setting;
@@ -183,7 +198,10 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
   };
   return {{"data_directory", places.data_dir, "the branch itself"},
           {"config_file", places.config_file,
-           why(places.config_file, "generated: the branch has none")},
+           why(places.config_file, places.config_is_copy
+                                       ? "a copy of the branch's own, without what its server does "
+                                         "not take"
+                                       : "generated: the branch has none")},
           {"hba_file", places.hba_file,
            why(places.hba_file,
                "velapg's, not the branch's: the data's owner gets in over the socket, others with "
@@ -198,8 +216,11 @@ std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice
     settings.insert(settings.end(), {"archive_mode", "listen_addresses"});
     return settings;
   }
-  settings.insert(settings.end(), {"huge_pages", "ssl", "ssl_cert_file", "ssl_key_file",
-                                   "ssl_ca_file", "ssl_passphrase_command"});
+  settings.insert(settings.end(), {"huge_pages", "ssl", "ssl_passphrase_command"});
+  if (choice.tcp) {
+    settings.insert(settings.end(),
+                    {"ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file"});
+  }
   if (choice.memory == MemoryProfile::kInherit) return settings;
   for (const MemoryCap& cap : kMemoryCaps) {
     if (version >= cap.since_version) settings.push_back(cap.setting);
@@ -225,11 +246,17 @@ Result<std::vector<Override>> PlanOverrides(const ServerFacts& facts,
   };
   append(NetworkOverrides(facts, choice));
   append(LibraryOverrides(facts));
+  append(OriginOverrides(facts));
   if (choice.as_is) return overrides;
-  append(SafetyOverrides(facts));
+  append(SafetyOverrides(facts, choice));
   append(QuietingOverrides(facts));
   if (choice.memory == MemoryProfile::kSmall) append(MemoryOverrides(facts));
   return overrides;
+}
+
+const char* OriginLimit(int version) {
+  constexpr int kHasItsOwn = 18;
+  return version >= kHasItsOwn ? "max_active_replication_origins" : "max_replication_slots";
 }
 
 bool WouldArchive(const Settings& own) {

@@ -41,6 +41,7 @@ struct ServerPlaces {
   std::string socket_dir;
   std::string log_dir;
   uint16_t port = 0;
+  bool config_is_copy = false;  // the branch's own, without what the server does not take
 };
 
 using Settings = std::map<std::string, std::string>;
@@ -51,9 +52,10 @@ struct ServerFacts {
   int version = 0;
   ServerPlaces places;
   Network network = Network::kHost;
-  Settings own;  // the branch's values of SettingsToAsk, in the setting's base unit
-  bool ssl_files_missing = false;
-  Preloads preloads;  // of the preload settings that name libraries
+  Settings own;             // the branch's values of SettingsToAsk, in the setting's base unit
+  std::string ssl_problem;  // why it could not load its key; empty if it can
+  size_t replication_origins = 0;  // that it is going to load
+  Preloads preloads;               // of the preload settings that name libraries
 };
 
 // The settings that say where a server's files are: needed to ask it anything.
@@ -61,6 +63,9 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places);
 
 // The settings whose own values decide on an override.
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice);
+
+// The setting that says how many replication origins a server can load.
+const char* OriginLimit(int version);
 
 // True when the branch's own settings would write into a WAL archive.
 bool WouldArchive(const Settings& own);

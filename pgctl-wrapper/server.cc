@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
 #include "pgctl-wrapper/library_judge.h"
@@ -21,6 +22,7 @@
 #include "pgctl-wrapper/recovery.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server_command.h"
+#include "pgctl-wrapper/server_facts.h"
 #include "pgctl-wrapper/server_places.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/settings.h"
@@ -106,29 +108,6 @@ Isolation PlaceApart(const ServerPrograms& programs, const Branch& branch, const
       run_dir.path, {branch.data_dir, run_dir.path, run_dir.socket_dir, programs_root});
   isolation.pinned_file = branch.data_dir + "/PG_VERSION";
   return isolation;
-}
-
-Result<ServerFacts> LearnFacts(const ServerHome& home, const Branch& branch, ServerPlaces places,
-                               const StartOptions& options, LibraryJudge& judge) {
-  ServerFacts facts;
-  facts.branch = branch.name;
-  facts.version = home.programs.version;
-  facts.network = options.network.value_or(Network::kIsolated);
-  facts.places = std::move(places);
-  std::vector<std::string> settings = SettingsToAsk(home.programs.version, options.overrides);
-  if (options.recover) settings.push_back("restore_command");
-  CaptureLimits limits;
-  limits.time = std::min<milliseconds>(limits.time, options.timeout);
-  Result<Settings> own = AskSettings(home, facts.places, settings, limits);
-  if (!own.ok()) {
-    return std::move(own).status().WithContext("cannot start branch \"" + branch.name + "\"");
-  }
-  facts.own = *std::move(own);
-  facts.ssl_files_missing = AreSslFilesMissing(facts.own, branch.data_dir);
-  for (const char* setting : kPreloadSettings) {
-    VELAFS_ASSIGN(facts.preloads[setting], judge.Judge(setting, facts.own[setting]));
-  }
-  return facts;
 }
 
 // A server process on its way up.
@@ -249,7 +228,7 @@ Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
   if (!start.facts.own["restore_command"].empty()) return std::optional(WalSource::kArchive);
   return Refused(
       "branch \"" + start.branch.name + "\" has no restore_command to read an archive " + "with",
-      "write restore_command = '...' into " + start.facts.places.config_file);
+      "write restore_command = '...' into " + data_dir + "/postgresql.conf");
 }
 
 // What only the WAL had is in the files once a server has recovered; nobody was told of the server
@@ -334,6 +313,7 @@ Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) 
 
 Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
                                   const StartOptions& options, const StartControl& control) {
+  VELAFS_TRY(CheckDirectoryOwner(found.data_dir, owner));
   // A daemon of root's also makes a place for the server that we could not make.
   if (geteuid() != 0) VELAFS_TRY(session.AssignPort(found.name, std::nullopt).status());
   VELAFS_ASSIGN(const RunDir run_dir, PrepareRunDir(session.store(), found.id, owner));
@@ -367,7 +347,8 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(ServerPlaces places,
                 PlaceConfiguration(home, branch, run_dir, options.overrides.as_is));
   places.port = port;
-  VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, std::move(places), options, judge));
+  VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, run_dir, std::move(places), options, judge,
+                                        &start.report));
   VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));
   start.judge = [&judge](const std::string& setting, const std::string& value) {
     return judge.Judge(setting, value);

@@ -1,7 +1,5 @@
 #include "pgctl-wrapper/settings.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -47,7 +45,13 @@ std::vector<std::string> WorthAsking(const ServerPlaces& places,
       ReadBoundedFile(places.data_dir + "/postgresql.auto.conf", kMostBytes);
   const bool none_altered = altered.status().error_number() == ENOENT;
   if (!own.ok() || (!altered.ok() && !none_altered)) return names;
-  return MentionedSettings({*own, altered.ok() ? *altered : ""}, names);
+  std::vector<std::string> mentioned =
+      MentionedSettings({*own, altered.ok() ? *altered : ""}, names);
+  // Whether the server takes what the branch says shows in any answer.
+  const bool says_something = places.config_file.starts_with(places.data_dir + "/") ||
+                              (altered.ok() && !ActiveLines(*altered).empty());
+  if (mentioned.empty() && says_something) mentioned.emplace_back("port");
+  return mentioned;
 }
 
 }  // namespace
@@ -75,9 +79,9 @@ std::vector<std::string> ServerArguments(const std::string& data_dir,
   return arguments;
 }
 
-Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
-                             const std::vector<std::string>& all_names,
-                             const CaptureLimits& limits) {
+Result<Answers> AskSettings(const ServerHome& home, const ServerPlaces& places,
+                            const std::vector<std::string>& all_names,
+                            const CaptureLimits& limits) {
   const std::vector<std::string> names = WorthAsking(places, all_names);
   const std::vector<std::string> arguments =
       ServerArguments(places.data_dir, PlaceOverrides(places));
@@ -90,29 +94,13 @@ Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
     questions.push_back(std::move(question));
   }
 
-  Settings values;
-  Status failure;
+  Answers answers;
   for (size_t i = 0; i < names.size(); ++i) {
     VELAFS_ASSIGN(const Captured answer, questions[i].Finish());
-    values[names[i]] = WithoutNewline(answer.out);
-    if (answer.exit_status != 0) {
-      failure = Failed("its configuration cannot be read",
-                       QuoteLastLines("the server program says", answer.err));
-    }
+    answers.values[names[i]] = WithoutNewline(answer.out);
+    if (answer.exit_status != 0) answers.complaints = answer.err + "\n";
   }
-  VELAFS_TRY(failure);
-  return values;
-}
-
-bool AreSslFilesMissing(const Settings& own, const std::string& data_dir) {
-  for (const char* setting : {"ssl_cert_file", "ssl_key_file", "ssl_ca_file"}) {
-    const auto found = own.find(setting);
-    if (found == own.end() || found->second.empty()) continue;
-    const std::string& file = found->second;
-    const std::string path = file.starts_with('/') ? file : data_dir + "/" + file;
-    if (eaccess(path.c_str(), R_OK) != 0) return true;
-  }
-  return false;
+  return answers;
 }
 
 }  // namespace velafs::pgctl

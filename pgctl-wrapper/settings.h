@@ -21,13 +21,14 @@ std::vector<std::string> ServerArguments(const std::string& data_dir,
 std::vector<std::string> MentionedSettings(const std::vector<std::string>& config_texts,
                                            const std::vector<std::string>& names);
 
-// The values of those of `names` that may differ from the built-in default. Fails, with the
-// program's own words as hint, when the configuration cannot be read.
-Result<Settings> AskSettings(const ServerHome& home, const ServerPlaces& places,
-                             const std::vector<std::string>& names,
-                             const CaptureLimits& limits = {});
+struct Answers {
+  Settings values;
+  std::string complaints;  // the program's own words if it refuses the configuration; else empty
+};
 
-// True when a certificate or key file that `own` names is not there.
-bool AreSslFilesMissing(const Settings& own, const std::string& data_dir);
+// The values of those of `names` that may differ from the built-in default.
+Result<Answers> AskSettings(const ServerHome& home, const ServerPlaces& places,
+                            const std::vector<std::string>& names,
+                            const CaptureLimits& limits = {});
 
 }  // namespace velafs::pgctl

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/library_name.h"
 #include "pgctl-wrapper/preparation.h"
 #include "pgctl-wrapper/recovery.h"
@@ -24,6 +25,11 @@ bool HasTablespaceDirectories(const std::string& data_dir) {
 void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
                 std::vector<std::string>* warnings) {
   const std::string& data_dir = facts.places.data_dir;
+  for (const UnusableDatabase& database : DatabasesWithoutLocale(data_dir, facts.version)) {
+    warnings->push_back("database \"" + database.name + "\" cannot be opened: its locale \"" +
+                        database.locale +
+                        "\" is not on this machine; to have it: apt install locales-all");
+  }
   if (options.overrides.as_is) {
     const auto listens = facts.own.find("listen_addresses");
     const bool is_reached =

@@ -110,7 +110,8 @@ TEST_CASE("no setting is overridden twice, and each says why") {
                      {{"timescaledb", Fate::kQuieted, kQuiet, false}, Dropped("absent")}},
                     {"session_preload_libraries",
                      {{"timescaledb", Fate::kQuieted, kQuiet, false}, Dropped("absent")}}};
-  facts.ssl_files_missing = true;
+  facts.ssl_problem = "no key";
+  facts.replication_origins = 20;
   std::set<std::string> seen;
   for (const Override& item : Plan(facts)) {
     CHECK_MESSAGE(seen.insert(item.setting).second, item.setting);
@@ -176,14 +177,31 @@ TEST_CASE("a server listens to TCP only when asked to, and without ssl in a netw
   CHECK(ValueOf(Plan(facts), "listen_addresses") == "");
 }
 
-TEST_CASE("ssl is turned off only when its files are missing") {
+TEST_CASE("with TCP, ssl is turned off only when its files are no good") {
   ServerFacts facts = FactsOf(15);
+  const OverrideChoice tcp{.tcp = true};
   facts.own = {{"ssl", "on"}};
-  CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
-  facts.ssl_files_missing = true;
+  CHECK(ValueOf(Plan(facts, tcp), "ssl") == std::nullopt);
   CHECK(ValueOf(Plan(facts), "ssl") == "off");
+  facts.ssl_problem = "its key file is open to others";
+  CHECK(ValueOf(Plan(facts, tcp), "ssl") == "off");
   facts.own = {{"ssl", "off"}};
+  CHECK(ValueOf(Plan(facts, tcp), "ssl") == std::nullopt);
   CHECK(ValueOf(Plan(facts), "ssl") == std::nullopt);
+}
+
+TEST_CASE("a server has room for the replication origins that it loads") {
+  ServerFacts facts = FactsOf(15);
+  CHECK(ValueOf(Plan(facts), "max_replication_slots") == std::nullopt);
+  facts.replication_origins = 15;
+  CHECK(ValueOf(Plan(facts), "max_replication_slots") == "25");
+  CHECK(ValueOf(Plan(facts, {.as_is = true}), "max_replication_slots") == "25");
+  facts.own = {{"max_replication_slots", "20"}};
+  CHECK(ValueOf(Plan(facts), "max_replication_slots") == std::nullopt);
+  facts.replication_origins = 20;
+  CHECK(ValueOf(Plan(facts), "max_replication_slots") == "30");
+  facts.version = 18;
+  CHECK(ValueOf(Plan(facts), "max_active_replication_origins") == "30");
 }
 
 TEST_CASE("huge pages become optional, but are not turned on") {
@@ -265,7 +283,8 @@ TEST_CASE("only settings that decide on something are asked for") {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   CHECK(has(SettingsToAsk(15, {}), "shared_buffers"));
-  CHECK(has(SettingsToAsk(15, {}), "ssl_key_file"));
+  CHECK(has(SettingsToAsk(15, {.tcp = true}), "ssl_key_file"));
+  CHECK_FALSE(has(SettingsToAsk(15, {}), "ssl_key_file"));
   CHECK(has(SettingsToAsk(14, {}), "min_dynamic_shared_memory"));
   CHECK_FALSE(has(SettingsToAsk(13, {}), "min_dynamic_shared_memory"));
   CHECK_FALSE(has(SettingsToAsk(15, {.memory = MemoryProfile::kInherit}), "shared_buffers"));
