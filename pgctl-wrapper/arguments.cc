@@ -282,8 +282,13 @@ class Grammar {
         ->type_name("DURATION|never");
     AddServerOptions(command,
                      "as the policy network says; restart goes no farther than "
-                     "the server that runs",
-                     " (default: as the policy tcp says; restart: as the server that runs)");
+                     "the server that runs");
+    command
+        ->add_flag_callback(
+            "--no-tcp", [this] { raw_.tcp = false; },
+            "Listen on the Unix socket only (default: as the policy tcp says; restart: as the "
+            "server that runs)")
+        ->excludes("--tcp");
     command
         ->add_flag("--recover", arguments_.start.recover,
                    "Finish a backup's recovery with WAL that the branch's restore_command reads "
@@ -292,19 +297,16 @@ class Grammar {
         ->excludes("--standby");
   }
 
-  void AddServerOptions(CLI::App* command, const std::string& network_default = "isolated",
-                        const std::string& tcp_default = "") {
+  void AddServerOptions(CLI::App* command, const std::string& network_default = "isolated") {
     OverrideChoice& overrides = arguments_.start.overrides;
     AddTimeout(AddPgBin(command));
     command->add_flag("--as-is", overrides.as_is,
                       "Leave out the overrides that make a copy of production safe to start");
     command
-        ->add_flag_function(
-            "--tcp,!--no-tcp", [this](int64_t count) { raw_.tcp = count > 0; },
-            "Let it listen on 127.0.0.1, too, with passwords (scram-sha-256): the role of "
-            "--user gets one of the branch's own, which velapg url --tcp shows; else it is "
-            "reached over its Unix socket only" +
-                tcp_default)
+        ->add_flag_callback(
+            "--tcp", [this] { raw_.tcp = true; },
+            "Listen on 127.0.0.1, too, where a password is wanted (scram-sha-256). velapg sets one "
+            "for the role of --user; velapg url --tcp shows it")
         ->excludes("--as-is");
     command->add_flag("--standby", arguments_.start.standby,
                       "Keep standby.signal and recovery.signal");

@@ -147,6 +147,7 @@ TEST_CASE("TCP is asked for, refused, or left to policy, and to a URL of its own
   CHECK(Parse({"start", "a", "--tcp", "--user", "app"}).start.tcp_role == "app");
   CHECK(Parse({"run", "a", "--tcp", "--", "true"}).start.overrides.tcp);
   CHECK(Parse({"restart", "a", "--no-tcp"}).start.tcp == false);
+  CHECK(Failure({"restart", "a", "--no-tcp", "--tcp"}).code() == Code::kUsage);
   CHECK_FALSE(Parse({"url", "a"}).over_tcp);
   CHECK(Parse({"env", "a", "--tcp"}).over_tcp);
   CHECK(Parse({"url", "a", "--format", "jdbc"}).over_tcp);
