@@ -127,6 +127,9 @@ std::vector<Override> SafetyOverrides(const ServerFacts& facts, const OverrideCh
   if (OwnValue(facts, "huge_pages") == "on") {
     add("huge_pages", "try", "this host may have none");
   }
+  if (OwnValue(facts, "db_user_namespace") == "on") {
+    add("db_user_namespace", "off", "its roles would have to be called ROLE@DATABASE");
+  }
   const bool asks_passphrase = !OwnValue(facts, "ssl_passphrase_command").empty();
   if (asks_passphrase) add("ssl_passphrase_command", "", "would run production's command");
   if (facts.network != Network::kHost || OwnValue(facts, "ssl") != "on") return overrides;
@@ -217,6 +220,8 @@ std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice
     return settings;
   }
   settings.insert(settings.end(), {"huge_pages", "ssl", "ssl_passphrase_command"});
+  constexpr int kHasNoNamespaces = 17;
+  if (version < kHasNoNamespaces) settings.emplace_back("db_user_namespace");
   if (choice.tcp) {
     settings.insert(settings.end(),
                     {"ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file"});

@@ -101,6 +101,12 @@ Status Explain(const std::string& branch, const std::string& data_dir, const std
   }
   const std::string failure = "server of branch \"" + branch + "\" ended before it was ready";
   const std::string quoted = QuoteLastLines("its log ends with", WithoutBackupHint(log));
+  if (Mentions(log, "database locale is incompatible with operating system")) {
+    return Failed(failure,
+                  "this machine lacks the locale of a database that has to be opened: apt "
+                  "install locales-all\n" +
+                      quoted);
+  }
   if (Mentions(log, "could not create symbolic link \"pg_tblspc/")) {
     return Failed(failure, TablespaceHint(read_archive, quoted));
   }

@@ -204,6 +204,18 @@ TEST_CASE("a server has room for the replication origins that it loads") {
   CHECK(ValueOf(Plan(facts), "max_active_replication_origins") == "30");
 }
 
+TEST_CASE("a role's name is its own, in versions that may want the database's with it") {
+  ServerFacts facts = FactsOf(15);
+  facts.own = {{"db_user_namespace", "on"}};
+  CHECK(ValueOf(Plan(facts), "db_user_namespace") == "off");
+  const auto asked = [](int version) {
+    const std::vector<std::string> names = SettingsToAsk(version, {});
+    return std::find(names.begin(), names.end(), "db_user_namespace") != names.end();
+  };
+  CHECK(asked(16));
+  CHECK_FALSE(asked(17));
+}
+
 TEST_CASE("huge pages become optional, but are not turned on") {
   ServerFacts facts = FactsOf(15);
   facts.own = {{"huge_pages", "on"}};
