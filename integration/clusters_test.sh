@@ -126,6 +126,9 @@ check "directories, files and libraries that are not here" configured 'huge_page
   'logging_collector = on' "krb_server_keyfile = '/nonexistent/key'" "event_source = 'x'" 'data_sync_retry = on' 'huge_pages = on' \
   'ssl = on' "ssl_ca_file = 'none'" "local_preload_libraries = 'none'" "session_preload_libraries = 'none'" \
   "default_text_search_config = 'pg_catalog.none'" "restore_command = 'none'" "hba_file = '/nonexistent'" "ident_file = '/nonexistent'"
+namespaces=off
+(($(cat "$VELAFS_SANDBOX/plain/PG_VERSION") < 17)) || namespaces='its default' # where no server knows it
+check "roles that belong to databases" configured "db_user_namespace=$namespaces" 'db_user_namespace = on'
 check "more memory than this machine has" configured 'maintenance_work_mem=64MB shared_buffers=128MB' 'shared_buffers = 900GB' \
   'maintenance_work_mem = 90GB'
 
@@ -209,7 +212,9 @@ databases() {
   start_to_json one
   velapg psql one -qX -c 'create database shop' -c 'create database closed' -c 'create role web login' \
     -c "alter database closed set session_preload_libraries = 'auto_explain'" -c 'create table here (i int)' \
-    -c "update pg_database set datcollate = 'xx_YY.UTF-8', datctype = 'xx_YY.UTF-8' where datname = 'shop'"
+    -c checkpoint
+  velafs -q bookmark create one@before
+  velapg psql one -qX -c "update pg_database set datcollate = 'xx_YY.UTF-8', datctype = 'xx_YY.UTF-8' where datname = 'shop'"
   velapg -q stop one
   start_to_json one
   told 'database "shop" cannot be opened: its locale "xx_YY.UTF-8" is not on this machine; to have it: apt install locales-all$'
@@ -229,6 +234,9 @@ partly() {
   equal "$(jq -r '.not_inspected[] | "\(.source) \(.database)"' "$VELAFS_SANDBOX/diff.json")" 'one shop'
   equal "$(jq -r '[.tables[] | select(.table == "there")] | length' "$VELAFS_SANDBOX/diff.json")" 1
   jq -r .schema.diff "$VELAFS_SANDBOX/diff.json" | has_line 'CREATE TABLE public.there'
+  velafs --json diff one@before one --schema 2>/dev/null | jq -r .schema.diff >"$VELAFS_SANDBOX/diff.txt"
+  has_line 'CREATE TABLE public.there' <"$VELAFS_SANDBOX/diff.txt"
+  ! has_line shop <"$VELAFS_SANDBOX/diff.txt" || fail "a database that only one side could open counts as a difference"
   has_line 'database "shop" of "one" was not inspected: ' <"$VELAFS_SANDBOX/diff.err"
 }
 check "inspect and diff show the others, and name it" partly

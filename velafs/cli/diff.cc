@@ -1,5 +1,6 @@
 // `velafs diff`: what differs between two branches or bookmarks.
 #include <optional>
+#include <set>
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
@@ -33,12 +34,15 @@ Status CheckLimit(const json& diff, uint64_t limit_bytes) {
 }
 
 // The databases that a server could not open, which are not in what it says.
-void AddNotInspected(const std::string& source, const json& inspected, json& list) {
+// Their names are added to `databases`.
+void AddNotInspected(const std::string& source, const json& inspected, json& list,
+                     std::set<std::string>* databases) {
   for (const json& one : inspected.value("not_inspected", json::array())) {
     const std::string database = one.value("database", "");
     const std::string why = one.value("why", "");
     WriteNotice("warning: database \"" + database + "\" of \"" + source +
                 "\" was not inspected: " + why);
+    databases->insert(database);
     list.push_back({{"source", source}, {"database", database}, {"why", why}});
   }
 }
@@ -54,12 +58,14 @@ Status AskServers(const Globals& globals, const DiffArguments& given, json& diff
   words[1] = given.b;
   VELAFS_ASSIGN(const json b, CallVelapg(globals, words));
   diff["not_inspected"] = json::array();
-  AddNotInspected(given.a, a, diff["not_inspected"]);
-  AddNotInspected(given.b, b, diff["not_inspected"]);
+  std::set<std::string> hidden;  // in one of them: what the other has is no difference
+  AddNotInspected(given.a, a, diff["not_inspected"], &hidden);
+  AddNotInspected(given.b, b, diff["not_inspected"], &hidden);
   if (given.tables) diff["tables"] = TablesOf(diff, a, b);
   if (given.schema) {
     VELAFS_ASSIGN(const std::string text,
-                  SchemaDiff(given.a, a.at("schema"), given.b, b.at("schema")));
+                  SchemaDiff(given.a, WithoutDatabases(a.at("schema"), hidden), given.b,
+                             WithoutDatabases(b.at("schema"), hidden)));
     diff["schema"] = {{"equal", text.empty()}, {"diff", text}};
   }
   return {};

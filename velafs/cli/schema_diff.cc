@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include "velafs/base/terminal_text.h"
 #include "velafs/cli/child.h"
@@ -41,6 +42,24 @@ class Scratch {
 };
 
 }  // namespace
+
+std::string WithoutDatabases(const std::string& schema, const std::set<std::string>& databases) {
+  if (databases.empty()) return schema;
+  constexpr std::string_view kBegin = "-- Database \"";
+  constexpr std::string_view kEnd = "\" dump";
+  std::istringstream lines(schema);
+  std::string kept;
+  bool is_kept = true;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "-- PostgreSQL database cluster dump complete") is_kept = true;
+    if (line.starts_with(kBegin) && line.ends_with(kEnd)) {
+      const size_t length = line.size() - kBegin.size() - kEnd.size();
+      is_kept = databases.count(line.substr(kBegin.size(), length)) == 0;
+    }
+    if (is_kept) kept += line + "\n";
+  }
+  return kept;
+}
 
 Result<std::string> SchemaDiff(const std::string& name_a, const std::string& schema_a,
                                const std::string& name_b, const std::string& schema_b) {

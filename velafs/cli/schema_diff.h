@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "velafs/base/status.h"
@@ -10,6 +11,9 @@
 namespace velafs::cli {
 
 // A unified diff, by the program diff; empty when they are equal.
+// The schema, as pg_dumpall prints it, without what it says of these databases.
+std::string WithoutDatabases(const std::string& schema, const std::set<std::string>& databases);
+
 Result<std::string> SchemaDiff(const std::string& name_a, const std::string& schema_a,
                                const std::string& name_b, const std::string& schema_b);
 
