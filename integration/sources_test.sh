@@ -122,11 +122,17 @@ links() {
 check "a link to another tree is refused with its size, skipped, or followed; pg_wal is followed" links
 
 backups() {
+  # A link that root has made.
+  mv "$cluster/pg_wal" "$VELAFS_SANDBOX/pgs/wal"
+  ln -s "$VELAFS_SANDBOX/pgs/wal" "$cluster/pg_wal"
   host_start "$cluster" -c max_wal_senders=4
   local bk=$VELAFS_SANDBOX/pgs/bk
   as_postgres pg_basebackup -h "$cluster.run" --format tar --gzip --wal-method stream --checkpoint fast --pgdata "$bk"
   host_stop "$cluster"
+  rm "$cluster/pg_wal"
+  mv "$VELAFS_SANDBOX/pgs/wal" "$cluster/pg_wal"
   velafs -q import whole --from-tar "$bk"
+  equal "$(find "$mount_dir/whole" ! -user postgres)" '' "what is not the owner's"
   velapg -q start whole
   velapg -q stop whole
   refuses 4 "it holds a backup's archives|it has no PG_VERSION" velafs import x --from-dir "$bk"

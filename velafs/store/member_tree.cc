@@ -354,11 +354,16 @@ Status MemberTree::MakeFirstNames() {
   return {};
 }
 
-// pg_basebackup leaves the top directory out of its archives.
+// pg_basebackup leaves the top directory out of its archives. A directory that was a link, as
+// pg_wal may be, has the owner of that link there, which may be root.
 void MemberTree::GiveOwners() {
-  const struct stat& version = source_.entries[source_.Find(0, "PG_VERSION")].info;
+  const struct stat version = source_.entries[source_.Find(0, "PG_VERSION")].info;
+  const SourceTree tree(source_);
   for (uint32_t i = 0; i < source_.entries.size(); ++i) {
-    if (is_filled_[i] || source_.entries[i].kind != Kind::kDirectory) continue;
+    if (source_.entries[i].kind != Kind::kDirectory) continue;
+    const bool is_links_owner =
+        i != 0 && source_.entries[i].info.st_uid == 0 && tree.IsPostgresOwn(i);
+    if (is_filled_[i] && !is_links_owner) continue;
     source_.entries[i].info.st_uid = version.st_uid;
     source_.entries[i].info.st_gid = version.st_gid;
   }
