@@ -25,6 +25,46 @@ TEST_CASE("a file that is synced after the kernel has forgotten it keeps its nam
   CHECK(fixture.catalog().LastDurable() == fixture.catalog().LastCommit());
 }
 
+TEST_CASE("inodes that nobody asks for leave memory, and the kernel's numbers of them stay good") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {});
+  const auto branch = fixture.Open("main");
+  const auto directory = branch->Make(branch->root(), "dir", {.mode = S_IFDIR | 0700});
+  REQUIRE(directory.ok());
+  const auto file = branch->Make(directory->ino, "file", {.mode = S_IFREG | 0600});
+  REQUIRE(file.ok());
+  branch->Retain(directory->ino);
+  branch->Retain(file->ino, 2);
+  REQUIRE(branch->Write(file->ino, 0, BytesOf("content more")).ok());
+  const auto drop_all = [&branch] {
+    branch->BeginRound();
+    CHECK(branch->DropIdle(2) == 0);  // it is too early
+    branch->DropIdle(1);
+    CHECK(branch->KnownInodes() == 0);
+  };
+
+  drop_all();
+  CHECK(*branch->Parent(directory->ino) == branch->root());
+  std::string content(12, '?');
+  CHECK(*branch->Read(file->ino, 0, std::as_writable_bytes(std::span(content))) == 12);
+  CHECK(content == "content more");
+
+  // A file without a name lives on while the kernel has it open.
+  drop_all();
+  REQUIRE(branch->Unlink(directory->ino, "file").ok());
+  branch->BeginRound();
+  branch->DropIdle(1);
+  CHECK(branch->KnownInodes() == 1);
+  branch->Forget(file->ino, 1);
+  CHECK(branch->Get(file->ino)->nlink == 0);
+  branch->Forget(file->ino, 1);
+  CHECK(branch->Get(file->ino).status().error_number() == ESTALE);
+
+  // What the kernel forgets meanwhile is forgotten.
+  branch->Forget(directory->ino, 1);
+  CHECK(*branch->Parent(branch->Lookup(branch->root(), "dir")->ino) == branch->root());
+}
+
 TEST_CASE("the access time is what was set last, whatever is written or read") {
   VolumeFixture fixture;
   fixture.MakeSource("main", {{"file", std::string(100'000, 'x')}});

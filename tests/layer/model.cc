@@ -40,6 +40,7 @@ Model::Model(unsigned seed, size_t max_file_bytes)
 
 void Model::Step(bool with_crashes) {
   const std::string branch = PickBranch();
+  if (Pick(8) == 0) DropIdle(branch);
   switch (Pick(with_crashes ? 30 : 26)) {
     case 0:
       return Clone(branch);
@@ -146,6 +147,14 @@ void Model::ContentChanged(const Status& done, File& file, std::string content) 
   } else {
     Failed(done);
   }
+}
+
+// Nothing that is seen depends on what is in memory.
+void Model::DropIdle(const std::string& branch) {
+  const auto opened = fixture_.volume().Open(branch);
+  if (!opened.ok()) return;
+  (*opened)->BeginRound();
+  (*opened)->DropIdle(1);
 }
 
 void Model::Clone(const std::string& source) {

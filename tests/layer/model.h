@@ -51,6 +51,7 @@ class Model {
   bool PickFile(const std::string& branch, std::string* name, File** file);
   Branch* Open(const std::string& branch);
 
+  void DropIdle(const std::string& branch);
   void Clone(const std::string& source);
   void Merge();
   void Seal();

@@ -58,6 +58,7 @@ class Stress {
     start([this] { MakeAndRemove("b"); });
     start([this] { LookAround(); });
     start([this] { Measure(); });
+    start([this] { DropIdle(); });
     start([this] { MergeAndSeal(); });
     for (unsigned long i = 0; i < clones; ++i) CloneAndDelete("clone" + std::to_string(i % 3));
     stop_ = true;
@@ -139,6 +140,15 @@ class Stress {
 
   void Measure() {
     while (!stop_) Expect(fixture_.volume().Usage("main").status());
+  }
+
+  void DropIdle() {
+    const auto branch = Main();
+    while (!stop_) {
+      branch->BeginRound();
+      branch->DropIdle(1);
+      std::this_thread::yield();
+    }
   }
 
   void MergeAndSeal() {

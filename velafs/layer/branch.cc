@@ -46,14 +46,23 @@ std::string Branch::QuotedName() { return "\"" + name() + "\""; }
 Branch::InodePtr Branch::FindKnown(InodeNumber ino) {
   MutexLock lock(inodes_lock_);
   const auto found = inodes_.find(ino);
-  return found == inodes_.end() ? nullptr : found->second;
+  if (found == inodes_.end()) return nullptr;
+  found->second->last_used = round_.load();
+  return found->second;
 }
 
 Result<Branch::InodePtr> Branch::Find(InodeNumber ino) {
   if (InodePtr known = FindKnown(ino)) return known;
   VELAFS_ASSIGN(InodePtr loaded, Load(ino));
   MutexLock lock(inodes_lock_);
-  return inodes_.try_emplace(ino, std::move(loaded)).first->second;
+  const auto [known, is_new] = inodes_.try_emplace(ino, std::move(loaded));
+  if (!is_new) return known->second;
+  known->second->last_used = round_.load();
+  if (const auto reference = references_.extract(ino)) {
+    known->second->lookups = reference.mapped().lookups;
+    known->second->parent = reference.mapped().parent;
+  }
+  return known->second;
 }
 
 Result<Branch::InodePtr> Branch::FindFile(InodeNumber ino) {
@@ -139,7 +148,13 @@ void Branch::Forget(InodeNumber ino, uint64_t count) {
   InodePtr last_use;  // freed after the lock
   MutexLock lock(inodes_lock_);
   const auto found = inodes_.find(ino);
-  if (found == inodes_.end()) return;
+  if (found == inodes_.end()) {
+    const auto reference = references_.find(ino);
+    if (reference == references_.end()) return;
+    reference->second.lookups -= std::min(count, reference->second.lookups);
+    if (reference->second.lookups == 0) references_.erase(reference);
+    return;
+  }
   Inode& inode = *found->second;
   inode.lookups -= std::min(count, inode.lookups.load());
   if (inode.lookups > 0) return;
@@ -149,6 +164,33 @@ void Branch::Forget(InodeNumber ino, uint64_t count) {
     last_use = std::move(found->second);
     inodes_.erase(found);
   }
+}
+
+size_t Branch::KnownInodes() {
+  MutexLock lock(inodes_lock_);
+  return inodes_.size();
+}
+
+size_t Branch::DropIdle(uint32_t idle_rounds) {
+  const uint32_t round = round_;
+  std::vector<InodePtr> last_uses;  // freed after the locks
+  // Nobody is loading an inode that another changes, and that would go, meanwhile.
+  WriterLock names(namespace_);
+  MutexLock lock(inodes_lock_);
+  for (auto at = inodes_.begin(); at != inodes_.end();) {
+    const InodePtr& inode = at->second;
+    // One without a name cannot be loaded anew.
+    if (round - inode->last_used < idle_rounds || inode->is_gone || inode.use_count() > 1) {
+      ++at;
+      continue;
+    }
+    if (inode->lookups > 0) references_[at->first] = {inode->lookups, inode->parent};
+    last_uses.push_back(std::move(at->second));
+    at = inodes_.erase(at);
+  }
+  // A table that has been large stays so otherwise.
+  if (last_uses.size() > inodes_.size()) inodes_.rehash(0);
+  return last_uses.size();
 }
 
 void Branch::DropIfGone(const InodePtr& inode) {

@@ -172,6 +172,14 @@ class Branch {
   void HoldBack(bool held_back) { allowance_.Close(held_back); }
   Result<uint64_t> LogicalBytes();
   std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
+  // Inodes in memory.
+  size_t KnownInodes();
+  // Time passes for DropIdle.
+  void BeginRound() { ++round_; }
+  // Drops from memory the inodes that nobody has asked for since the beginning of the last
+  // `idle_rounds` rounds. What the kernel knows of them stays good: each is loaded anew when it is
+  // asked for. Returns how many there were.
+  size_t DropIdle(uint32_t idle_rounds);
 
  private:
   struct Inode;
@@ -267,8 +275,15 @@ class Branch {
   std::unordered_map<LayerId, size_t> height_of_ GUARDED_BY(namespace_);  // in the chain; 0: lowest
   std::shared_ptr<Layer> head_ GUARDED_BY(gate_);
 
+  // What the kernel knows of an inode that is not in memory.
+  struct Reference {
+    uint64_t lookups;
+    InodeNumber parent;
+  };
   Mutex inodes_lock_;
   std::unordered_map<InodeNumber, InodePtr> inodes_ GUARDED_BY(inodes_lock_);
+  std::unordered_map<InodeNumber, Reference> references_ GUARDED_BY(inodes_lock_);
+  std::atomic<uint32_t> round_ = 0;
 
   std::atomic<bool> is_failed_ = false;
   std::atomic<bool> is_retired_ = false;

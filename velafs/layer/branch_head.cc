@@ -145,6 +145,7 @@ Status Branch::Retire(bool durable, const std::function<Status(const HeadState&)
     DropIfGone(inode);
   }
   inodes_.clear();
+  references_.clear();
   return {};
 }
 

@@ -195,6 +195,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
 
   VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
   auto inode = std::make_shared<Inode>(ino);
+  inode->last_used = round_.load();
   inode->parent = directory;
   inode->born_layer = inode->row_layer = head_->id();
   inode->row = {.ino = ino,

@@ -1,5 +1,6 @@
 #include "velafs/layer/volume.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -336,7 +337,34 @@ void Volume::Impl::Upkeep() {
   }
 }
 
+// Each inode that the kernel has looked at, as a `du` of all branches has, takes half a kilobyte,
+// and the kernel may remember it for a day. Beyond a bound what nobody uses goes at once, and the
+// rest in some minutes.
+void Volume::Impl::BoundMemory() {
+  constexpr size_t kMostInodes = 100'000;
+  constexpr uint32_t kIdleRounds = 5;
+  constexpr uint32_t kLongIdleRounds = 300;
+  constexpr uint32_t kRoundsBetween = 60;  // looks for what has been idle for long
+  constexpr size_t kManyInodes = 100'000;
+  const std::vector<std::shared_ptr<Branch>> branches = OpenBranches();
+  size_t known = 0;
+  for (const auto& branch : branches) {
+    branch->BeginRound();
+    known += branch->KnownInodes();
+  }
+  const bool is_full = known > kMostInodes;
+  const bool is_time = ++rounds_ % kRoundsBetween == 0;
+  if (!is_full && !is_time) return;
+  for (const auto& branch : branches) {
+    dropped_ += branch->DropIdle(is_full ? kIdleRounds : kLongIdleRounds);
+  }
+  if (dropped_ == 0 || (dropped_ < kManyInodes && !is_time)) return;
+  dropped_ = 0;
+  malloc_trim(0);  // takes some milliseconds, in which others wait
+}
+
 Status Volume::Impl::UpkeepRound() {
+  BoundMemory();
   Status first_failure = DiscardNow().WithContext("cannot remove the pages of deleted files");
   for (const auto& branch : OpenBranches()) {
     if (branch->is_ephemeral()) continue;

@@ -79,6 +79,7 @@ class Volume::Impl : public BranchHost {
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
   Status UpkeepRound();
+  void BoundMemory();
   Status DiscardNow();
 
   const VolumeParts parts_;
@@ -112,6 +113,9 @@ class Volume::Impl : public BranchHost {
   std::condition_variable stop_changed_;
   bool stop_ = false;  // guarded by stop_lock_
   std::thread upkeep_;
+  // Of that thread.
+  uint32_t rounds_ = 0;
+  size_t dropped_ = 0;  // inodes, since memory was given back
 };
 
 }  // namespace velafs::layer
