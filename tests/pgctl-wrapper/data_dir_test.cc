@@ -90,19 +90,20 @@ TEST_CASE("databases whose locale is not on this machine are found in their cata
 }
 
 TEST_CASE_FIXTURE(Directory, "a data directory that others may write to is closed to them") {
-  for (const auto& [mode, mended] : {std::pair<mode_t, mode_t>{0777, 0750},
-                                     {0775, 0750},
-                                     {0770, 0750},
-                                     {0755, 0750},
-                                     {0711, 0710}}) {
-    CAPTURE(mode);
-    REQUIRE(chmod(dir.c_str(), mode) == 0);
+  struct Case {
+    mode_t mode;
+    mode_t mended;
+  };
+  for (const Case& it :
+       {Case{0777, 0750}, {0775, 0750}, {0770, 0750}, {0755, 0750}, {0711, 0710}}) {
+    CAPTURE(it.mode);
+    REQUIRE(chmod(dir.c_str(), it.mode) == 0);
     const auto changed = MendDirectoryMode(dir);
     REQUIRE(changed.ok());
     REQUIRE(changed->has_value());
-    CHECK(Mode() == mended);
+    CHECK(Mode() == it.mended);
   }
-  for (const mode_t mode : {0700, 0750}) {
+  for (const mode_t mode : {mode_t{0700}, mode_t{0750}}) {
     REQUIRE(chmod(dir.c_str(), mode) == 0);
     const auto changed = MendDirectoryMode(dir);
     REQUIRE(changed.ok());
