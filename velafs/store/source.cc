@@ -32,7 +32,9 @@ bool IsUnder(const std::string& path, const std::string& directory) {
 }
 
 Status CannotRead(const std::string& path, int error_number) {
-  return Refused("\"" + path + "\" cannot be read: " + Errno(error_number).message());
+  const std::string what = "\"" + path + "\" cannot be read";
+  if (error_number != EACCES && error_number != EPERM) return SystemError(error_number, what);
+  return Refused(what + ": " + Errno(error_number).message());
 }
 
 Result<std::string> RealDirectory(const std::string& directory) {
