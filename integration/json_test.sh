@@ -142,6 +142,8 @@ in_a_store() {
 }
 check "commands on branches and bookmarks print what is documented" in_a_store
 
+has() { "$1" candidates -- "$2" | has_line -x "$2"; } # has PROGRAM COMMAND
+
 on_the_store() {
   prints "velafs policy show" velafs policy show
   prints "velafs policy set" velafs policy set one ttl=1d
@@ -159,10 +161,9 @@ on_the_store() {
   prints "velafs audit verify" velafs audit verify
   prints "velafs audit trim" velafs audit trim --keep 100d
   prints "velafs audit ship" velafs audit ship --to "$PWD/shipped" --forget
-  ! has_status || prints "velafs status" velafs status
+  ! has velafs status || prints "velafs status" velafs status
   printf '%s\n' "${commands_run[@]}" >>run
 }
-has_status() { velafs candidates -- stat | has_line -x status; }
 check "commands on the store print what is documented" on_the_store
 
 servers() {
@@ -182,8 +183,10 @@ servers() {
   sql one 'create table t as select 1'
   prints "velafs diff" velafs diff main one
   prints "velafs diff" velafs diff main one --tables --schema
+  ! has velapg reset || prints "velapg reset" velapg reset one
   prints "velapg stop" velapg stop one
   prints "velapg stop" velapg stop one
+  ! has velapg reset || prints "velapg stop --all" velapg stop --all
   prints "velapg status BRANCH" status:3 velapg status one
   prints "velapg --version" velapg --version
   printf '%s\n' "${commands_run[@]}" >>run
@@ -196,6 +199,7 @@ pools() {
   prints "velapg take" velapg take main
   local taken
   taken=$(jq -r .branch document)
+  ! has velapg renew || prints "velapg renew" velapg renew "$taken" --lease 1h
   prints "velapg release" velapg release "$taken"
   prints "velapg pool refresh" velapg pool refresh main
   prints "velapg pool fill" velapg pool fill main
