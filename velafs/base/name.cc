@@ -16,16 +16,36 @@ bool IsName(std::string_view name) {
   return true;
 }
 
+// The allowed name that is nearest to `text`: `Feature/Login` becomes `feature-login`. Empty if
+// nothing of it is allowed.
+std::string SuggestName(std::string_view text) {
+  std::string name;
+  for (char c : text.substr(0, kMaxNameLength)) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const bool is_allowed = IsAlnum(c) || c == '.' || c == '_' || c == '-';
+    if (name.empty() && !IsAlnum(c)) continue;
+    if (is_allowed) {
+      name += c;
+    } else if (name.back() != '-') {
+      name += '-';
+    }
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return name;
+}
+
 }  // namespace
 
 Status CheckName(std::string_view what, std::string_view name) {
   if (IsName(name)) return {};
   // A name may be as long as its sender likes, a message not.
   const std::string quoted(name.size() > kMaxQuotedBytes ? name.substr(0, kMaxNameLength) : name);
+  const std::string allowed = SuggestName(name);
   return UsageError(
       std::string(what) + " name \"" + quoted + (quoted.size() < name.size() ? "..." : "") +
           "\" is not allowed",
-      "a name is 1 to 63 characters of a-z 0-9 . _ - and begins with a letter or digit");
+      "a name is 1 to 63 characters of a-z 0-9 . _ - and begins with a letter or digit" +
+          (allowed.empty() ? "" : ", as in " + allowed));
 }
 
 Result<SourceRef> ParseSourceRef(std::string_view text) {

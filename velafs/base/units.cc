@@ -1,10 +1,13 @@
 #include "velafs/base/units.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 #include <limits>
+#include <optional>
 
 namespace velafs {
 namespace {
@@ -14,12 +17,107 @@ constexpr TimeNs kNsPerSecond = 1'000'000'000;
 constexpr TimeNs kMaxSeconds = std::numeric_limits<TimeNs>::max() / kNsPerSecond - 1;
 constexpr uint64_t kMaxBytes = std::numeric_limits<int64_t>::max();  // what a catalog can hold
 
-// The number at the start of `text`; `rest` gets what follows it. False unless there is one.
-bool TakeNumber(std::string_view text, uint64_t* number, std::string_view* rest) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  if (error != std::errc() || end == text.data()) return false;
-  *rest = text.substr(static_cast<size_t>(end - text.data()));
-  return true;
+// The number at the start of `text`. `rest` gets what follows it.
+struct Number {
+  uint64_t value = 0;
+  bool is_too_large = false;
+  std::string_view rest;
+};
+
+// Nothing unless there is a number.
+std::optional<Number> TakeNumber(std::string_view text) {
+  Number number;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number.value);
+  if (end == text.data()) return std::nullopt;
+  number.is_too_large = error == std::errc::result_out_of_range;
+  number.rest = text.substr(static_cast<size_t>(end - text.data()));
+  return number;
+}
+
+Status NotASize(std::string_view text) {
+  return UsageError("\"" + std::string(text) + "\" is not a size",
+                    "write bytes, or a number and a unit: K M G T (or KiB MiB GiB TiB) are powers "
+                    "of 1024, kB MB GB TB powers of 1000");
+}
+
+// Bytes in a unit; 0 if it is none.
+uint64_t BytesInUnit(std::string_view unit) {
+  struct Unit {
+    std::string_view names[3];
+    uint64_t bytes;
+  };
+  constexpr std::array kUnits = {
+      Unit{{"B", "B", "B"}, 1},
+      Unit{{"K", "k", "KiB"}, uint64_t{1} << 10},
+      Unit{{"M", "m", "MiB"}, uint64_t{1} << 20},
+      Unit{{"G", "g", "GiB"}, uint64_t{1} << 30},
+      Unit{{"T", "t", "TiB"}, uint64_t{1} << 40},
+      Unit{{"kB", "KB", "kb"}, 1'000},
+      Unit{{"MB", "MB", "mb"}, 1'000'000},
+      Unit{{"GB", "GB", "gb"}, 1'000'000'000},
+      Unit{{"TB", "TB", "tb"}, 1'000'000'000'000},
+  };
+  for (const Unit& one : kUnits) {
+    if (std::ranges::find(one.names, unit) != std::end(one.names)) return one.bytes;
+  }
+  return 0;
+}
+
+Status NotATime(std::string_view text) {
+  return UsageError("\"" + std::string(text) + "\" is not a time",
+                    "write it as 2026-11-22T10:00:00Z, in local time as '2026-11-22 10:00', "
+                    "'yesterday 14:00' or 14:00, or as '2h ago'");
+}
+
+// `14:00` or `14:00:30`, into the hour, minute and second; what follows it, or null if there is no
+// such time.
+const char* TakeClock(const char* text, tm* parts) {
+  const char* rest = strptime(text, "%H:%M", parts);
+  return rest != nullptr && *rest == ':' ? strptime(rest, ":%S", parts) : rest;
+}
+
+// `now`, `2h ago` and `-2h`.
+std::optional<TimeNs> BeforeNow(std::string_view text) {
+  constexpr std::string_view kAgo = " ago";
+  if (text == "now") return NowNs();
+  if (text.starts_with("-")) {
+    text.remove_prefix(1);
+  } else if (text.ends_with(kAgo)) {
+    text.remove_suffix(kAgo.size());
+  } else {
+    return std::nullopt;
+  }
+  const Result<std::chrono::seconds> duration = ParseDuration(text);
+  if (!duration.ok()) return std::nullopt;
+  return NowNs() - duration->count() * kNsPerSecond;
+}
+
+// `14:00`, `today 14:00`, `yesterday 14:00` and `yesterday`, in local time.
+std::optional<TimeNs> OnDay(std::string_view text) {
+  const time_t now = time(nullptr);
+  tm parts{};
+  localtime_r(&now, &parts);
+  parts.tm_sec = parts.tm_min = parts.tm_hour = 0;
+  parts.tm_isdst = -1;
+  bool is_named = true;
+  if (text.starts_with("yesterday")) {
+    text.remove_prefix(std::string_view("yesterday").size());
+    --parts.tm_mday;
+  } else if (text.starts_with("today")) {
+    text.remove_prefix(std::string_view("today").size());
+  } else {
+    is_named = false;
+  }
+  if (is_named && !text.empty()) {
+    if (text[0] != ' ') return std::nullopt;
+    text.remove_prefix(1);
+  }
+  if (!is_named || !text.empty()) {
+    const std::string clock(text);
+    const char* const rest = TakeClock(clock.c_str(), &parts);
+    if (rest == nullptr || *rest != '\0') return std::nullopt;
+  }
+  return TimeNs{mktime(&parts)} * kNsPerSecond;
 }
 
 }  // namespace
@@ -47,14 +145,14 @@ Result<std::chrono::seconds> ParseDuration(std::string_view text) {
   };
   constexpr std::array kUnits = {Unit{"s", 1}, Unit{"m", 60}, Unit{"h", 3600}, Unit{"d", 86400}};
   constexpr uint64_t kMaxSeconds = uint64_t{100} * 366 * 86400;
-  uint64_t number = 0;
-  std::string_view rest;
-  if (TakeNumber(text, &number, &rest) && number > 0) {
-    for (const Unit& unit : kUnits) {
-      if (rest == unit.name && number <= kMaxSeconds / unit.seconds) {
-        return std::chrono::seconds(number * unit.seconds);
-      }
+  const std::optional<Number> number = TakeNumber(text);
+  for (const Unit& unit : kUnits) {
+    if (!number || number->rest != unit.name) continue;
+    if (number->is_too_large || number->value > kMaxSeconds / unit.seconds) {
+      return UsageError("\"" + std::string(text) + "\" is too long",
+                        "a duration is at most 36600d");
     }
+    if (number->value > 0) return std::chrono::seconds(number->value * unit.seconds);
   }
   return UsageError("\"" + std::string(text) + "\" is not a duration",
                     "write a number and a unit, as in 90s 30m 12h 7d");
@@ -69,19 +167,12 @@ std::string FormatDuration(std::chrono::seconds duration) {
 }
 
 Result<uint64_t> ParseSize(std::string_view text) {
-  constexpr std::string_view kUnits = "KMGT";
-  uint64_t number = 0;
-  std::string_view rest;
-  if (TakeNumber(text, &number, &rest)) {
-    if (rest.empty() && number <= kMaxBytes) return number;
-    const size_t unit = rest.size() == 1 ? kUnits.find(rest[0]) : std::string_view::npos;
-    if (unit != std::string_view::npos) {
-      const uint64_t shift = 10 * (unit + 1);
-      if (number <= (kMaxBytes >> shift)) return number << shift;
-    }
-  }
-  return UsageError("\"" + std::string(text) + "\" is not a size",
-                    "write bytes, or a number and K, M, G or T, as in 64K 10G");
+  const std::optional<Number> number = TakeNumber(text);
+  if (!number) return NotASize(text);
+  const uint64_t unit = number->rest.empty() ? 1 : BytesInUnit(number->rest);
+  if (unit == 0) return NotASize(text);
+  if (!number->is_too_large && number->value <= kMaxBytes / unit) return number->value * unit;
+  return UsageError("\"" + std::string(text) + "\" is too large", "a size is below 8 EiB");
 }
 
 std::string FormatSize(uint64_t bytes) {
@@ -99,16 +190,15 @@ std::string FormatSize(uint64_t bytes) {
 }
 
 Result<TimeNs> ParseTime(std::string_view text) {
+  if (const auto time = BeforeNow(text)) return *time;
+  if (const auto time = OnDay(text)) return *time;
   const std::string copy(text);
-  const Status wrong = UsageError("\"" + copy + "\" is not a time",
-                                  "write it as 2026-11-22T10:00:00Z, or in local time as"
-                                  " '2026-11-22 10:00'");
+  const Status wrong = NotATime(text);
   tm parts{};
   parts.tm_isdst = -1;  // local time: find out
   const char* rest = strptime(copy.c_str(), "%Y-%m-%d", &parts);
   if (rest == nullptr || (*rest != 'T' && *rest != ' ')) return wrong;
-  rest = strptime(rest + 1, "%H:%M", &parts);
-  if (rest != nullptr && *rest == ':') rest = strptime(rest, ":%S", &parts);
+  rest = TakeClock(rest + 1, &parts);
   if (rest == nullptr) return wrong;
   if (*rest == '.') {
     do ++rest;

@@ -22,15 +22,15 @@ Result<std::chrono::seconds> ParseDuration(std::string_view text);
 // The shortest of `45s 12m 3h 2d` that is not rounded to zero, for columns of human output.
 std::string FormatDuration(std::chrono::seconds duration);
 
-// `4096 64K 10G 2T`, binary multiples, below 8 EiB. Fails with kUsage.
+// `64K 10G 2T` or `10GiB` (powers of 1024), `10GB` (of 1000), below 8 EiB. Fails with kUsage.
 Result<uint64_t> ParseSize(std::string_view text);
 // `812 B`, `64.0 KiB`, `1.3 GiB`, for human output.
 std::string FormatSize(uint64_t bytes);
 
 // RFC 3339 in UTC, whole seconds: `2026-11-22T10:00:00Z`.
 std::string FormatTime(TimeNs time);
-// That, also with an offset (`+02:00`) and a fraction; or the local time `2026-11-22 10:00[:00]`, of
-// the time zone of this process. Fails with kUsage, also for a time that TimeNs cannot hold.
+// That, also with an offset (`+02:00`) or fraction; local time `[2026-11-22] 10:00[:00]`, also of
+// `today` or `yesterday`; `now`, `2h ago`, `-2h`. Fails with kUsage, also for what is out of range.
 Result<TimeNs> ParseTime(std::string_view text);
 
 }  // namespace velafs
