@@ -102,7 +102,7 @@ renamed() {
   velapg -q start dev
   refuses 4 'a server runs on "dev"' velafs rename dev feature
   velapg -q stop dev
-  refuses 1 'branch "main" exists' velafs rename dev main
+  refuses 7 'branch "main" exists' velafs rename dev main
   ls "$mount_dir/dev" >/dev/null
   velafs -q rename dev feature
   [[ ! -e $mount_dir/dev && -d $mount_dir/feature/base ]] || fail "the mount has: $(ls "$mount_dir")"
@@ -131,7 +131,7 @@ trashed() {
   equal "$(started_state_of child)" promoted # needs what its parent holds
   refuses 3 'no branch "nobody" in the trash' velafs undelete nobody
   velafs -q clone main feature
-  refuses 1 'branch "feature" exists' velafs undelete feature
+  refuses 7 'branch "feature" exists' velafs undelete feature
   velafs -q undelete feature --as back
   equal "$(field back port)" "$port"
   equal "$(started_state_of back)" promoted
@@ -211,7 +211,7 @@ cloned_at() {
     jq -e '.parent_bookmark == "main@early"'
   refuses 3 'no bookmark of "main" from 2001-01-01T00:00:00Z or before' \
     velafs clone main at-never --at 2001-01-01T00:00:00Z
-  refuses 2 'is not a time' velafs clone main at-never --at yesterday
+  refuses 2 'is not a time' velafs clone main at-never --at tomorrow
   velafs -q delete --purge at-early at-local
 }
 check "a clone of a time is of the newest bookmark from then or before" cloned_at

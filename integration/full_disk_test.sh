@@ -81,6 +81,7 @@ imported_without_space() {
   empty
   velafs -q import more --from-dir "$VELAFS_SANDBOX/more"
   cmp "$mount_dir/more/base/1/999999" "$VELAFS_SANDBOX/more/base/1/999999"
+  velafs -q unprotect more
   velafs -q delete --purge more
 }
 

@@ -33,12 +33,12 @@ opened() {
 }
 check "groups that policies name are let in" opened
 
-check "who is in no group sees nothing" by nobody refuses 4 'user "nobody" has not the role "viewer"' velafs list
-check "a viewer makes nothing" by www-data refuses 4 'has not the role "user"' velafs clone main@nightly mine
-check "a user does not import" by postgres refuses 4 'has not the role "admin"' velafs import x --from-dir "$VELAFS_SANDBOX/cluster"
-check "a user does not set policies" by postgres refuses 4 'has not the role "admin"' velafs policy set --of-store ttl=1d
-check "a user does not read the audit log" by postgres refuses 4 'has not the role "admin"' velafs audit
-check "a user does not unmount" by postgres refuses 4 'has not the role "admin"' velafs umount
+check "who is in no group sees nothing" by nobody refuses 4 'user "nobody" needs the viewer role' velafs list
+check "a viewer makes nothing" by www-data refuses 4 'needs the user role' velafs clone main@nightly mine
+check "a user does not import" by postgres refuses 4 'needs the admin role' velafs import x --from-dir "$VELAFS_SANDBOX/cluster"
+check "a user does not set policies" by postgres refuses 4 'needs the admin role' velafs policy set --of-store ttl=1d
+check "a user does not read the audit log" by postgres refuses 4 'needs the admin role' velafs audit
+check "a user does not unmount" by postgres refuses 4 'needs the admin role' velafs umount
 check "a user takes nothing that is not approved" by postgres refuses 4 '"main@nightly" is not approved' velafs clone main@nightly pr-1
 check "a policy there is not is wrong usage" refuses 2 'no policy "tll"' velafs policy set --of-store tll=1d
 check "a value that is none is wrong usage" refuses 2 '"soon" is not a duration' velafs policy set main ttl=soon
@@ -68,7 +68,7 @@ check "a branch of somebody else is not changed" by postgres refuses 4 '"main" b
 check "nor promoted onto" by postgres refuses 4 '"main" belongs to "root"' velafs promote pr-1 --onto main
 
 too_many() {
-  refuses 4 'has the 2 branches' velafs clone main pr-9 --owner postgres
+  refuses 4 'owns 2 branches' velafs clone main pr-9 --owner postgres
 }
 promoted() {
   velapg start pr-1 >/dev/null

@@ -92,6 +92,7 @@ private_files() {
   # A server's socket is for whoever may connect; its directory decides who that is.
   find "$VELAFS_STORE/run" -mindepth 2 -type s | has_line . || fail "no server's socket was looked at"
   velapg stop one
+  velafs -q unprotect again
   velafs -q delete again
 }
 check "with umask 0, no file of a store is open to others" private_files
@@ -115,7 +116,7 @@ others_refused() {
   local program
   program=$(command -v velafs)
   velafs() { as_postgres "$program" "$@"; }
-  refuses 4 'belongs to user 0' velafs list
+  refuses 4 'belongs to user "root"' velafs list
 }
 if command -v curl >/dev/null; then
   check "another user's call is refused" others_refused
@@ -153,6 +154,7 @@ hostile_source() {
   velafs -q clone sparse end
   echo end >>"$mount_dir/end/base/1/99999"
   equal "$(tail -c 4 "$mount_dir/end/base/1/99999")" end
+  velafs -q unprotect sparse
   velafs -q delete end sparse
   mknod "$source/base/1/zero" c 1 5
   ln -s loop "$source/base/1/loop"
@@ -179,6 +181,7 @@ swapped_meanwhile() {
       # Found as a link, it is imported as one, and said to be.
       ! grep -q secret "$mount_dir/swapped/base/1/1259" || has_line 'leads out' "$VELAFS_SANDBOX/err" ||
         fail "it followed what it had found to be a directory"
+      velafs -q unprotect swapped
       velafs -q delete swapped
     fi
   done
@@ -193,6 +196,7 @@ check "a directory swapped for a link again and again is never taken for one" sw
 itself() {
   velafs -q import itself --from-dir "$mount_dir/main"
   equal "$(cat "$mount_dir/itself/PG_VERSION")" "$(cat "$cluster/PG_VERSION")"
+  velafs -q unprotect itself
   velafs -q delete itself
   refuses 4 . velafs import bad --from-dir "$VELAFS_STORE"
 }

@@ -165,13 +165,18 @@ verbs=(
   "delete --purge;velafs delete --purge old;velafs clone one old"
   "rename;velafs rename old new;velafs rename new old"
   "reset;velafs reset old --to main;velafs reset old --to one"
-  "import;velafs import made --from-dir $VELAFS_SANDBOX/small;velafs delete --purge made"
+  "import;velafs import made --from-dir $VELAFS_SANDBOX/small;remove_source made"
 )
 install -d -o postgres -m 700 "$VELAFS_SANDBOX/small"
 cp -a "$VELAFS_SANDBOX/cluster/." "$VELAFS_SANDBOX/small"
 rm -r "$VELAFS_SANDBOX/small"/base/[45]
 openssl rand 3000000 >"$VELAFS_SANDBOX/small/base/1/999999"
 chown postgres "$VELAFS_SANDBOX/small/base/1/999999"
+
+remove_source() {
+  velafs unprotect "$1"
+  velafs delete --purge "$1"
+}
 
 # All that the verbs change, and a user sees.
 sight() {

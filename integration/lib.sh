@@ -357,6 +357,7 @@ make_store() {
   make_cluster "$VELAFS_SANDBOX/cluster" "$1"
   velafs -q init
   velafs -q import main --from-dir "$VELAFS_SANDBOX/cluster"
+  velafs -q unprotect main
   velafs -q mount
 }
 

@@ -17,7 +17,7 @@ spoiled_cluster() {
 
 check "an unknown store is named" refuses 3 'store.*/nowhere' velafs --store /nowhere list
 velafs -q init
-check "a second init of a store is refused" refuses 1 'exists|already' velafs init
+check "a second init of a store is refused" refuses 7 'exists|already' velafs init
 
 import_without() {
   local data
@@ -59,10 +59,11 @@ import_main() {
 }
 check "an import reports what it stored" import_main
 check "an import to an existing name is refused" \
-  refuses 1 'branch "main" exists' velafs import main --from-dir "$cluster"
+  refuses 7 'branch "main" exists' velafs import main --from-dir "$cluster"
 
 import_twice() {
   velafs --json import again --from-dir "$cluster" | jq -e '.chunks_new == 0 and .chunks_shared > 0'
+  velafs -q unprotect again
   velafs delete again
 }
 check "a second import of the same files stores nothing" import_twice
@@ -147,7 +148,7 @@ check "a clone of an unknown branch is refused" \
 check "a clone of an unknown bookmark is refused" \
   refuses 3 'main@never' velafs clone main@never two
 check "a clone to an existing name is refused" \
-  refuses 1 'cannot clone "main" to "one": branch "one" exists' velafs clone main one
+  refuses 7 'cannot clone "main" to "one": branch "one" exists' velafs clone main one
 check "a clone to a bad name is wrong usage" refuses 2 '"-two"|"Two"|"a/b"' velafs clone main a/b
 check "show of an unknown branch is refused" refuses 3 '"nobody"' velafs show nobody
 check "delete of an unknown branch is refused" refuses 3 '"nobody"' velafs delete nobody
@@ -181,7 +182,7 @@ bookmarks() {
   equal "$(cat "$mount_dir/two/note")" after
   equal "$(field three parent_bookmark)" two@before
   velafs bookmark list two | has_line before
-  refuses 1 'exists' velafs bookmark create two@before
+  refuses 7 'exists' velafs bookmark create two@before
   velafs bookmark delete two@before
   refuses 3 'two@before' velafs clone two@before four
   equal "$(cat "$mount_dir/three/note")" before
@@ -287,6 +288,7 @@ check "mount --foreground stays until umount, at any mountpoint" foreground
 deleted_all() {
   velafs delete two three one
   velafs --json list | jq -e '[.branches[].name] == ["main"]'
+  velafs unprotect main
   velafs delete main
   velafs --json list | jq -e '.branches == []'
   velafs gc --trash

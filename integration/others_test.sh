@@ -90,7 +90,7 @@ no_daemon() {
     cat said
     equal "$status" 5 "exit status of $command"
     has_line 'error: store ".*" is not mounted' said
-    has_line 'hint: its owner, user "root", mounts it with velafs mount' said
+    has_line 'hint: no daemon runs: ask an administrator, or user "root", to run velafs mount' said
   done
   velafs -q mount
 }
@@ -394,6 +394,7 @@ imported() {
   velafs -q import other --from-dir "$data"
   tar -C "$data" -cf other.tar .
   velafs -q import other2 --from-tar other.tar
+  for source in stolen other other2; do velafs -q unprotect "$source"; done
   velafs -q delete stolen other other2
 }
 check "root imports a user's directory with that user's rights" imported

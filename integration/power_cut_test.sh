@@ -239,6 +239,7 @@ import_is_whole() {
   velapg start extra
   invariant_holds extra
   velapg stop extra
+  velafs -q unprotect extra
   velafs -q delete --purge extra
 }
 

@@ -139,7 +139,7 @@ full() {
   (($(field pr-2 own_bytes) <= 44 << 20)) || fail "it occupies $(field pr-2 own_bytes) bytes"
   by_ci velafs -q quota pr-2 1G
   by_ci sql pr-2 'create table big as select repeat(md5(i::text), 40) from generate_series(1, 20000) i'
-  by_ci refuses 4 'the policy quota is 2G' velafs quota pr-2 3G
+  by_ci refuses 4 'policy quota allows at most 2G' velafs quota pr-2 3G
   by_ci velapg stop pr-2 >/dev/null
 }
 check "a quota stops what would fill the disk, and nothing else" full

@@ -114,6 +114,8 @@ imported_as() {
   as games velafs -q import theirs --from-dir "$VELAFS_SANDBOX/games"
   velafs -q import roots --from-dir "$VELAFS_SANDBOX/cluster"
   equal "$(stat -c %U "$mount_dir/roots/PG_VERSION" "$mount_dir/theirs/PG_VERSION" | tr '\n' ' ')" 'postgres games '
+  as games velafs -q unprotect theirs
+  as games velafs -q unprotect roots
   as games velafs -q delete theirs roots --purge
 }
 check "an import reads with the rights of whoever asks" imported_as

@@ -27,6 +27,7 @@ plain() {
   equal "$(velafs --json import again --from-dir "$out/main" | jq .chunks_new)" 0 "new chunks"
   starts_on "$out/main"
   rm -rf "$out/main"
+  velafs -q unprotect again
   velafs -q delete --purge again
 }
 listed() { (cd "$1" && find . -printf '%p %y %m %U:%G %T@ %n %l\n' | sort); }

@@ -26,6 +26,7 @@ chown -hR postgres: source
 chmod 750 source source/global
 velafs -q init
 velafs -q import main --from-dir "$VELAFS_SANDBOX/source"
+velafs -q unprotect main
 velafs -q mount
 velafs -q bookmark create main@nightly
 velafs -q approve main@nightly
@@ -148,6 +149,7 @@ by_others() {
       run_as "$other" "${expected[1]}" "${words[@]}"
       run_as "$viewer" "${expected[2]}" "${words[@]}"
       run_as "$none" "${expected[3]}" "${words[@]}"
+      velafs -q unprotect made 2>/dev/null || true
       velafs -q delete --purge made 2>/dev/null || true
     done
     [[ $(state) == "$before" ]] || echo "the owner's branches have changed: $command" | tee -a wrong

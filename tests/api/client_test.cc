@@ -162,8 +162,8 @@ TEST_CASE_FIXTURE(Fixture, "of another user's store without a daemon it is said 
   const Status gone = Client::Connect(directory).status();
   CHECK(gone.code() == Code::kUnreachable);
   CHECK(gone.message() == "store \"" + directory + "\" is not mounted");
-  CHECK(gone.hint() ==
-        "its owner, user \"" + store::UserName(65534) + "\", mounts it with velafs mount");
+  CHECK(gone.hint() == "no daemon runs: ask an administrator, or user \"" + store::UserName(65534) +
+                           "\", to run velafs mount");
 }
 
 TEST_CASE_FIXTURE(Fixture, "no store is not found") {

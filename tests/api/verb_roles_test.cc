@@ -24,6 +24,10 @@ using nlohmann::json;
 constexpr size_t kCallers = 5;
 using Outcomes = std::string_view;
 
+// Names of users that every machine has.
+constexpr char kOwner[] = "daemon";
+constexpr char kOther[] = "bin";
+
 // One verb. In its arguments "$" stands for the subject, and "$mine" for an unprotected branch of
 // the caller's own (of the owner's, where the caller can own none).
 struct Row {
@@ -137,8 +141,8 @@ struct RolesFixture {
                           {"viewer_group", viewers.first},
                           {"admin_group", admins.first}}}});
     const uint32_t uid = geteuid() + 4242;
-    callers = {store::Caller{uid, "owner", users.second, {users.second}},
-               store::Caller{uid + 1, "other", users.second, {users.second}},
+    callers = {store::Caller{uid, kOwner, users.second, {users.second}},
+               store::Caller{uid + 1, kOther, users.second, {users.second}},
                store::Caller{uid + 2, "viewer", viewers.second, {viewers.second}},
                store::Caller{uid + 3, "nobody"},
                store::Caller{uid + 4, "admin", admins.second, {admins.second}}};
@@ -158,9 +162,9 @@ struct RolesFixture {
   // Branches for one call: of the owner, with a bookmark, protected or not; and of the caller.
   void MakeBranches(size_t caller, bool is_protected) {
     const std::string user = caller < 2 ? callers[caller].user : callers[0].user;
-    Done("clone", {{"source", "main"}, {"name", "gone"}, {"owner", "owner"}});
+    Done("clone", {{"source", "main"}, {"name", "gone"}, {"owner", kOwner}});
     Done("delete", {{"name", "gone"}});
-    Done("clone", {{"source", "main"}, {"name", "subject"}, {"owner", "owner"}});
+    Done("clone", {{"source", "main"}, {"name", "subject"}, {"owner", kOwner}});
     Done("bookmark-create", {{"name", "subject@then"}});
     Done("clone", {{"source", "main"}, {"name", "mine"}, {"owner", user}});
     if (is_protected) Done("protect", {{"name", "subject"}});
@@ -170,7 +174,7 @@ struct RolesFixture {
     Done("trash-purge", json::object());
   }
   json WhatIsTheOwners() {
-    json all = {Done("list", {{"owner", "owner"}}), Done("trash-list", json::object()),
+    json all = {Done("list", {{"owner", kOwner}}), Done("trash-list", json::object()),
                 Done("bookmark-list", json::object()), Done("policy-show", {{"name", "subject"}})};
     // Made for the caller.
     std::erase_if(all[0]["branches"].get_ref<json::array_t&>(),
@@ -185,8 +189,8 @@ struct RolesFixture {
       }
     };
     replace("$mine", "mine");
-    replace("$other", "other");
-    replace("$owner", "owner");
+    replace("$other", kOther);
+    replace("$owner", kOwner);
     replace("$", subject);
     return json::parse(text);
   }
@@ -197,7 +201,7 @@ struct RolesFixture {
     const auto outcome = RunVerb(*store, callers[caller], row.verb,
                                  FilledIn(row.arguments, subject), nullptr, streams);
     // Who rules only his own branches leaves those of the owner as they were, whatever he is told.
-    if (callers[caller].user != "owner" && callers[caller].user != "admin") {
+    if (callers[caller].user != kOwner && callers[caller].user != "admin") {
       CHECK_MESSAGE(WhatIsTheOwners() == before, row.verb << " by " << callers[caller].user);
     }
     RemoveBranches();

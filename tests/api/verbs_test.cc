@@ -34,6 +34,8 @@ struct Fixture {
   void Import(const std::string& name) {
     Done("import",
          {{"name", name}, {"from_dir", test::MakeDataDirectory(scratch / "data-" + name)}});
+    const Status unprotected = store->Unprotect(CallerOf(geteuid()), name).status();
+    REQUIRE_MESSAGE(unprotected.ok(), unprotected.message());
   }
 
   test::ScratchDirectory scratch;
@@ -227,9 +229,9 @@ TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done 
 
 TEST_CASE_FIXTURE(Fixture, "an entry says who gave a branch to whom") {
   Import("main");
-  Done("chown", {{"name", "main"}, {"owner", "alice"}});
+  Done("chown", {{"name", "main"}, {"owner", "nobody"}});
   const json entry = Done("audit", {{"verb", "chown"}})["entries"][0];
-  CHECK(entry["detail"] == json{{"owner", "alice"}, {"former_owner", CallerOf(geteuid()).user}});
+  CHECK(entry["detail"] == json{{"owner", "nobody"}, {"former_owner", CallerOf(geteuid()).user}});
 }
 
 TEST_CASE_FIXTURE(Fixture, "what labels, notes and connection strings say is in no entry") {

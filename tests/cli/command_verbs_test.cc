@@ -57,6 +57,7 @@ const std::map<std::string, Names>& VerbsOfCommands() {
       {"seal", {"seal"}},
       {"show", {"show"}},
       {"stats", {"stats"}},
+      {"status", {"status", "list"}},
       {"tablespaces", {"tablespaces", "tablespaces-bring-in", "tablespaces-drop"}},
       {"tree", {"list", "bookmark-list"}},
       {"ttl", {"ttl"}},

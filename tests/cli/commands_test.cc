@@ -19,7 +19,8 @@ using Words = std::vector<std::string>;
 struct WithMain {
   WithMain() {
     velafs.Done({"init"});
-    velafs.Done({"import", "main", "--from-dir", data});
+    CHECK(velafs.Done({"import", "main", "--from-dir", data})["protected"] == true);
+    velafs.Done({"unprotect", "main"});
   }
   Velafs velafs;
   std::string data = MakeDataDirectory(velafs.scratch / "data");
@@ -72,6 +73,7 @@ TEST_CASE("every command's help has an example") {
                                                  {"bookmark", "list"},
                                                  {"bookmark", "delete"},
                                                  {"stats"},
+                                                 {"status"},
                                                  {"metrics"},
                                                  {"diff"},
                                                  {"scrub"},
@@ -88,6 +90,8 @@ TEST_CASE("every command's help has an example") {
     CHECK(outcome.exit_status == 0);
     CHECK(outcome.err.empty());
     CHECK(outcome.out.find("Example:\n  velafs") != std::string::npos);
+    CHECK(outcome.out.find("[Option Group") == std::string::npos);
+    CHECK((command.empty() || outcome.out.ends_with("see velafs --help\n")));
   }
 }
 
@@ -117,6 +121,13 @@ TEST_CASE_FIXTURE(WithMain, "clone takes its options before or after the names")
   CHECK(branch["note"] == "for review");
   CHECK(branch["expires_at"].is_string());
   CHECK(branch["path"].is_null());
+}
+
+TEST_CASE_FIXTURE(WithMain, "who clones without a mount is told to mount") {
+  const Outcome outcome = velafs({"clone", "main", "pr-1"});
+  CHECK(
+      outcome.out ==
+      "cloned \"main\" to \"pr-1\"; its files are shown once the store is mounted: velafs mount\n");
 }
 
 TEST_CASE_FIXTURE(WithMain, "a branch may have a command's name") {
@@ -198,11 +209,15 @@ TEST_CASE_FIXTURE(WithMain,
                   "a branch is reset, promoted and renamed, and the commands say what they did") {
   velafs.Done({"clone", "main", "dev"});
   CHECK(velafs({"reset", "dev", "--dry-run"}).out ==
-        "would reset \"dev\" to \"main\"; 0 B that only it held would go\n");
+        "would reset \"dev\" to \"main\"; its previous state would be kept as "
+        "\"dev@before-reset-1\"\n");
   CHECK(velafs({"reset", "dev"}).out ==
-        "reset \"dev\" to \"main\"; 0 B that only it held are gone\n");
-  CHECK(velafs({"promote", "dev", "--onto", "main"}).out ==
-        "promoted \"dev\" onto \"main\"; what that was stays as \"main@before-promote-1\"\n");
+        "reset \"dev\" to \"main\"; its previous state is kept as \"dev@before-reset-1\"\n");
+  CHECK(velafs({"reset", "dev", "--no-bookmark"}).out ==
+        "reset \"dev\" to \"main\"; 0 B of its own data are lost\n");
+  CHECK(
+      velafs({"promote", "dev", "--onto", "main"}).out ==
+      "promoted \"dev\" onto \"main\"; its previous state is kept as \"main@before-promote-1\"\n");
   CHECK(velafs({"rename", "dev", "feature"}).out == "renamed \"dev\" to \"feature\"\n");
   const Outcome tree = velafs({"tree"});
   CHECK(tree.out.find("\n├─ @before-promote-1 ") != std::string::npos);
@@ -235,7 +250,9 @@ TEST_CASE_FIXTURE(WithMain, "what is said of a branch is set word by word") {
   CHECK(velafs.Done({"list", "--label", "team=web"})["branches"].empty());
   CHECK(velafs.Done({"note", "main", "hello"})["note"] == "hello");
   CHECK(velafs.Done({"note", "main", ""})["note"] == "");
-  CHECK(velafs.Done({"chown", "main", "alice"})["owner"] == "alice");
+  CHECK(velafs.Done({"chown", "main", "nobody"})["owner"] == "nobody");
+  CHECK(velafs({"chown", "main", "nobdy"}).err.find("did you mean \"nobody\"?") !=
+        std::string::npos);
   CHECK(velafs({"protect", "main"}).out == "protected \"main\"\n");
   CHECK(velafs({"delete", "main"}).exit_status == 4);
   CHECK(velafs({"unprotect", "main"}).out == "\"main\" is not protected\n");
@@ -257,11 +274,126 @@ TEST_CASE_FIXTURE(WithMain, "a time may be given with an offset, or as local tim
     CHECK(message(at).find("from 2001-02-02T23:05:00Z or before") != std::string::npos);
   }
   for (const char* at :
-       {"2001-02-03", "yesterday", "2001-02-03T04:05:00+5", "2001-02-03 04:05 x"}) {
+       {"2001-02-03", "tomorrow", "2001-02-03T04:05:00+5", "2001-02-03 04:05 x", "14:00 x"}) {
     CAPTURE(at);
     CHECK(message(at).find("is not a time") != std::string::npos);
   }
   unsetenv("TZ");
+}
+
+TEST_CASE_FIXTURE(WithMain, "a script may run twice") {
+  const Words clone = {"clone", "main", "ci", "--ttl", "4h", "--if-exists", "reuse"};
+  CHECK(velafs.Done(clone)["outcome"] == "created");
+  CHECK(velafs.Done(clone)["outcome"] == "reused");
+  CHECK(velafs(clone).out.starts_with("reused \"ci\""));
+  CHECK(velafs({"list"}).out.find("  in 4h  ") != std::string::npos);
+  CHECK(velafs.Done({"clone", "main", "ci", "--if-exists", "reset"})["outcome"] == "reset");
+  CHECK(velafs({"clone", "main", "ci"}).exit_status == 7);
+  CHECK(velafs({"clone", "main", "ci", "--if-exists", "maybe"}).exit_status == 2);
+  CHECK(velafs.Done({"delete", "ci", "--if-exists"})["missing"].empty());
+  const json again = velafs.Done({"delete", "ci", "--if-exists"});
+  CHECK(again["deleted"].empty());
+  CHECK(again["missing"] == json{"ci"});
+  CHECK(velafs({"delete", "ci"}).exit_status == 3);
+}
+
+TEST_CASE_FIXTURE(WithMain, "delete takes patterns, labels and owners") {
+  for (const char* name : {"pr-1", "pr-2", "pr-3", "qa-1"}) {
+    velafs.Done({"clone", "main", name, "--label", "ci=true"});
+  }
+  const json would = velafs.Done({"delete", "pr-*", "--dry-run"});
+  CHECK(would["deleted"].size() == 3);
+  CHECK(velafs.Done({"list"})["branches"].size() == 5);
+  velafs.Done({"protect", "pr-2"});
+
+  const Outcome some = velafs({"--json", "delete", "pr-*"});
+  CHECK(some.exit_status == 4);
+  CHECK(some.err.find("branch \"pr-2\" is protected") != std::string::npos);
+  REQUIRE(some.Json().is_object());
+  CHECK(some.Json()["deleted"].size() == 2);
+  CHECK(some.Json()["refused"][0]["name"] == "pr-2");
+  CHECK(some.Json()["refused"][0]["code"] == "refused");
+
+  CHECK(velafs({"delete", "--label", "ci=false"}).exit_status == 3);
+  CHECK(velafs({"delete", "--label", "ci=false", "--if-exists"}).exit_status == 0);
+  CHECK(velafs({"delete"}).exit_status == 2);
+  velafs.Done({"unprotect", "pr-2"});
+  CHECK(velafs.Done({"delete", "--label", "ci=true", "--owner", "nobody", "--if-exists"})["deleted"]
+            .empty());
+  CHECK(velafs.Done({"rm", "--label", "ci=true"})["deleted"].size() == 2);
+  CHECK(velafs.Done({"ls"})["branches"].size() == 1);
+}
+
+TEST_CASE_FIXTURE(WithMain, "who deletes a source is told of its clones, and of the way back") {
+  velafs.Done({"clone", "main", "dev"});
+  const std::string told = velafs({"delete", "main"}).out;
+  CHECK(told.find("its clone stays") != std::string::npos);
+  CHECK(told.find("within 7d: velafs undelete main\n") != std::string::npos);
+  CHECK(velafs({"show", "main"}).err.find("it is in the trash: velafs undelete main") !=
+        std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "a list marks what is protected or ephemeral") {
+  velafs.Done({"protect", "main"});
+  velafs.Done({"clone", "main", "fast", "--ephemeral"});
+  const std::string list = velafs({"list"}).out;
+  CHECK(list.find(" protected\n") != std::string::npos);
+  CHECK(list.find(" ephemeral\n") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "a quota has a unit, and is not too small") {
+  CHECK(velafs({"quota", "main", "10"}).exit_status == 2);
+  CHECK(velafs({"quota", "main", "0"}).exit_status == 2);
+  CHECK(velafs.Done({"quota", "main", "10GB"})["quota_bytes"] == 10'000'000'000);
+  CHECK(velafs.Done({"quota", "main", "10GiB"})["quota_bytes"] == uint64_t{10} << 30);
+  CHECK(velafs({"policy", "set", "main", "quota=10"}).exit_status == 2);
+  CHECK(velafs({"policy", "set", "main", "quta=10G"}).err.find("did you mean \"quota\"?") !=
+        std::string::npos);
+  CHECK(velafs({"policy", "set", "main", "quota=10G"}).out == "set quota=10G of branch \"main\"\n");
+}
+
+TEST_CASE_FIXTURE(WithMain, "status says whether a daemon runs") {
+  const json status = velafs.Done({"status"});
+  CHECK(status["pid"].is_null());
+  CHECK(status["mountpoint"].is_null());
+  CHECK(status["branches"] == 1);
+  CHECK(status["running"].empty());
+  CHECK(velafs({"ps"}).out.find("`velafs mount` starts it") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithMain, "what is not one JSON document is refused under --json") {
+  CHECK(velafs.RunAs({"--version", "--json"}).Json() ==
+        json{{"name", "velafs"}, {"version", "0.1.0"}});
+  CHECK(velafs({"--json", "completion", "bash"}).exit_status == 2);
+  CHECK(velafs({"--json", "audit", "ship", "--to", "-"}).exit_status == 2);
+}
+
+TEST_CASE_FIXTURE(WithMain, "entries shipped to standard output hold up no trimming") {
+  CHECK_FALSE(velafs({"audit", "ship", "--to", "-"}).out.empty());
+  CHECK(velafs.Done({"audit", "verify"})["shipped"].empty());
+}
+
+TEST_CASE_FIXTURE(WithMain, "the audit log is shown from a time on") {
+  CHECK_FALSE(velafs.Done({"audit", "--since", "2h"})["entries"].empty());
+  CHECK_FALSE(velafs.Done({"audit", "--since", "2h ago"})["entries"].empty());
+  CHECK(velafs.Done({"audit", "--since", "2100-01-01 10:00"})["entries"].empty());
+  CHECK(velafs({"audit", "--since", "soon"}).exit_status == 2);
+}
+
+TEST_CASE_FIXTURE(WithMain, "stats account for every byte of the store") {
+  const json stats = velafs.Done({"stats"});
+  uint64_t sum = 0;
+  for (const auto& [part, bytes] : stats["disk_bytes"].items()) sum += bytes.get<uint64_t>();
+  CHECK(stats["total_bytes"] == sum);
+  CHECK(stats["disk_bytes"]["catalog"].get<uint64_t>() > 0);
+  CHECK(sum > stats["stored_bytes"].get<uint64_t>());
+}
+
+TEST_CASE_FIXTURE(WithMain, "metrics replace a file at once") {
+  const std::string path = velafs.scratch / "velafs.prom";
+  CHECK(velafs({"metrics", "--to", path}).out == "wrote \"" + path + "\"\n");
+  CHECK(Velafs::Content(path).find("\nvelafs_branches 1\n") != std::string::npos);
+  CHECK(velafs({"metrics", "--to", velafs.scratch / "none/velafs.prom"}).exit_status == 1);
 }
 
 TEST_CASE_FIXTURE(WithMain, "quiet leaves out what only confirms") {

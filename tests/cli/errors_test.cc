@@ -58,14 +58,34 @@ TEST_CASE("wrong usage is exit status 2, and says what is wrong") {
   wrong({"bookmark"}, "no command given");
   wrong({"bookmark", "frobnicate"}, "unknown command \"frobnicate\"");
   wrong({"list", "main"}, "unexpected argument \"main\"");
-  wrong({"list", "--frobnicate"}, "unexpected argument \"--frobnicate\"");
+  wrong({"list", "--frobnicate"}, "unknown option \"--frobnicate\"");
   wrong({"show"}, "NAME is required");
   wrong({"show", "a", "b"}, "unexpected argument \"b\"");
   wrong({"clone", "main"}, "NAME is required");
-  wrong({"import", "main"}, "exactly 1 option from [--from-dir,--from-tar] is required");
+  wrong({"import", "main"}, "give exactly one of --from-dir, --from-tar");
   wrong({"clone", "a", "b", "--label", "ticket"}, "label \"ticket\" is not KEY=VALUE");
   wrong({"clone", "a", "b", "--label", "=42"}, "label \"=42\" is not KEY=VALUE");
-  wrong({"list", "-q", "-v"}, "--quiet excludes --verbose");
+  wrong({"clone", "a", "b", "--ttl"}, "option --ttl needs a value");
+  wrong({"audit", "--limit", "many"},
+        "\"many\", the value of --limit, is not a number, or is out of range");
+  wrong({"diff", "a"}, "B is required");
+  wrong({"ttl", "a"}, "DURATION is required");
+  wrong({"list", "-q", "-v"}, "--quiet and --verbose do not go together");
+}
+
+TEST_CASE("a command or option that was mistyped brings up the one that was meant") {
+  const Velafs velafs;
+  const auto hint = [&velafs](const Words& words) {
+    const std::vector<std::string> lines = LinesOf(velafs(words).err);
+    return lines.size() == 2 ? lines[1] : "";
+  };
+  CHECK(hint({"clnoe"}) == "velafs: hint: did you mean \"clone\"?");
+  CHECK(hint({"bookmark", "craete"}) == "velafs: hint: did you mean \"create\"?");
+  CHECK(hint({"clone", "a", "b", "--tll", "1d"}) == "velafs: hint: did you mean \"--ttl\"?");
+  CHECK(hint({"import", "a", "--from-dri", "/x"}) == "velafs: hint: did you mean \"--from-dir\"?");
+  velafs.Done({"init"});
+  CHECK(hint({"frobnicate"}) == "velafs: hint: see: velafs --help");
+  CHECK(hint({"clone", "main", "feature/Login_Page"}).ends_with(", as in feature-login_page"));
 }
 
 TEST_CASE("words that only a store can judge are wrong usage too") {
@@ -121,7 +141,7 @@ TEST_CASE("failures of the store keep their exit status and code") {
     CHECK(LinesOf(outcome.err).size() <= 2);
     return outcome.Json()["error"]["code"].get<std::string>();
   };
-  CHECK(code_of({"init"}, 1) == "exists");
+  CHECK(code_of({"init"}, 7) == "exists");
   CHECK(code_of({"show", "none"}, 3) == "not_found");
   CHECK(code_of({"clone", "none", "b"}, 3) == "not_found");
   CHECK(code_of({"clone", "none@x", "b"}, 3) == "not_found");
@@ -134,8 +154,8 @@ TEST_CASE("failures of the store keep their exit status and code") {
 
   const std::string data = MakeDataDirectory(velafs.scratch / "data");
   velafs.Done({"import", "main", "--from-dir", data});
-  CHECK(code_of({"import", "main", "--from-dir", data}, 1) == "exists");
-  CHECK(code_of({"clone", "main", "main"}, 1) == "exists");
+  CHECK(code_of({"import", "main", "--from-dir", data}, 7) == "exists");
+  CHECK(code_of({"clone", "main", "main"}, 7) == "exists");
 }
 
 TEST_CASE("umount of a store that is not mounted says so") {

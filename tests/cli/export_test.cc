@@ -82,7 +82,7 @@ TEST_CASE_FIXTURE(WithTree, "an empty directory is filled, and any other is refu
                          "velafs: hint: name a directory that is empty, or not there yet\n");
   CHECK(TreeOfDirectory(place + "/out") == expected);
   WriteHostFile(place + "/file", "mine");
-  CHECK(velafs({"export", "main", "--to-dir", place + "/file"}).exit_status == 1);
+  CHECK(velafs({"export", "main", "--to-dir", place + "/file"}).exit_status == 7);
   CHECK(velafs({"export", "main", "--to-dir", place + "/no/such"}).exit_status == 1);
   CHECK(ReadHostFile(place + "/file") == "mine");
   CheckHolds(place, {"out", "file"});
@@ -211,7 +211,7 @@ TEST_CASE_FIXTURE(WithTree, "an archive is one that tar unpacks") {
   const std::string untar = "tar -xpf " + place + "/main.tar -C " + place + "/out";
   REQUIRE(std::system(untar.c_str()) == 0);
   CHECK(TreeOfDirectory(place + "/out") == expected);
-  CHECK(velafs({"export", "main", "--to-tar", place + "/main.tar"}).exit_status == 1);
+  CHECK(velafs({"export", "main", "--to-tar", place + "/main.tar"}).exit_status == 7);
   const Outcome to_stdout = velafs({"export", "main", "--to-tar", "-"});
   CHECK(to_stdout.exit_status == 0);
   CHECK(to_stdout.err.empty());

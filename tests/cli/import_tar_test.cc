@@ -399,7 +399,10 @@ TEST_CASE_FIXTURE(WithArchive, "a damaged archive is imported or refused, and le
     CHECK_MESSAGE((outcome.exit_status == 0 || outcome.err.starts_with("velafs: error: ")),
                   outcome.err);
     CheckNothingLeft();
-    if (outcome.exit_status == 0) velafs.Done({"delete", "main", "--purge"});
+    if (outcome.exit_status == 0) {
+      velafs.Done({"unprotect", "main"});
+      velafs.Done({"delete", "main", "--purge"});
+    }
   }
 }
 

@@ -184,7 +184,10 @@ TEST_CASE("umount is refused while a file is open, and SIGTERM is not") {
   daemon.Mount();
   const int fd = open((daemon.mountpoint + "/main/PG_VERSION").c_str(), O_RDONLY);
   REQUIRE(fd >= 0);
-  CHECK(daemon.velafs({"umount"}).exit_status == 4);
+  const Outcome refused = daemon.velafs({"umount"});
+  CHECK(refused.exit_status == 4);
+  CHECK(refused.err.find("in use by process " + std::to_string(getpid())) != std::string::npos);
+  CHECK(refused.err.find(" in \"main\"") != std::string::npos);
   CHECK(daemon.IsMounted());
   kill(daemon.pid, SIGTERM);
   daemon.WaitUntilReleased();

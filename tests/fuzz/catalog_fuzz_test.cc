@@ -175,7 +175,7 @@ struct CatalogFuzz : BrokenStore {
     }
     (void)store->Diff("main", "dev");
     (void)store->Clone(caller, "dev@then", "made", {});
-    (void)store->Reset(caller, "dev", {}, false);
+    (void)store->Reset(caller, "dev", {}, {});
     (void)store->Expire(caller, false);
     ScrubOptions options;
     (void)store->Scrub(options, nullptr);

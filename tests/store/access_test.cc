@@ -77,7 +77,7 @@ TEST_CASE_FIXTURE(AccessFixture, "a refusal says who may") {
   CHECK(CheckRole(store->policies(), who, Role::kViewer).ok());
   const Status refused = CheckRole(store->policies(), who, Role::kAdmin);
   CHECK(refused.code() == Code::kRefused);
-  test::CheckMessage(refused, "user \"alice\" has not the role \"admin\"");
+  test::CheckMessage(refused, "user \"alice\" needs the admin role");
   CHECK(refused.hint().find("group \"" + group.name + "\"") != std::string::npos);
 }
 
@@ -145,8 +145,8 @@ TEST_CASE_FIXTURE(AccessFixture, "a user takes what is approved or his") {
   CHECK(CloneBy(kAlice, "main", "b").code() == Code::kRefused);
   CHECK(CloneBy(kAlice, "a", "b").ok());
   SUBCASE("also by resetting and promoting") {
-    CHECK(store->Reset(kAlice, "a", "main@good", false).ok());
-    CHECK(store->Reset(kAlice, "a", "main", false).status().code() == Code::kRefused);
+    CHECK(store->Reset(kAlice, "a", "main@good", {}).ok());
+    CHECK(store->Reset(kAlice, "a", "main", {}).status().code() == Code::kRefused);
     CHECK(store->Promote(kAlice, "main", "a", false).status().code() == Code::kRefused);
     CHECK(store->Promote(kAlice, "b", "a", false).ok());
   }
@@ -222,7 +222,7 @@ TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his 
   CHECK(store->SetOwner(dora, "hers", dora.user).ok());
   const Status refused = store->SetOwner(dora, "hers", "root").status();
   CHECK(refused.code() == Code::kRefused);
-  test::CheckMessage(refused, "only an admin gives a branch to somebody else");
+  test::CheckMessage(refused, "only an admin can give a branch to another user");
   CHECK(Info("hers").owner == dora.user);
   if (geteuid() != 0) return;
   REQUIRE(Info("hers").shown_as == dora.user);
@@ -254,17 +254,17 @@ TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his 
 
 TEST_CASE_FIXTURE(AccessFixture, "who is given a branch gets no more than policies allow him") {
   Clone("main", "given");
-  WriteInto("given", "written");
+  WriteInto("given", std::string(2 * 1024 * 1024, 'w'));
   const auto give = [this] { return store->SetOwner(caller, "given", "alice").status(); };
   Set("max_branches_per_owner", "0");
   CHECK(give().code() == Code::kRefused);
-  test::CheckMessage(give(), "\"alice\" has the 0 branches");
+  test::CheckMessage(give(), "\"alice\" owns 0 branches");
   // He who has it already is given nothing.
   CHECK(store->SetOwner(caller, "given", caller.user).ok());
   Set("max_branches_per_owner", "1");
   Set("max_branches", "1");  // there are no more branches afterwards
-  Set("quota_per_owner", "1");
-  test::CheckMessage(give(), "with \"given\", \"alice\" would have more than the 1");
+  Set("quota_per_owner", "1M");
+  test::CheckMessage(give(), "with \"given\", \"alice\" would have more than the 1M");
   CHECK(Info("given").owner == caller.user);
   Set("quota_per_owner", "10G");
   const auto given = store->SetOwner(caller, "given", "alice");

@@ -217,7 +217,7 @@ struct DamageFixture : StoreFixture {
     Note(store->Export(
         caller, "dev", [](std::span<const std::byte>) { return Status(); }, nullptr));
     Note(store->Promote(caller, "new", "dev", false));
-    Note(store->Reset(caller, "newer", {}, false));
+    Note(store->Reset(caller, "newer", {}, {}));
     Note(store->Delete(caller, "newer", {.force = true}));
     Note(store->ListTrash());
     Note(store->Undelete(caller, "newer", {}));

@@ -111,9 +111,9 @@ TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with every byte of its f
 TEST_CASE_FIXTURE(GoldenV1, "a migrated store takes every verb, and gives no id twice") {
   {
     const auto store = Open();
-    CHECK(store->Reset(caller, "copy", {}, false).ok());
-    CHECK(store->Reset(caller, "retry", {}, false).ok());
-    const auto orphan = store->Reset(caller, "orphan", {}, false);
+    CHECK(store->Reset(caller, "copy", {}, {}).ok());
+    CHECK(store->Reset(caller, "retry", {}, {}).ok());
+    const auto orphan = store->Reset(caller, "orphan", {}, {});
     CHECK(orphan.status().code() == Code::kNotFound);
     const auto clone = store->Clone(caller, "main", "later", {});
     REQUIRE(clone.ok());

@@ -165,12 +165,13 @@ TEST_CASE_FIXTURE(PoliciesFixture, "what is no policy, or no value of it, is wro
        "no name of a role or a database"},
       {"store", "max_branches", "many", "\"many\" is not a whole number"},
       {"store", "max_branches", "-1", "is not a whole number"},
-      {"store", "on_expire", "explode", "none of delete, bookmark and keep"},
-      {"store", "approved_sources_only", "yes", "neither on nor off"},
+      {"store", "quota_per_owner", "0", "a quota of 0 bytes is too small"},
+      {"store", "on_expire", "explode", "is not delete, bookmark or keep"},
+      {"store", "approved_sources_only", "yes", "is not on or off"},
       {"store", "name_pattern", "(", "not a regular expression"},
       {"store", "user_group", "no-such-group-here", "there is no group"},
-      {"branch", "trash_keep", "1d", "is of a store"},
-      {"branch", "network", "none", "none of isolated, loopback and host"},
+      {"branch", "trash_keep", "1d", "holds for a whole store"},
+      {"branch", "network", "none", "is not isolated, loopback or host"},
       {"branch", "allow_libraries", "", "not a list of libraries"},
       {"branch", "allow_libraries", "pg_cron,,citus", "not a list of libraries"},
       {"branch", "allow_libraries", "pg_cron, citus", "not a list of libraries"},
@@ -228,7 +229,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "no lifetime is longer than the policy allows
   options.ttl = std::chrono::hours(49);
   const Status refused = store->Clone(caller, "main", "long", options).status();
   CHECK(refused.code() == Code::kRefused);
-  test::CheckMessage(refused, "max_ttl is 2d");
+  test::CheckMessage(refused, "policy max_ttl allows at most 2d");
   CHECK(store->SetTtl(caller, "dev", std::chrono::hours(49)).status().code() == Code::kRefused);
   CHECK(store->SetTtl(caller, "dev", std::nullopt).status().code() == Code::kRefused);
   CHECK(store->SetTtl(caller, "dev", std::chrono::hours(48)).ok());
@@ -302,7 +303,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the polic
   Clone("main", "one");
   const Status refused = CloneFailure("two");
   CHECK(refused.code() == Code::kRefused);
-  test::CheckMessage(refused, "has the 2 branches");
+  test::CheckMessage(refused, "owns 2 branches");
   CloneOptions options;
   options.owner = "alice";
   CHECK(store->Clone(caller, "main", "hers", options).ok());

@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(QuotasFixture, "bookmarks of a branch count for its quota, unt
   REQUIRE(Fill("dev", 0, 100).ok());
   Bookmark("dev@full");
   CHECK(Fill("dev", 0, 100).error_number() == EDQUOT);
-  REQUIRE(store->Reset(caller, "dev", "dev@full", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "dev@full", {}).ok());
   CHECK(Fill("dev", 0, 100).ok());
   REQUIRE(store->volume().SyncAll().ok());
   Reopen();
@@ -116,15 +116,16 @@ TEST_CASE_FIXTURE(QuotasFixture, "a quota is changed while the branch is in use"
 }
 
 TEST_CASE_FIXTURE(QuotasFixture, "a user gives no larger quota than the policy") {
-  Set({{"quota", "1M"}});
+  Set({{"quota", "2M"}});
   CloneWith("hers", {}, kAlice);
-  CHECK(Info("hers").quota_bytes == kMiB);
-  CHECK(store->SetQuota(kAlice, "hers", 2 * kMiB).status().code() == Code::kRefused);
+  CHECK(Info("hers").quota_bytes == 2 * kMiB);
+  CHECK(store->SetQuota(kAlice, "hers", 3 * kMiB).status().code() == Code::kRefused);
   CHECK(store->SetQuota(kAlice, "hers", {}).status().code() == Code::kRefused);
-  CHECK(store->SetQuota(kAlice, "hers", kMiB / 2).ok());
-  CHECK(store->SetQuota(caller, "hers", 2 * kMiB).ok());
+  CHECK(store->SetQuota(kAlice, "hers", kMiB).ok());
+  CHECK(store->SetQuota(caller, "hers", kMiB - 1).status().code() == Code::kUsage);
+  CHECK(store->SetQuota(caller, "hers", 3 * kMiB).ok());
   CloneOptions options;
-  options.quota_bytes = 2 * kMiB;
+  options.quota_bytes = 3 * kMiB;
   CHECK(store->Clone(kAlice, "main", "more", options).status().code() == Code::kRefused);
 }
 

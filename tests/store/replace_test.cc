@@ -19,7 +19,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset branch is what its parent is now, an
   WriteInto("dev", "99\n");
   WriteInto("main", "16\n");
 
-  const auto reset = store->Reset(kAlice, "dev", {}, false);
+  const auto reset = store->Reset(kAlice, "dev", {}, {});
   REQUIRE_MESSAGE(reset.ok(), reset.status().message());
   CHECK(reset->source == "main");
   CHECK(BranchTree("dev") == BranchTree("main"));
@@ -49,16 +49,60 @@ TEST_CASE_FIXTURE(BranchesFixture,
   CHECK(own_bytes >= kPageBytes);
   const Tree before = BranchTree("dev");
 
-  const auto would = store->Reset(caller, "dev", {}, true);
+  const ResetOptions keep_nothing{.keep_state = false};
+  const auto would = store->Reset(caller, "dev", {}, {.dry_run = true});
   REQUIRE(would.ok());
   CHECK(would->lost_bytes == own_bytes);
   CHECK(BranchTree("dev") == before);
 
-  const auto reset = store->Reset(caller, "dev", {}, false);
+  const auto reset = store->Reset(caller, "dev", {}, keep_nothing);
   REQUIRE(reset.ok());
   CHECK(reset->lost_bytes == own_bytes);
+  CHECK_FALSE(reset->bookmark.has_value());
   CHECK(LayersOnDisk() == 0);
   CHECK((*dev)->Get((*dev)->root()).status().error_number() == ESTALE);
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a reset keeps the old state as a bookmark for some time") {
+  Clone("main", "dev");
+  WriteInto("dev", "17\n");
+  const Tree before = BranchTree("dev");
+  const auto reset = store->Reset(caller, "dev", {}, {});
+  REQUIRE(reset.ok());
+  CHECK(reset->bookmark == "dev@before-reset-1");
+  CHECK(BranchTree("dev") == BranchTree("main"));
+  const auto bookmarks = store->ListBookmarks("dev");
+  REQUIRE(bookmarks.ok());
+  REQUIRE(bookmarks->size() == 1);
+  CHECK((*bookmarks)[0].note == "before dev was reset to main");
+  constexpr TimeNs kWeek = TimeNs{7} * 86400 * 1'000'000'000;  // the default of trash_keep
+  CHECK((*bookmarks)[0].expires_at == (*bookmarks)[0].created_at + kWeek);
+
+  REQUIRE(store->Reset(caller, "dev", "dev@before-reset-1", {}).ok());
+  CHECK(BranchTree("dev") == before);
+  CHECK(store->Reset(caller, "dev", {}, {})->bookmark == "dev@before-reset-3");
+  REQUIRE(store->Expire(caller, false, NowNs() + kWeek + 1'000'000'000).ok());
+  CHECK(store->ListBookmarks("dev")->empty());
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a reset of an ephemeral branch keeps nothing") {
+  CloneOptions options;
+  options.is_ephemeral = true;
+  REQUIRE(store->Clone(caller, "main", "fast", options).ok());
+  const auto reset = store->Reset(caller, "fast", {}, {});
+  REQUIRE(reset.ok());
+  CHECK_FALSE(reset->bookmark.has_value());
+  CHECK(store->ListBookmarks("fast")->empty());
+}
+
+TEST_CASE_FIXTURE(BranchesFixture, "a dry run of reset says that a server is in the way") {
+  Clone("main", "dev");
+  const WaitingProcess server(scratch.path());
+  StartServer("dev", server.pid());
+  const auto would = store->Reset(caller, "dev", {}, {.dry_run = true});
+  REQUIRE(would.ok());
+  CHECK(would->refusal.find("a server runs on \"dev\"") != std::string::npos);
+  CHECK(store->Reset(caller, "dev", {}, {}).status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture,
@@ -71,15 +115,15 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const Tree cloned = BranchTree("dev");
   Clone("dev", "child");
   WriteInto("dev", "19\n");
-  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  REQUIRE(store->Reset(caller, "dev", {}, {}).ok());
   CHECK(BranchTree("child") == cloned);
   Clone("dev@seventeen", "old");
   CHECK(BranchTree("old") == marked);
 
-  REQUIRE(store->Reset(caller, "dev", "dev@seventeen", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "dev@seventeen", {}).ok());
   CHECK(BranchTree("dev") == marked);
   CHECK(Info("dev").parent == "main");
-  REQUIRE(store->Reset(caller, "child", {}, false).ok());
+  REQUIRE(store->Reset(caller, "child", {}, {}).ok());
   CHECK(BranchTree("child") == marked);
 }
 
@@ -89,7 +133,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone of a bookmark is reset to that bookm
   Clone("main@before", "dev");
   WriteInto("main", "16\n");
   WriteInto("dev", "17\n");
-  const auto reset = store->Reset(caller, "dev", {}, false);
+  const auto reset = store->Reset(caller, "dev", {}, {});
   REQUIRE(reset.ok());
   CHECK(reset->source == "main@before");
   CHECK(BranchTree("dev") == before);
@@ -97,18 +141,18 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone of a bookmark is reset to that bookm
   // Another bookmark of that name is another bookmark.
   REQUIRE(store->DeleteBookmark(caller, "main@before").ok());
   Bookmark("main@before");
-  const Status gone = store->Reset(caller, "dev", {}, false).status();
+  const Status gone = store->Reset(caller, "dev", {}, {}).status();
   CHECK(gone.code() == Code::kNotFound);
-  CheckMessage(gone, "bookmark \"main@before\", which it was cloned from, is gone");
+  CheckMessage(gone, "bookmark \"main@before\", its parent, is gone");
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch is reset to one of another source") {
   WriteHostFile(data + "/other", "of another source");
   Import("other");
   Clone("main", "dev");
-  REQUIRE(store->Reset(caller, "dev", "other", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "other", {}).ok());
   CHECK(BranchTree("dev") == BranchTree("other"));
-  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  REQUIRE(store->Reset(caller, "dev", {}, {}).ok());
   CHECK(BranchTree("dev") == BranchTree("main"));
 }
 
@@ -120,7 +164,7 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const Tree mine = BranchTree("dev");
   WriteHostFile(data + "/other", "of another source");
   Import("other");
-  REQUIRE(store->Reset(caller, "dev", "other", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "other", {}).ok());
   Bookmark("dev@others");
   REQUIRE(store->Promote(caller, "other", "main", false).ok());
   Reopen();
@@ -133,7 +177,7 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const auto same = store->Diff("dev@mine", "a");
   REQUIRE_MESSAGE(same.ok(), same.status().message());
   CHECK(same->empty());
-  REQUIRE(store->Reset(caller, "dev", "dev@mine", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "dev@mine", {}).ok());
   CHECK(BranchTree("dev") == mine);
 }
 
@@ -143,7 +187,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   const auto refusal = [this](const Caller& who, const char* name, const char* source = nullptr) {
     const auto reset = store->Reset(
         who, name, source == nullptr ? std::nullopt : std::optional<std::string>(source),
-        /*dry_run=*/true);
+        ResetOptions{.dry_run = true});
     REQUIRE_FALSE(reset.ok());
     return reset.status();
   };
@@ -154,10 +198,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   CHECK(refusal(caller, "dev", "main@none").code() == Code::kNotFound);
   const Status others = refusal(kAlice, "dev");
   CHECK(others.code() == Code::kRefused);
-  CHECK(others.hint() == "\"tester\", root, the user the store runs as and admins may change it");
+  CHECK(others.hint() == "only \"tester\" and admins may change it");
   REQUIRE(store->Protect(caller, "dev", {}).ok());
   CHECK(refusal(caller, "dev").code() == Code::kRefused);
-  CHECK(refusal(caller, "dev").hint() == "lift that first: velafs unprotect dev");
+  CHECK(refusal(caller, "dev").hint() == "remove the protection first: velafs unprotect dev");
   REQUIRE(store->Unprotect(caller, "dev").ok());
   Delete("dev");
   const Status gone = refusal(caller, "child");
@@ -244,7 +288,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a renamed branch is the same branch, and its
   CHECK(Info("child").parent == "feature");
   CHECK(Info("grandchild").parent_bookmark == "feature@point");
   CHECK((*store->ListBookmarks({}))[0].name == "feature@point");
-  CHECK(store->Reset(caller, "child", {}, false)->source == "feature");
+  CHECK(store->Reset(caller, "child", {}, {})->source == "feature");
 
   // Another branch of the old name is not the parent.
   Clone("main", "dev");
@@ -271,7 +315,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch is not replaced or renamed under a 
   store->SetMount(mountpoint, &listener);
   const WaitingProcess server(scratch.path());
   StartServer("dev", server.pid());
-  for (const Status& refused : {store->Reset(caller, "dev", {}, true).status(),
+  for (const Status& refused : {store->Reset(caller, "dev", {}, {}).status(),
                                 store->Promote(caller, "dev", "main", true).status(),
                                 store->Promote(caller, "main", "dev", true).status(),
                                 store->Rename(caller, "dev", "x").status()}) {
@@ -279,8 +323,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch is not replaced or renamed under a 
     CHECK(refused.hint() == "stop it first: velapg stop dev");
     CheckMessage(refused, "a server runs on \"dev\", process " + std::to_string(server.pid()));
   }
-  CHECK(
-      store->Reset(caller, "main", "dev", false).ok());  // of a running branch is as a clone of it
+  CHECK(store->Reset(caller, "main", "dev", {}).ok());  // of a running branch is as a clone of it
   CHECK(listener.told == std::vector<std::string>{"-main"});
   store->SetMount("", nullptr);
 }

@@ -137,7 +137,7 @@ TEST_CASE_FIXTURE(MarkedFixture, "nothing made of a running branch has the files
   CHECK_FALSE(IsMarked("clone"));
   CHECK_FALSE(IsMarked("of-bookmark"));
   CHECK_FALSE(IsMarked("of-clone"));
-  REQUIRE(store->Reset(caller, "of-clone", "main", false).ok());
+  REQUIRE(store->Reset(caller, "of-clone", "main", {}).ok());
   CHECK_FALSE(IsMarked("of-clone"));
   REQUIRE(store->Promote(caller, "main", "of-clone", false).ok());
   CHECK_FALSE(IsMarked("of-clone"));

@@ -94,6 +94,8 @@ struct StoreFixture {
   store::ImportResult Import(const std::string& name) {
     auto result = TryImport(name);
     REQUIRE_MESSAGE(result.ok(), result.status().message());
+    // Most tests delete, reset or promote onto what they import.
+    REQUIRE(store->Unprotect(caller, name).ok());
     return *std::move(result);
   }
   Status ImportFailure(const std::string& name = "main") {

@@ -112,7 +112,7 @@ TEST_CASE_FIXTURE(TrashFixture,
   const Tree kept = BranchTree("dev");
   Clone("dev", "child");
   WriteInto("dev", "18\n");
-  REQUIRE(store->Reset(caller, "dev", "main", false).ok());
+  REQUIRE(store->Reset(caller, "dev", "main", {.keep_state = false}).ok());
   WriteInto("dev", "19\n");
   Delete("dev");
   const auto would = store->PurgeTrash(caller, {}, true);
@@ -140,7 +140,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a purged branch takes the layers of its bookmar
   Clone("main", "dev");
   WriteInto("dev", "16\n");
   Bookmark("dev@a");
-  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  REQUIRE(store->Reset(caller, "dev", {}, {.keep_state = false}).ok());
   WriteInto("dev", "17\n");
   CHECK((*store->ListBookmarks("dev"))[0].own_bytes > 0);
   CHECK(LayersOnDisk() == 2);
@@ -153,7 +153,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted bookmark that nothing stands on gives
   Clone("main", "dev");
   WriteInto("dev", "16\n");
   Bookmark("dev@a");
-  REQUIRE(store->Reset(caller, "dev", {}, false).ok());
+  REQUIRE(store->Reset(caller, "dev", {}, {.keep_state = false}).ok());
   CHECK(LayersOnDisk() == 1);
   REQUIRE(store->DeleteBookmark(caller, "dev@a").ok());
   CHECK(LayersOnDisk() == 0);
@@ -326,7 +326,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a pool's labels are an admin's to set and remov
   REQUIRE(store->Clone(kAlice, "main", "hers", {}).ok());
   const Status refused = store->ChangeLabels(kAlice, "hers", {{"pool", "ci"}}, {}).status();
   CHECK(refused.code() == Code::kRefused);
-  test::CheckMessage(refused, "label \"pool\" says which branches are of a pool");
+  test::CheckMessage(refused, "label \"pool\" is reserved for pools");
   CHECK(store->ChangeLabels(kAlice, "hers", {{"pooled", "x"}}, {}).ok());
   REQUIRE(store->ChangeLabels(caller, "hers", options.labels, {}).ok());
   CHECK(store->ChangeLabels(kAlice, "hers", {}, {"pool-state"}).status().code() == Code::kRefused);
@@ -406,7 +406,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a clone of a time is of the newest bookmark fro
   CHECK(none.message() ==
         "cannot clone \"main\" to \"four\": there is no bookmark of \"main\" from"
         " 1970-01-01T00:01:39Z or before");
-  CHECK(none.hint() == "the oldest is main@a, of 1970-01-01T00:01:40Z");
+  CHECK(none.hint() == "the oldest is main@a, made at 1970-01-01T00:01:40Z");
   CloneOptions options;
   options.at = 1;
   CHECK(store->Clone(caller, "main@a", "five", options).status().code() == Code::kUsage);

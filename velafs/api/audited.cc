@@ -26,7 +26,7 @@ std::string Short(std::string text) {
 std::string TextOf(const json& object, std::string_view name) {
   if (name.empty() || !object.is_object()) return "";
   const auto found = object.find(std::string(name));
-  if (found == object.end() || found->is_null()) return "";
+  if (found == object.end() || found->is_null() || found->empty()) return "";
   return Short(found->is_string() ? found->get<std::string>() : ToText(*found));
 }
 
@@ -42,13 +42,21 @@ std::string KeysOf(const json& object, std::string_view name) {
 
 // The names of what a verb that was given none found to change.
 void AddNames(std::string* lines, const json& result) {
-  for (const char* kind : {"branches", "bookmarks"}) {
+  for (const char* kind : {"branches", "bookmarks", "deleted", "refused"}) {
     const auto list = result.find(kind);
     if (list == result.end() || !list->is_array()) continue;
     for (const json& one : *list) {
       store::AddAuditSubject(lines, one.is_string() ? one.get<std::string>() : TextOf(one, "name"));
     }
   }
+}
+
+// Whether a verb on many branches was refused each of them.
+bool IsAllRefused(const json& result) {
+  const auto refused = result.find("refused");
+  const auto deleted = result.find("deleted");
+  return refused != result.end() && deleted != result.end() && !refused->empty() &&
+         deleted->empty();
 }
 
 }  // namespace
@@ -97,13 +105,13 @@ Status AuditedCall::Append(store::AuditLog& log, const Result<json>& outcome) co
     if (!told.empty()) detail[std::string(logged_.outcome)] = told;
     if (entry.source.empty()) entry.source = TextOf(*outcome, "source");
     if (entry.subjects.empty()) AddNames(&entry.subjects, *outcome);
-    entry.result = store::kAuditDone;
+    entry.result = IsAllRefused(*outcome) ? CodeName(Code::kRefused) : store::kAuditDone;
   } else {
     detail["error"] = Short(outcome.status().message());
     entry.result = CodeName(outcome.status().code());
   }
   entry.detail = ToText(detail);
-  const bool is_limited = !outcome.ok() && !caller_.IsAdmin();
+  const bool is_limited = entry.result != store::kAuditDone && !caller_.IsAdmin();
   return is_limited ? log.AppendFailure(std::move(entry)) : log.Append(std::move(entry));
 }
 

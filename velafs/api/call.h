@@ -37,8 +37,10 @@ Answer Ttl(Call& call);
 Answer Quota(Call& call);
 Answer AssignPort(Call& call);
 
-// verbs_trash.cc
+// verbs_delete.cc
 Answer Delete(Call& call);
+
+// verbs_trash.cc
 Answer Undelete(Call& call);
 Answer TrashList(Call& call);
 Answer TrashPurge(Call& call);

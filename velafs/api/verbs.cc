@@ -15,6 +15,7 @@
 #include "velafs/api/version.h"
 #include "velafs/os/sandbox.h"
 #include "velafs/store/access.h"
+#include "velafs/store/disk_use.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {
@@ -29,6 +30,11 @@ Result<json> Stats(Call& call) {
   json document = {{"branches", stats.branches},         {"bookmarks", stats.bookmarks},
                    {"trashed", stats.trashed},           {"logical_bytes", stats.logical_bytes},
                    {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
+  VELAFS_ASSIGN(const auto disk_use, store::DiskUse(os::HostStorage(), call.store.paths()));
+  uint64_t total_bytes = 0;
+  for (const auto& [part, bytes] : disk_use) total_bytes += bytes;
+  document["disk_bytes"] = disk_use;
+  document["total_bytes"] = total_bytes;
   if (!call.caller.IsAdmin()) return document;
   VELAFS_ASSIGN(document["users"], UsersToJson(call.store));
   return document;
@@ -68,15 +74,16 @@ constexpr std::array kVerbs = {
     Verb{"clone", Clone, Role::kUser,
          Logged{{"name"},
                 "source",
-                {"ttl", "owner", "at", "as_user", "quota", "ephemeral", "isolated"},
+                {"ttl", "owner", "at", "as_user", "quota", "ephemeral", "isolated", "if_exists"},
                 "labels"}},
     Verb{"list", List, Role::kViewer},
     Verb{"show", Show, Role::kViewer},
     Verb{"server", Server, Role::kViewer},
-    Verb{"reset", Reset, Role::kUser, Logged{{"name"}, "to"}},
+    Verb{"reset", Reset, Role::kUser, Logged{{"name"}, "to", {"no_bookmark"}, "", "bookmark"}},
     Verb{"promote", Promote, Role::kUser, Logged{{"onto"}, "name"}},
     Verb{"rename", Rename, Role::kUser, Logged{{"name", "new_name"}}},
-    Verb{"delete", Delete, Role::kUser, Logged{{"name"}, "", {"force", "purge"}}},
+    Verb{"delete", Delete, Role::kUser,
+         Logged{{"name"}, "", {"force", "purge", "names", "owner"}, "labels", "refused"}},
     Verb{"undelete", Undelete, Role::kUser, Logged{{"name", "as"}}},
     Verb{"trash-list", TrashList, Role::kViewer},
     Verb{"trash-purge", TrashPurge, Role::kUser, Logged{{}, "", {"older_than"}}},

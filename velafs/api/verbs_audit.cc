@@ -62,17 +62,26 @@ Result<catalog::AuditHead> ParseHead(const std::string& text) {
                     "`velafs audit verify` gives them, as in 42:9f86d0...");
 }
 
+// "7d", or a time.
+Result<TimeNs> ParseSince(const std::string& text) {
+  const Result<std::chrono::seconds> duration = ParseDuration(text);
+  if (duration.ok()) return NowNs() - std::chrono::nanoseconds(*duration).count();
+  return ParseTime(text);
+}
+
 }  // namespace
 
 Answer AuditList(Call& call) {
   store::AuditFilter filter;
-  const auto since = call.arguments.Duration("since");
+  const auto since = call.arguments.Text("since");
   filter.user = call.arguments.Text("user");
   filter.verb = call.arguments.Text("verb");
   filter.branch = call.arguments.Text("branch");
   filter.limit = call.arguments.Count("limit").value_or(0);
   VELAFS_TRY(call.arguments.Finish());
-  if (since) filter.since = NowNs() - std::chrono::nanoseconds(*since).count();
+  if (since) {
+    VELAFS_ASSIGN(filter.since, ParseSince(*since));
+  }
   VELAFS_ASSIGN(const std::vector<catalog::AuditRow> rows, call.store.audit_log().List(filter));
   json entries = json::array();
   for (const catalog::AuditRow& row : rows) entries.push_back(EntryToJson(row));

@@ -4,6 +4,7 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/store/users.h"
 
 namespace velafs::api {
 namespace {
@@ -13,6 +14,19 @@ using nlohmann::json;
 Answer BranchAnswer(const Result<store::BranchInfo>& branch) {
   VELAFS_TRY(branch.status());
   return BranchToJson(*branch);
+}
+
+Result<store::IfExists> ParseIfExists(const std::string& text) {
+  if (text == "error") return store::IfExists::kError;
+  if (text == "reuse") return store::IfExists::kReuse;
+  if (text == "reset") return store::IfExists::kReset;
+  return UsageError("\"" + text + "\" does not say what to do if the branch exists",
+                    "it is one of: error reuse reset");
+}
+
+const char* OutcomeName(store::CloneOutcome outcome) {
+  if (outcome == store::CloneOutcome::kReused) return "reused";
+  return outcome == store::CloneOutcome::kReset ? "reset" : "created";
 }
 
 }  // namespace
@@ -30,8 +44,15 @@ Answer Clone(Call& call) {
   options.quota_bytes = call.arguments.Size("quota");
   options.is_ephemeral = call.arguments.Flag("ephemeral");
   options.is_isolated = call.arguments.Flag("isolated");
+  const std::string if_exists = call.arguments.Text("if_exists").value_or("error");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.Clone(call.caller, source, name, options));
+  VELAFS_ASSIGN(options.if_exists, ParseIfExists(if_exists));
+  store::CloneOutcome outcome = store::CloneOutcome::kCreated;
+  VELAFS_ASSIGN(const store::BranchInfo branch,
+                call.store.Clone(call.caller, source, name, options, &outcome));
+  json document = BranchToJson(branch);
+  document["outcome"] = OutcomeName(outcome);
+  return document;
 }
 
 Answer List(Call& call) {
@@ -67,14 +88,18 @@ Answer Server(Call& call) {
 Answer Reset(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::optional<std::string> source = call.arguments.Text("to");
-  const bool dry_run = call.arguments.Flag("dry_run");
+  store::ResetOptions options;
+  options.dry_run = call.arguments.Flag("dry_run");
+  options.keep_state = !call.arguments.Flag("no_bookmark");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::ResetResult reset,
-                call.store.Reset(call.caller, name, source, dry_run));
+                call.store.Reset(call.caller, name, source, options));
   json document = BranchToJson(reset.branch);
   document["source"] = reset.source;
+  document["bookmark"] = OrNull(reset.bookmark);
   document["lost_bytes"] = reset.lost_bytes;
-  document["dry_run"] = dry_run;
+  document["refusal"] = reset.refusal.empty() ? json() : json(reset.refusal);
+  document["dry_run"] = options.dry_run;
   return document;
 }
 
@@ -131,6 +156,7 @@ Answer Chown(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::string owner = call.arguments.Required("owner");
   VELAFS_TRY(call.arguments.Finish());
+  VELAFS_TRY(store::FindUser(owner).status().WithContext("cannot chown \"" + name + "\""));
   VELAFS_ASSIGN(const store::ChownResult given, call.store.SetOwner(call.caller, name, owner));
   json document = BranchToJson(given.branch);
   document["former_owner"] = given.former_owner;

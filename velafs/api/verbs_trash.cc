@@ -1,4 +1,4 @@
-// The verbs that take branches away, and bring them back.
+// The verbs on the trash, and those that give space back. `delete` is in verbs_delete.cc.
 #include <chrono>
 #include <optional>
 #include <string>
@@ -10,17 +10,6 @@
 namespace velafs::api {
 
 using nlohmann::json;
-
-Answer Delete(Call& call) {
-  const std::string name = call.arguments.Required("name");
-  store::DeleteOptions options;
-  options.force = call.arguments.Flag("force");
-  options.purge = call.arguments.Flag("purge");
-  options.dry_run = call.arguments.Flag("dry_run");
-  VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Delete(call.caller, name, options));
-  return json{{"name", name}, {"own_bytes", branch.own_bytes}, {"purged", options.purge}};
-}
 
 Answer Undelete(Call& call) {
   const std::string name = call.arguments.Required("name");

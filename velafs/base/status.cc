@@ -16,7 +16,7 @@ struct CodeRow {
 constexpr std::array kCodes = {
     CodeRow{Code::kOk, "ok", 0},           CodeRow{Code::kFailed, "failed", 1},
     CodeRow{Code::kUsage, "usage", 2},     CodeRow{Code::kNotFound, "not_found", 3},
-    CodeRow{Code::kExists, "exists", 1},   CodeRow{Code::kRefused, "refused", 4},
+    CodeRow{Code::kExists, "exists", 7},   CodeRow{Code::kRefused, "refused", 4},
     CodeRow{Code::kLocked, "locked", 5},   CodeRow{Code::kUnreachable, "unreachable", 5},
     CodeRow{Code::kCorrupt, "corrupt", 6},
 };

@@ -84,7 +84,7 @@ Status SystemError(int error_number, std::string_view what);
 // A plain errno for a FUSE reply, with strerror as its message.
 Status Errno(int error_number);
 
-// Exit status of the command line for a code: DESIGN's table (0 done ... 6 corruption found).
+// Exit status of the command line for a code: README's table (0 done ... 7 exists already).
 int ExitStatus(Code code);
 // `error.code` in JSON: "failed", "usage", "not_found", "exists", "refused", "locked",
 // "unreachable", "corrupt".

@@ -1,6 +1,8 @@
 // `velafs audit` and `velafs audit verify`: what was done, and whether the log of it is whole.
 #include <optional>
 
+#include "velafs/base/counted.h"
+#include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_text.h"
 
@@ -20,7 +22,11 @@ struct AuditArguments {
 
 Status RunList(const Globals& globals, const AuditArguments& given) {
   json arguments = json::object();
-  if (given.since) arguments["since"] = *given.since;
+  if (given.since) {
+    // A local time is meant in the zone of this process.
+    const Result<TimeNs> time = ParseTime(*given.since);
+    arguments["since"] = time.ok() ? FormatTime(*time) : *given.since;
+  }
   if (given.user) arguments["user"] = *given.user;
   if (given.verb) arguments["verb"] = *given.verb;
   if (given.branch) arguments["branch"] = *given.branch;
@@ -36,8 +42,9 @@ Status RunVerify(const Globals& globals, const AuditArguments& given) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json verified, client->Call("audit-verify", arguments));
   return PrintConfirmation(globals, verified,
-                           "the audit log is whole: " + verified["entries"].dump() +
-                               " entries, the last is " + verified["head"].get<std::string>());
+                           "the audit log is whole: " +
+                               Counted(verified["entries"].get<uint64_t>(), "entry", "entries") +
+                               ", the last is " + verified["head"].get<std::string>());
 }
 
 }  // namespace
@@ -49,7 +56,10 @@ void AddAudit(CommandLine& line) {
                              "  velafs audit verify\n"
                              "  velafs audit ship --to syslog");
   const auto given = std::make_shared<AuditArguments>();
-  audit->add_option("--since", given->since, "Not older than this, as in 12h 7d")->type_name("D");
+  audit
+      ->add_option("--since", given->since,
+                   "Not older than this: 12h, 7d, or a time as '2026-11-22 10:00'")
+      ->type_name("D|TIME");
   audit->add_option("--user", given->user, "Only what this user did")->type_name("USER");
   audit->add_option("--verb", given->verb, "Only this verb, as in clone or bookmark-create")
       ->type_name("VERB");
@@ -61,7 +71,7 @@ void AddAudit(CommandLine& line) {
                "velafs audit verify\n  velafs audit verify --noted 42:9f86d081884c7d65...", audit);
   verify
       ->add_option("--noted", given->noted,
-                   "What an earlier verify gave: the log must still go through it")
+                   "Entry that an earlier verify printed: the log must still contain it")
       ->type_name("N:HASH");
   line.OnRun(verify, [given](const Globals& globals) { return RunVerify(globals, *given); });
   AddAuditEnds(line, audit);

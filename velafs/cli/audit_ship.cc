@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "velafs/base/counted.h"
 #include "velafs/cli/audit_sink.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/output.h"
@@ -54,7 +55,8 @@ Result<uint64_t> ShipAll(Client& client, AuditSink& sink) {
     for (const json& entry : unshipped["entries"]) lines += RenderJson(entry);
     if (!lines.empty()) VELAFS_TRY(sink.Send(lines));
     has = unshipped["head"];
-    if (!has.is_null()) {
+    // Standard output is not a place that keeps entries: nothing waits until it has them.
+    if (!has.is_null() && sink.name() != "-") {
       VELAFS_TRY(client.Call("audit-shipped", {{"to", sink.name()}, {"head", has}}).status());
     }
     if (lines.empty()) return count;
@@ -69,14 +71,18 @@ Status RunShip(const Globals& globals, const ShipArguments& given) {
     VELAFS_ASSIGN(const json gone, client->Call("audit-forget", {{"to", name}}));
     return PrintConfirmation(globals, gone, "nothing more is kept for \"" + name + "\"");
   }
+  if (given.to == "-" && globals.json) {
+    return UsageError("--json prints one document, and --to - prints one entry a line",
+                      "leave out --json: each line is a JSON object");
+  }
   // As the caller, before anything is asked of the store.
   VELAFS_ASSIGN(const auto sink, OpenAuditSink(given.to, given.as_user));
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const uint64_t count, ShipAll(*client, *sink));
   if (given.to == "-") return {};  // there are only entries
-  return PrintConfirmation(globals, json{{"to", sink->name()}, {"entries", count}},
-                           "shipped to \"" + sink->name() + "\": " + std::to_string(count) +
-                               (count == 1 ? " entry" : " entries"));
+  return PrintConfirmation(
+      globals, json{{"to", sink->name()}, {"entries", count}},
+      "shipped to \"" + sink->name() + "\": " + Counted(count, "entry", "entries"));
 }
 
 Status RunTrim(const Globals& globals, const TrimArguments& given) {
@@ -89,8 +95,9 @@ Status RunTrim(const Globals& globals, const TrimArguments& given) {
     WriteNotice("older entries are kept: \"" + trimmed["held_by"].get<std::string>() +
                 "\" has yet to get them");
   }
-  std::string text = (given.dry_run ? "would trim " : "trimmed ") + trimmed["entries"].dump() +
-                     " entries of the audit log";
+  std::string text = (given.dry_run ? "would trim " : "trimmed ") +
+                     Counted(trimmed["entries"].get<uint64_t>(), "entry", "entries") +
+                     " of the audit log";
   if (trimmed["trimmed"].is_string()) {
     text += "; it begins after " + trimmed["trimmed"].get<std::string>();
   }
@@ -114,7 +121,7 @@ void AddAuditEnds(CommandLine& line, CLI::App* audit) {
   ship->add_option("--as", shipped->as_user, "Open the file with the rights of this user")
       ->type_name("USER");
   ship->add_flag("--forget", shipped->forget,
-                 "Send nothing, and let go of entries that were kept until they are sent there");
+                 "Send nothing, and no longer keep entries for this destination");
   line.OnRun(ship, [shipped](const Globals& globals) { return RunShip(globals, *shipped); });
 
   CLI::App* trim = line.Add("trim", "Remove the oldest entries, and leave one that says so",
@@ -122,7 +129,8 @@ void AddAuditEnds(CommandLine& line, CLI::App* audit) {
                             "  velafs audit trim --max-entries 100000 --dry-run",
                             audit);
   const auto trimmed = std::make_shared<TrimArguments>();
-  trim->add_option("--keep", trimmed->keep, "Keep what is not older than this")->type_name("D");
+  trim->add_option("--keep", trimmed->keep, "Keep entries that are not older than this")
+      ->type_name("D");
   trim->add_option("--max-entries", trimmed->max_entries, "Keep the last so many")->type_name("N");
   trim->add_flag("--dry-run", trimmed->dry_run, "Only say what would go");
   line.OnRun(trim, [trimmed](const Globals& globals) { return RunTrim(globals, *trimmed); });

@@ -52,21 +52,21 @@ void AddBookmark(CommandLine& line) {
   const auto given = std::make_shared<BookmarkArguments>();
 
   CLI::App* create = line.Add(
-      "create", "Name what a branch is now",
+      "create", "Create a bookmark of a branch's current state",
       "velafs bookmark create main@before-migration --note \"release 7\" --keep 30d", bookmark);
   create->add_option("BRANCH@NAME", given->name, "Name of the new bookmark")
       ->required()
       ->type_name("");
   create->add_option("--note", given->note, "Free text")->type_name("TEXT");
-  create->add_option("--keep", given->keep, "For so long only, as in 90s 30m 12h 7d")
+  create->add_option("--keep", given->keep, "Delete it after this time, as in 90s 30m 12h 7d")
       ->type_name("D");
   create->add_flag("--checkpoint", given->checkpoint,
                    "Have the branch's server, if one runs, write a checkpoint first: clones of the "
                    "bookmark then start without replay");
   line.OnRun(create, [given](const Globals& globals) { return RunCreate(globals, *given); });
 
-  CLI::App* list = line.Add("list", "List bookmarks in the order of time",
-                            "velafs bookmark list main", bookmark);
+  CLI::App* list =
+      line.Add("list", "List bookmarks, oldest first", "velafs bookmark list main", bookmark);
   list->add_option("BRANCH", given->branch, "Branch: only its bookmarks")->type_name("");
   line.OnRun(list, [given](const Globals& globals) { return RunList(globals, *given); });
 

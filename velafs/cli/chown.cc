@@ -6,8 +6,7 @@ namespace velafs::cli {
 using nlohmann::json;
 
 void AddChown(CommandLine& line) {
-  CLI::App* command =
-      line.Add("chown", "Make somebody else the owner of a branch", "velafs chown pr-42 alice");
+  CLI::App* command = line.Add("chown", "Change the owner of a branch", "velafs chown pr-42 alice");
   struct Given {
     std::string name;
     std::string owner;

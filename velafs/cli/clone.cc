@@ -21,9 +21,16 @@ struct CloneArguments {
   std::optional<std::string> at;
   std::optional<std::string> as_user;
   std::optional<std::string> quota;
+  std::optional<std::string> if_exists;
   bool ephemeral = false;
   bool checkpoint = false;
 };
+
+std::string DescribeOutcome(const CloneArguments& given, const std::string& outcome) {
+  if (outcome == "reused") return "reused \"" + given.name + "\"";
+  if (outcome == "reset") return "reset \"" + given.name + "\" to \"" + given.source + "\"";
+  return "cloned \"" + given.source + "\" to \"" + given.name + "\"";
+}
 
 Status RunClone(const Globals& globals, const CloneArguments& given) {
   json arguments = {{"source", given.source}, {"name", given.name}};
@@ -32,6 +39,7 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
   if (given.note) arguments["note"] = *given.note;
   if (given.as_user) arguments["as_user"] = *given.as_user;
   if (given.quota) arguments["quota"] = *given.quota;
+  if (given.if_exists) arguments["if_exists"] = *given.if_exists;
   if (given.ephemeral) arguments["ephemeral"] = true;
   if (given.at) {
     VELAFS_ASSIGN(const TimeNs at, ParseTime(*given.at));
@@ -44,8 +52,9 @@ Status RunClone(const Globals& globals, const CloneArguments& given) {
   const bool mounted = branch["path"].is_string();
   return PrintConfirmation(
       globals, branch,
-      "cloned \"" + given.source + "\" to \"" + given.name + "\"" +
-          (mounted ? " at \"" + branch["path"].get<std::string>() + "\"" : ""));
+      DescribeOutcome(given, branch.value("outcome", "created")) +
+          (mounted ? " at \"" + branch["path"].get<std::string>() + "\""
+                   : "; its files are shown once the store is mounted: velafs mount"));
 }
 
 }  // namespace
@@ -63,32 +72,39 @@ void AddClone(CommandLine& line) {
   command->add_option("--ttl", given->ttl, "Lifetime, as in 90s 30m 12h 7d")->type_name("D");
   command->add_option("--owner", given->owner, "Owner (default: you)")->type_name("USER");
   command
-      ->add_option("--as-user", given->as_user,
-                   "Show the files as owned by USER, who can then run a server on them; nothing of "
-                   "it is written. UID or UID:GID may be those of a container (default: you, where "
-                   "root serves the store and you are no admin, "
-                   "else as those of SOURCE)")
+      ->add_option(
+          "--as-user", given->as_user,
+          "Show the files as owned by USER, who can then run a server on them; the data is "
+          "not changed. UID or UID:GID may be those of a container (default: you, if root serves "
+          "the store and you are not an admin; else as SOURCE shows them)")
       ->type_name("USER|UID[:GID]|none");
   command
       ->add_option("--quota", given->quota,
-                   "How much it may take on disk beyond what it begins with, as in 512M 10G")
+                   "How much disk space it may use for itself, as in 512M 10G")
       ->type_name("SIZE");
   command->add_option("--label", given->labels, "Label; may be given again")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--note", given->note, "Free text")->type_name("TEXT");
   command
-      ->add_option(
-          "--at", given->at,
-          "From the newest bookmark made by then, as in 2026-11-22T10:00:00Z, or local time")
+      ->add_option("--at", given->at,
+                   "From the newest bookmark made by then: 2026-11-22T10:00:00Z, local time as "
+                   "'2026-11-22 10:00' or 'yesterday 14:00', or '2h ago'")
       ->type_name("TIME");
+  command
+      ->add_option(
+          "--if-exists", given->if_exists,
+          "If NAME exists and is your clone of SOURCE: fail (error, the default), leave it "
+          "as it is (reuse), or put it back to what SOURCE is now (reset). Its lifetime "
+          "begins anew")
+      ->type_name("error|reuse|reset");
   command->add_flag(
       "--ephemeral", given->ephemeral,
-      "To be thrown away: fsync on it does nothing, so that it is fast; when the daemon "
-      "or the machine dies it loses what was changed since it was made or last frozen");
+      "Fast, but not durable: fsync does nothing. If the daemon or the machine dies, the branch "
+      "loses all changes since it was made or last frozen");
   command->add_flag("--checkpoint", given->checkpoint,
-                    "Have the server on SOURCE, if one runs, write a checkpoint first: the clone's "
-                    "then starts without replay");
+                    "Make the server on SOURCE, if one runs, write a checkpoint first: the clone's "
+                    "server then starts without replay");
   line.OnRun(command, [given](const Globals& globals) { return RunClone(globals, *given); });
 }
 

@@ -5,6 +5,7 @@
 #include "velafs/api/version.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/render_json.h"
+#include "velafs/cli/usage.h"
 
 namespace velafs::cli {
 
@@ -26,6 +27,7 @@ CLI::Validator NotEmpty() {
 
 CommandLine::CommandLine()
     : app_("Copy-on-write branches of PostgreSQL data directories.", "velafs") {
+  app_.formatter(std::make_shared<HelpFormatter>());
   app_.require_subcommand(1);
   app_.set_version_flag("--version", std::string("velafs ") + api::kVersion);
   app_.add_option("--store", globals_.store,
@@ -45,7 +47,8 @@ CLI::App* CommandLine::Add(const std::string& name, const std::string& descripti
                            const std::string& example, CLI::App* parent) {
   CLI::App* command = (parent == nullptr ? &app_ : parent)->add_subcommand(name, description);
   command->fallthrough();  // so that --json may follow the command
-  command->footer("Example:\n  " + example);
+  command->footer("Example:\n  " + example +
+                  "\n\n--store, --json, --quiet and --verbose may be given too: see velafs --help");
   return command;
 }
 

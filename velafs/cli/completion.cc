@@ -76,7 +76,10 @@ void AddCompletion(CommandLine& line) {
       ->required()
       ->type_name("")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  line.OnRun(command, [shell](const Globals&) {
+  line.OnRun(command, [shell](const Globals& globals) {
+    if (globals.json) {
+      return UsageError("the script for a shell is not a JSON document", "leave out --json");
+    }
     return WriteOut(std::string(*shell == "bash" ? kBash : *shell == "zsh" ? kZsh : kFish));
   });
 

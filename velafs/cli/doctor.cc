@@ -12,6 +12,7 @@
 #include <optional>
 #include <sstream>
 
+#include "velafs/base/counted.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/mountpoint.h"
@@ -166,7 +167,7 @@ void CheckDisk(Findings& findings, const std::string& store) {
   const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   const std::string found = FormatSize(free_bytes) + " free at " + Quoted(path);
   if (free_bytes >= kLittleSpaceBytes) return findings.Good("space", found);
-  findings.Warn("space", found, "free some, for one with: velafs gc --trash");
+  findings.Warn("space", found, "free some space, for example with velafs gc --trash");
 }
 
 // What the daemon has given up of its rights.
@@ -201,8 +202,9 @@ void CheckStore(Findings& findings, const Globals& globals) {
   }
   const auto stats = (*client)->Call("stats", json::object());
   if (!stats.ok()) return findings.Bad("store", stats.status().message(), stats.status().hint());
-  findings.Good("store", Quoted(store) + " with " + std::to_string(stats->value("branches", 0)) +
-                             " branches, " + FormatSize(stats->value("stored_bytes", uint64_t{0})));
+  findings.Good("store", Quoted(store) + " with " +
+                             Counted(stats->value("branches", uint64_t{0}), "branch", "branches") +
+                             ", " + FormatSize(stats->value("stored_bytes", uint64_t{0})));
   if ((*client)->is_remote()) {
     findings.Good("daemon", "answers");
     return CheckSandbox(findings, **client);
@@ -228,8 +230,9 @@ void CheckUsers(Findings& findings, const Globals& globals) {
     const auto count = [&user](const char* key) {
       return std::to_string(user.value(key, uint64_t{0}));
     };
-    const std::string found = Quoted(name) + " has " + count("branches") + " branches and " +
-                              count("trashed") + " in the trash, with " +
+    const uint64_t branches = user.value("branches", uint64_t{0});
+    const std::string found = Quoted(name) + " has " + Counted(branches, "branch", "branches") +
+                              " and " + count("trashed") + " in the trash, with " +
                               FormatSize(user.value("own_bytes", uint64_t{0})) + " and " +
                               count("names") + " names of their own; " + count("calls_running") +
                               " calls run, " + count("calls_waiting") + " wait";

@@ -31,7 +31,7 @@ std::string RenderExpired(const json& expired) {
   }
   for (const json& bookmark : expired["saved"]) {
     text += std::string(expired["dry_run"].get<bool>() ? "would keep" : "kept") +
-            " what one was as bookmark \"" + bookmark.get<std::string>() + "\"\n";
+            " the state of an expired branch as bookmark \"" + bookmark.get<std::string>() + "\"\n";
   }
   for (const json& bookmark : expired["bookmarks"]) {
     text += did + " bookmark \"" + bookmark.get<std::string>() + "\"\n";
@@ -54,9 +54,10 @@ Status RunExpire(const Globals& globals, bool dry_run) {
 }  // namespace
 
 void AddExpire(CommandLine& line) {
-  CLI::App* expire =
-      line.Add("expire", "Delete what is past its time, as the daemon does by itself",
-               "velafs expire --dry-run");
+  CLI::App* expire = line.Add(
+      "expire",
+      "Delete expired branches and bookmarks now; the daemon does it by itself every few seconds",
+      "velafs expire --dry-run");
   const auto dry_run = std::make_shared<bool>(false);
   expire->add_flag("--dry-run", *dry_run, "Only say what would be deleted");
   line.OnRun(expire, [dry_run](const Globals& globals) { return RunExpire(globals, *dry_run); });
@@ -65,7 +66,7 @@ void AddExpire(CommandLine& line) {
                            "velafs ttl pr-42 12h\n  velafs ttl pr-42 none");
   const auto given = std::make_shared<TtlArguments>();
   ttl->add_option("NAME", given->name, "Branch")->required()->type_name("");
-  ttl->add_option("D", given->ttl, "Lifetime, as in 90s 30m 12h 7d, or none")
+  ttl->add_option("DURATION", given->ttl, "Lifetime, as in 90s 30m 12h 7d, or none")
       ->required()
       ->type_name("");
   line.OnRun(ttl, [given](const Globals& globals) { return RunTtl(globals, *given); });

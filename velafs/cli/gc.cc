@@ -59,7 +59,7 @@ Status RunGc(const Globals& globals, const GcArguments& given) {
 }  // namespace
 
 void AddGc(CommandLine& line) {
-  CLI::App* command = line.Add("gc", "Give back the space of content that nothing uses any more",
+  CLI::App* command = line.Add("gc", "Free the space of content that is no longer used",
                                "velafs gc\n  velafs gc --trash --older-than 1d");
   const auto given = std::make_shared<GcArguments>();
   command->add_flag("--trash", given->trash, "Purge deleted branches first, for good");

@@ -30,7 +30,8 @@ std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 std::string RenderImported(const json& branch) {
   return "imported \"" + branch["name"].get<std::string>() + "\": " + branch["files"].dump() +
          " files, " + FormatSize(branch["logical_bytes"].get<uint64_t>()) + ", stored in " +
-         FormatSize(branch["bytes_stored"].get<uint64_t>());
+         FormatSize(branch["bytes_stored"].get<uint64_t>()) +
+         "; it is protected (velafs unprotect " + branch["name"].get<std::string>() + ")";
 }
 
 // The daemon's working directory is not ours.

@@ -38,7 +38,7 @@ Status RunList(const Globals& globals, const ListArguments& given) {
 }
 
 CLI::Option* AddWatch(CLI::App* command, bool& watch) {
-  return command->add_flag("-w,--watch", watch, "Show it anew every two seconds, until Ctrl-C");
+  return command->add_flag("-w,--watch", watch, "Refresh every two seconds, until Ctrl-C");
 }
 
 // Runs it once, or until interrupted.
@@ -70,6 +70,7 @@ void AddList(CommandLine& line) {
   CLI::App* list = line.Add("list", "List the branches",
                             "velafs list\n  velafs list --owner alice --label team=db\n"
                             "  velafs list --trash");
+  list->alias("ls");
   const auto given = std::make_shared<ListArguments>();
   auto* owner = list->add_option("--owner", given->owner, "Only those of this owner");
   auto* label =

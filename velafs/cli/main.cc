@@ -10,42 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "velafs/api/version.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/log_formatter.h"
 #include "velafs/cli/output.h"
+#include "velafs/cli/render_json.h"
+#include "velafs/cli/usage.h"
 
 namespace velafs::cli {
 namespace {
-
-// "velafs bookmark create": as far as the command line made sense.
-std::string CommandOf(const CLI::App& app) {
-  std::string words = app.get_name();
-  for (const CLI::App* command : app.get_subcommands()) words += " " + CommandOf(*command);
-  return words;
-}
-
-// A sentence's first word in lower case; a NAME stays as it is.
-std::string Lowercased(std::string text) {
-  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
-  if (text.size() > 1 && is_upper(text[0]) && !is_upper(text[1])) {
-    text[0] = static_cast<char>(text[0] - 'A' + 'a');
-  }
-  return text;
-}
-
-// CLI11's complaint in the house's words.
-Status UsageFailure(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string hint = "see: " + CommandOf(app) + " --help";
-  const std::vector<std::string> left_over = app.remaining(/*recurse=*/true);
-  const bool no_command =
-      error.get_name() == "RequiredError" &&
-      std::string_view(error.what()).find("subcommand") != std::string_view::npos;
-  if (no_command && left_over.empty()) return UsageError("no command given", hint);
-  if (no_command) return UsageError("unknown command \"" + left_over[0] + "\"", hint);
-  if (!left_over.empty()) return UsageError("unexpected argument \"" + left_over[0] + "\"", hint);
-  return UsageError(Lowercased(error.what()), hint);
-}
 
 // Asked of a command line that could not be parsed.
 bool WantsJson(int argc, char** argv) {
@@ -63,6 +37,13 @@ void LogToStderr(const Globals& globals) {
                     : globals.quiet ? spdlog::level::err
                                     : spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
+}
+
+int PrintVersion(bool json) {
+  const std::string text = std::string("velafs ") + api::kVersion + "\n";
+  const Status written =
+      WriteOut(json ? RenderJson({{"name", "velafs"}, {"version", api::kVersion}}) : text);
+  return written.ok() ? 0 : ReportFailure(written, json);
 }
 
 Status RunChosen(const CommandLine& line) try {
@@ -94,8 +75,10 @@ int Main(int argc, char** argv) {
   }
   try {
     line.app().parse(argc, argv);
+  } catch (const CLI::CallForVersion&) {
+    return PrintVersion(WantsJson(argc, argv));
   } catch (const CLI::Success& asked_for_text) {
-    return line.app().exit(asked_for_text);  // --help, --version
+    return line.app().exit(asked_for_text);  // --help
   } catch (const CLI::ParseError& error) {
     return ReportFailure(UsageFailure(line.app(), error), WantsJson(argc, argv));
   }

@@ -1,5 +1,10 @@
 // `velafs metrics`: numbers for a monitoring system, in Prometheus' text format.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <utility>
@@ -7,6 +12,7 @@
 
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/render_json.h"
 
 namespace velafs::cli {
 namespace {
@@ -113,6 +119,7 @@ Result<json> Collect(Client& client) {
   metrics.One("logical_bytes", "Sum of the sizes of all branches", stats["logical_bytes"]);
   metrics.One("stored_bytes", "Bytes on disk of packs and layers", stats["stored_bytes"]);
   metrics.One("chunks", "Chunks stored", stats["chunk_count"]);
+  metrics.One("total_bytes", "Bytes on disk of the whole store", stats["total_bytes"]);
 
   const auto of_branches = [&](const std::string& name, const std::string& help, auto value_of) {
     metrics.Begin("branch_" + name, help);
@@ -137,16 +144,45 @@ Result<json> Collect(Client& client) {
   return metrics.Document();
 }
 
+// Whoever reads `path` meanwhile gets the old file or the new one, never a part.
+Status ReplaceFile(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".tmp-" + std::to_string(getpid());
+  const auto fail = [&](const std::string& what) {
+    Status failure = SystemError(errno, what + " \"" + path + "\"");
+    std::remove(temporary.c_str());
+    return failure;
+  };
+  {
+    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    if (!file.is_open()) return SystemError(errno, "cannot write \"" + temporary + "\"");
+    file << text;
+    file.close();
+    if (file.fail()) return fail("cannot write");
+  }
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail("cannot replace");
+  return {};
+}
+
+Status RunMetrics(const Globals& globals, const std::string& to) {
+  VELAFS_ASSIGN(const auto client, globals.Connect());
+  VELAFS_ASSIGN(const json metrics, Collect(*client));
+  if (to.empty()) return PrintResult(globals, metrics, RenderMetrics);
+  VELAFS_TRY(ReplaceFile(to, globals.json ? RenderJson(metrics) : RenderMetrics(metrics, Style{})));
+  return PrintConfirmation(globals, {{"to", to}}, "wrote \"" + to + "\"");
+}
+
 }  // namespace
 
 void AddMetrics(CommandLine& line) {
   CLI::App* command = line.Add("metrics", "Print numbers for a monitoring system (Prometheus)",
-                               "velafs metrics >/var/lib/node_exporter/velafs.prom");
-  line.OnRun(command, [](const Globals& globals) -> Status {
-    VELAFS_ASSIGN(const auto client, globals.Connect());
-    VELAFS_ASSIGN(const json metrics, Collect(*client));
-    return PrintResult(globals, metrics, RenderMetrics);
-  });
+                               "velafs metrics --to /var/lib/node_exporter/velafs.prom");
+  const auto to = std::make_shared<std::string>();
+  command
+      ->add_option("--to", *to,
+                   "Write to FILE instead, which is replaced at once and never read in part")
+      ->type_name("FILE")
+      ->check(NotEmpty());
+  line.OnRun(command, [to](const Globals& globals) { return RunMetrics(globals, *to); });
 }
 
 }  // namespace velafs::cli

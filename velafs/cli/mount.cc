@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "velafs/api/wire.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/daemon.h"
+#include "velafs/cli/mount_users.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
 #include "velafs/os/file_lock.h"
@@ -143,6 +145,24 @@ Status WaitForRelease(const std::string& store_directory, pid_t pid) {
                      std::to_string(pid) + " has not ended");
 }
 
+// A refused unmount, with the processes that are in the way in its hint.
+Status WithUsers(Client& client, Status refused) {
+  constexpr size_t kMostNamed = 5;
+  const Result<json> status = client.Call("status", json::object());
+  if (!status.ok() || !(*status)["mountpoint"].is_string()) return refused;
+  const auto users = ProcessesUnder((*status)["mountpoint"].get<std::string>());
+  if (users.empty()) return refused;
+  std::string named;
+  for (size_t i = 0; i < std::min(users.size(), kMostNamed); ++i) {
+    named += (named.empty() ? "" : ", ") + users[i];
+  }
+  if (users.size() > kMostNamed)
+    named += " and " + std::to_string(users.size() - kMostNamed) + " more";
+  std::string hint = "in use by " + named;
+  if (!refused.hint().empty()) hint += "; " + refused.hint();
+  return std::move(refused).WithHint(hint);
+}
+
 Status RunUmount(const Globals& globals, const std::string& mountpoint) {
   const std::string directory = globals.StoreDirectory();
   if (!mountpoint.empty()) VELAFS_TRY(CheckMountedAt(mountpoint, directory));
@@ -154,7 +174,9 @@ Status RunUmount(const Globals& globals, const std::string& mountpoint) {
                              {{"mountpoint", detached[0]}, {"pid", nullptr}, {"store", directory}},
                              "detached \"" + detached[0] + "\", left by a daemon that died");
   }
-  VELAFS_ASSIGN(const json gone, client->Call("umount", json::object()));
+  const Result<json> unmounted = client->Call("umount", json::object());
+  if (unmounted.status().code() == Code::kRefused) return WithUsers(*client, unmounted.status());
+  VELAFS_ASSIGN(const json gone, unmounted);
   VELAFS_TRY(WaitForRelease(directory, gone.value("pid", pid_t{0})));
   return PrintConfirmation(globals, gone, "unmounted store \"" + directory + "\"");
 }

@@ -38,10 +38,14 @@ Status WriteOut(const std::string& text) {
 
 void WriteNotice(const std::string& text) { WriteLine("", text); }
 
-int ReportFailure(const Status& failure, bool json) {
+void ReportProblem(const Status& failure) {
   const Style style = StyleFor(STDERR_FILENO);
   WriteLine(style.Red("error:") + " ", failure.message());
   if (!failure.hint().empty()) WriteLine(style.Bold("hint:") + " ", failure.hint());
+}
+
+int ReportFailure(const Status& failure, bool json) {
+  ReportProblem(failure);
   if (json && !wrote_out) {
     // Nothing is left to tell it to when this fails too.
     const Status shown(failure.code(), failure.error_number(), Printable(failure.message()),

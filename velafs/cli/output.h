@@ -11,8 +11,10 @@ namespace velafs::cli {
 Status WriteOut(const std::string& text);
 // One line of notice, "velafs: ...".
 void WriteNotice(const std::string& text);
-// `velafs: error: ...` and maybe `velafs: hint: ...`, each one line; with `json` the failure goes
-// to standard output too, unless a result went there before. Returns the exit status.
+// `velafs: error: ...` and maybe `velafs: hint: ...`, each one line, on standard error.
+void ReportProblem(const Status& failure);
+// That, for the failure that ends the command; with `json` it goes to standard output too, unless a
+// result went there before. Returns the exit status.
 int ReportFailure(const Status& failure, bool json);
 
 }  // namespace velafs::cli

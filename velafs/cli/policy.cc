@@ -31,11 +31,27 @@ Result<json> PlaceOf(const PolicyArguments& given, std::vector<std::string>* res
   return place;
 }
 
+std::string PlaceText(const json& arguments) {
+  if (arguments["place"] == "store") return "the store";
+  return arguments["place"].get<std::string>() + " \"" + arguments["name"].get<std::string>() +
+         "\"";
+}
+
+// As text it only says what changed: `policy show` prints all policies.
 Status Change(const Globals& globals, const std::string& verb, const json& arguments) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json policies, client->Call(verb, arguments));
-  if (globals.quiet && !globals.json) return {};
-  return PrintResult(globals, policies, RenderPolicies);
+  std::string text;
+  const std::string place = PlaceText(arguments);
+  const json set = arguments.value("set", json::object());
+  for (const auto& [key, value] : set.items()) {
+    text += "set " + key + "=" + value.get<std::string>() + " of " + place + "\n";
+  }
+  for (const json& key : arguments.value("keys", json::array())) {
+    text += "removed " + key.get<std::string>() + " of " + place + "\n";
+  }
+  if (!text.empty()) text.pop_back();
+  return PrintConfirmation(globals, policies, text);
 }
 
 Status RunSet(const Globals& globals, const PolicyArguments& given) {
@@ -111,7 +127,7 @@ void AddApproval(CommandLine& line, const std::string& verb, const std::string& 
 }  // namespace
 
 void AddPolicy(CommandLine& line) {
-  CLI::App* policy = line.Add("policy", "What holds for a store, a source or a branch",
+  CLI::App* policy = line.Add("policy", "Show and set policies of the store, a source or a branch",
                               "velafs policy set --of-store user_group=developers ttl=3d");
   policy->require_subcommand(1);
   const auto given = std::make_shared<PolicyArguments>();
@@ -122,24 +138,25 @@ void AddPolicy(CommandLine& line) {
   show->add_option("BRANCH", *branch, "Branch (default: the store)")->type_name("");
   line.OnRun(show, [branch](const Globals& globals) { return RunShow(globals, *branch); });
 
-  CLI::App* set = line.Add("set", "Set policies; the nearest to a branch holds",
-                           "velafs policy set --of-store user_group=developers\n"
-                           "  velafs policy set --source main ttl=3d max_branches_per_owner=20\n"
-                           "  velafs policy set pr-42 on_expire=keep",
-                           policy);
+  CLI::App* set = line.Add(
+      "set", "Set policies; a branch's own come before its source's, and those before the store's",
+      "velafs policy set --of-store user_group=developers\n"
+      "  velafs policy set --source main ttl=3d max_branches_per_owner=20\n"
+      "  velafs policy set pr-42 on_expire=keep",
+      policy);
   AddPlace(set, given, "Branch, unless another place is given, and policies: KEY=VALUE...");
   line.OnRun(set, [given](const Globals& globals) { return RunSet(globals, *given); });
 
   CLI::App* unset =
-      line.Add("unset", "Take policies back", "velafs policy unset --of-store ttl", policy);
+      line.Add("unset", "Remove policies", "velafs policy unset --of-store ttl", policy);
   AddPlace(unset, given, "Branch, unless another place is given, and policies: KEY...");
   line.OnRun(unset, [given](const Globals& globals) { return RunUnset(globals, *given); });
 
-  CLI::App* apply =
-      line.Add("apply",
-               "Make what is set at the places that FILE names just what it says: tables [store], "
-               "[source.NAME] and [branch.NAME] of a TOML file. Other places stay as they are",
-               "velafs policy apply policies.toml --dry-run", policy);
+  CLI::App* apply = line.Add(
+      "apply",
+      "Make the policies of each place in FILE exactly those that FILE sets: tables [store], "
+      "[source.NAME] and [branch.NAME] of a TOML file. Other places stay as they are",
+      "velafs policy apply policies.toml --dry-run", policy);
   const auto path = std::make_shared<std::string>();
   const auto dry_run = std::make_shared<bool>(false);
   apply->add_option("FILE", *path, "TOML file, or - for standard input")->required()->type_name("");
@@ -148,8 +165,11 @@ void AddPolicy(CommandLine& line) {
     return RunApply(globals, *path, *dry_run);
   });
 
-  AddApproval(line, "approve", "Let users clone what is not theirs", "is approved");
-  AddApproval(line, "unapprove", "Let users no longer clone it", "is not approved");
+  AddApproval(line, "approve", "Let users clone a branch or bookmark that is not theirs",
+              "is approved");
+  AddApproval(line, "unapprove",
+              "No longer let users clone a branch or bookmark that is not theirs",
+              "is not approved");
 }
 
 }  // namespace velafs::cli

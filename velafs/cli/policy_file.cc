@@ -34,7 +34,7 @@ Result<json> ToValues(const toml::table& table) {
 Status AddNamed(const std::string& place, const toml::table& tables, json* places) {
   for (const auto& [name, node] : tables) {
     if (!node.is_table()) {
-      return At(node, "\"" + std::string(name.str()) + "\" is in no table [" + place + ".NAME]");
+      return At(node, "\"" + std::string(name.str()) + "\" is not in a table [" + place + ".NAME]");
     }
     VELAFS_ASSIGN(json values, ToValues(*node.as_table()));
     places->push_back({{"place", place}, {"name", name.str()}, {"set", std::move(values)}});
@@ -47,7 +47,7 @@ Result<json> ToPlaces(const toml::table& file) {
   for (const auto& [key, node] : file) {
     const std::string place(key.str());
     if (!node.is_table() || (place != "store" && place != "source" && place != "branch")) {
-      return At(node, "\"" + place + "\" is no table [store], [source.NAME] or [branch.NAME]");
+      return At(node, "\"" + place + "\" is not a table [store], [source.NAME] or [branch.NAME]");
     }
     if (place != "store") {
       VELAFS_TRY(AddNamed(place, *node.as_table(), &places));
@@ -56,7 +56,8 @@ Result<json> ToPlaces(const toml::table& file) {
     VELAFS_ASSIGN(json values, ToValues(*node.as_table()));
     places.push_back({{"place", place}, {"set", std::move(values)}});
   }
-  if (places.empty()) return UsageError("it names no place");
+  if (places.empty())
+    return UsageError("it contains no [store], [source.NAME] or [branch.NAME] table");
   return places;
 }
 

@@ -20,22 +20,22 @@ Status RunPromote(const Globals& globals, const PromoteArguments& given) {
   const std::string did = given.dry_run ? "would promote" : "promoted";
   return PrintConfirmation(globals, promoted,
                            did + " \"" + given.name + "\" onto \"" + given.onto +
-                               "\"; what that was " + (given.dry_run ? "would stay" : "stays") +
-                               " as \"" + promoted["bookmark"].get<std::string>() + "\"");
+                               "\"; its previous state " + (given.dry_run ? "would be" : "is") +
+                               " kept as \"" + promoted["bookmark"].get<std::string>() + "\"");
 }
 
 }  // namespace
 
 void AddPromote(CommandLine& line) {
   CLI::App* command =
-      line.Add("promote", "Make a branch's state that of another, whose own stays as a bookmark",
+      line.Add("promote", "Replace TARGET with BRANCH; TARGET's old state is kept as a bookmark",
                "velafs promote migrated --onto main");
   const auto given = std::make_shared<PromoteArguments>();
-  command->add_option("BRANCH", given->name, "Branch; stays as it is")->required()->type_name("");
-  command->add_option("--onto", given->onto, "Branch that gets its state")
+  command->add_option("BRANCH", given->name, "Branch to take the state from; it stays as it is")
       ->required()
-      ->type_name("TARGET");
-  command->add_flag("--dry-run", given->dry_run, "Only say what would be done");
+      ->type_name("");
+  command->add_option("--onto", given->onto, "Branch to replace")->required()->type_name("TARGET");
+  command->add_flag("--dry-run", given->dry_run, "Only say what would be replaced");
   line.OnRun(command, [given](const Globals& globals) { return RunPromote(globals, *given); });
 }
 

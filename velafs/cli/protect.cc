@@ -36,12 +36,12 @@ void AddProtect(CommandLine& line) {
       line.Add("protect", "Refuse to delete, reset or expire a branch, or to promote onto it",
                "velafs protect main\n  velafs protect pr-42 --for 7d");
   protect->add_option("NAME", given->name, "Branch")->required()->type_name("");
-  protect->add_option("--for", given->duration, "For so long only, as in 90s 30m 12h 7d")
+  protect->add_option("--for", given->duration, "Only for this time, as in 90s 30m 12h 7d")
       ->type_name("D");
   line.OnRun(protect, [given](const Globals& globals) { return RunProtect(globals, *given); });
 
   CLI::App* unprotect =
-      line.Add("unprotect", "Lift a branch's protection", "velafs unprotect main");
+      line.Add("unprotect", "Remove a branch's protection", "velafs unprotect main");
   unprotect->add_option("NAME", given->name, "Branch")->required()->type_name("");
   line.OnRun(unprotect, [given](const Globals& globals) { return RunUnprotect(globals, *given); });
 }

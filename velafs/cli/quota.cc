@@ -26,9 +26,8 @@ Status RunQuota(const Globals& globals, const QuotaArguments& given) {
 }  // namespace
 
 void AddQuota(CommandLine& line) {
-  CLI::App* quota =
-      line.Add("quota", "Set how much a branch may take on disk beyond what it began with",
-               "velafs quota pr-42 10G\n  velafs quota pr-42 none");
+  CLI::App* quota = line.Add("quota", "Limit the disk space that a branch may use for itself",
+                             "velafs quota pr-42 10G\n  velafs quota pr-42 none");
   const auto given = std::make_shared<QuotaArguments>();
   quota->add_option("NAME", given->name, "Branch")->required()->type_name("");
   quota->add_option("SIZE", given->size, "Size, as in 512M 10G, or none")

@@ -13,6 +13,11 @@ std::string Text(const nlohmann::json& object, const char* key, const std::strin
 std::string Size(const nlohmann::json& object, const char* key);
 // How long ago that was.
 std::string Age(const nlohmann::json& object, const char* key = "created_at");
+// For people, in local time.
+std::string LocalTime(const nlohmann::json& object, const char* key,
+                      const std::string& missing = "-");
+// How long it is until then, rounded: `4h`.
+std::string TimeLeft(const nlohmann::json& object, const char* key);
 std::string Expiry(const nlohmann::json& object);  // "-" for never
 Table::Cell State(const nlohmann::json& branch);
 

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "velafs/base/counted.h"
+#include "velafs/base/units.h"
 #include "velafs/cli/labels.h"
 #include "velafs/cli/render_cells.h"
 #include "velafs/cli/table.h"
@@ -35,14 +37,28 @@ std::string Names(const json& names) {
   return text;
 }
 
+// One long name must not widen a column for all.
+std::string Shortened(const std::string& text) {
+  constexpr size_t kMost = 40;
+  return text.size() > kMost ? text.substr(0, kMost) + "..." : text;
+}
+
+std::string MarksOf(const json& branch) {
+  const bool is_protected = branch.value("protected", false);
+  const bool is_ephemeral = branch.value("ephemeral", false);
+  if (is_protected && is_ephemeral) return "protected, ephemeral";
+  return is_protected ? "protected" : is_ephemeral ? "ephemeral" : "";
+}
+
 }  // namespace
 
 std::string RenderBranchList(const json& list, const Style& style) {
   const json& branches = list.at("branches");
   if (branches.empty()) return "no branches\n";
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft,
-               Align::kRight, Align::kRight});
-  table.AddRow(Header({"NAME", "STATE", "FROM", "OWNER", "AGE", "EXPIRES", "OWN", "SIZE"}));
+               Align::kRight, Align::kRight, Align::kLeft});
+  table.AddRow(
+      Header({"NAME", "STATE", "FROM", "OWNER", "AGE", "EXPIRES", "OWN", "SIZE", "MARKS"}));
   for (const json& branch : branches) {
     table.AddRow({{Text(branch, "name"), &Style::Bold},
                   State(branch),
@@ -51,7 +67,8 @@ std::string RenderBranchList(const json& list, const Style& style) {
                   {Age(branch)},
                   {Expiry(branch)},
                   {Size(branch, "own_bytes")},
-                  {Size(branch, "logical_bytes")}});
+                  {Size(branch, "logical_bytes")},
+                  {MarksOf(branch)}});
   }
   return table.Render(style);
 }
@@ -66,13 +83,13 @@ std::string RenderBranch(const json& branch, const Style& style) {
   add("state", Text(branch, "state"));
   add("from", Origin(branch));
   add("owner", Text(branch, "owner"));
-  add("created", Text(branch, "created_at") + " (" + Age(branch) + " ago)");
-  add("expires", Text(branch, "expires_at", "never"));
-  const std::string until = Text(branch, "protected_until", "");
+  add("created", LocalTime(branch, "created_at") + " (" + Age(branch) + " ago)");
+  add("expires", LocalTime(branch, "expires_at", "never"));
+  const std::string until = LocalTime(branch, "protected_until", "");
   add("protected", !branch.value("protected", false) ? "no"
                    : until.empty()                   ? "yes"
                                                      : "until " + until);
-  if (branch.value("ephemeral", false)) add("ephemeral", "yes: a crash takes its changes");
+  if (branch.value("ephemeral", false)) add("ephemeral", "yes: a crash loses its changes");
   add("labels", LabelsOf(branch));
   add("note", Text(branch, "note", "").empty() ? "-" : Text(branch, "note"));
   add("port", Text(branch, "port"));
@@ -94,7 +111,7 @@ std::string RenderBookmarkList(const json& list, const Style& style) {
   table.AddRow(Header({"NAME", "CREATED", "AGE", "EXPIRES", "OWN", "NOTE"}));
   for (const json& bookmark : bookmarks) {
     table.AddRow({{Text(bookmark, "name"), &Style::Bold},
-                  {Text(bookmark, "created_at")},
+                  {LocalTime(bookmark, "created_at")},
                   {Age(bookmark)},
                   {Expiry(bookmark)},
                   {Size(bookmark, "own_bytes")},
@@ -132,10 +149,13 @@ std::string RenderScrub(const json& report, const Style& style) {
   for (const json& left : report.at("left_over")) {
     text += style.Dim("left over:") + " " + left.get<std::string>() + "\n";
   }
-  return text + "checked " + Text(report, "chunks_checked") + " chunks in " +
-         Text(report, "packs_checked") + " packs (" + Size(report, "bytes_checked") + "), " +
-         Text(report, "page_files_checked") + " page files in " + Text(report, "layers_checked") +
-         " layers\n";
+  const auto counted = [&report](const char* key, const std::string& noun) {
+    return Counted(report.value(key, uint64_t{0}), noun);
+  };
+  return text + "checked " + counted("chunks_checked", "chunk") + " in " +
+         counted("packs_checked", "pack") + " (" + Size(report, "bytes_checked") + "), " +
+         counted("page_files_checked", "page file") + " in " + counted("layers_checked", "layer") +
+         "\n";
 }
 
 std::string RenderAudit(const json& log, const Style& style) {
@@ -150,12 +170,12 @@ std::string RenderAudit(const json& log, const Style& style) {
       subjects += (subjects.empty() ? "" : " ") + name.get<std::string>();
     }
     const bool done = Text(entry, "result") == "done";
-    table.AddRow({{Text(entry, "at")},
+    table.AddRow({{LocalTime(entry, "at")},
                   {Text(entry, "user")},
                   {Text(entry, "pid")},
                   {Text(entry, "verb"), &Style::Bold},
-                  {subjects.empty() ? "-" : subjects},
-                  {Text(entry, "source")},
+                  {subjects.empty() ? "-" : Shortened(subjects)},
+                  {Shortened(Text(entry, "source"))},
                   {Text(entry, "result"), done ? &Style::Dim : &Style::Red},
                   {Text(entry, "duration_ms")}});
   }
@@ -199,7 +219,12 @@ std::string RenderStats(const json& stats, const Style& style) {
   table.AddRow({{"bookmarks", &Style::Dim}, {Text(stats, "bookmarks")}});
   table.AddRow({{"in the trash", &Style::Dim}, {Text(stats, "trashed")}});
   table.AddRow({{"size of all branches", &Style::Dim}, {Size(stats, "logical_bytes")}});
-  table.AddRow({{"stored", &Style::Dim}, {Size(stats, "stored_bytes") + ratio}});
+  table.AddRow({{"stored content", &Style::Dim}, {Size(stats, "stored_bytes") + ratio}});
+  table.AddRow({{"store on disk", &Style::Dim}, {Size(stats, "total_bytes")}});
+  const json parts = stats.value("disk_bytes", json::object());
+  for (const auto& [part, bytes] : parts.items()) {
+    table.AddRow({{"  " + part, &Style::Dim}, {FormatSize(bytes.get<uint64_t>())}});
+  }
   table.AddRow({{"chunks", &Style::Dim}, {Text(stats, "chunk_count")}});
   return table.Render(style);
 }

@@ -58,11 +58,11 @@ Status RunScrub(const Globals& globals, const ScrubArguments& given) {
 }  // namespace
 
 void AddScrub(CommandLine& line) {
-  CLI::App* command = line.Add("scrub", "Look for damage in the store, and mend what can be mended",
+  CLI::App* command = line.Add("scrub", "Look for damage in the store, and repair it with --repair",
                                "velafs scrub\n  velafs scrub --repair");
   const auto given = std::make_shared<ScrubArguments>();
-  CLI::Option* repair = command->add_flag("--repair", given->repair,
-                                          "Mend what can be mended without losing anything");
+  CLI::Option* repair =
+      command->add_flag("--repair", given->repair, "Repair damage where nothing is lost by it");
   command->add_flag("--dry-run", given->dry_run, "Only say what --repair would do");
   command
       ->add_flag("--restore-catalog", given->restore_catalog,

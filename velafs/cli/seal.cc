@@ -28,7 +28,7 @@ Status RunSeal(const Globals& globals, const std::optional<std::string>& older_t
 
 void AddSeal(CommandLine& line) {
   CLI::App* command =
-      line.Add("seal", "Turn what bookmarks and clones have frozen into compressed chunks",
+      line.Add("seal", "Compress frozen layers (of bookmarks and clones) into chunks",
                "velafs seal\n  velafs seal --older-than 1h");
   const auto older_than = std::make_shared<std::optional<std::string>>();
   command

@@ -51,7 +51,7 @@ void Complain(fuse_log_level, const char* format, va_list arguments) {
 Status CheckDevice() {
   if (access("/dev/fuse", F_OK) == 0) return {};  // who may open it is for fusermount3 to say
   return Failed("there is no \"/dev/fuse\" on this machine",
-                "load the kernel module with `modprobe fuse`, or give the container the device");
+                "as root: modprobe fuse; a container needs --device /dev/fuse --cap-add SYS_ADMIN");
 }
 
 Status CheckMountpoint(const std::string& mountpoint) {
@@ -126,9 +126,9 @@ std::string FusermountProgram() {
 // What is missing for this process to mount, as far as can be told.
 std::string MountHint(const std::string& mountpoint) {
   if (geteuid() == 0)
-    return "mounting needs the capability SYS_ADMIN; in a container, give it that";
+    return "mounting needs the capability SYS_ADMIN: start the container with --cap-add SYS_ADMIN";
   const std::string program = FusermountProgram();
-  if (program.empty()) return "mounting as a user needs fusermount3, of package fuse3";
+  if (program.empty()) return "mounting as a user needs fusermount3: apt-get install fuse3";
   struct stat info {};
   if (stat(program.c_str(), &info) == 0 && (info.st_uid != 0 || (info.st_mode & S_ISUID) == 0)) {
     return "\"" + program + "\" must be setuid root: reinstall package fuse3";
@@ -137,7 +137,7 @@ std::string MountHint(const std::string& mountpoint) {
     return "this user may not open \"/dev/fuse\": as root, `chmod 666 /dev/fuse`";
   }
   if (access(mountpoint.c_str(), W_OK) != 0) {
-    return "mounting as a user needs a mountpoint that user may write to";
+    return "the user who mounts must be able to write to the mountpoint";
   }
   return {};
 }

@@ -37,11 +37,11 @@ std::optional<uint32_t> GroupId(const std::string& name) {
 }
 
 std::string WhoMay(const Policies& policies, Role needed) {
-  std::string who = "root and the user the store runs as may";
+  std::string who = "only root and the store's owner may do this";
   for (const RoleGroup& one : kRoleGroups) {
     const std::string name = policies.Get(one.policy, nullptr);
     if (one.role >= needed && !name.empty()) {
-      who = "members of group " + Quoted(name) + ", " + who;
+      who = "members of group " + Quoted(name) + ", root and the store's owner may do this";
     }
   }
   return who;
@@ -87,7 +87,7 @@ Status CheckRole(const Policies& policies, const Caller& caller, Role needed) {
   if (caller.role >= needed) return {};
   const auto* const wanted = std::ranges::find(kRoleGroups, needed, &RoleGroup::role);
   VELAFS_CHECK(wanted != kRoleGroups.end());
-  return Refused("user " + Quoted(caller.user) + " has not the role \"" + wanted->name + "\"",
+  return Refused("user " + Quoted(caller.user) + " needs the " + wanted->name + " role",
                  WhoMay(policies, needed));
 }
 
@@ -97,8 +97,8 @@ Status CheckMayTake(const Policies& policies, const Caller& caller,
   if (policies.Get("approved_sources_only", &branch) == "off") return {};
   if (policies.IsApproved(branch, bookmark)) return {};
   const std::string name = bookmark == nullptr ? branch.name : branch.name + "@" + bookmark->name;
-  return Refused(Quoted(name) + " is not approved, and belongs to " + Quoted(branch.owner),
-                 "an admin may approve it: velafs approve " + name);
+  return Refused(Quoted(name) + " belongs to " + Quoted(branch.owner) + " and is not approved",
+                 "an admin can approve it: velafs approve " + name);
 }
 
 }  // namespace velafs::store

@@ -1,4 +1,5 @@
-// The verbs that change what is said of a branch, and not what is in it.
+// The verbs that change attributes of a branch, not its content.
+#include "velafs/base/nearest.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
@@ -13,8 +14,8 @@ namespace {
 // he has not asked for from a user.
 Status CheckMayGive(const Caller& caller, const BranchRow& branch, const std::string& owner) {
   if (owner == branch.owner || caller.IsAdmin()) return {};
-  return Refused("only an admin gives a branch to somebody else",
-                 "an admin may: velafs chown " + branch.name + " " + owner);
+  return Refused("only an admin can give a branch to another user",
+                 "ask an admin to run: velafs chown " + branch.name + " " + owner);
 }
 
 // Files that are shown as the owner's become the next one's; as they are, if that is no user here.
@@ -38,7 +39,7 @@ Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& ver
     BranchRow changed;
     VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(std::optional<BranchRow> row, writer.Branch(name));
-      if (!row) return NoBranch(name);
+      if (!row) return NoBranch(writer, name);
       VELAFS_TRY(CheckMayChange(caller, *row));
       VELAFS_TRY(change(*row));
       VELAFS_TRY(writer.UpdateBranch(*row));
@@ -80,7 +81,10 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
     }
     for (const std::string& key : remove) {
       VELAFS_TRY(CheckMaySetLabel(caller, key));
-      if (row.labels.erase(key) == 0) return NotFound("it has no label " + Quoted(key));
+      if (row.labels.erase(key) > 0) continue;
+      std::vector<std::string> keys;
+      for (const auto& [present, value] : row.labels) keys.push_back(present);
+      return NotFound("it has no label " + Quoted(key), DidYouMean(key, keys, ""));
     }
     // What has more from earlier can lose some.
     return set.empty() ? Status() : CheckLabels(row.labels);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "velafs/base/nearest.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -10,9 +11,6 @@ namespace {
 
 using catalog::BookmarkRow;
 using catalog::BranchRow;
-
-// Each list of bookmarks has them, and each keeps a layer.
-constexpr size_t kMostOfUser = 1000;
 
 Result<SourceRef> ParseBookmark(const std::string& name) {
   VELAFS_ASSIGN(SourceRef ref, ParseSourceRef(name));
@@ -40,8 +38,20 @@ Result<BookmarkRow> Store::FindBookmark(const BranchRow& branch, const std::stri
     return {};
   }));
   if (row) return *std::move(row);
-  return NotFound("there is no bookmark " + Quoted(branch.name + "@" + name),
-                  "`velafs bookmark list` shows the bookmarks");
+  return NoBookmark(branch, name);
+}
+
+Status Store::NoBookmark(const BranchRow& branch, const std::string& name) {
+  std::vector<std::string> names;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const std::vector<BookmarkRow> rows, reader.Bookmarks(branch.id));
+    for (const BookmarkRow& row : rows) names.push_back(branch.name + "@" + row.name);
+    return {};
+  }));
+  const std::string full_name = branch.name + "@" + name;
+  return NotFound("there is no bookmark " + Quoted(full_name),
+                  DidYouMean(full_name, names,
+                             "`velafs bookmark list " + branch.name + "` shows its bookmarks"));
 }
 
 Result<BookmarkRow> Store::FindBookmarkAt(const BranchRow& branch, TimeNs at) {
@@ -60,7 +70,7 @@ Result<BookmarkRow> Store::FindBookmarkAt(const BranchRow& branch, TimeNs at) {
   const std::string none = "there is no bookmark of " + Quoted(branch.name);
   if (rows.empty()) return NotFound(none, "`velafs bookmark create` makes one");
   return NotFound(none + " from " + FormatTime(at) + " or before",
-                  "the oldest is " + branch.name + "@" + rows[0].name + ", of " +
+                  "the oldest is " + branch.name + "@" + rows[0].name + ", made at " +
                       FormatTime(rows[0].created_at));
 }
 
@@ -92,10 +102,7 @@ Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const Source
     VELAFS_ASSIGN(const std::optional<BookmarkRow> found, reader.Bookmark(row.branch, row.name));
     if (found) return Exists("bookmark \"" + bookmark.ToString() + "\" exists");
     VELAFS_ASSIGN(const std::vector<BookmarkRow> all, reader.Bookmarks(row.branch));
-    if (caller.IsAdmin() || all.size() < kMostOfUser) return {};
-    return Refused("branch " + Quoted(branch.name) + " has " + std::to_string(all.size()) +
-                       " bookmarks, and only an admin makes more",
-                   "delete some: velafs bookmark delete " + branch.name + "@NAME");
+    return CheckMayAddBookmark(caller, branch, all.size());
   }));
   VELAFS_TRY(volume_->Freeze(branch.name, [&row](catalog::Writer& writer, LayerId frozen) {
     row.layer = frozen;
@@ -139,15 +146,14 @@ Status Store::RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark)
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(bookmark.branch));
   VELAFS_TRY(CheckMayChange(caller, branch));
+  VELAFS_TRY(FindBookmark(branch, bookmark.bookmark).status());
   return RemoveBookmark(branch.id, bookmark.bookmark);
 }
 
 Status Store::RemoveBookmark(BranchId branch, const std::string& name) {
   const auto remove = [&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
     VELAFS_ASSIGN(const std::optional<BookmarkRow> found, writer.Bookmark(branch, name));
-    if (!found) {
-      return NotFound("there is no such bookmark", "`velafs bookmark list` shows the bookmarks");
-    }
+    if (!found) return NotFound("there is no such bookmark");
     VELAFS_TRY(writer.RemoveBookmark(branch, name));
     return writer.RemoveUnusedLayers(found->layer);
   };

@@ -16,6 +16,8 @@ namespace {
 
 using catalog::BranchRow;
 
+constexpr int kMostTries = 8;
+
 std::optional<std::string> IfAny(const std::string& text) {
   if (text.empty()) return {};
   return text;
@@ -55,17 +57,15 @@ Result<BranchRow> Store::FindBranch(const std::string& name) {
   std::optional<BranchRow> row;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(row, reader.Branch(name));
-    return {};
+    return row ? Status() : NoBranch(reader, name);
   }));
-  if (!row) return NoBranch(name);
   return *std::move(row);
 }
 
 Status Store::CheckMayChange(const Caller& caller, const BranchRow& branch) const {
   if (caller.user == branch.owner || caller.IsAdmin()) return {};
-  return Refused(
-      "branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
-      Quoted(branch.owner) + ", root, the user the store runs as and admins may change it");
+  return Refused("branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
+                 "only " + Quoted(branch.owner) + " and admins may change it");
 }
 
 Status Store::CheckNotRunning(const BranchRow& branch) {
@@ -82,38 +82,60 @@ Result<Store::BranchServer> Store::ServerOn(const std::string& name) {
 }
 
 Status Store::CheckNoServers() {
-  const std::optional<ServerRegistry::Process> running = servers_.Any();
-  if (!running) return {};
-  std::optional<BranchRow> branch;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(branch, reader.BranchByInstance(running->instance));
-    return {};
-  }));
-  const std::string pid = std::to_string(running->pid);
-  if (!branch)
-    return Refused("a server runs on a branch that is no more, process " + pid, "end it first");
-  return Refused("a server runs on " + Quoted(branch->name) + ", process " + pid,
-                 "stop it first: velapg stop " + branch->name);
+  const std::optional<ServerRegistry::Process> any = servers_.Any();
+  if (!any) return {};
+  VELAFS_ASSIGN(const std::vector<BranchRow> rows, Branches());
+  Status first;
+  std::string others;
+  for (const BranchRow& row : rows) {
+    if (first.ok()) {
+      first = CheckNotRunning(row);
+    } else if (const auto server = servers_.On(row.instance)) {
+      others += ", and on " + Quoted(row.name) + ", process " + std::to_string(server->pid);
+    }
+  }
+  if (!first.ok()) return Refused(first.message() + others, first.hint());
+  const std::string pid = std::to_string(any->pid);
+  return Refused("a server runs on a deleted branch, process " + pid, "end it first: kill " + pid);
 }
 
 Status Store::CheckNameIsFree(const std::string& name) {
   if (name == importing_) return Exists("branch " + Quoted(name) + " is being imported");
-  const Result<BranchRow> row = FindBranch(name);
-  if (row.ok()) return Exists("branch " + Quoted(name) + " exists");
-  return row.status().code() == Code::kNotFound ? Status() : row.status();
+  return catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const std::optional<BranchRow> row, reader.Branch(name));
+    return row ? Exists("branch " + Quoted(name) + " exists") : Status();
+  });
 }
 
 Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
-                                const std::string& name, const CloneOptions& options) {
+                                const std::string& name, const CloneOptions& options,
+                                CloneOutcome* outcome) {
   VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
   VELAFS_TRY(CheckName("branch", name));
   if (options.at && !ref.bookmark.empty()) {
-    return UsageError("a bookmark is a point in time already", "name a branch, or leave out --at");
+    return UsageError("--at goes with a branch, not with a bookmark",
+                      "name a branch, or leave out --at");
   }
   VELAFS_TRY(CheckOptions(caller, options));
-  VELAFS_TRY(RunClone(caller, ref, name, options)
-                 .WithContext("cannot clone " + Quoted(source) + " to " + Quoted(name)));
-  TellAdded(name);
+  Status done = RunClone(caller, ref, name, options);
+  CloneOutcome came_of_it = CloneOutcome::kCreated;
+  // Another command may delete the branch before it is taken: then it is made after all.
+  for (int tries = 0; tries < kMostTries && done.code() == Code::kExists; ++tries) {
+    if (options.if_exists == IfExists::kError) break;
+    const bool is_reset = options.if_exists == IfExists::kReset;
+    came_of_it = is_reset ? CloneOutcome::kReset : CloneOutcome::kReused;
+    Status taken = TakeExisting(caller, ref, name, options);
+    if (taken.error_number() != ESTALE) {
+      done = std::move(taken);
+      break;
+    }
+    came_of_it = CloneOutcome::kCreated;
+    done = RunClone(caller, ref, name, options);
+  }
+  VELAFS_TRY(std::move(done).WithContext("cannot clone " + Quoted(source) + " to " + Quoted(name)));
+  if (came_of_it == CloneOutcome::kReset) TellRemoved(name);
+  if (came_of_it == CloneOutcome::kCreated) TellAdded(name);
+  if (outcome != nullptr) *outcome = came_of_it;
   return Show(name);
 }
 
@@ -185,7 +207,7 @@ Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,
     return Refused("only an admin makes branches for others", "leave out --as-user");
   }
   if (is_served_by_root || owner.uid == geteuid()) return Shown(owner);
-  return Refused("the store is not served by root, and nobody else gets to its files",
+  return Refused("only a store that root serves can show files as those of another user",
                  "leave out --as-user");
 }
 
@@ -303,7 +325,7 @@ Result<BranchInfo> Store::Show(const std::string& name) {
 Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
   if (filter.state && *filter.state != "ready" && *filter.state != "running") {
     return UsageError(Quoted(*filter.state) + " is not a state of a branch",
-                      "a branch is ready or running");
+                      "the states are ready and running");
   }
   std::vector<BranchRow> rows;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
@@ -321,6 +343,15 @@ Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
     });
   });
   return DescribeAll(rows);
+}
+
+Result<std::map<uint64_t, uint64_t>> Store::CloneCounts() {
+  std::map<uint64_t, uint64_t> counts;
+  VELAFS_ASSIGN(const std::vector<BranchRow> rows, Branches());
+  for (const BranchRow& row : rows) {
+    if (row.parent) ++counts[row.parent.value];
+  }
+  return counts;
 }
 
 Result<std::vector<std::string>> Store::BranchNames() {

@@ -9,7 +9,7 @@ namespace {
 
 Result<layer::TreeState> FindState(catalog::Reader& reader, const SourceRef& source) {
   VELAFS_ASSIGN(const std::optional<catalog::BranchRow> branch, reader.Branch(source.branch));
-  if (!branch) return NoBranch(source.branch);
+  if (!branch) return NoBranch(reader, source.branch);
   if (source.bookmark.empty()) return layer::TreeState{branch->head, branch->root};
   VELAFS_ASSIGN(const std::optional<catalog::BookmarkRow> bookmark,
                 reader.Bookmark(branch->id, source.bookmark));

@@ -91,7 +91,8 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
     return {};
   }));
   if (!parent || parent->deleted_at) {
-    return Refused("its policy is on_expire=bookmark, and there is no parent to have the bookmark");
+    return Refused(
+        "its policy is on_expire=bookmark, but it has no parent that could get the bookmark");
   }
   // Who might not make a bookmark of the parent does not get one by letting a clone of it expire.
   const bool may_bookmark =
@@ -99,7 +100,7 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
   if (!may_bookmark) return RunDelete(caller, branch.name, options);
   saved.branch = parent->id;
   saved.root = branch.root;
-  saved.note = "what " + branch.name + " was when it expired";
+  saved.note = "the state of " + branch.name + " when it expired";
   saved.created_at = NowNs();
   VELAFS_ASSIGN(BranchInfo info, RunDelete(caller, branch.name, options, &saved));
   expired->saved.push_back(parent->name + "@" + saved.name);

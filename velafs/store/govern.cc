@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <regex>
 
+#include "velafs/base/counted.h"
 #include "velafs/store/access.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
@@ -86,7 +87,7 @@ Result<std::vector<PolicyChange>> Store::ApplyPolicies(const std::vector<PolicyP
   for (const PolicyPlan& plan : plans) {
     VELAFS_ASSIGN(const PolicyPlace place, FindPlace(plan.place, plan.name));
     if (wanted.contains(place)) {
-      return UsageError("one place is named twice", "two branches of a tree have one source");
+      return UsageError("a place is named twice", "all branches of a tree have the same source");
     }
     Policies::Values& values = wanted[place];
     for (const auto& [key, value] : plan.values) values[key] = value;
@@ -120,7 +121,7 @@ Status Store::CheckMayTake(const Caller& caller, const Origin& origin) const {
 Status Store::CheckNamePolicy(const std::string& name, const BranchRow& of) const {
   const std::string pattern = policies_->Get("name_pattern", &of);
   if (pattern.empty() || std::regex_match(name, std::regex(pattern))) return {};
-  return Refused("the policy wants names that match " + Quoted(pattern),
+  return Refused("policy name_pattern requires names matching " + Quoted(pattern),
                  "`velafs policy show " + of.name + "` shows the policies");
 }
 
@@ -132,8 +133,9 @@ Status Store::CheckBranchPolicies(const std::string& owner, const BranchRow& of)
   if (!is_limited) return {};
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
   if (IsFull(most, of, branches, [](const BranchRow&) { return true; })) {
-    return Refused("the policy max_branches allows " + most.value + " branches",
-                   "delete one first: velafs list");
+    return Refused(
+        "policy max_branches allows " + Counted(std::stoull(most.value), "branch", "branches"),
+        "delete one first: velafs list");
   }
   return CheckOwnerPolicies(owner, of, branches, 0);
 }
@@ -149,8 +151,9 @@ Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
   const PolicyValue most = policies_->Nearest("max_branches_per_owner", &of);
   if (IsFull(most, of, branches,
              [&owner](const BranchRow& branch) { return branch.owner == owner; })) {
-    return Refused(Quoted(owner) + " has the " + most.value +
-                       " branches that the policy max_branches_per_owner allows",
+    return Refused(Quoted(owner) + " owns " +
+                       Counted(std::stoull(most.value), "branch", "branches") +
+                       ", as many as policy max_branches_per_owner allows",
                    "delete one first: velafs list --owner " + owner);
   }
   const auto quota = policies_->Size("quota_per_owner", nullptr);
@@ -161,14 +164,14 @@ Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
   const uint64_t bytes = found == used.end() ? 0 : found->second;
   if (bytes < *quota && more_bytes <= *quota - bytes) return {};
   const std::string allowed =
-      policies_->Get("quota_per_owner", nullptr) + " that the policy quota_per_owner allows";
+      policies_->Get("quota_per_owner", nullptr) + " that policy quota_per_owner allows";
   if (bytes >= *quota) {
     return Refused(Quoted(owner) + " has used the " + allowed,
-                   "what is in the trash counts: velafs delete --purge, or velafs gc --trash");
+                   "branches in the trash count too: velafs gc --trash empties it");
   }
   return Refused(
       "with " + Quoted(of.name) + ", " + Quoted(owner) + " would have more than the " + allowed,
-      "an admin may allow more: velafs policy set --of-store quota_per_owner=SIZE");
+      "an admin can allow more: velafs policy set --of-store quota_per_owner=SIZE");
 }
 
 Result<std::optional<std::chrono::seconds>> Store::CloneTtl(
@@ -187,7 +190,7 @@ Status Store::CheckTtlPolicy(const std::optional<std::chrono::seconds>& ttl,
                              const BranchRow& of) const {
   const auto most = policies_->Duration("max_ttl", &of);
   if (!most || (ttl && *ttl <= *most)) return {};
-  return Refused("the policy max_ttl is " + policies_->Get("max_ttl", &of),
+  return Refused("policy max_ttl allows at most " + policies_->Get("max_ttl", &of),
                  "`velafs policy show " + of.name + "` shows the policies");
 }
 

@@ -71,21 +71,23 @@ Status AnothersStore(const StorePaths& paths, uid_t owner) {
   const bool is_closed =
       faccessat(AT_FDCWD, paths.Socket().c_str(), W_OK, AT_EACCESS) != 0 && errno == EACCES;
   if (is_closed) {
-    return Refused("the directory belongs to user " + std::to_string(owner),
-                   "only who made the store, by `velafs init`, can use it");
+    return Refused("the directory belongs to user \"" + UserName(owner) + "\"",
+                   "only that user and root can use the store, until a policy lets others in: "
+                   "velafs policy set --of-store user_group=GROUP");
   }
   return Unreachable("store \"" + paths.root + "\" is not mounted",
-                     "its owner, user \"" + UserName(owner) + "\", mounts it with velafs mount");
+                     "no daemon runs: ask an administrator, or user \"" + UserName(owner) +
+                         "\", to run velafs mount");
 }
 
-// What others may write to is not ours to believe: they could put their own links and databases in.
+// Refuse a store that other users can write to: its content cannot be trusted.
 Status CheckIsOurs(const StorePaths& paths) {
   const std::string& root = paths.root;
   struct stat info;
   if (stat(root.c_str(), &info) < 0) return SystemError(errno, "cannot look at the directory");
   if (info.st_uid != geteuid()) return AnothersStore(paths, info.st_uid);
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Refused("its group or others may write to the directory",
+    return Refused("its group or other users may write to the directory",
                    "see what is in it, then: chmod go-w '" + root + "'");
   }
   return {};
@@ -127,7 +129,7 @@ Result<os::FileLock> TakeLock(const StorePaths& paths, os::Storage& storage) {
   VELAFS_ASSIGN(const bool has_catalog, IsThere(storage, paths.Catalog()));
   if (!has_catalog && !IsInUse(storage, paths)) {
     return NotFound("there is no store at \"" + paths.root + "\"",
-                    "`velafs --store " + paths.root + " init` makes one");
+                    "make one: velafs --store " + paths.root + " init");
   }
   VELAFS_TRY(CheckIsOurs(paths));
   VELAFS_TRY(MakePart(storage, paths.Run(), kPublicDirectory));

@@ -9,8 +9,10 @@
 #include <sstream>
 #include <string_view>
 
+#include "velafs/base/nearest.h"
 #include "velafs/base/units.h"
 #include "velafs/chunk/codec.h"
+#include "velafs/store/quota_size.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/schedule.h"
 #include "velafs/store/users.h"
@@ -44,12 +46,14 @@ Status CheckCount(const std::string& value) {
 
 Status CheckPositive(const std::string& value) {
   VELAFS_TRY(CheckCount(value));
-  return value.find_first_not_of('0') == std::string::npos ? UsageError("it is 0") : Status();
+  return value.find_first_not_of('0') == std::string::npos
+             ? UsageError("0 is not allowed", "the least is 1")
+             : Status();
 }
 
 Status CheckSwitch(const std::string& value) {
   if (value == "on" || value == "off") return {};
-  return UsageError(Quoted(value) + " is neither on nor off");
+  return UsageError(Quoted(value) + " is not on or off");
 }
 
 Status CheckCompression(const std::string& value) {
@@ -58,12 +62,12 @@ Status CheckCompression(const std::string& value) {
 
 Status CheckOnExpire(const std::string& value) {
   if (value == "delete" || value == "bookmark" || value == "keep") return {};
-  return UsageError(Quoted(value) + " is none of delete, bookmark and keep");
+  return UsageError(Quoted(value) + " is not delete, bookmark or keep");
 }
 
 Status CheckNetwork(const std::string& value) {
   if (value == "isolated" || value == "loopback" || value == "host") return {};
-  return UsageError(Quoted(value) + " is none of isolated, loopback and host");
+  return UsageError(Quoted(value) + " is not isolated, loopback or host");
 }
 
 // Names with commas between, each as a preload setting may have it.
@@ -80,7 +84,10 @@ Status CheckLibraries(const std::string& value) {
 
 Status CheckKeep(const std::string& value) { return ParseKeep(value).status(); }
 
-Status CheckSize(const std::string& value) { return ParseSize(value).status(); }
+Status CheckQuota(const std::string& value) {
+  VELAFS_ASSIGN(const uint64_t bytes, ParseSize(value));
+  return CheckQuotaSize(bytes);
+}
 
 Status CheckPattern(const std::string& value) try {
   std::regex pattern(value, std::regex::ECMAScript);
@@ -137,8 +144,8 @@ constexpr std::array kPolicies = {
     KnownPolicy{"name_pattern", CheckPattern},
     KnownPolicy{kNetwork, CheckNetwork, "host"},
     KnownPolicy{"on_expire", CheckOnExpire, "delete"},
-    KnownPolicy{"quota", CheckSize},
-    KnownPolicy{"quota_per_owner", CheckSize, "", true},
+    KnownPolicy{"quota", CheckQuota},
+    KnownPolicy{"quota_per_owner", CheckQuota, "", true},
     KnownPolicy{"seal_after", CheckSealAfter, "24h", true},
     KnownPolicy{"tcp", CheckSwitch, "off"},
     KnownPolicy{"trash_keep", CheckDuration, "7d", true},
@@ -156,12 +163,18 @@ Status CheckPolicy(const PolicyPlace& place, const std::string& key,
                    const std::optional<std::string>& value) {
   const KnownPolicy* const known = FindKnown(key);
   if (known == nullptr) {
-    std::string keys;
-    for (const KnownPolicy& one : kPolicies) keys += " " + std::string(one.key);
-    return UsageError("there is no policy " + Quoted(key), "policies are:" + keys);
+    std::string list;
+    std::vector<std::string> keys;
+    for (const KnownPolicy& one : kPolicies) {
+      keys.emplace_back(one.key);
+      list += " " + keys.back();
+    }
+    return UsageError("there is no policy " + Quoted(key),
+                      DidYouMean(key, keys, "policies are:" + list));
   }
   if (known->for_store_only && place.scope != SettingScope::kStore) {
-    return UsageError("policy " + Quoted(key) + " is of a store", "set it with --of-store");
+    return UsageError("policy " + Quoted(key) + " holds for a whole store",
+                      "set it with --of-store");
   }
   if (!value) return {};
   return known->check(*value).WithContext("policy " + Quoted(key));

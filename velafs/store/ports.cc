@@ -16,6 +16,15 @@ using catalog::BranchRow;
 
 constexpr uint16_t kFirstPort = 54320;
 constexpr uint16_t kLastPort = 60999;
+constexpr uint16_t kPorts = kLastPort - kFirstPort + 1;
+
+// Where the search for a free port begins. A branch that is made again under the same name so gets
+// the same port, as a rule: people keep it in their configuration. (32-bit FNV-1a.)
+uint16_t PortOfName(const std::string& name) {
+  uint32_t hash = 2166136261;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
+  return static_cast<uint16_t>(kFirstPort + hash % kPorts);
+}
 
 // Ports on which no server could listen now, by the kernel's list: a daemon has no sockets of the
 // network (os/system_calls.h), to try. A connection keeps a server from its port only if it has the
@@ -79,11 +88,15 @@ Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name
 
 Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t> wanted) {
   std::vector<BranchRow> rows;
-  std::set<uint16_t> trashed;  // given to others only when they ask: a branch may come back
+  std::set<uint16_t> trashed;    // given to others only when they ask: a branch may come back
+  std::optional<uint16_t> last;  // of the branch of that name that was deleted last
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
     VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
-    for (const BranchRow& row : deleted) trashed.insert(row.port.value_or(0));
+    for (const BranchRow& row : deleted) {
+      trashed.insert(row.port.value_or(0));
+      if (!last && row.name == branch.name) last = row.port;
+    }
     return {};
   }));
   std::map<uint16_t, std::string> taken;
@@ -100,8 +113,14 @@ Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t
     if (in_use.contains(*wanted)) return Refused(port + " is in use on this host");
     return *wanted;
   }
-  for (uint16_t port = kFirstPort; port <= kLastPort; ++port) {
-    if (!taken.contains(port) && !trashed.contains(port) && !in_use.contains(port)) return port;
+  const auto is_free = [&](uint16_t port) {
+    return !taken.contains(port) && !in_use.contains(port);
+  };
+  if (last && is_free(*last)) return *last;
+  const uint16_t first = PortOfName(branch.name);
+  for (uint16_t step = 0; step < kPorts; ++step) {
+    const auto port = static_cast<uint16_t>(kFirstPort + (first - kFirstPort + step) % kPorts);
+    if (is_free(port) && !trashed.contains(port)) return port;
   }
   return Failed("no port from " + std::to_string(kFirstPort) + " to " + std::to_string(kLastPort) +
                 " is free");

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "velafs/layer/layer_tree.h"
+#include "velafs/store/quota_size.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 
@@ -13,6 +14,7 @@ Result<std::optional<uint64_t>> Store::CloneQuota(const Caller& caller,
                                                   std::optional<uint64_t> wanted,
                                                   const BranchRow& of) const {
   if (!wanted) return policies_->Size("quota", &of);
+  VELAFS_TRY(CheckQuotaSize(*wanted));
   VELAFS_TRY(CheckQuotaPolicy(caller, wanted, of));
   return wanted;
 }
@@ -21,12 +23,14 @@ Status Store::CheckQuotaPolicy(const Caller& caller, std::optional<uint64_t> wan
                                const BranchRow& of) const {
   const std::optional<uint64_t> most = policies_->Size("quota", &of);
   if (caller.IsAdmin() || !most || (wanted && *wanted <= *most)) return {};
-  return Refused("the policy quota is " + policies_->Get("quota", &of), "an admin may give more");
+  return Refused("policy quota allows at most " + policies_->Get("quota", &of),
+                 "an admin can give more");
 }
 
 Result<BranchInfo> Store::SetQuota(const Caller& caller, const std::string& name,
                                    std::optional<uint64_t> bytes) {
   return ChangeRow(caller, "set the quota of", name, [&](BranchRow& row) -> Status {
+    if (bytes) VELAFS_TRY(CheckQuotaSize(*bytes));
     VELAFS_TRY(CheckQuotaPolicy(caller, bytes, row));
     row.quota_bytes = bytes;
     return {};

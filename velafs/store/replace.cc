@@ -10,19 +10,17 @@ namespace {
 using catalog::BookmarkRow;
 using catalog::BranchRow;
 
-constexpr std::string_view kBeforePromote = "before-promote-";
-
-// One more than the highest number in use.
-std::string NextBeforePromote(const std::vector<BookmarkRow>& bookmarks) {
+// `prefix` and a number: one more than the highest in use.
+std::string NextName(std::string_view prefix, const std::vector<BookmarkRow>& bookmarks) {
   uint64_t last = 0;
   for (const BookmarkRow& bookmark : bookmarks) {
-    if (!bookmark.name.starts_with(kBeforePromote)) continue;
+    if (!bookmark.name.starts_with(prefix)) continue;
     const char* const end = bookmark.name.data() + bookmark.name.size();
     uint64_t number = 0;
-    const auto parsed = std::from_chars(bookmark.name.data() + kBeforePromote.size(), end, number);
+    const auto parsed = std::from_chars(bookmark.name.data() + prefix.size(), end, number);
     if (parsed.ec == std::errc() && parsed.ptr == end) last = std::max(last, number);
   }
-  return std::string(kBeforePromote) + std::to_string(last + 1);
+  return std::string(prefix) + std::to_string(last + 1);
 }
 
 }  // namespace
@@ -44,12 +42,12 @@ Result<Store::Origin> Store::FindParent(const BranchRow& branch) {
   }));
   if (!parent || parent->deleted_at) {
     return NotFound(
-        "branch " + Quoted(branch.parent_name) + ", which it was cloned from, is gone",
+        "branch " + Quoted(branch.parent_name) + ", its parent, is gone",
         parent ? "`velafs undelete " + parent->name + "` brings it back, or " + hint : hint);
   }
   if (!branch.parent_bookmark_name.empty() && !origin.bookmark) {
     return NotFound("bookmark " + Quoted(parent->name + "@" + branch.parent_bookmark_name) +
-                        ", which it was cloned from, is gone",
+                        ", its parent, is gone",
                     hint);
   }
   origin.branch = *std::move(parent);
@@ -67,25 +65,28 @@ Result<LayerId> Store::FreezeOrigin(const Origin& origin) {
 }
 
 Result<ResetResult> Store::Reset(const Caller& caller, const std::string& name,
-                                 const std::optional<std::string>& source, bool dry_run) {
-  Result<ResetResult> result = RunReset(caller, name, source, dry_run);
+                                 const std::optional<std::string>& source,
+                                 const ResetOptions& options) {
+  Result<ResetResult> result = RunReset(caller, name, source, options);
   if (!result.ok()) {
     const std::string to = source ? " to " + Quoted(*source) : "";
     return std::move(result).status().WithContext("cannot reset " + Quoted(name) + to);
   }
-  if (dry_run) return result;
+  if (options.dry_run) return result;
   TellRemoved(name);
   VELAFS_ASSIGN(result->branch, Show(name));
   return result;
 }
 
 Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& name,
-                                    const std::optional<std::string>& source, bool dry_run) {
+                                    const std::optional<std::string>& source,
+                                    const ResetOptions& options) {
   MutexLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotProtected(branch));
-  VELAFS_TRY(CheckNotRunning(branch));
+  const Status idle = CheckNotRunning(branch);
+  if (!options.dry_run) VELAFS_TRY(idle);
   Origin origin;
   if (source) {
     VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(*source));
@@ -94,28 +95,58 @@ Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& nam
     VELAFS_ASSIGN(origin, FindParent(branch));
   }
   if (origin.branch.id == branch.id && !origin.bookmark) {
-    return UsageError("that is what it is", "name another branch, or a bookmark");
+    return UsageError("a branch cannot be reset to itself", "name another branch, or a bookmark");
   }
-
   VELAFS_TRY(CheckMayTake(caller, origin));
 
   ResetResult result;
   result.source = origin.ToString();
+  result.refusal = idle.message();
+  std::optional<BookmarkRow> kept;
+  if (options.keep_state && !branch.is_ephemeral) {
+    VELAFS_ASSIGN(kept, BeforeReset(caller, branch, result.source));
+    result.bookmark = name + "@" + kept->name;
+  }
   VELAFS_ASSIGN(result.branch, DescribeOne(branch));
   result.lost_bytes = result.branch.own_bytes;
-  if (dry_run) return result;
-
-  VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
-  VELAFS_TRY(volume_
-                 ->EndInstance(name, layer::Volume::End::kDiscard,
-                               [&](catalog::Writer& writer, BranchRow row,
-                                   const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
-                                 VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
-                                 VELAFS_TRY(writer.UpdateBranch(row));
-                                 return writer.RemoveUnusedLayers(old.id);
-                               })
-                 .status());
+  if (options.dry_run) return result;
+  VELAFS_TRY(ResetTo(branch, origin, kept, [](BranchRow&) {}));
   return result;
+}
+
+Result<BookmarkRow> Store::BeforeReset(const Caller& caller, const BranchRow& branch,
+                                       const std::string& source) {
+  BookmarkRow kept;
+  kept.branch = branch.id;
+  kept.root = branch.root;
+  kept.created_at = NowNs();
+  kept.note = "before " + branch.name + " was reset to " + source;
+  VELAFS_ASSIGN(kept.expires_at,
+                TimeAfter(kept.created_at, policies_->Duration("trash_keep", nullptr)));
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const std::vector<BookmarkRow> bookmarks, reader.Bookmarks(branch.id));
+    kept.name = NextName("before-reset-", bookmarks);
+    return CheckMayAddBookmark(caller, branch, bookmarks.size());
+  }));
+  return kept;
+}
+
+Status Store::ResetTo(const BranchRow& branch, const Origin& origin,
+                      const std::optional<BookmarkRow>& kept,
+                      const std::function<void(BranchRow&)>& change) {
+  VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
+  const auto end = kept ? layer::Volume::End::kKeep : layer::Volume::End::kDiscard;
+  return volume_
+      ->EndInstance(branch.name, end,
+                    [&](catalog::Writer& writer, BranchRow row,
+                        const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
+                      if (kept) VELAFS_TRY(BookmarkEnded(writer, old, *kept).status());
+                      VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
+                      change(row);
+                      VELAFS_TRY(writer.UpdateBranch(row));
+                      return writer.RemoveUnusedLayers(old.id);
+                    })
+      .status();
 }
 
 Result<PromoteResult> Store::Promote(const Caller& caller, const std::string& name,
@@ -151,7 +182,7 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
   kept.note = "before " + name + " was promoted onto it";
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(const std::vector<BookmarkRow> bookmarks, reader.Bookmarks(onto.id));
-    kept.name = NextBeforePromote(bookmarks);
+    kept.name = NextName("before-promote-", bookmarks);
     return {};
   }));
   PromoteResult result;

@@ -1,5 +1,9 @@
 #include "velafs/store/rules.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "velafs/base/nearest.h"
 #include "velafs/base/text.h"
 
 namespace velafs::store {
@@ -16,8 +20,25 @@ constexpr size_t kMaxLabelsBytes = 16 * 1024;
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
-Status NoBranch(const std::string& name) {
-  return NotFound("there is no branch " + Quoted(name), "`velafs list` shows the branches");
+Status NoBranch(catalog::Reader& reader, const std::string& name) {
+  std::vector<std::string> names;
+  VELAFS_ASSIGN(const std::vector<catalog::BranchRow> branches, reader.Branches());
+  for (const catalog::BranchRow& branch : branches) names.push_back(branch.name);
+  VELAFS_ASSIGN(const std::vector<catalog::BranchRow> deleted, reader.DeletedBranches());
+  const bool is_deleted =
+      std::ranges::find(deleted, name, &catalog::BranchRow::name) != deleted.end();
+  return NotFound("there is no branch " + Quoted(name),
+                  is_deleted ? "it is in the trash: velafs undelete " + name
+                             : DidYouMean(name, names, "`velafs list` shows the branches"));
+}
+
+Status CheckMayAddBookmark(const Caller& caller, const catalog::BranchRow& branch, size_t count) {
+  // Each list of bookmarks has them, and each keeps a layer.
+  constexpr size_t kMostOfUser = 1000;
+  if (caller.IsAdmin() || count < kMostOfUser) return {};
+  return Refused("branch " + Quoted(branch.name) + " has " + std::to_string(count) +
+                     " bookmarks; only an admin may make more",
+                 "delete some: velafs bookmark delete " + branch.name + "@NAME");
 }
 
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now) {
@@ -27,7 +48,7 @@ bool IsProtected(const catalog::BranchRow& branch, TimeNs now) {
 Status CheckNotProtected(const catalog::BranchRow& branch) {
   if (!IsProtected(branch, NowNs())) return {};
   return Refused("branch " + Quoted(branch.name) + " is protected",
-                 "lift that first: velafs unprotect " + branch.name);
+                 "remove the protection first: velafs unprotect " + branch.name);
 }
 
 Status CheckNote(const std::string& note) { return CheckText("the note", note, kMaxNoteBytes); }
@@ -62,8 +83,8 @@ Status CheckLabels(const std::map<std::string, std::string>& labels) {
 Status CheckMaySetLabel(const Caller& caller, const std::string& key) {
   const bool is_reserved = key == "pool" || key.starts_with("pool-");
   if (!is_reserved || caller.IsAdmin()) return {};
-  return Refused("label " + Quoted(key) + " says which branches are of a pool",
-                 "only root, the user the store runs as and admins set it; take another key");
+  return Refused("label " + Quoted(key) + " is reserved for pools",
+                 "only admins may set it; use another key");
 }
 
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration) {

@@ -8,6 +8,7 @@
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
+#include "velafs/catalog/catalog.h"
 #include "velafs/catalog/rows.h"
 #include "velafs/os/storage.h"
 #include "velafs/store/caller.h"
@@ -18,7 +19,11 @@ struct StorePaths;
 
 std::string Quoted(const std::string& text);
 
-Status NoBranch(const std::string& name);
+// NotFound. Its hint names the nearest branch, or says that the trash has the branch.
+Status NoBranch(catalog::Reader& reader, const std::string& name);
+
+// Refused when `branch` has so many bookmarks already that only an admin makes more.
+Status CheckMayAddBookmark(const Caller& caller, const catalog::BranchRow& branch, size_t count);
 
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);

@@ -106,9 +106,10 @@ class Store {
                                      const std::string& archive, const ReadFn& members,
                                      const ImportProgressFn& progress,
                                      const ImportOptions& options = {});
-  // Makes branch `name` out of what `source`, a branch or a bookmark, is now.
+  // Makes branch `name` out of what `source`, a branch or a bookmark, is now. `outcome`, if given,
+  // gets what came of it.
   Result<BranchInfo> Clone(const Caller& caller, const std::string& source, const std::string& name,
-                           const CloneOptions& options);
+                           const CloneOptions& options, CloneOutcome* outcome = nullptr);
   // Each verb that changes a branch is refused to all but its owner, root and the owner of the
   // process. "Running" is said of a branch on which a server runs.
   //
@@ -127,10 +128,11 @@ class Store {
                             bool dry_run);
 
   // The branch becomes what `source` is now; by default what it was cloned from. It stays the same
-  // branch: name, port, owner and the rest; its bookmarks stay too. Refused when it is running or
-  // protected. What it was is gone, unless a bookmark or a clone holds it.
+  // branch: name, port, owner and the rest; its bookmarks stay too. Refused when it is running
+  // (a dry run only says so) or protected. Its old state stays as a bookmark, unless the options
+  // say otherwise.
   Result<ResetResult> Reset(const Caller& caller, const std::string& name,
-                            const std::optional<std::string>& source, bool dry_run);
+                            const std::optional<std::string>& source, const ResetOptions& options);
   // `target` becomes what `name` is now; what it was stays as a bookmark of it,
   // before-promote-N. Refused when either is running or the target protected.
   Result<PromoteResult> Promote(const Caller& caller, const std::string& name,
@@ -191,6 +193,8 @@ class Store {
   Status SetApproved(const std::string& source, bool approved);
 
   Result<std::vector<BranchInfo>> List(const ListFilter& filter = {});  // by name
+  // By id of a branch, how many branches were cloned from it that are not in the trash.
+  Result<std::map<uint64_t, uint64_t>> CloneCounts();
   Result<BranchInfo> Show(const std::string& name);
   Result<StoreStats> Stats();
   // By owner, of all branches.
@@ -290,6 +294,8 @@ class Store {
   // Puts ephemeral branches that were not closed cleanly back to what they were last frozen as.
   Status ResetEphemerals();
 
+  struct Origin;
+
   // Verbs without the words that say which verb failed.
   Status SealSome(layer::Volume::Seal& seal, const std::function<bool()>& go_on,
                   SealResult* result);
@@ -307,6 +313,9 @@ class Store {
                                                  ImportResult* result);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                   const CloneOptions& options);
+  // The branch that is there instead of a new clone: see CloneOptions::if_exists.
+  Status TakeExisting(const Caller& caller, const SourceRef& source, const std::string& name,
+                      const CloneOptions& options);
   // With `saved`, what the branch was stays as that bookmark; in the same transaction.
   Result<BranchInfo> RunDelete(const Caller& caller, const std::string& name,
                                const DeleteOptions& options,
@@ -318,7 +327,16 @@ class Store {
   Result<Purged> RunPurgeTrash(const Caller& caller, std::optional<TimeNs> deleted_before,
                                bool dry_run);
   Result<ResetResult> RunReset(const Caller& caller, const std::string& name,
-                               const std::optional<std::string>& source, bool dry_run);
+                               const std::optional<std::string>& source,
+                               const ResetOptions& options);
+  // Gives the branch a new head on the origin's state, with `change` made to its row, and keeps its
+  // old state as that bookmark, if given.
+  Status ResetTo(const catalog::BranchRow& branch, const Origin& origin,
+                 const std::optional<catalog::BookmarkRow>& kept,
+                 const std::function<void(catalog::BranchRow&)>& change) REQUIRES(verbs_mutex_);
+  // The bookmark before-reset-N that a reset of the branch makes.
+  Result<catalog::BookmarkRow> BeforeReset(const Caller& caller, const catalog::BranchRow& branch,
+                                           const std::string& source);
   Result<PromoteResult> RunPromote(const Caller& caller, const std::string& name,
                                    const std::string& target, bool dry_run);
   Status RunRename(const Caller& caller, const std::string& name, const std::string& new_name);
@@ -346,6 +364,8 @@ class Store {
   // NotFound when the branch has none of that name.
   Result<catalog::BookmarkRow> FindBookmark(const catalog::BranchRow& branch,
                                             const std::string& name);
+  // NotFound, with the nearest name of a bookmark of that branch in its hint.
+  Status NoBookmark(const catalog::BranchRow& branch, const std::string& name);
   // The newest that was made by the end of the second `at` is in.
   Result<catalog::BookmarkRow> FindBookmarkAt(const catalog::BranchRow& branch, TimeNs at);
   // A branch, and maybe a bookmark of it, to take a state from.

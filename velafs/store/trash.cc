@@ -188,7 +188,7 @@ Status Store::RunUndelete(const Caller& caller, const std::string& name,
   if (found == deleted.end()) found = std::ranges::find_if(deleted, is_named);
   if (found == deleted.end()) {
     return NotFound("there is no branch " + Quoted(name) + " in the trash",
-                    "`velafs list --trash` shows what is");
+                    "`velafs list --trash` shows the trash");
   }
   BranchRow row = *std::move(found);
   VELAFS_TRY(CheckMayChange(caller, row));

@@ -5,7 +5,11 @@
 
 #include <array>
 #include <charconv>
+#include <fstream>
 #include <optional>
+#include <vector>
+
+#include "velafs/base/nearest.h"
 
 namespace velafs::store {
 namespace {
@@ -31,6 +35,16 @@ Result<uint32_t> FindGroup(const std::string& name) {
   return UsageError("there is no group \"" + name + "\"");
 }
 
+// Of the users in /etc/passwd: other sources may be slow to list.
+std::vector<std::string> UserNames() {
+  std::vector<std::string> names;
+  std::ifstream users("/etc/passwd");
+  for (std::string line; std::getline(users, line);) {
+    names.push_back(line.substr(0, line.find(':')));
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string UserName(uint32_t uid) {
@@ -50,7 +64,7 @@ Result<catalog::FileOwner> FindUser(const std::string& name) {
     getpwuid_r(*uid, &entry, buffer.data(), buffer.size(), &found);
   }
   if (found != nullptr) return catalog::FileOwner{found->pw_uid, found->pw_gid};
-  return UsageError("there is no user \"" + name + "\"");
+  return UsageError("there is no user \"" + name + "\"", DidYouMean(name, UserNames(), ""));
 }
 
 Result<catalog::FileOwner> FindFileOwner(const std::string& text) {

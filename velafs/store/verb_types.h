@@ -15,6 +15,16 @@
 
 namespace velafs::store {
 
+// What `clone` does when the branch is there already.
+enum class IfExists {
+  kError,
+  kReuse,  // leaves it as it is
+  kReset,  // puts it back to what the source is now
+};
+
+// What came of a clone.
+enum class CloneOutcome { kCreated, kReused, kReset };
+
 struct CloneOptions {
   std::optional<std::chrono::seconds> ttl;
   std::optional<std::string> owner;
@@ -32,6 +42,9 @@ struct CloneOptions {
   bool is_isolated = false;
   // From the newest bookmark of the source that was made by the end of this second.
   std::optional<TimeNs> at;
+  // A branch that is there counts only if the caller may change it and it was cloned from the same
+  // source. It gets the lifetime that a new clone would have; the other options are for new ones.
+  IfExists if_exists = IfExists::kError;
 };
 
 // Which branches to list; all when empty.
@@ -47,10 +60,19 @@ struct DeleteOptions {
   bool dry_run = false;  // only what it would be refused for
 };
 
+struct ResetOptions {
+  bool dry_run = false;
+  // Keeps the old state as bookmark before-reset-N for as long as the trash keeps branches. An
+  // ephemeral branch never gets that bookmark: making its state durable would take long.
+  bool keep_state = true;
+};
+
 struct ResetResult {
   BranchInfo branch;
-  std::string source;       // what it was reset to
-  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held
+  std::string source;                   // what it was reset to
+  std::optional<std::string> bookmark;  // full name of the old state
+  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held, or now the bookmark
+  std::string refusal;      // of a dry run: why the reset would be refused now, if it would
 };
 
 struct PromoteResult {

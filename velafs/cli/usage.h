@@ -1,0 +1,19 @@
+// What is wrong with a command line, in the house's words.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "velafs/base/status.h"
+
+namespace velafs::cli {
+
+// The failure for CLI11's `error`. Its hint names the nearest command or option, or the help.
+Status UsageFailure(const CLI::App& app, const CLI::ParseError& error);
+
+// Help without CLI11's own words for a group of options.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_expanded(const CLI::App* app) const override;
+};
+
+}  // namespace velafs::cli
