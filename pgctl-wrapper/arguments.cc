@@ -127,7 +127,7 @@ class Grammar {
                     "CMD, which finds its number, from 0, in VELAFS_WORKER, and how many there are "
                     "in VELAFS_WORKERS. Its input is empty, its output comes in whole lines")
         ->type_name("N")
-        ->check(CLI::Range(1, 256));
+        ->check(CLI::Range(1, 256).description(""));
     run->add_flag("--no-prefix", arguments_.no_prefix,
                   "With --parallel: do not put [NUMBER] before each line of output");
     run->footer(
@@ -176,7 +176,7 @@ class Grammar {
     pool->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")->option_text(" ");
     pool->add_option("--size", arguments_.pool_size, "How many clones are to be ready")
         ->type_name("N")
-        ->check(CLI::Range(1, 1000));
+        ->check(CLI::Range(1, 1000).description(""));
     pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)");
     AddCloneUser(AddLogin(pool));
     AddServerOptions(pool);
@@ -270,7 +270,8 @@ class Grammar {
 
   void AddPort(CLI::App* command) {
     command->add_option("--port", raw_.port, "Port (default: the one kept for the branch)")
-        ->check(CLI::Range(1, 65535));
+        ->type_name("PORT")
+        ->check(CLI::Range(1, 65535).description(""));
   }
 
   void AddStartOptions(CLI::App* command) {

@@ -39,7 +39,7 @@ bool IsPortFree(uint16_t port) {
 }
 
 Result<uint16_t> ChoosePort(Session& session, const std::string& branch,
-                            std::optional<uint16_t> wanted) {
+                            std::optional<uint16_t> wanted, std::vector<std::string>* warnings) {
   if (wanted) {
     if (IsPortFree(*wanted)) return session.AssignPort(branch, wanted);
     return Refused("port " + std::to_string(*wanted) + " is taken by another program",
@@ -51,6 +51,11 @@ Result<uint16_t> ChoosePort(Session& session, const std::string& branch,
     const auto candidate = static_cast<uint16_t>(next);
     if (!IsPortFree(candidate)) continue;
     Result<uint16_t> assigned = session.AssignPort(branch, candidate);
+    if (assigned.ok()) {
+      warnings->push_back("port " + std::to_string(kept) + " of branch \"" + branch +
+                          "\" is taken by another program: its port is " +
+                          std::to_string(candidate) + " from now on");
+    }
     if (assigned.ok() || assigned.status().code() != Code::kRefused) return assigned;
   }
   return Failed("port " + std::to_string(kept) + " of branch \"" + branch +

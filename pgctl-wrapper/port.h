@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pgctl-wrapper/session.h"
 #include "velafs/base/status.h"
@@ -14,8 +15,8 @@ namespace velafs::pgctl {
 bool IsPortFree(uint16_t port);
 
 // The port for the branch's server. Refused when `wanted` is taken. When the port kept for the
-// branch is taken by another program, another one is found and kept instead.
+// branch is taken by another program, another one is found and kept instead, with a warning.
 Result<uint16_t> ChoosePort(Session& session, const std::string& branch,
-                            std::optional<uint16_t> wanted);
+                            std::optional<uint16_t> wanted, std::vector<std::string>* warnings);
 
 }  // namespace velafs::pgctl

@@ -331,7 +331,9 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
     VELAFS_TRY(ClearTheWay(branch, run_dir));
     VELAFS_TRY(ClearIdleStop(run_dir));
   }
-  VELAFS_ASSIGN(const uint16_t port, ChoosePort(session, branch.name, options.port));
+  std::vector<std::string> port_warnings;
+  VELAFS_ASSIGN(const uint16_t port,
+                ChoosePort(session, branch.name, options.port, &port_warnings));
   VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
 
   if (options.overrides.tcp && options.network.value_or(Network::kIsolated) == Network::kIsolated) {
@@ -380,6 +382,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
                         {}};
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
                              start.report.neutralised.end());
+  started.warnings = std::move(port_warnings);
   WarnOfLibraries(start.facts, &started.warnings);
   started.warnings.insert(started.warnings.end(), start.report.warnings.begin(),
                           start.report.warnings.end());

@@ -97,6 +97,7 @@ TEST_CASE("help of every command has an example") {
     const std::string help = Parse({command, "--help"}).help;
     const size_t example = help.find("Example:\n");
     REQUIRE_MESSAGE(example != std::string::npos, help);
+    CHECK_MESSAGE(help.find(":INT in [") == std::string::npos, help);
     CHECK_MESSAGE(help.find("velapg " + std::string(command), example) != std::string::npos, help);
   }
 }
