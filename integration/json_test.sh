@@ -189,6 +189,7 @@ servers() {
   ! has velapg reset || prints "velapg stop --all" velapg stop --all
   prints "velapg status BRANCH" status:3 velapg status one
   prints "velapg --version" velapg --version
+  prints "velafs --version" velafs --version
   printf '%s\n' "${commands_run[@]}" >>run
 }
 check "commands on servers print what is documented" servers

@@ -64,6 +64,7 @@ run_block() {
 
 enough() {
   at_least "$(in_order | grep -c '/root-')" 15 "blocks to run"
+  ! grep -nE '^    (velafs|velapg|sudo|psql|docker) ' "$root_dir/README.md" || fail "commands outside of a block"
 }
 check "README has its commands in blocks" enough
 
