@@ -16,8 +16,9 @@ namespace velafs {
 //
 //   * by its type: {one,of,these}, BRANCH, USER, DIR, FILE;
 //   * by how its description begins: "Branch", "Bookmark", "Branch, or bookmark", "Deleted branch",
-//     "Pool"; with KEY in it also names of policies.
+//     "Pool", of the caller's own; with KEY in it also names of policies.
 //
+// Words with other characters than A-Z a-z 0-9 . _ @ : = + - are left out: a shell could run them.
 // Instead of words, the shell's own: ":files", ":directories", or ":commands" for a program to run.
 std::vector<std::string> Candidates(const CLI::App& app, std::vector<std::string> words);
 

@@ -1,12 +1,16 @@
 // What Tab is answered, and what doctor says, as a shell and a person see it.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "tests/api/data_directory.h"
 #include "tests/cli/run_velafs.h"
+#include "velafs/candidates.h"
 
 namespace velafs::test {
 namespace {
@@ -91,6 +95,38 @@ TEST_CASE_FIXTURE(WithBranches, "an option and its value may be one word, or thr
   CHECK(After({"reset", "pr-1", "--to=ma"}) == Words{"--to=main", "--to=main@then"});
   CHECK(After({"reset", "pr-1", "--to", "=", "main@"}) == Words{"main@then"});
   CHECK(After({"promote", "pr-1", "--onto", "="}) == Words{"main", "pr-1"});
+}
+
+TEST_CASE_FIXTURE(WithBranches, "the pools that are offered are those of the one who asks") {
+  if (geteuid() != 0) return;  // only root gives branches away
+  velafs.Done({"label", "main", "pool=own"});
+  velafs.Done({"chown", "pr-1", "nobody"});
+  velafs.Done({"label", "pr-1", "pool=other"});
+  CLI::App app;
+  std::string name;
+  app.add_option("POOL", name, "Pool to take from");
+  app.add_option("--store", name);
+  CHECK(Candidates(app, {"--store", velafs.store(), ""}) == Words{"own"});
+}
+
+TEST_CASE("words that a shell might run are not offered") {
+  CLI::App app;
+  std::string name;
+  app.add_option("WORD", name)->type_name("{a-B_1.0@c:d=e+,$(id),`id`,a;b,a b,a\nb,*,~,a\\}");
+  CHECK(Candidates(app, {""}) == Words{"a-B_1.0@c:d=e+"});
+}
+
+TEST_CASE("bash inserts a candidate as one word, and runs nothing of it") {
+  const Velafs velafs;
+  const std::string program = velafs.scratch / "program";
+  std::ofstream(program) << "#!/bin/sh\necho 'pool=$(id)'\necho 'main@then'\n";
+  REQUIRE(chmod(program.c_str(), 0755) == 0);
+  std::ofstream(velafs.scratch / "script")
+      << velafs({"completion", "bash"}).out << "COMP_WORDS=('" << program << "' '')\nCOMP_CWORD=1\n"
+      << "_velafs\nprintf '%s\\n' \"${COMPREPLY[@]}\" >'" << velafs.scratch.path() << "/offered'\n";
+  const std::string command = "bash --norc '" + velafs.scratch / "script" + "'";
+  REQUIRE(std::system(command.c_str()) == 0);
+  CHECK(velafs.Content(velafs.scratch / "offered") == "pool=\\$\\(id\\)\nmain@then\n");
 }
 
 TEST_CASE("without a store nothing is completed, and nothing said") {

@@ -333,6 +333,16 @@ TEST_CASE_FIXTURE(TrashFixture, "a pool's labels are an admin's to set and remov
   CHECK(Info("hers").labels.size() == 3);
 }
 
+TEST_CASE_FIXTURE(TrashFixture, "the label of a pool is a name of one") {
+  REQUIRE(store->Clone(caller, "main", "hers", {}).ok());
+  for (const char* name : {"$(id)", "a b", "", "-x"}) {
+    CAPTURE(name);
+    CHECK(store->ChangeLabels(caller, "hers", {{"pool", name}}, {}).status().code() ==
+          Code::kUsage);
+  }
+  CHECK(store->ChangeLabels(caller, "hers", {{"pool", "ci"}, {"team", "$(id)"}}, {}).ok());
+}
+
 TEST_CASE_FIXTURE(TrashFixture, "a branch has so many labels and no more") {
   std::map<std::string, std::string> labels;
   for (int i = 0; i < 64; ++i) labels["k" + std::to_string(i)] = "v";

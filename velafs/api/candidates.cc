@@ -1,6 +1,8 @@
 #include "velafs/candidates.h"
 
 #include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -129,6 +131,16 @@ Words Users() {
   return names;
 }
 
+// The name the store has for the user whose pools these are: the caller's, but root uses those of
+// the store's own user.
+std::string PoolUser(const std::string& store) {
+  uid_t uid = geteuid();
+  struct stat info;
+  if (uid == 0 && stat((store + "/run").c_str(), &info) == 0) uid = info.st_uid;
+  const passwd* user = getpwuid(uid);
+  return user != nullptr ? user->pw_name : std::to_string(uid);
+}
+
 // The words of "...{one,of,these}".
 Words Members(const std::string& type) {
   const size_t begin = type.find('{') + 1;
@@ -159,11 +171,12 @@ class StoreNames {
   Words Deleted() { return Of("trash-list", "branches"); }
   Words Policies() { return Of("policy-show", "policies", "key"); }
 
-  // Pools are known by the labels of their clones; a pool may be named by its source, too.
+  // Pools are known by the labels of their clones, which others may put on theirs. A pool may be
+  // named by its source, too.
   Words Pools() {
     const auto client = Client::Connect(store_);
     if (!client.ok()) return {};
-    const auto result = (*client)->Call("list", json::object());
+    const auto result = (*client)->Call("list", {{"owner", PoolUser(store_)}});
     std::set<std::string> names;
     if (result.ok()) {
       for (const json& row : result->value("branches", json::array())) {
@@ -262,6 +275,13 @@ Words AllAt(const Place& place, const std::string& last, const std::string& stor
   return words;
 }
 
+// Names are others' choice, and a shell may take what is inserted for more than a word.
+bool IsPlain(string_view word) {
+  return word.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+             "._@:=+-") == string_view::npos;
+}
+
 }  // namespace
 
 Words Candidates(const CLI::App& app, Words words) {
@@ -269,7 +289,8 @@ Words Candidates(const CLI::App& app, Words words) {
   JoinAtEquals(&words);
   Words candidates = AllAt(PlaceOf(app, words), words.back(), StoreIn(words));
   std::erase_if(candidates, [&](const std::string& candidate) {
-    return !candidate.starts_with(words.back()) && !candidate.starts_with(":");
+    return !IsPlain(candidate) ||
+           (!candidate.starts_with(words.back()) && !candidate.starts_with(":"));
   });
   return candidates;
 }

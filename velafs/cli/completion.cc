@@ -11,7 +11,8 @@ namespace {
 using Words = std::vector<std::string>;
 
 // Each asks the program whose line it is. A single line that begins with a colon stands for what
-// the shell itself knows; files are offered nowhere else. `=` ends what has a value to follow.
+// the shell itself knows; files are offered nowhere else. `=` ends what has a value to follow. bash
+// inserts a word as it is, and would run a command in it; the other shells quote.
 constexpr std::string_view kBash = R"sh(# Completes velafs and velapg.
 _velafs() {
   local program=${COMP_WORDS[0]}
@@ -22,6 +23,8 @@ _velafs() {
     :commands) mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}") ;;
     *=) compopt -o nospace ;;
   esac
+  local i
+  for i in "${!COMPREPLY[@]}"; do printf -v "COMPREPLY[i]" %q "${COMPREPLY[i]}"; done
 }
 # A bookmark's name has an @ in it, at which bash would begin another word.
 COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}

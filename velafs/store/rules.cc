@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "velafs/base/name.h"
 #include "velafs/base/nearest.h"
 #include "velafs/base/text.h"
 
@@ -61,6 +62,7 @@ Status CheckOwner(const std::string& owner) {
 Status CheckLabel(const std::string& key, const std::string& value) {
   VELAFS_TRY(CheckWord("the key of a label", key, kMaxLabelKeyBytes));
   VELAFS_TRY(CheckWord("label " + Quoted(key), value, kMaxLabelValueBytes));
+  if (key == "pool") VELAFS_TRY(CheckName("pool", value));
   // The command line tells labels to set from those to remove by these.
   if (!key.empty() && key.find('=') == std::string::npos && key.back() != '-') return {};
   return UsageError(Quoted(key) + " is not the key of a label",

@@ -41,7 +41,7 @@ void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t i
 
 // What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of
-// which only the value may be empty.
+// which only the value may be empty; that of `pool` is the name of one.
 Status CheckNote(const std::string& note);
 Status CheckOwner(const std::string& owner);
 Status CheckLabel(const std::string& key, const std::string& value);
