@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <regex>
+#include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "pgctl-wrapper/settings.h"
 #include "pgctl-wrapper/text_file.h"
@@ -22,6 +23,47 @@ std::string InSmallLetters(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
+}
+
+// A file and a line that words name, and where they do so.
+struct Place {
+  std::string file;
+  size_t line = 0;
+  size_t begin = 0;
+  size_t end = 0;
+};
+
+// Of the first ` in file "FILE" line N`. By hand: a regular expression recurses over what somebody
+// else wrote.
+std::optional<Place> FindPlace(const std::string& words) {
+  constexpr std::string_view kFile = " in file \"";
+  constexpr std::string_view kLine = "\" line ";
+  for (size_t begin = words.find(kFile); begin != std::string::npos;
+       begin = words.find(kFile, begin + 1)) {
+    const size_t name = begin + kFile.size();
+    const size_t quote = words.find('"', name);
+    if (quote == std::string::npos) break;
+    if (quote == name || words.compare(quote, kLine.size(), kLine) != 0) continue;
+    Place place{words.substr(name, quote - name), 0, begin, 0};
+    const char* const digits = words.data() + quote + kLine.size();
+    const auto number = std::from_chars(digits, words.data() + words.size(), place.line);
+    place.end = static_cast<size_t>(number.ptr - words.data());
+    if (number.ptr != digits) return place;
+  }
+  return std::nullopt;
+}
+
+// Of `parameter "NAME"`; empty if no words are such.
+std::string FindSetting(const std::string& words) {
+  constexpr std::string_view kParameter = "parameter \"";
+  for (size_t begin = words.find(kParameter); begin != std::string::npos;
+       begin = words.find(kParameter, begin + 1)) {
+    const size_t name = begin + kParameter.size();
+    const size_t quote = words.find('"', name);
+    if (quote == std::string::npos) break;
+    if (quote > name) return InSmallLetters(words.substr(name, quote - name));
+  }
+  return "";
 }
 
 // The words of a line that reports something; empty of others, as its details and hints.
@@ -101,24 +143,18 @@ class Mending {
 }  // namespace
 
 std::vector<Complaint> ParseComplaints(const std::string& output) {
-  static const std::regex kPlace(" in file \"([^\"]+)\" line ([0-9]+)");
-  static const std::regex kSetting("parameter \"([^\"]+)\"");
   std::vector<Complaint> complaints;
   std::istringstream lines(output);
   for (std::string line; std::getline(lines, line);) {
     Complaint complaint;
     complaint.words = WordsOf(line);
     if (complaint.words.empty()) continue;
-    std::smatch found;
-    if (std::regex_search(complaint.words, found, kPlace)) {
-      complaint.file = found[1];
-      const std::string number = found[2];
-      std::from_chars(number.data(), number.data() + number.size(), complaint.line);
-      complaint.words = found.prefix().str() + found.suffix().str();
+    if (const std::optional<Place> place = FindPlace(complaint.words)) {
+      complaint.file = place->file;
+      complaint.line = place->line;
+      complaint.words.erase(place->begin, place->end - place->begin);
     }
-    if (std::regex_search(complaint.words, found, kSetting)) {
-      complaint.setting = InSmallLetters(found[1]);
-    }
+    complaint.setting = FindSetting(complaint.words);
     complaints.push_back(std::move(complaint));
   }
   return complaints;

@@ -15,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMostBytes = 16 << 20;  // of all files together
-constexpr int kDeepest = 10;               // as PostgreSQL's own limit
+constexpr size_t kMostLineBytes = 4096;
+constexpr int kDeepest = 10;  // as PostgreSQL's own limit
 constexpr std::string_view kBlank = " \t\r\f\v";
 constexpr std::string_view kHeader =
     "# Made by velapg at every start: the branch's configuration with all that it includes, "
@@ -118,6 +119,10 @@ Status ConfigText::Add(const std::string& path, int depth) {
 }
 
 Status ConfigText::AddLine(const std::string& path, size_t number, std::string text, int depth) {
+  if (text.size() > kMostLineBytes) {
+    lines_.push_back({{path, number, "", "the line is longer than 4 KiB"}, "", true});
+    return {};
+  }
   const ConfigSetting setting = ParseConfigLine(text);
   Line line{{path, number, setting.name, ""}, std::move(text)};
   if (IsInclude(setting.name)) return Include(std::move(line), setting.value, depth);

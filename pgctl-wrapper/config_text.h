@@ -24,7 +24,8 @@ struct LeftOutLine {
 
 class ConfigText {
  public:
-  // With the rights of the caller. An include that cannot be read is left out. Fails if `path`
+  // With the rights of the caller. An include that cannot be read is left out, and so is a line of
+  // more than 4 KiB. Fails if `path`
   // itself cannot be read, and if all is too large.
   static Result<ConfigText> Read(const std::string& path);
 

@@ -24,6 +24,21 @@ TEST_CASE("what a server has against its configuration is understood") {
   CHECK(ParseComplaints("FATAL:  could not map memory\n").empty());
 }
 
+TEST_CASE("words of any length are understood") {
+  const std::string token(300'000, 'x');
+  const std::vector<Complaint> complaints =
+      ParseComplaints("LOG:  syntax error in file \"/b/x.conf\" line 3, near token \"" + token +
+                      "\"\nLOG:  unrecognized configuration parameter \"" + token +
+                      "\" in file \"" + token + "\" line 99999999999999999999999\n" +
+                      "LOG:  a in file \"\" line 1 in file \"/b\" line x in file \"/c\" line 2\n");
+  REQUIRE(complaints.size() == 3);
+  CHECK(complaints[0].words == "syntax error, near token \"" + token + "\"");
+  CHECK(complaints[0].line == 3);
+  CHECK(complaints[1].setting == token);
+  CHECK(complaints[1].file == token);
+  CHECK(complaints[2] == Complaint{"a in file \"\" line 1 in file \"/b\" line x", "", "/c", 2});
+}
+
 TEST_CASE("what is left out is told with its place and what holds instead") {
   const std::vector<Override> overrides =
       LeftOutOverrides({{"/b/postgresql.conf", 7, "lc_time", "invalid value"},

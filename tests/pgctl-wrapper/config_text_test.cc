@@ -70,6 +70,17 @@ TEST_CASE("a line of a configuration file is taken apart as the server does it")
   }
 }
 
+TEST_CASE_FIXTURE(Files, "a line that is too long is left out") {
+  const std::string path = Make("postgresql.conf", "a = 1\nb = '" + std::string(300'000, 'x') +
+                                                       "'\nc = '" + std::string(4000, 'x') + "'\n");
+  const ConfigText config = Read();
+  CHECK(config.ToText().size() < 8192);
+  CHECK(HasLine(config.ToText(), "a = 1"));
+  REQUIRE(config.LeftOut().size() == 1);
+  CHECK(config.LeftOut()[0].Place() == path + " line 2");
+  CHECK(config.LeftOut()[0].why == "the line is longer than 4 KiB");
+}
+
 TEST_CASE_FIXTURE(Files, "included files stand in the place of the lines that include them") {
   Make("postgresql.conf",
        "a = 1\ninclude 'one.conf'\ninclude_dir 'conf.d'\ninclude_if_exists 'none.conf'\nb = 2\n");
