@@ -1,6 +1,7 @@
 #include "pgctl-wrapper/login.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace {
 
 using Names = std::optional<std::vector<std::string>>;
 
+using std::chrono::steady_clock;
+
+// For all questions of a command together: the server may be somebody's who answers none.
+constexpr std::chrono::seconds kQuestionsTime{5};
 constexpr size_t kMostNamesTold = 10;
 constexpr const char* kUsualDatabase = "postgres";
 constexpr const char* kLastingDatabase = "template1";
@@ -20,30 +25,34 @@ bool Has(const Names& names, const std::string& name) {
   return names && std::find(names->begin(), names->end(), name) != names->end();
 }
 
-// What psql does with a statement, as the data's owner.
+// What psql says of a connection, as the data's owner.
 Result<Captured> AskPsql(const Target& target, const Connection& connection,
-                         const std::string& pgbin, const std::string& statement) {
+                         const std::string& pgbin, steady_clock::time_point deadline) {
   Command psql;
-  psql.argv = {ClientProgramFor(target, pgbin, "psql"), "-qXwAtc", statement};
+  psql.argv = {ClientProgramFor(target, pgbin, "psql"), "-qXwAtc", ""};
   psql.environment = WithConnection(EnvironmentOf(target.owner), connection);
   psql.environment.insert_or_assign("LC_ALL", std::string("C"));
   psql.run_as = &target.owner;
-  return Capture(std::move(psql));
+  const auto time =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
+  return Capture(std::move(psql), {std::max(time, std::chrono::milliseconds(1))});
 }
 
-// The superuser that initdb made. A renaming that the files leave open is asked of the server.
+// The superuser that initdb made. What the files leave open is asked of the server, if it may be.
 std::string BootstrapRoleOf(const Target& target, const ServerAddress& address,
-                            const std::string& pgbin) {
+                            const LoginChoice& choice) {
   std::vector<std::string> names;
   {
     const ActingAs acting(target.owner);
     names = BootstrapRoles(target.branch.data_dir);
   }
   if (names.empty()) return target.owner.name;
+  if (names.size() == 1 || choice.asks_nobody) return names.front();
+  const auto deadline = steady_clock::now() + kQuestionsTime;
   for (const std::string& name : names) {
-    if (names.size() == 1) break;
-    const Result<Captured> answer =
-        AskPsql(target, {address.socket_dir, address.port, name, kLastingDatabase}, pgbin, "");
+    if (steady_clock::now() >= deadline) break;
+    const Result<Captured> answer = AskPsql(
+        target, {address.socket_dir, address.port, name, kLastingDatabase}, choice.pgbin, deadline);
     if (answer.ok() && answer->exit_status == 0) return name;
   }
   return names.front();
@@ -74,8 +83,11 @@ Status NoSuch(const std::string& kind, const std::string& name, const Names& the
 }  // namespace
 
 LoginChoice LoginOf(const Arguments& arguments) {
-  return {arguments.user, arguments.dbname, arguments.superuser, arguments.start.pgbin,
-          arguments.policies_of};
+  return {.user = arguments.user,
+          .dbname = arguments.dbname,
+          .superuser = arguments.superuser,
+          .pgbin = arguments.start.pgbin,
+          .policies_of = arguments.policies_of};
 }
 
 Result<Connection> ConnectionFor(Session& session, const Target& target,
@@ -88,7 +100,7 @@ Result<Connection> ConnectionFor(Session& session, const Target& target,
   if (connection.dbname.empty() && !choice.superuser) {
     VELAFS_ASSIGN(connection.dbname, session.Policy(branch, "default_database"));
   }
-  if (connection.user.empty()) connection.user = BootstrapRoleOf(target, address, choice.pgbin);
+  if (connection.user.empty()) connection.user = BootstrapRoleOf(target, address, choice);
   if (connection.dbname.empty()) connection.dbname = UsualDatabaseOf(target);
   return connection;
 }
@@ -104,9 +116,10 @@ Status CheckLogin(const Target& target, const Connection& connection, const std:
   const bool has_role = !roles || Has(roles, connection.user);
   const bool has_database = !databases || Has(databases, connection.dbname);
   if (has_role && has_database) return {};
-  VELAFS_ASSIGN(const Captured answer, AskPsql(target, connection, pgbin, ""));
+  const Result<Captured> answer =
+      AskPsql(target, connection, pgbin, steady_clock::now() + kQuestionsTime);
   const auto says = [&answer](const std::string& words) {
-    return answer.exit_status != 0 && answer.err.find(words) != std::string::npos;
+    return answer.ok() && answer->exit_status != 0 && answer->err.find(words) != std::string::npos;
   };
   if (!says("does not exist")) return {};
   const std::string& branch = target.branch.name;

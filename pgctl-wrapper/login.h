@@ -19,6 +19,7 @@ struct LoginChoice {
   std::string pgbin;       // where psql is, as of ClientProgramFor
   // The branch whose policies hold; empty: the target itself.
   std::string policies_of;
+  bool asks_nobody = false;  // what the files leave open is guessed
 };
 
 LoginChoice LoginOf(const Arguments& arguments);
@@ -29,7 +30,8 @@ Result<Connection> ConnectionFor(Session& session, const Target& target,
                                  const ServerAddress& address, const LoginChoice& choice);
 
 // NotFound, naming those that there are and the option to choose one, if the server has no such
-// role or database. The server is asked only if the branch's files do not show them.
+// role or database. The server is asked only if the branch's files do not show them, and has some
+// seconds to say so.
 Status CheckLogin(const Target& target, const Connection& connection, const std::string& pgbin);
 
 }  // namespace velafs::pgctl

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 
 #include "pgctl-wrapper/catalog_file.h"
 
@@ -9,6 +10,8 @@ namespace velafs::pgctl {
 namespace {
 
 constexpr uint32_t kBootstrapRole = 10;
+// More names than that no renaming leaves open.
+constexpr size_t kMostCandidates = 16;
 constexpr size_t kNameOffset = 4;  // of roles and databases alike: after the OID
 constexpr size_t kSuperuserOffset = 68;
 constexpr size_t kMayLogInOffset = 72;
@@ -40,13 +43,17 @@ std::vector<std::string> BootstrapRolesIn(std::string_view content) {
   const auto rows = RowsOf(content);
   if (!rows) return {};
   std::vector<std::string> names;
-  const auto add = [&](const auto& is_wanted) {
+  std::set<std::string> known;
+  // Stops at `most` names: false if there are more.
+  const auto add = [&](size_t most, const auto& is_wanted) {
     for (const CatalogRow& row : *rows) {
       if (row.IsDead() || !is_wanted(row)) continue;
       std::string name = NameAt(row.Columns(), kNameOffset);
-      const bool is_known = std::find(names.begin(), names.end(), name) != names.end();
-      if (!name.empty() && !is_known) names.push_back(std::move(name));
+      if (name.empty() || !known.insert(name).second) continue;
+      if (names.size() == most) return false;
+      names.push_back(std::move(name));
     }
+    return true;
   };
   const auto is_first = [](const CatalogRow& row) {
     return NumberAt(row.Columns(), 0) == kBootstrapRole;
@@ -55,12 +62,14 @@ std::vector<std::string> BootstrapRolesIn(std::string_view content) {
     return is_first(row) && row.IsNewest() && !row.IsDead() && Is(row, kMayLogInOffset);
   });
   if (!can_log_in) {
-    add([&](const CatalogRow& row) {
+    add(kMostCandidates, [&](const CatalogRow& row) {
       return row.IsNewest() && Is(row, kSuperuserOffset) && Is(row, kMayLogInOffset);
     });
   }
-  add([&](const CatalogRow& row) { return is_first(row) && row.IsNewest(); });
-  add(is_first);
+  const auto is_newest = [&](const CatalogRow& row) { return is_first(row) && row.IsNewest(); };
+  const size_t most = names.size() + kMostCandidates;
+  if (!add(most, is_newest) || !add(most, is_first)) return {};
+  names.resize(std::min(names.size(), kMostCandidates));
   return names;
 }
 

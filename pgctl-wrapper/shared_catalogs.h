@@ -12,7 +12,8 @@ namespace velafs::pgctl {
 // The names that the role with OID 10 may have, the likeliest first: the superuser that initdb
 // made, who can be renamed but never dropped. Before them, if that role may not log in, all other
 // superusers who may. More than one only then, and where a renaming is so fresh that the file does
-// not say whether it was committed. Empty if the file cannot be read.
+// not say whether it was committed. At most 16; empty if the file cannot be read, or gives that
+// role more names than that.
 std::vector<std::string> BootstrapRoles(const std::string& data_dir);
 // The same from the content of pg_authid's file.
 std::vector<std::string> BootstrapRolesIn(std::string_view content);

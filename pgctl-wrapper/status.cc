@@ -107,8 +107,10 @@ Result<json> StatusToJson(Session& session, const ServerStatus& status,
   if (status.address) {
     document["port"] = status.address->port;
     document["socket_dir"] = status.address->socket_dir;
+    LoginChoice choice = LoginOf(arguments);
+    choice.asks_nobody = true;  // it would wait for the server of each branch
     VELAFS_ASSIGN(const Connection connection,
-                  ConnectionFor(session, status.target, *status.address, LoginOf(arguments)));
+                  ConnectionFor(session, status.target, *status.address, choice));
     document["url"] = Url(connection);
   }
   if (status.idle_stop) document["idle_stop_seconds"] = status.idle_stop->count();

@@ -104,6 +104,25 @@ TEST_CASE("where that superuser may not log in, another one is named first") {
         Names{"dba", "postgres"});
 }
 
+TEST_CASE("a file with more names of that superuser than it can have names nobody") {
+  std::string content;
+  for (int i = 0; i < 20'000; ++i) {
+    content += PageOf({{10, ("x" + std::to_string(i)).c_str(), kCommitted | kKept}});
+  }
+  CHECK(BootstrapRolesIn(content.substr(0, 16 * 8192)).size() == 16);
+  CHECK(BootstrapRolesIn(content).empty());
+}
+
+TEST_CASE("of many superusers some are named") {
+  std::string content = PageOf({{10, "postgres", kFrozen | kKept, 0, true, false}});
+  for (uint32_t i = 0; i < 100; ++i) {
+    content += PageOf({{20000 + i, ("x" + std::to_string(i)).c_str(), kFrozen, 0, true, true}});
+  }
+  const Names names = BootstrapRolesIn(content);
+  CHECK(names.size() == 16);
+  CHECK(names.front() == "x0");
+}
+
 TEST_CASE("a damaged page names nobody") {
   std::string page = PageOf({{10, "app"}});
   SUBCASE("its size is another") { Put(&page, 18, uint16_t{0x4004}); }
