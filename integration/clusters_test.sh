@@ -241,6 +241,17 @@ partly() {
 }
 check "inspect and diff show the others, and name it" partly
 
+encodings() {
+  velapg psql one -qX -c "create database latin encoding latin1 locale 'C' template template0" -c checkpoint
+  velapg psql one --dbname latin -qX -c "comment on schema public is U&'caf\00e9'" -c checkpoint
+  velapg inspect one --schema 2>/dev/null | jq -r .schema | has_line "IS 'café'" || fail "text of LATIN1 is not told in UTF-8"
+  velapg psql one -qX -c "create database bytes encoding sql_ascii locale 'C' template template0" -c checkpoint
+  velapg psql one --dbname bytes -qX -c "comment on schema public is E'th\\351'" -c checkpoint
+  velapg inspect one --schema 2>/dev/null | jq -r .schema | has_line "IS 'th�'" || fail "bytes that are not UTF-8 are not replaced"
+  velapg psql one -qX -c 'drop database latin' -c 'drop database bytes' -c checkpoint
+}
+check "text in any encoding is shown" encodings
+
 logins() {
   velafs -q policy set one default_user=web default_database=template1
   equal "$(velapg psql one -XAtc 'select current_user, current_database()')" 'web|template1'

@@ -121,7 +121,12 @@ class Inspector {
   }
 
   Result<std::string> Dump(const std::vector<std::string>& argv) {
-    VELAFS_ASSIGN(const std::string dump, Run(open_database_, argv));
+    Result<std::string> text = Run(open_database_, argv);
+    // A database without an encoding may have text that is not UTF-8, which the server refuses to
+    // call so: each in its own then.
+    const bool is_odd =
+        !text.ok() && text.status().message().find("byte sequence") != std::string::npos;
+    VELAFS_ASSIGN(const std::string dump, is_odd ? Run(open_database_, argv, "") : std::move(text));
     // Lines with a word that is drawn for each dump.
     std::istringstream lines(dump);
     std::string schema;
@@ -141,7 +146,9 @@ class Inspector {
   }
 
   // What the program, which comes first, prints.
-  Result<std::string> Run(const std::string& database, std::vector<std::string> argv) {
+  // In that encoding; in that of each database if it is empty.
+  Result<std::string> Run(const std::string& database, std::vector<std::string> argv,
+                          const char* encoding = "UTF8") {
     const std::string program = argv[0];
     argv[0] = ClientProgramFor(target_, pgbin_, program);
     Connection connection = connection_;
@@ -149,6 +156,9 @@ class Inspector {
     Command command;
     command.argv = std::move(argv);
     command.environment = WithConnection(EnvironmentOf(target_.owner), connection);
+    command.environment.insert_or_assign("LC_ALL", std::string("C"));
+    command.environment.erase("PGCLIENTENCODING");
+    if (*encoding != '\0') command.environment.emplace("PGCLIENTENCODING", encoding);
     command.run_as = &target_.owner;
     // The server is as slow as it likes, and answers what it likes.
     VELAFS_ASSIGN(Captured captured, Capture(std::move(command), {timeout_, kMostAnswerBytes}));
@@ -188,7 +198,7 @@ Result<int> Inspect(const Arguments& given, const Output& output) {
                       }
                       return 0;
                     }));
-  if (exit_status == 0) output.Print(document, document.dump(2) + "\n");
+  if (exit_status == 0) output.Print(document);
   return exit_status;
 }
 

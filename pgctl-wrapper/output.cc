@@ -34,6 +34,14 @@ void WriteNotice(const std::string& text) {
 
 }  // namespace
 
+std::string PrettyJson(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+void Output::Print(const json& document) const {
+  Print(document, as_json_ ? std::string() : PrettyJson(document));
+}
+
 void Output::Print(const json& document, const std::string& text) const {
   if (as_json_) {
     WriteJson(document);

@@ -8,6 +8,9 @@
 
 namespace velafs::pgctl {
 
+// With one field a line. Bytes that are not UTF-8, as text of a branch may have them, are replaced.
+std::string PrettyJson(const nlohmann::json& document);
+
 // One thread.
 class Output {
  public:
@@ -16,6 +19,8 @@ class Output {
   bool as_json() const { return as_json_; }
   // The result: the document under --json, else the text.
   void Print(const nlohmann::json& document, const std::string& text) const;
+  // A result that has no other form: one line under --json, else many.
+  void Print(const nlohmann::json& document) const;
   // The same, but --quiet leaves out the text.
   void Confirm(const nlohmann::json& document, const std::string& text) const;
   // `velapg: warning: ...`, unless --quiet.

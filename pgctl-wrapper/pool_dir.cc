@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/text_file.h"
 
@@ -79,7 +80,7 @@ std::string PoolPlanToText(const PoolPlan& plan) {
                    {"strict", overrides.strict},
                    {"inherit_memory", overrides.memory == MemoryProfile::kInherit}};
   if (plan.start.network) document["network"] = NetworkName(*plan.start.network);
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return PrettyJson(document);
 }
 
 Result<PoolPlan> PoolPlanFromText(std::string_view text) {
