@@ -169,7 +169,7 @@ environment() {
   ROOTS_SECRET=secret PGPASSWORD=secret velapg -q start one
   ! tr '\0' '\n' <"/proc/$(pid_of one)/environ" | has_line secret || fail "the server has root's environment"
   tr '\0' '\n' <"/proc/$(pid_of one)/environ" | has_line '^PATH=' || fail "the server has no PATH"
-  ! ROOTS_SECRET=secret velapg psql one -- -c '\! env' | has_line secret || fail "psql has root's environment"
+  ! ROOTS_SECRET=secret PGPASSWORD=secret velapg psql one -- -c '\! env' | has_line secret || fail "psql has root's environment"
 }
 check "root's environment does not reach a branch's programs" environment
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -248,8 +247,6 @@ Result<int> Psql(const Arguments& arguments, const Output& output) {
   if (is_for_another) psql.argv.push_back("-X");  // no psqlrc, which is the owner's to write
   psql.argv.insert(psql.argv.end(), arguments.after_dashes.begin(), arguments.after_dashes.end());
   psql.environment = WithConnection(EnvironmentOf(owner), connection);
-  // Given to psql, it is given to the branch's user, too; to no other program of root's.
-  if (const char* password = std::getenv("PGPASSWORD")) psql.environment["PGPASSWORD"] = password;
   if (!is_for_another) return Execute(psql);
   psql.run_as = &owner;
   return RunOnOwnTerminal(std::move(psql));
