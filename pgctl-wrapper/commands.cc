@@ -31,10 +31,12 @@ using nlohmann::json;
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
 // One that has lost its mount can end in no other way than at once.
-Status StopServerOf(const Found& found, const Arguments& arguments) {
+Status StopServerOf(const Found& found, const RunDir& run_dir, const Arguments& arguments) {
   const ActingAs acting(found.owner);
   const StopMode mode = found.server->lost ? StopMode::kImmediate : arguments.stop_mode;
-  return StopServer(*found.server, mode, arguments.start.timeout);
+  const auto login = ReadTcpLogin(run_dir);
+  VELAFS_TRY(StopServer(*found.server, mode, arguments.start.timeout));
+  return ForgetTcpLogin(run_dir, login);
 }
 
 struct RunningTarget {
@@ -76,8 +78,7 @@ Result<Connection> AskedConnection(Session& session, const RunningTarget& runnin
                   "stop it, and start it with --tcp --network host");
   }
   const auto login = ReadTcpLogin(FindRunDir(session.store(), running.target.branch.id));
-  if (!login || login->instance != running.target.branch.instance ||
-      !login->IsOf(connection.user)) {
+  if (!login || login->role != connection.user) {
     return Failed("role " + Quoted(connection.user) + " of branch " + Quoted(name) +
                       " has no password of velapg's",
                   restart + " --user " + connection.user);
@@ -190,7 +191,7 @@ Result<int> Stop(const Arguments& arguments, const Output& output) {
     SayNotRunning(branch.name, output);
     return 0;
   }
-  VELAFS_TRY(StopServerOf(found, arguments));
+  VELAFS_TRY(StopServerOf(found, FindRunDir(session.store(), branch.id), arguments));
   output.Confirm({{"branch", branch.name}, {"stopped", true}, {"pid", found.server->file.pid}},
                  "server of branch " + Quoted(branch.name) + " stopped" +
                      (found.server->lost ? ": it had lost its mount\n" : "\n"));
@@ -207,7 +208,7 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
       const ActingAs acting(found.owner);
       before = Reach{NetworkOf(found.server->file), ListensToTcp(found.server->file)};
     }
-    VELAFS_TRY(StopServerOf(found, arguments));
+    VELAFS_TRY(StopServerOf(found, FindRunDir(session.store(), target.branch.id), arguments));
   }
   VELAFS_TRY(StartTarget(session, target, arguments, before, output));
   return 0;

@@ -14,6 +14,7 @@
 #include "pgctl-wrapper/clients.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/base/units.h"
 
@@ -47,7 +48,9 @@ void Watch(const RunningServer& server, uint16_t port, const RunDir& run_dir,
     if (CountClients(server.file.pid, address) > 0) last_used = now;
     if (now - last_used < after) continue;
     Append(run_dir.Log(), "velapg: stopping: no client for " + FormatDuration(after) + "\n");
+    const auto login = ReadTcpLogin(run_dir);
     if (!StopServer(server, StopMode::kFast, kStopTime).ok()) continue;
+    (void)ForgetTcpLogin(run_dir, login);
     const std::string text = std::to_string(after.count()) + std::string(kStopped);
     [[maybe_unused]] const ssize_t written = pwrite(file, text.data(), text.size(), 0);
     return;

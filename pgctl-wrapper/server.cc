@@ -290,23 +290,21 @@ Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) 
   const std::vector<std::string> superusers = BootstrapRoles(start.branch.data_dir);
   const std::string superuser = superusers.empty() ? start.home.owner.name : superusers.front();
   const std::string role = start.options.tcp_role.empty() ? superuser : start.options.tcp_role;
-  Result<Admitted> admitted = AdmitOverTcp({.home = start.home,
-                                            .run_dir = start.run_dir,
-                                            .branch = start.branch.name,
-                                            .instance = start.branch.instance,
-                                            .port = port,
-                                            .superuser = superuser,
-                                            .role = role});
-  if (!admitted.ok()) {
+  Result<std::string> password = AdmitOverTcp({.home = start.home,
+                                               .run_dir = start.run_dir,
+                                               .branch = start.branch.name,
+                                               .port = port,
+                                               .superuser = superuser,
+                                               .role = role});
+  if (!password.ok()) {
     EndChild(server_pid, SIGINT, start.options.timeout);
-    return std::move(admitted).status();
+    return std::move(password).status();
   }
-  if (admitted->is_new) {
-    start.report.neutralised.push_back(
-        {"password of role \"" + role + "\"", "(velapg's)", "velapg url --tcp logs in with it"});
-    start.report.warnings.push_back("the password of role \"" + role + "\" was set for TCP");
-  }
-  return std::move(admitted->password);
+  start.report.neutralised.push_back(
+      {"password of role \"" + role + "\"", "(velapg's)", "velapg url --tcp logs in with it"});
+  start.report.warnings.push_back("the password of role \"" + role +
+                                  "\" was set for TCP, until the next start");
+  return password;
 }
 
 }  // namespace
@@ -330,6 +328,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
     const ActingAs acting(owner);
     VELAFS_TRY(ClearTheWay(branch, run_dir));
     VELAFS_TRY(ClearIdleStop(run_dir));
+    VELAFS_TRY(ClearTcpLogin(run_dir));
   }
   std::vector<std::string> port_warnings;
   VELAFS_ASSIGN(const uint16_t port,

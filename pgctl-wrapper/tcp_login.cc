@@ -4,8 +4,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
@@ -22,6 +20,10 @@ using nlohmann::json;
 
 constexpr size_t kPasswordBytes = 20;  // as twice as many hexadecimal digits: no URL encodes them
 constexpr size_t kSaltBytes = 16;
+// The salts of velapg's verifiers begin with it, so that those of earlier starts, and of the branch
+// that a clone was made of, are known again.
+constexpr char kSaltMark[] = "velapg";
+constexpr char kOwnVerifiers[] = "SCRAM-SHA-256$4096:dmVsYXBn%";  // for LIKE: with that mark
 constexpr uint64_t kMostFileBytes = 64 * 1024;
 constexpr char kDatabase[] = "template1";  // each cluster has it
 
@@ -49,8 +51,9 @@ std::string SqlQuote(std::string_view text) {
   return quoted + "'";
 }
 
-// Prints what there is to say of the role, and gives it the verifier if it has another. Neither the
-// server's log nor psql's arguments get to see that.
+// Prints what there is to say of the role, and gives it the verifier. Another role that has one of
+// velapg's loses it: who knew an earlier password logs in no more. Neither the server's log nor
+// psql's arguments get to see that.
 std::string ScriptFor(const std::string& role, const std::string& verifier) {
   const std::string name = SqlQuote(role);
   const std::string wanted = SqlQuote(verifier);
@@ -60,17 +63,18 @@ std::string ScriptFor(const std::string& role, const std::string& verifier) {
          "SET default_transaction_read_only = off;\n"
          "SET standard_conforming_strings = on;\n"
          "SELECT CASE WHEN NOT rolcanlogin THEN 'no login' WHEN rolvaliduntil < now() THEN "
-         "'expired' WHEN rolpassword = " +
-         wanted +
-         " THEN 'same' ELSE 'other' END\n"
+         "'expired' ELSE 'admitted' END\n"
          "FROM pg_catalog.pg_authid WHERE rolname = " +
          name +
          ";\n"
-         "SELECT pg_catalog.format('ALTER ROLE %I PASSWORD %L', rolname, " +
-         wanted +
-         ")\n"
-         "FROM pg_catalog.pg_authid WHERE rolname = " +
-         name + " AND rolcanlogin AND rolpassword IS DISTINCT FROM " + wanted + " \\gexec\n";
+         "SELECT pg_catalog.format('ALTER ROLE %I PASSWORD %L', rolname,\n"
+         "  CASE WHEN rolname = " +
+         name + " THEN " + wanted +
+         " END)\n"
+         "FROM pg_catalog.pg_authid\n"
+         "WHERE rolname = " +
+         name + " AND rolcanlogin OR rolname <> " + name + " AND rolpassword LIKE " +
+         SqlQuote(kOwnVerifiers) + " \\gexec\n";
 }
 
 Result<UniqueFd> MakeInput(const std::string& text) {
@@ -98,21 +102,9 @@ Result<std::string> RunPsql(const TcpServer& server, const std::string& script) 
       QuoteLastLines("psql says", captured.err));
 }
 
-// The branch's login; of another life of the branch only its password is left.
-TcpLogin LoginOf(const TcpServer& server) {
-  TcpLogin login = ReadTcpLogin(server.run_dir).value_or(TcpLogin());
-  if (login.password.empty()) {
-    login.password = ToHex(RandomBytes(kPasswordBytes));
-    login.verifier = ScramVerifier(login.password, RandomBytes(kSaltBytes));
-  }
-  if (login.instance != server.instance) login.roles.clear();
-  login.instance = server.instance;
-  return login;
-}
-
 Status CheckAnswer(const TcpServer& server, const std::string& answer) {
   const std::string role = "role \"" + server.role + "\" of branch \"" + server.branch + "\"";
-  if (answer == "same\n" || answer == "other\n") return {};
+  if (answer == "admitted\n") return {};
   if (answer == "no login\n") {
     return Refused(role + " may not log in", "name another role with --user");
   }
@@ -125,10 +117,6 @@ Status CheckAnswer(const TcpServer& server, const std::string& answer) {
 
 }  // namespace
 
-bool TcpLogin::IsOf(std::string_view role) const {
-  return std::find(roles.begin(), roles.end(), role) != roles.end();
-}
-
 std::optional<TcpLogin> ParseTcpLogin(std::string_view text) {
   const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return std::nullopt;
@@ -138,23 +126,13 @@ std::optional<TcpLogin> ParseTcpLogin(std::string_view text) {
   };
   TcpLogin login;
   login.password = text_of("password");
-  login.verifier = text_of("verifier");
-  if (login.password.empty() || login.verifier.empty()) return std::nullopt;
-  if (const auto instance = document.find("instance");
-      instance != document.end() && instance->is_number_unsigned()) {
-    login.instance = instance->get<uint64_t>();
-  }
-  for (const json& role : document.value("roles", json::array())) {
-    if (role.is_string()) login.roles.push_back(role.get<std::string>());
-  }
+  login.role = text_of("role");
+  if (login.password.empty() || login.role.empty()) return std::nullopt;
   return login;
 }
 
 std::string FormatTcpLogin(const TcpLogin& login) {
-  const json document = {{"password", login.password},
-                         {"verifier", login.verifier},
-                         {"instance", login.instance},
-                         {"roles", login.roles}};
+  const json document = {{"password", login.password}, {"role", login.role}};
   return document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -163,13 +141,29 @@ std::optional<TcpLogin> ReadTcpLogin(const RunDir& run_dir) {
   return text.ok() ? ParseTcpLogin(*text) : std::nullopt;
 }
 
-Result<Admitted> AdmitOverTcp(const TcpServer& server) {
-  TcpLogin login = LoginOf(server);
-  VELAFS_ASSIGN(const std::string answer, RunPsql(server, ScriptFor(server.role, login.verifier)));
+Status ClearTcpLogin(const RunDir& run_dir) {
+  const std::string path = FileIn(run_dir);
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return SystemError(errno, "cannot remove \"" + path + "\"");
+}
+
+Status ForgetTcpLogin(const RunDir& run_dir, const std::optional<TcpLogin>& login) {
+  return login && ReadTcpLogin(run_dir) == login ? ClearTcpLogin(run_dir) : Status();
+}
+
+std::string NewPassword() { return ToHex(RandomBytes(kPasswordBytes)); }
+
+std::string NewVerifier(const std::string& password) {
+  return ScramVerifier(password, kSaltMark + RandomBytes(kSaltBytes));
+}
+
+Result<std::string> AdmitOverTcp(const TcpServer& server) {
+  const std::string password = NewPassword();
+  VELAFS_ASSIGN(const std::string answer,
+                RunPsql(server, ScriptFor(server.role, NewVerifier(password))));
   VELAFS_TRY(CheckAnswer(server, answer));
-  if (!login.IsOf(server.role)) login.roles.push_back(server.role);
-  VELAFS_TRY(WriteTextFile(FileIn(server.run_dir), FormatTcpLogin(login)));
-  return Admitted{login.password, answer == "other\n"};
+  VELAFS_TRY(WriteTextFile(FileIn(server.run_dir), FormatTcpLogin({password, server.role})));
+  return password;
 }
 
 }  // namespace velafs::pgctl

@@ -1,8 +1,10 @@
-// How somebody logs in to a branch's server over TCP: with a password that velapg makes for the
-// branch, once, from the kernel's random bytes. It is kept in STORE/run/<id>/tcp-login.json, which
-// only the branch's user reads, and is in no argument, log or audit entry; the server itself gets
-// what scram-sha-256 checks it by. That goes into the branch's own pg_authid: it is the one change
-// that velapg makes to a role.
+// How somebody logs in to a branch's server over TCP: with a password that velapg makes at each
+// start, from the kernel's random bytes. While the server is stopped somebody else may listen at
+// its port, and clients with an old URL give him their password: it is good for nothing by then. It
+// is kept until the server is stopped, in STORE/run/<id>/tcp-login.json, which only the branch's
+// user reads, and is in no argument, log or audit entry; the server itself gets what scram-sha-256
+// checks it by. That goes into the branch's own pg_authid: it is the one change that velapg makes
+// to roles.
 //
 // Everything here is to be called while acting as the branch's user.
 #pragma once
@@ -11,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server_command.h"
@@ -21,11 +22,9 @@ namespace velafs::pgctl {
 
 struct TcpLogin {
   std::string password;
-  std::string verifier;            // of the password, as pg_authid has it
-  uint64_t instance = 0;           // the life of the branch in which the roles got it
-  std::vector<std::string> roles;  // who log in with it
+  std::string role;  // who logs in with it
 
-  bool IsOf(std::string_view role) const;
+  bool operator==(const TcpLogin&) const = default;
 };
 
 // Nothing when the text is not one.
@@ -34,25 +33,27 @@ std::string FormatTcpLogin(const TcpLogin& login);
 
 // Nothing when velapg has made none, or what is there is not one.
 std::optional<TcpLogin> ReadTcpLogin(const RunDir& run_dir);
+Status ClearTcpLogin(const RunDir& run_dir);
+// Once a server has ended whose login that was: removes it, unless the next start has made another.
+Status ForgetTcpLogin(const RunDir& run_dir, const std::optional<TcpLogin>& login);
+
+// No two are the same.
+std::string NewPassword();
+// What pg_authid is to have of a password.
+std::string NewVerifier(const std::string& password);
 
 // A server that has just been started, and who is to log in to it.
 struct TcpServer {
   const ServerHome& home;  // as the two others, borrowed
   const RunDir& run_dir;
   const std::string& branch;
-  uint64_t instance = 0;
   uint16_t port = 0;
   std::string superuser;
   std::string role;
 };
 
-struct Admitted {
-  std::string password;
-  bool is_new = false;  // the role had another, or none
-};
-
-// Has the role log in with the branch's password, which is made first if need be. Refused when the
+// Has the role, and nobody else, log in with a new password, and returns that. Refused when the
 // role may not log in, NotFound when there is none.
-Result<Admitted> AdmitOverTcp(const TcpServer& server);
+Result<std::string> AdmitOverTcp(const TcpServer& server);
 
 }  // namespace velafs::pgctl
