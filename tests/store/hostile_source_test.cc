@@ -119,6 +119,55 @@ TEST_CASE_FIXTURE(RootFixture, "root imports with the rights of the user who own
   CHECK_MESSAGE(allowed.ok(), allowed.status().message());
 }
 
+// The data is root's, or that of the one whose configuration it is not.
+TEST_CASE_FIXTURE(RootFixture, "a configuration is read with the rights of its own owner") {
+  if (!is_root) return;
+  fs::remove(data + "/postgresql.conf");
+  options.config_dir = scratch / "conf";
+  const std::string config = options.config_dir + "/postgresql.conf";
+  SUBCASE("a link of its owner's to a file of root's") {
+    fs::create_directory(options.config_dir);
+    fs::create_symlink(secret, config);
+    REQUIRE(lchown(options.config_dir.c_str(), kNobody, kNobody) == 0);
+    const auto result = ImportAs(0);
+    REQUIRE_FALSE(result.ok());
+    CheckMessage(result.status(), "postgresql.conf\" cannot be read");
+    CHECK(result.status().hint() ==
+          "it is read with the rights of \"nobody\", who owns the directory of the configuration");
+    CheckIsEmpty();
+    options.read_as = "root";
+    CHECK(ImportAs(0).ok());
+  }
+  SUBCASE("a link of another's that leads to it") {
+    WriteHostFile(scratch / "real/postgresql.conf", "a = 1");
+    fs::create_symlink("real", options.config_dir);
+    REQUIRE(lchown(options.config_dir.c_str(), kNobody, kNobody) == 0);
+    const auto result = ImportAs(0);
+    REQUIRE_FALSE(result.ok());
+    CheckMessage(result.status(), "conf\" is a link that belongs to \"nobody\"");
+  }
+  SUBCASE("a file that only its owner may read, for the data of another") {
+    WriteHostFile(config, "a = 1");
+    fs::permissions(config, fs::perms(0600));
+    REQUIRE(lchown(data.c_str(), kNobody, kNobody) == 0);
+    const auto result = ImportAs(0);
+    CHECK_MESSAGE(result.ok(), result.status().message());
+  }
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "what is below an open directory is opened with all its rights") {
+  WriteHostFile(scratch / "dir/file", "own");
+  fs::create_symlink("file", scratch / "dir/link");
+  fs::create_symlink("/proc/self/fd/0", scratch / "dir/magic");
+  const os::UniqueFd directory(open((scratch / "dir").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  REQUIRE(directory);
+  fs::rename(scratch / "dir", scratch / "moved");
+  CHECK(OpenBelow(directory.get(), "file", O_RDONLY));
+  CHECK(OpenBelow(directory.get(), "link", O_RDONLY));
+  const bool is_open = static_cast<bool>(OpenBelow(directory.get(), "magic", O_RDONLY));
+  CHECK((!is_open && errno == ELOOP));
+}
+
 TEST_CASE_FIXTURE(RootFixture, "root's rights are for what only root could have put there") {
   if (!is_root) return;
   fs::create_symlink(secret, data + "/base/link");

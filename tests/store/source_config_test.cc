@@ -1,7 +1,11 @@
 // The configuration that a distribution keeps outside of PGDATA.
 #include "velafs/store/source_config.h"
 
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 
 #include "tests/store/store_fixture.h"
 #include "velafs/store/config_text.h"
@@ -26,7 +30,7 @@ struct ConfigFixture : StoreFixture {
     REQUIRE_MESSAGE(found.ok(), found.status().message());
     source = *std::move(found);
     source.warnings.clear();
-    const Status added = AddConfiguration(source, config_dir, etc);
+    const Status added = AddConfiguration(source, config_dir, {source.reader}, etc);
     REQUIRE_MESSAGE(added.ok(), added.message());
     std::map<std::string, std::string> texts;
     for (uint32_t i = 0; i < source.entries.size(); ++i) {
@@ -103,6 +107,48 @@ TEST_CASE_FIXTURE(ConfigFixture, "a configuration that others could have written
   CHECK(IsWarned("it has no postgresql.conf: servers on the branch run with PostgreSQL's default"));
 }
 
+TEST_CASE_FIXTURE(ConfigFixture, "a directory that is listed twice is read once") {
+  WriteHostFile(scratch / "conf/postgresql.conf",
+                "include_dir 'conf.d'\ninclude_dir './conf.d/'\ninclude_dir 'conf.d'\n");
+  WriteHostFile(scratch / "conf/conf.d/x.conf", "a = 1");
+  const os::UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string watched = scratch / "conf/conf.d";
+  REQUIRE(inotify_add_watch(watch.get(), watched.c_str(), IN_OPEN) >= 0);
+  CHECK(Found(scratch / "conf").size() == 2);
+  alignas(inotify_event) std::array<char, 4096> events;
+  const ssize_t length = read(watch.get(), events.data(), events.size());
+  int opened = 0;
+  for (ssize_t at = 0; at < length;) {
+    const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+    if ((event->mask & IN_ISDIR) != 0) ++opened;
+    at += static_cast<ssize_t>(sizeof *event + event->len);
+  }
+  CHECK(opened == 1);
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "a configuration of directories without end is refused") {
+  std::string settings;
+  for (int i = 0; i < 256; ++i) settings += "include_dir 'd" + std::to_string(i) + "'\n";
+  WriteHostFile(scratch / "conf/postgresql.conf", settings);
+  options.config_dir = scratch / "conf";
+  CheckMessage(ImportFailure(), "has more than 256 files and directories");
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "a directory that is another's since it was looked up fails") {
+  WriteHostFile(scratch / "conf/postgresql.conf", "a = 1");
+  auto found = FindSource(data, root, {geteuid(), getegid()});
+  REQUIRE(found.ok());
+  const ConfigReader reader{{geteuid(), getegid(), {}}, true};
+  CHECK(AddConfiguration(*found, scratch / "conf", reader, etc).ok());
+  if (geteuid() != 0) return;  // only root gives a directory away
+  SUBCASE("it belongs to another") {
+    REQUIRE(lchown((scratch / "conf").c_str(), 65534, 65534) == 0);
+  }
+  SUBCASE("others may write to it") { fs::permissions(scratch / "conf", fs::perms(0777)); }
+  CheckMessage(AddConfiguration(*found, scratch / "conf", reader, etc),
+               "conf\" changed while it was read");
+}
+
 TEST_CASE_FIXTURE(ConfigFixture, "a directory that is named is taken, and own files stay") {
   WriteHostFile(scratch / "conf/postgresql.conf", "theirs");
   WriteHostFile(scratch / "conf/pg_hba.conf", "theirs");
@@ -115,10 +161,10 @@ TEST_CASE_FIXTURE(ConfigFixture, "a directory that is named is taken, and own fi
 }
 
 TEST_CASE_FIXTURE(ConfigFixture, "what it includes from elsewhere is named") {
-  WriteHostFile(scratch / "conf/postgresql.conf", "include '/etc/common.conf'\ninclude '../x'\n");
+  WriteHostFile(scratch / "conf/postgresql.conf", "include '/etc/common.conf'\ninclude './../x'\n");
   Found(scratch / "conf");
   CHECK(IsWarned("\"postgresql.conf\" includes \"/etc/common.conf\", which is not imported"));
-  CHECK(IsWarned("\"postgresql.conf\" includes \"../x\", which is not imported"));
+  CHECK(IsWarned("\"postgresql.conf\" includes \"./../x\", which is not imported"));
   WriteHostFile(data + "/postgresql.conf", "include '/etc/common.conf'\n");
   CHECK(Import("main").warnings[0].find("includes \"/etc/common.conf\"") != std::string::npos);
 }

@@ -67,7 +67,7 @@ Result<ImportResult> Store::ImportArchive(const Caller& caller, const std::strin
     VELAFS_TRY(layer.Begin());
     ArchiveStream stream{archive, members, {}, paths_.root, options, {}};
     if (!options.config_dir.empty()) {
-      VELAFS_ASSIGN(stream.reader, ReaderOf(caller, options.config_dir));
+      VELAFS_ASSIGN(stream.config, ReaderOf(caller, options.config_dir));
     }
     if (caller.uid != 0) {
       stream.owner = {caller.uid, caller.uid == geteuid() ? getegid() : caller.gid};

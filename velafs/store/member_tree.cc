@@ -233,7 +233,7 @@ std::optional<uint32_t> MemberTree::FindPath(const Steps& steps) const {
 }
 
 Result<Source> MemberTree::Finish(Spool spool, const ImportOptions& options,
-                                  const os::Credentials& reader) {
+                                  const ConfigReader& config) {
   names_.clear();
   source_.spool = std::move(spool);
   ChooseRoot();
@@ -246,10 +246,7 @@ Result<Source> MemberTree::Finish(Spool spool, const ImportOptions& options,
                    "give the archive of what PGDATA or `show data_directory` names");
   }
   VELAFS_TRY(BringInTablespaces());
-  {
-    VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));
-    VELAFS_TRY(AddConfiguration(source_, options.config_dir));
-  }
+  VELAFS_TRY(AddConfiguration(source_, options.config_dir, config));
   is_filled_.resize(source_.entries.size(), true);
   VELAFS_TRY(WarnOfIncludes(source_));
   VELAFS_TRY(CheckBackupIsWhole(source_, options.allow_missing_wal));

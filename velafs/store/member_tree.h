@@ -40,9 +40,9 @@ class MemberTree {
   size_t size() const { return source_.entries.size(); }
 
   // Once, after the last member: the PGDATA that the archive is, or that is its only directory.
-  // `spool` has the content of what was kSpooled; `reader` is whose rights a directory that
+  // `spool` has the content of what was kSpooled; `config` is whose rights the directory that
   // `options` name is read with. Refused when it is no PGDATA, or a backup that lacks something.
-  Result<Source> Finish(Spool spool, const ImportOptions& options, const os::Credentials& reader);
+  Result<Source> Finish(Spool spool, const ImportOptions& options, const ConfigReader& config);
 
  private:
   struct Key {

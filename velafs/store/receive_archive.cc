@@ -33,7 +33,7 @@ class Receiver {
       VELAFS_TRY(Take(*member));
     }
     VELAFS_TRY(content_.Finish());
-    return tree_.Finish(std::move(spool_), archive_.options, archive_.reader);
+    return tree_.Finish(std::move(spool_), archive_.options, archive_.config);
   }
 
  private:

@@ -22,7 +22,7 @@ struct ArchiveStream {
   // before all of the archive has come: WAL, and what is read of a PGDATA.
   std::string spool_directory;
   ImportOptions options;
-  os::Credentials reader;  // with whose rights `options.config_dir` is read
+  ConfigReader config;  // with whose rights `options.config_dir` is read
 };
 
 // Stores the content in the layer, which has begun, as it comes. `on_bytes` is told how much;

@@ -343,15 +343,16 @@ Result<Source> FindFiles(const std::string& directory, const std::string& keep_o
     source.warnings.push_back("left out, as pg_basebackup does: " +
                               Named(tree.left_out, kMaxProblemsNamed));
   }
-  VELAFS_TRY(AddConfiguration(source, options.config_dir));
   return source;
 }
 
 }  // namespace
 
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
-                          const os::Credentials& reader, const ImportOptions& options) {
+                          const os::Credentials& reader, const ImportOptions& options,
+                          const std::optional<ConfigReader>& config) {
   VELAFS_ASSIGN(Source source, FindFiles(directory, keep_out, reader, options));
+  VELAFS_TRY(AddConfiguration(source, options.config_dir, config.value_or(ConfigReader{reader})));
   // These read files, each with the reader's rights.
   VELAFS_TRY(WarnOfIncludes(source));
   VELAFS_TRY(CheckBackupIsWhole(source, options.allow_missing_wal));

@@ -110,6 +110,13 @@ class Source {
   std::string PathFrom(uint32_t top, std::string path, uint32_t entry) const;
 };
 
+// With whose rights the directory of a configuration is read.
+struct ConfigReader {
+  os::Credentials rights;
+  // The user was looked up as the directory's owner: once open, it has to be his or root's.
+  bool is_owner = false;
+};
+
 // Sets every entry's nlink.
 void CountLinks(std::vector<SourceEntry>& entries);
 
@@ -117,8 +124,9 @@ void CountLinks(std::vector<SourceEntry>& entries);
 // directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,
 // or it holds what cannot be copied, or links out of it that `options` refuse: all of that is
 // named. What `reader` may not read cannot be; nor can anything by a process that is neither his
-// nor root's (Refused).
+// nor root's (Refused). `config` is for the directory that `options` name; without it, the reader.
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
-                          const os::Credentials& reader, const ImportOptions& options = {});
+                          const os::Credentials& reader, const ImportOptions& options = {},
+                          const std::optional<ConfigReader>& config = {});
 
 }  // namespace velafs::store

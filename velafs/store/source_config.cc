@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "velafs/os/directory_stream.h"
 #include "velafs/store/config_text.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/source_open.h"
+#include "velafs/store/users.h"
 
 namespace velafs::store {
 namespace {
@@ -41,9 +43,9 @@ os::UniqueFd OpenReal(const std::string& path, int flags) {
   return {};
 }
 
-// Fails with the errno of the system call; Refused for what is no file of that size.
-Result<ConfigFile> ReadConfigFile(const std::string& path) {
-  const os::UniqueFd fd = OpenReal(path, O_RDONLY);
+// Fails with the errno of the system call, also of that which gave no `fd`; Refused for what is no
+// file of that size.
+Result<ConfigFile> ReadOpened(const os::UniqueFd& fd, const std::string& path) {
   struct stat info;
   if (!fd || fstat(fd.get(), &info) != 0) {
     return SystemError(errno, Quoted(path) + " cannot be read");
@@ -58,13 +60,20 @@ Result<ConfigFile> ReadConfigFile(const std::string& path) {
   return file;
 }
 
-std::vector<std::string> NamesIn(const std::string& directory) {
+Result<ConfigFile> ReadConfigFile(const std::string& path) {
+  return ReadOpened(OpenReal(path, O_RDONLY), path);
+}
+
+// In order; none of what cannot be read.
+std::set<std::string> NamesIn(os::UniqueFd directory) {
   std::set<std::string> names;
-  boost::system::error_code error;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    names.insert(at->path().filename().string());
-  }
-  return {names.begin(), names.end()};
+  os::DirectoryStream stream(std::move(directory));
+  if (!stream.opened()) return names;
+  (void)stream.ForEach("", [&names](const os::DirectoryEntry& entry) -> Status {
+    names.insert(entry.name);
+    return {};
+  });
+  return names;
 }
 
 // Of a cluster's directory in /etc: its settings, if nobody else can have put them there.
@@ -86,23 +95,32 @@ void WarnOfInclude(Source& source, const std::string& path, const std::string& i
       "directory");
 }
 
-// Not with the rights of the process, as access(2).
-bool IsThere(const std::string& path) {
+// Not with the rights of the process, as faccessat(2).
+bool IsThere(const os::UniqueFd& directory, const std::string& path) {
   struct stat info;
-  return stat(path.c_str(), &info) == 0 || errno != ENOENT;
+  return fstatat(directory.get(), path.c_str(), &info, 0) == 0 || errno != ENOENT;
 }
 
-// Takes the files of one directory.
+// Without steps that lead nowhere, also at its begin, where Boost lets `.` be.
+std::string Normal(const fs::path& path) {
+  fs::path normal;
+  for (const fs::path& step : path.lexically_normal()) {
+    if (step != ".") normal /= step;
+  }
+  return normal.empty() ? "." : normal.string();
+}
+
+// Takes the files of one directory, which is `place`.
 class Taker {
  public:
-  Taker(Source& source, std::string directory)
-      : source_(source), directory_(std::move(directory)) {}
+  Taker(Source& source, std::string directory, os::UniqueFd place)
+      : source_(source), directory_(std::move(directory)), place_(std::move(place)) {}
 
   Status Run() {
     VELAFS_TRY(TakeServerConfig());
     VELAFS_TRY(TakeDirectory("conf.d"));
     for (const char* name : {"pg_hba.conf", "pg_ident.conf"}) {
-      const Result<ConfigFile> file = ReadConfigFile(directory_ + "/" + name);
+      const Result<ConfigFile> file = Read(name);
       if (file.ok()) Put(name, *file);
     }
     source_.config_dir = directory_;
@@ -123,21 +141,33 @@ class Taker {
     return TakeFile(kServerConfig);
   }
 
-  // `path`: below the directory.
+  // Paths are below the directory.
+  Result<ConfigFile> Read(const std::string& path) const {
+    return ReadOpened(OpenBelow(place_.get(), path, O_RDONLY), directory_ + "/" + path);
+  }
+
+  // Whether a file or directory has not been seen yet.
+  Result<bool> IsNew(const std::string& path) {
+    const bool is_new = seen_.insert(path).second;
+    if (seen_.size() <= kMaxFiles) return is_new;
+    return Refused("the configuration in " + Quoted(directory_) +
+                   " has more than 256 files and directories");
+  }
+
   Status TakeFile(const std::string& path) {
-    if (!seen_.insert(path).second) return {};
-    if (seen_.size() > kMaxFiles) {
-      return Refused("the configuration in " + Quoted(directory_) + " has more than 256 files");
-    }
-    VELAFS_ASSIGN(const ConfigFile file, ReadConfigFile(directory_ + "/" + path));
+    VELAFS_ASSIGN(const bool is_new, IsNew(path));
+    if (!is_new) return {};
+    VELAFS_ASSIGN(const ConfigFile file, Read(path));
     Put(path, file);
     return TakeIncludes(path, file.text);
   }
 
   Status TakeDirectory(const std::string& path) {
-    for (const std::string& name : NamesIn(directory_ + "/" + path)) {
+    VELAFS_ASSIGN(const bool is_new, IsNew(path + "/"));
+    if (!is_new) return {};
+    for (const std::string& name : NamesIn(OpenBelow(place_.get(), path, os::kDirectoryFlags))) {
       if (!name.ends_with(".conf") || name.starts_with('.')) continue;
-      VELAFS_TRY(TakeFile((fs::path(path) / name).lexically_normal().string()));
+      VELAFS_TRY(TakeFile(Normal(fs::path(path) / name)));
     }
     return {};
   }
@@ -145,13 +175,12 @@ class Taker {
   Status TakeIncludes(const std::string& path, const std::string& text) {
     for (const ConfigLine& line : ParseConfig(text)) {
       if (!line.name.starts_with("include") || line.value.empty()) continue;
-      const std::string included =
-          (fs::path(path).parent_path() / line.value).lexically_normal().string();
+      const std::string included = Normal(fs::path(path).parent_path() / line.value);
       if (included.starts_with('/') || included.starts_with("..")) {
         WarnOfInclude(source_, path, line.value);
       } else if (line.name == "include_dir") {
         VELAFS_TRY(TakeDirectory(included));
-      } else if (line.name == "include" || IsThere(directory_ + "/" + included)) {
+      } else if (line.name == "include" || IsThere(place_, included)) {
         VELAFS_TRY(TakeFile(included));
       }
     }
@@ -174,9 +203,44 @@ class Taker {
 
   Source& source_;
   const std::string directory_;
+  const os::UniqueFd place_;
   std::set<std::string> seen_;
   std::vector<std::string> taken_;
 };
+
+// Whether nobody but root and the one with whose rights it is read can have put links there.
+bool IsOf(const struct stat& directory, const ConfigReader& reader) {
+  if (!reader.is_owner) return true;  // whoever it belongs to, these are the caller's rights
+  if (directory.st_uid == 0) return IsSafe(directory, 0);
+  return directory.st_uid == reader.rights.uid;
+}
+
+Status TakeNamed(Source& source, const std::string& config_dir, const ConfigReader& reader) {
+  os::UniqueFd place(open(config_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place && errno == ENOENT) return NotFound("there is no directory " + Quoted(config_dir));
+  struct stat info;
+  if (!place || fstat(place.get(), &info) != 0) {
+    return SystemError(errno, Quoted(config_dir) + " cannot be read");
+  }
+  // Another directory may have come to be there since its owner was looked up.
+  if (!IsOf(info, reader)) return Failed(Quoted(config_dir) + " changed while it was read");
+  if (!IsThere(place, kServerConfig)) {
+    return Refused(Quoted(config_dir) + " has no postgresql.conf",
+                   "name the directory of the file that `show config_file` names");
+  }
+  boost::system::error_code error;
+  const fs::path real = fs::canonical(config_dir, error);
+  return Taker(source, error ? config_dir : real.string(), std::move(place)).Run();
+}
+
+// Of a failure to read what belongs to somebody, with his rights.
+Status WithOwner(Status failure, const ConfigReader& reader) {
+  const bool is_denied = failure.error_number() == EACCES || failure.error_number() == EPERM;
+  if (!reader.is_owner || !is_denied || !failure.hint().empty()) return failure;
+  return std::move(failure).WithHint("it is read with the rights of " +
+                                     Quoted(UserName(reader.rights.uid)) +
+                                     ", who owns the directory of the configuration");
+}
 
 }  // namespace
 
@@ -212,7 +276,8 @@ std::optional<std::string> DebianConfigOf(const std::string& root, const std::st
   const fs::path path = root;
   const bool is_named_so = path.parent_path().filename() == version;
   std::optional<std::string> with_its_name;
-  for (const std::string& name : NamesIn(all_configs + "/" + version)) {
+  for (const std::string& name :
+       NamesIn(OpenReal(all_configs + "/" + version, os::kDirectoryFlags))) {
     const std::string directory = all_configs + "/" + version + "/" + name;
     const auto settings = TrustedSettings(directory, version_file.st_uid);
     if (!settings) continue;
@@ -227,25 +292,20 @@ std::optional<std::string> DebianConfigOf(const std::string& root, const std::st
   return with_its_name;
 }
 
-Status AddConfiguration(Source& source, const std::string& config_dir,
+Status AddConfiguration(Source& source, const std::string& config_dir, const ConfigReader& reader,
                         const std::string& all_configs) {
+  VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader.rights));
   if (!config_dir.empty()) {
-    boost::system::error_code error;
-    const fs::path real = fs::canonical(config_dir, error);
-    if (error == boost::system::errc::no_such_file_or_directory) {
-      return NotFound("there is no directory " + Quoted(config_dir));
-    }
-    if (error) return SystemError(error.value(), Quoted(config_dir) + " cannot be read");
-    if (!IsThere((real / kServerConfig).string())) {
-      return Refused(Quoted(config_dir) + " has no postgresql.conf",
-                     "name the directory of the file that `show config_file` names");
-    }
-    return Taker(source, real.string()).Run();
+    return WithOwner(TakeNamed(source, config_dir, reader), reader);
   }
   if (source.Find(0, kServerConfig) != 0) return {};
   if (!source.spool) {
     const auto found = DebianConfigOf(source.SourcePath(0), all_configs);
-    if (found) return Taker(source, *found).Run();
+    if (found) {
+      os::UniqueFd place = OpenWithoutLinks(*found, O_PATH | O_DIRECTORY);
+      if (!place) return SystemError(errno, Quoted(*found) + " cannot be read");
+      return Taker(source, *found, std::move(place)).Run();
+    }
   }
   source.warnings.push_back(
       "it has no postgresql.conf: servers on the branch run with PostgreSQL's default settings "

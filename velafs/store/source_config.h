@@ -31,9 +31,8 @@ std::optional<std::string> DebianConfigOf(const std::string& root,
 // directory without a postgresql.conf: that file, conf.d, and what it includes from its directory;
 // pg_hba.conf and pg_ident.conf. Of two files with one name the source's own stays. What it does is
 // in the warnings: also when nothing is found, or it includes a file that is elsewhere.
-// NotFound or Refused when a directory that is named has none. With the rights of the calling
-// thread.
-Status AddConfiguration(Source& source, const std::string& config_dir,
+// NotFound or Refused when a directory that is named has none.
+Status AddConfiguration(Source& source, const std::string& config_dir, const ConfigReader& reader,
                         const std::string& all_configs = kDebianConfigs);
 
 // Of the source's own postgresql.conf: warns of what it includes from elsewhere.

@@ -13,4 +13,9 @@ namespace velafs::store {
 // the other end of a FIFO. Invalid, with errno, when it fails.
 os::UniqueFd OpenWithoutLinks(const std::string& path, int flags);
 
+// Opens a path below an open directory, which is that very one whatever now has its name. Symbolic
+// links are followed, but for those of /proc that lead past the rights on the way: ELOOP. As to its
+// atime and to waiting, and when it fails, as above.
+os::UniqueFd OpenBelow(int directory, const std::string& path, int flags);
+
 }  // namespace velafs::store

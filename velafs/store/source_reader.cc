@@ -94,11 +94,21 @@ Result<uid_t> OwnerOf(const std::string& directory) {
   return has_version ? info.st_uid : uid_t{0};
 }
 
+Result<ConfigReader> OwnersRights(const std::string& config_dir) {
+  const Result<uid_t> owner = OwnerOf(config_dir);
+  if (!owner.ok()) return Status(owner.status()).WithContext(Quoted(config_dir));
+  return ConfigReader{*owner == 0 ? os::Credentials() : CredentialsOf(*owner), true};
+}
+
 Result<Source> FindSourceAsOwner(const std::string& directory, const std::string& keep_out,
                                  const ImportOptions& options) {
   VELAFS_ASSIGN(const uid_t owner, OwnerOf(directory));
-  if (owner == 0) return FindSource(directory, keep_out, {}, options);
-  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(owner), options);
+  std::optional<ConfigReader> config;
+  if (!options.config_dir.empty()) {
+    VELAFS_ASSIGN(config, OwnersRights(options.config_dir));
+  }
+  if (owner == 0) return FindSource(directory, keep_out, {}, options, config);
+  Result<Source> source = FindSource(directory, keep_out, CredentialsOf(owner), options, config);
   if (!source.ok() && source.status().hint().empty() && IsDenied(source.status())) {
     return std::move(source).status().WithHint(
         "it is read with the rights of " + Quoted(UserName(owner)) +
@@ -132,12 +142,11 @@ Result<Source> FindSourceFor(const Caller& caller, const std::string& directory,
   return source;
 }
 
-Result<os::Credentials> ReaderOf(const Caller& caller, const std::string& directory) {
+Result<ConfigReader> ReaderOf(const Caller& caller, const std::string& directory) {
   if (caller.uid != 0 || geteuid() != 0) {
-    return os::Credentials{caller.uid, caller.gid, caller.groups};
+    return ConfigReader{{caller.uid, caller.gid, caller.groups}};
   }
-  VELAFS_ASSIGN(const uid_t owner, OwnerOf(directory));
-  return owner == 0 ? os::Credentials() : CredentialsOf(owner);
+  return OwnersRights(directory);
 }
 
 }  // namespace velafs::store
