@@ -17,6 +17,14 @@ TEST_CASE("what a terminal would act on is shown in words") {
   CHECK(Printable("\xff\xc3") == "\\xff\\xc3");
 }
 
+TEST_CASE("a path is one word of a shell's command line") {
+  CHECK(ShellWord("/srv/pg-15/main_1.2@x:+") == "/srv/pg-15/main_1.2@x:+");
+  CHECK(ShellWord("").size() == 2);
+  CHECK(ShellWord("/a b") == "'/a b'");
+  CHECK(ShellWord("/$(id)") == "'/$(id)'");
+  CHECK(ShellWord("it's") == "'it'\\''s'");
+}
+
 TEST_CASE("text is UTF-8 when every character is spelled as it must be") {
   CHECK(IsUtf8(""));
   CHECK(IsUtf8("a\xc3\xa4\xe2\x82\xac\xf0\x90\x8d\x88"));

@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/store/store_fixture.h"
 #include "velafs/store/source.h"
@@ -34,6 +37,40 @@ TEST_CASE_FIXTURE(StoreFixture, "a PGDATA whose server runs is refused, with how
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "a server runs on it, process " + std::to_string(server.pid()));
   CHECK(refused.hint() == "stop it first: pg_ctl -D " + data + " stop");
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "no program of another's is named in the hint to stop a server") {
+  // Its directory is within one that everybody may write to.
+  const std::string program = scratch / "bin/postgres";
+  fs::create_directory(scratch / "bin");
+  fs::copy_file("/bin/sleep", program);
+  fs::copy_file("/bin/sleep", scratch / "bin/pg_ctl");
+  int running[2];
+  REQUIRE(pipe2(running, O_CLOEXEC) == 0);
+  const pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    if (chdir(data.c_str()) == 0) execl(program.c_str(), "postgres", "1000", nullptr);
+    _exit(1);
+  }
+  close(running[1]);
+  char none = 0;
+  CHECK(read(running[0], &none, 1) == 0);  // the program runs
+  close(running[0]);
+  WriteHostFile(data + "/postmaster.pid", std::to_string(pid) + "\n");
+  const Status refused = ImportFailure();
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  CHECK(refused.hint() == "stop it first: pg_ctl -D " + data + " stop");
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a path in a hint that is to be typed is quoted") {
+  const std::string named = scratch / "data $(id)";
+  fs::rename(data, named);
+  const WaitingProcess server(named);
+  WriteHostFile(named + "/postmaster.pid", std::to_string(server.pid()) + "\n");
+  const auto result = store->Import(caller, "main", named, nullptr);
+  CHECK(result.status().hint() == "stop it first: pg_ctl -D '" + named + "' stop");
 }
 
 TEST_CASE_FIXTURE(StoreFixture, "a single-user server, whose pid is negated, counts as running") {

@@ -91,6 +91,17 @@ Status CheckText(std::string_view what, std::string_view text, size_t max_bytes)
   return {};
 }
 
+std::string ShellWord(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._@:+-";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) {
+    return std::string(text);
+  }
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 Status CheckWord(std::string_view what, std::string_view text, size_t max_bytes) {
   VELAFS_TRY(CheckText(what, text, max_bytes));
   bool has_control = false;

@@ -13,6 +13,9 @@ namespace velafs {
 // direction of writing, and bytes that are not UTF-8 become `\n`, `\x1b`, `\u202e`, `\xff`.
 std::string Printable(std::string_view text);
 
+// As one word of a shell's command line: in quotes where it would be more than that.
+std::string ShellWord(std::string_view text);
+
 bool IsUtf8(std::string_view text);
 
 // Free text, as of a note: fails with kUsage unless it is UTF-8 of at most `max_bytes` without NUL.

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "velafs/base/text.h"
 #include "velafs/store/servers.h"
 #include "velafs/store/source_backup.h"
 #include "velafs/store/source_config.h"
@@ -63,15 +64,29 @@ Status CheckIsDataDirectory(const std::string& root) {
     } else if (S_ISREG(info.st_mode)) {
       continue;
     }
-    return Refused("it is not a PostgreSQL data directory: it has no " + std::string(file),
-                   HasBaseTar(root)
-                       ? "it holds a backup's archives: --from-tar " + root + " imports those"
-                       : "name the directory that PGDATA or `show data_directory` names");
+    return Refused(
+        "it is not a PostgreSQL data directory: it has no " + std::string(file),
+        HasBaseTar(root)
+            ? "it holds a backup's archives: --from-tar " + ShellWord(root) + " imports those"
+            : "name the directory that PGDATA or `show data_directory` names");
   }
   return {};
 }
 
-// The pg_ctl beside the server's program, which is seldom on a PATH.
+// Whether nobody but root can put another program at the path.
+bool IsRootsProgram(const std::string& path) {
+  if (!path.starts_with('/')) return false;
+  for (std::string at = path; !at.empty(); at.resize(at.rfind('/'))) {
+    struct stat info;
+    if (lstat(at.c_str(), &info) != 0 || info.st_uid != 0) return false;
+    if (!S_ISDIR(info.st_mode) && (at != path || !S_ISREG(info.st_mode))) return false;
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) return false;
+  }
+  return access(path.c_str(), X_OK) == 0;
+}
+
+// The pg_ctl beside the server's program, which is seldom on a PATH. Not one that somebody may have
+// put there for others to run.
 std::string PgCtlOf(pid_t pid) {
   std::array<char, PATH_MAX> target;
   const std::string link = "/proc/" + std::to_string(pid) + "/exe";
@@ -79,16 +94,16 @@ std::string PgCtlOf(pid_t pid) {
   if (length <= 0) return "pg_ctl";
   const std::string program(target.data(), static_cast<size_t>(length));
   const std::string found = program.substr(0, program.rfind('/') + 1) + "pg_ctl";
-  return access(found.c_str(), X_OK) == 0 ? found : "pg_ctl";
+  return IsRootsProgram(found) ? ShellWord(found) : "pg_ctl";
 }
 
 // `config_dir`: of a cluster of Debian's, which has a name.
 Status CheckIsStopped(const std::string& root, const std::optional<std::string>& config_dir) {
   const std::optional<pid_t> pid = ServerRunningOn(root);
   if (!pid) return {};
-  std::string stop = PgCtlOf(*pid) + " -D " + root + " stop";
+  std::string stop = PgCtlOf(*pid) + " -D " + ShellWord(root) + " stop";
   if (const auto cluster = config_dir ? ClusterAt(*config_dir) : std::nullopt) {
-    stop = "pg_ctlcluster " + cluster->version + " " + cluster->name + " stop";
+    stop = "pg_ctlcluster " + cluster->version + " " + ShellWord(cluster->name) + " stop";
   }
   return Refused("a server runs on it, process " + std::to_string(*pid), "stop it first: " + stop);
 }

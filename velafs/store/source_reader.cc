@@ -7,6 +7,7 @@
 #include <boost/filesystem.hpp>
 #include <cerrno>
 
+#include "velafs/base/text.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/users.h"
 
@@ -123,8 +124,8 @@ Result<Source> FindSourceAsCaller(const Caller& caller, const std::string& direc
       FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups}, options);
   if (source.ok() || !source.status().hint().empty() || !IsDenied(source.status())) return source;
   return std::move(source).status().WithHint(
-      "it is read with your rights; with root's, and as files of yours: sudo tar -C " + directory +
-      " -c . | velafs import NAME --from-tar -");
+      "it is read with your rights; with root's, and as files of yours: sudo tar -C " +
+      ShellWord(directory) + " -c . | velafs import NAME --from-tar -");
 }
 
 }  // namespace
