@@ -162,6 +162,16 @@ runs() {
 }
 check "run --tcp gives its command a URL for TCP" runs
 
+ends() {
+  velapg -q run main --tcp --network host --keep --name kept -- true
+  [[ ! -e $VELAFS_STORE/run/$(field kept id)/tcp-login.json ]] || fail "a clone that is kept has the password"
+  velafs -q delete kept
+  velapg -q start one --tcp --idle-stop 1s 2>/dev/null
+  [[ -e $(login_file) ]] || fail "there is no password"
+  wait_until 20 eval '[[ ! -e $(login_file) ]]'
+}
+check "a clone that is kept, and a server that stops by itself, leave no password" ends
+
 leads_nowhere() {
   local out
   out=$(velapg url nobody 2>/dev/null) || equal $? 3 "exit status"

@@ -10,6 +10,7 @@
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/tcp_login.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -42,8 +43,8 @@ Status KillServersOn(Session& session, Branch branch) {
 
 Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
   VELAFS_ASSIGN(const Branch branch, session.Find(known.name));
-  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
-  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
+  const RunDir run_dir = FindRunDir(session.store(), branch.id);
+  const std::optional<Owner> owner = OwnerOfDirectory(run_dir.socket_dir);
   if (!owner) return {};  // none was ever started
   VELAFS_TRY(CheckNamespace(*owner));
   const ActingAs acting(*owner);
@@ -51,11 +52,13 @@ Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
   if (!branch.data_dir.empty()) {
     VELAFS_ASSIGN(server, FindServer(branch.data_dir, branch.server_pid));
   }
-  if (!server) server = FindLostServer(socket_dir);
+  if (!server) server = FindLostServer(run_dir.socket_dir);
   if (!server) return {};
+  const auto login = ReadTcpLogin(run_dir);
   const bool is_immediate = server->lost || mode == StopMode::kImmediate;
-  return is_immediate ? StopServer(*server, StopMode::kImmediate, kImmediateStopTime)
-                      : StopServer(*server, mode, kStopTime);
+  VELAFS_TRY(is_immediate ? StopServer(*server, StopMode::kImmediate, kImmediateStopTime)
+                          : StopServer(*server, mode, kStopTime));
+  return ForgetTcpLogin(run_dir, login);
 }
 
 Status ThrowAway(Session& session, const Branch& branch) {
