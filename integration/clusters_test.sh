@@ -132,6 +132,27 @@ check "roles that belong to databases" configured "db_user_namespace=$namespaces
 check "more memory than this machine has" configured 'maintenance_work_mem=64MB shared_buffers=128MB' 'shared_buffers = 900GB' \
   'maintenance_work_mem = 90GB'
 
+# As velapg asks each version for another thing, and psql asks for nothing.
+impatient() {
+  begin_one
+  printf '%s\n' "timezone = 'Nowhere/Town'" 'statement_timeout = 1' 'lock_timeout = 1' >>"$mount_dir/one/postgresql.conf"
+  start_to_json one
+  ! grep 'has no postgresql.conf' "$VELAFS_SANDBOX/one.err" || fail "one line was left out, the branch has the file"
+  PGOPTIONS='-c statement_timeout=0' velapg psql one -qX -c 'create role low' -c 'create table here (i int)' \
+    -c "alter role postgres set role = 'low'" -c "alter role postgres set default_transaction_read_only = on"
+  velapg -q stop one
+  PGOPTIONS='-c no_such_setting=1' velapg --json inspect one --relations --schema >"$VELAFS_SANDBOX/inspect.json"
+  jq -r .schema "$VELAFS_SANDBOX/inspect.json" | has_line 'CREATE TABLE public.here'
+  equal "$(jq -r '[.relations[] | select(.name == "here")] | length' "$VELAFS_SANDBOX/inspect.json")" 1
+  velapg -q start one --tcp
+  velapg url one --tcp >/dev/null
+  equal "$(PGOPTIONS='-c statement_timeout=0 -c work_mem=7MB' velapg psql one -XAtc 'show work_mem')" 7MB "a setting of the caller's session"
+  ends one
+}
+check "time limits and roles that the cluster sets are not for velapg's own questions" impatient
+
+check "what this build does not support, and says without quotes" configured 'bonjour=its default' 'bonjour = on'
+
 included() {
   begin_one
   mkdir "$mount_dir/one/conf.d"
@@ -276,6 +297,66 @@ closed() {
   ends one
 }
 check "where initdb's superuser may not log in another one does, and its new name is known" closed
+
+no_postgres() {
+  begin_one
+  start_to_json one
+  velapg psql one --dbname template1 -qX -c 'create database shop' -c 'drop database postgres' -c "create database \"line
+break\"" -c 'create database spoilt' -c "update pg_database set datcollate = 'xx_YY.UTF-8' where datname = 'spoilt'"
+  equal "$(velapg psql one -XAtc 'select current_database()')" template1
+  [[ $(velapg url one) == postgresql://postgres@/template1* ]] || fail "url is $(velapg url one)"
+  velapg -q stop one
+  start_to_json one
+  [[ $(jq -r .url "$VELAFS_SANDBOX/one.json") == postgresql://postgres@/template1* ]] || fail "start names another URL"
+  equal "$(velapg run one -- psql -XAtc 'select current_database()')" template1
+  velapg --json inspect one --schema >"$VELAFS_SANDBOX/inspect.json" 2>"$VELAFS_SANDBOX/inspect.err"
+  jq -r .schema "$VELAFS_SANDBOX/inspect.json" | has_line 'CREATE DATABASE shop'
+  equal "$(jq -r '.not_inspected[] | .database' "$VELAFS_SANDBOX/inspect.json" | paste -sd ' ')" 'line break spoilt'
+  has_line -F 'database "line\nbreak" was not inspected: ' <"$VELAFS_SANDBOX/inspect.err"
+  { velapg psql one --dbname none 2>&1 || true; } | has_line -F '"line\nbreak"'
+}
+check "without database postgres another is used, and one with a line break in its name is left out of a schema" no_postgres
+
+unknown_login() {
+  { velapg url one --user nobody 2>&1 >/dev/null || true; } | has_line 'error: branch "one" has no role "nobody"'
+  velapg -q stop one
+  start_to_json one --user nobody --dbname none
+  told 'branch "one" has no role "nobody"'
+  velapg -q stop one
+  start_to_json one --dbname none
+  told 'branch "one" has no database "none"'
+  ends one
+}
+check "start warns of a role and a database that are not there, url fails" unknown_login
+
+# ---- Servers and stores of others ----------------------------------------------------------------------
+
+stranger() {
+  begin_one
+  install -d -o postgres "$VELAFS_SANDBOX/hand"
+  as_postgres pg_ctl start -s -w -D "$mount_dir/one" -l "$VELAFS_SANDBOX/hand/log" -o "-p 5507 -k $VELAFS_SANDBOX/hand -c listen_addresses="
+  local place="lines 4 and 5 of $mount_dir/one/postmaster.pid"
+  { velapg start one 2>&1 || true; } | has_line -F "$place" || fail "start does not say how to reach it"
+  { velapg url one 2>&1 >/dev/null || true; } | has_line -F "$place" || fail "url does not say how to reach it"
+  as_postgres pg_ctl stop -s -w -m fast -D "$mount_dir/one"
+  ends one
+}
+check "of a server that velapg did not start it says so, and where its port is" stranger
+
+closed_way() {
+  local top=$VELAFS_SANDBOX/closed
+  mkdir -m 700 "$top"
+  velafs --store "$top/store" -q init
+  velafs --store "$top/store" -q mount
+  velafs --store "$top/store" -q import plain --from-dir "$VELAFS_SANDBOX/plain"
+  { velapg --store "$top/store" start plain 2>&1 || true; } >"$VELAFS_SANDBOX/out"
+  has_line -F "directory \"$top\" is closed to user \"postgres\"" <"$VELAFS_SANDBOX/out" || fail "it says $(cat "$VELAFS_SANDBOX/out")"
+  chmod o+x "$top"
+  velapg --store "$top/store" -q start plain
+  velapg --store "$top/store" -q stop plain
+  velafs --store "$top/store" -q umount
+}
+check "a directory above the store that is closed to the data's owner is named" closed_way
 
 # ---- Namespaces and environments -----------------------------------------------------------------------
 

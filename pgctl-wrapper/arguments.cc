@@ -331,10 +331,31 @@ class Grammar {
   CLI::App app_{"Runs PostgreSQL servers on velafs branches.", "velapg"};
 };
 
+// "start", or "pool list".
+std::string CommandName(const CLI::App& app) {
+  std::string name;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    name += (name.empty() ? "" : " ") + at->get_name();
+  }
+  return name;
+}
+
+// The command whose help answers a wrong use of it: "see velapg pool list --help".
+std::string SeeHelpOf(const CLI::App& app) {
+  const std::string command = CommandName(app);
+  return "see velapg " + (command.empty() ? "" : command + " ") + "--help";
+}
+
+constexpr const char* kHowToRun = "write velapg run SOURCE -- CMD...";
+
 // CLI11's complaint in the house's words.
 Status UsageFailure(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string hint = "see velapg --help";
   const std::vector<std::string> left_over = app.remaining(/*recurse=*/true);
+  // Words after SOURCE are most likely the command.
+  const bool lacks_dashes =
+      CommandName(app) == "run" && !left_over.empty() && !left_over[0].starts_with('-');
+  const std::string hint = lacks_dashes ? kHowToRun : SeeHelpOf(app);
   if (app.get_subcommands().empty() && error.get_name() == "RequiredError") {
     if (left_over.empty()) return UsageError("no command given", hint);
     return UsageError("unknown command \"" + left_over[0] + "\"", hint);
@@ -350,7 +371,7 @@ Status UsageFailure(const CLI::App& app, const CLI::ParseError& error) {
 Status CheckAfterDashes(const Arguments& arguments) {
   const bool has_words = !arguments.after_dashes.empty();
   if (arguments.command == "run" && !has_words) {
-    return UsageError("run needs a command", "write velapg run SOURCE -- CMD...");
+    return UsageError("run needs a command", kHowToRun);
   }
   const bool takes_words = arguments.command == "run" || arguments.command == "psql" ||
                            arguments.command == "candidates";
@@ -372,16 +393,6 @@ Status CheckPool(const Arguments& arguments) {
   if (arguments.branch.empty()) return UsageError("pool needs a source", hint);
   if (arguments.pool_size == 0) return UsageError("pool needs a size", hint);
   return {};
-}
-
-// "start", or "pool list".
-std::string CommandName(const CLI::App& app) {
-  std::string name;
-  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
-    at = at->get_subcommands().front();
-    name += (name.empty() ? "" : " ") + at->get_name();
-  }
-  return name;
 }
 
 }  // namespace
@@ -411,7 +422,8 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   VELAFS_TRY(CheckAfterDashes(arguments));
   if (arguments.command == "pool") VELAFS_TRY(CheckPool(arguments));
   if (arguments.command == "pool list" && !arguments.branch.empty()) {
-    return UsageError("unexpected argument \"" + arguments.branch + "\"", "see velapg --help");
+    return UsageError("unexpected argument \"" + arguments.branch + "\"",
+                      "see velapg pool list --help");
   }
   if (arguments.workers > 1 && raw.port != 0) {
     return UsageError("--port and --parallel do not go together", "each server has its own port");

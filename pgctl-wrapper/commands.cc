@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/inspect.h"
 #include "pgctl-wrapper/log_view.h"
 #include "pgctl-wrapper/login.h"
@@ -66,6 +67,7 @@ Result<Connection> ConnectionTo(Session& session, const RunningTarget& running,
 Result<Connection> AskedConnection(Session& session, const RunningTarget& running,
                                    const Arguments& arguments) {
   VELAFS_ASSIGN(Connection connection, ConnectionTo(session, running, arguments));
+  VELAFS_TRY(CheckLogin(running.target, connection, arguments.start.pgbin));
   if (!arguments.over_tcp) return connection;
   const std::string name = running.target.branch.name;
   const std::string restart = "velapg restart " + name + " --tcp";
@@ -150,12 +152,14 @@ Status StartTarget(Session& session, const Target& target, const Arguments& argu
   if (options.overrides.tcp && options.tcp_role.empty()) {
     VELAFS_ASSIGN(options.tcp_role, session.Policy(target.branch.name, "default_user"));
   }
-  VELAFS_ASSIGN(const StartedServer server,
-                StartServer(session, target.branch, target.owner, options));
-  for (const std::string& warning : server.warnings) output.Warn(warning);
+  VELAFS_ASSIGN(StartedServer server, StartServer(session, target.branch, target.owner, options));
   VELAFS_ASSIGN(
       const Connection connection,
       ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
+  // The user may be about to make them.
+  const Status login = CheckLogin(target, connection, options.pgbin);
+  if (!login.ok()) server.warnings.push_back(login.message() + "; " + login.hint());
+  for (const std::string& warning : server.warnings) output.Warn(warning);
   const std::string url = Url(connection);
   output.Confirm({{"branch", target.branch.name},
                   {"pid", server.pid},
@@ -297,6 +301,7 @@ Result<Target> OpenTarget(Session& session, const std::string& branch) {
   VELAFS_ASSIGN(target.branch, session.FindMounted(branch));
   VELAFS_ASSIGN(target.owner, OwnerOfData(target.branch.data_dir));
   VELAFS_TRY(CheckMayActAs(target.owner, branch));
+  VELAFS_TRY(CheckWayTo(target.branch.data_dir, target.owner));
   return target;
 }
 

@@ -66,6 +66,21 @@ std::string FindSetting(const std::string& words) {
   return "";
 }
 
+// What may be a setting's name among the first of the words.
+std::vector<std::string> NamesIn(const std::string& words) {
+  constexpr size_t kMostNames = 16;
+  std::vector<std::string> names(1);
+  for (const char c : InSmallLetters(words)) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_') {
+      names.back() += c;
+    } else if (!names.back().empty()) {
+      if (names.size() == kMostNames) return names;
+      names.emplace_back();
+    }
+  }
+  return names;
+}
+
 // The words of a line that reports something; empty of others, as its details and hints.
 std::string WordsOf(const std::string& line) {
   for (const std::string_view level : {"LOG:  ", "WARNING:  ", "ERROR:  "}) {
@@ -122,6 +137,9 @@ class Mending {
       } else if (!complaint.setting.empty()) {
         VELAFS_ASSIGN(const bool is_left_out, LeaveOutSetting(complaint));
         is_any = is_left_out || is_any;
+      } else if (complaint.file.empty()) {
+        VELAFS_ASSIGN(const bool is_left_out, LeaveOutMentioned(complaint));
+        is_any = is_left_out || is_any;
       }
     }
     return is_any;
@@ -133,6 +151,17 @@ class Mending {
     if (altered > 0) return CannotLeaveOut(complaint, altered_, altered);
     if (complaint.setting.starts_with(kRecoveryTarget)) return false;
     return config_.LeaveOutSetting(complaint.setting, complaint.words);
+  }
+
+  // Of words that quote no setting: the first one among them, as "Bonjour is not supported by this
+  // build" has.
+  Result<bool> LeaveOutMentioned(Complaint complaint) {
+    for (const std::string& word : NamesIn(complaint.words)) {
+      complaint.setting = word;
+      VELAFS_ASSIGN(const bool is_left_out, LeaveOutSetting(complaint));
+      if (is_left_out) return true;
+    }
+    return false;
   }
 
   ConfigText& config_;

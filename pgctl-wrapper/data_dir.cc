@@ -1,7 +1,9 @@
 #include "pgctl-wrapper/data_dir.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -78,6 +80,24 @@ Status CheckDirectoryOwner(const std::string& data_dir, const Owner& owner) {
   return Refused(
       "\"" + data_dir + "\" does not belong to user \"" + owner.name + "\", whose data is in it",
       "chown " + owner.name + " " + data_dir);
+}
+
+Status CheckWayTo(const std::string& path, const Owner& owner) {
+  const ActingAs acting(owner);
+  for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    const std::string directory = path.substr(0, end);
+    if (faccessat(AT_FDCWD, directory.c_str(), X_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
+    return Refused("directory \"" + directory + "\" is closed to user \"" + owner.name +
+                       "\", whose data is below it",
+                   "chmod o+x " + directory + ", or have the store in another place");
+  }
+  return {};
+}
+
+std::string HowToReachStranger(const std::string& branch, const std::string& data_dir) {
+  return "it was not started by velapg: connect to the port and socket directory in lines 4 and 5 "
+         "of " +
+         data_dir + "/postmaster.pid, or stop it, and start it with velapg start " + branch;
 }
 
 Result<std::optional<Override>> MendDirectoryMode(const std::string& data_dir) {

@@ -17,6 +17,13 @@ namespace velafs::pgctl {
 // it. To be called as anybody.
 Status CheckDirectoryOwner(const std::string& data_dir, const Owner& owner);
 
+// Refused, naming the first directory on the way to `path` that is closed to `owner`. Not while
+// acting as anybody.
+Status CheckWayTo(const std::string& path, const Owner& owner);
+
+// A hint for who meets a server that velapg did not start.
+std::string HowToReachStranger(const std::string& branch, const std::string& data_dir);
+
 // PostgreSQL refuses a directory that others may write to, or read but for its group. Takes those
 // rights away from the branch's top directory, and returns what was changed; nothing if it was
 // right.

@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "pgctl-wrapper/commands.h"
+#include "pgctl-wrapper/own_session.h"
+#include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run.h"
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -98,9 +101,9 @@ class Inspector {
     VELAFS_ASSIGN(const json databases, Databases());
     for (const json& database : databases) {
       const std::string name = database.get<std::string>();
-      const Result<json> answer = Query(name, "SELECT '[]'");
-      if (answer.ok()) continue;
-      not_inspected_[name] = answer.status().message();
+      const Status dumped = TryToDump(name);
+      if (dumped.ok()) continue;
+      not_inspected_[name] = dumped.message();
       dump.push_back("--exclude-database=" + QuotedPattern(name));
     }
     dump[5] = open_database_;
@@ -121,12 +124,7 @@ class Inspector {
   }
 
   Result<std::string> Dump(const std::vector<std::string>& argv) {
-    Result<std::string> text = Run(open_database_, argv);
-    // A database without an encoding may have text that is not UTF-8, which the server refuses to
-    // call so: each in its own then.
-    const bool is_odd =
-        !text.ok() && text.status().message().find("byte sequence") != std::string::npos;
-    VELAFS_ASSIGN(const std::string dump, is_odd ? Run(open_database_, argv, "") : std::move(text));
+    VELAFS_ASSIGN(const std::string dump, RunDump(open_database_, argv));
     // Lines with a word that is drawn for each dump.
     std::istringstream lines(dump);
     std::string schema;
@@ -135,6 +133,23 @@ class Inspector {
       schema += line + "\n";
     }
     return schema;
+  }
+
+  // Whether pg_dumpall can have this one among the others.
+  Status TryToDump(const std::string& database) {
+    if (database.find_first_of("\r\n") != std::string::npos) {
+      return Failed("pg_dumpall takes no name with a line break");
+    }
+    return RunDump(database, {"pg_dump", "--schema-only", "--no-password"}).status();
+  }
+
+  // A database without an encoding may have text that is not UTF-8, which the server refuses to
+  // call so: each in its own then.
+  Result<std::string> RunDump(const std::string& database, const std::vector<std::string>& argv) {
+    Result<std::string> text = Run(database, argv);
+    const bool is_odd =
+        !text.ok() && text.status().message().find("byte sequence") != std::string::npos;
+    return is_odd ? Run(database, argv, "") : std::move(text);
   }
 
   Result<json> Query(const std::string& database, const std::string& query) {
@@ -155,7 +170,8 @@ class Inspector {
     connection.dbname = database;
     Command command;
     command.argv = std::move(argv);
-    command.environment = WithConnection(EnvironmentOf(target_.owner), connection);
+    VELAFS_ASSIGN(const int version, ReadPgVersion(target_.branch.data_dir));
+    command.environment = ForOwnSession(EnvironmentOf(target_.owner), connection, version);
     command.environment.insert_or_assign("LC_ALL", std::string("C"));
     command.environment.erase("PGCLIENTENCODING");
     if (*encoding != '\0') command.environment.emplace("PGCLIENTENCODING", encoding);
@@ -180,24 +196,25 @@ Result<int> Inspect(const Arguments& given, const Output& output) {
   Arguments arguments = given;
   arguments.superuser = true;  // unless --user names another: only that sees all
   json document = {{"source", arguments.branch}};
-  VELAFS_ASSIGN(const int exit_status,
-                OnThrowAwayClone(
-                    arguments, output,
-                    [&](const Target& target, const Connection& connection) -> Result<int> {
-                      Inspector inspector(target, connection, arguments.start);
-                      if (arguments.inspect_relations) {
-                        VELAFS_ASSIGN(document["relations"], inspector.Relations());
-                      }
-                      if (arguments.inspect_schema) {
-                        VELAFS_ASSIGN(document["schema"], inspector.Schema());
-                      }
-                      document["not_inspected"] = json::array();
-                      for (const auto& [database, why] : inspector.not_inspected()) {
-                        output.Warn("database \"" + database + "\" was not inspected: " + why);
-                        document["not_inspected"].push_back({{"database", database}, {"why", why}});
-                      }
-                      return 0;
-                    }));
+  VELAFS_ASSIGN(
+      const int exit_status,
+      OnThrowAwayClone(
+          arguments, output,
+          [&](const Target& target, const Connection& connection) -> Result<int> {
+            Inspector inspector(target, connection, arguments.start);
+            if (arguments.inspect_relations) {
+              VELAFS_ASSIGN(document["relations"], inspector.Relations());
+            }
+            if (arguments.inspect_schema) {
+              VELAFS_ASSIGN(document["schema"], inspector.Schema());
+            }
+            document["not_inspected"] = json::array();
+            for (const auto& [database, why] : inspector.not_inspected()) {
+              output.Warn("database \"" + Printable(database) + "\" was not inspected: " + why);
+              document["not_inspected"].push_back({{"database", database}, {"why", why}});
+            }
+            return 0;
+          }));
   if (exit_status == 0) output.Print(document);
   return exit_status;
 }

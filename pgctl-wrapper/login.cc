@@ -5,8 +5,11 @@
 #include <optional>
 #include <vector>
 
+#include "pgctl-wrapper/own_session.h"
+#include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/shared_catalogs.h"
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -20,6 +23,8 @@ constexpr std::chrono::seconds kQuestionsTime{5};
 constexpr size_t kMostNamesTold = 10;
 constexpr const char* kUsualDatabase = "postgres";
 constexpr const char* kLastingDatabase = "template1";
+constexpr const char* kClosedDatabase = "template0";
+constexpr size_t kMostDatabasesTried = 8;
 
 bool Has(const Names& names, const std::string& name) {
   return names && std::find(names->begin(), names->end(), name) != names->end();
@@ -30,7 +35,8 @@ Result<Captured> AskPsql(const Target& target, const Connection& connection,
                          const std::string& pgbin, steady_clock::time_point deadline) {
   Command psql;
   psql.argv = {ClientProgramFor(target, pgbin, "psql"), "-qXwAtc", ""};
-  psql.environment = WithConnection(EnvironmentOf(target.owner), connection);
+  VELAFS_ASSIGN(const int version, ReadPgVersion(target.branch.data_dir));
+  psql.environment = ForOwnSession(EnvironmentOf(target.owner), connection, version);
   psql.environment.insert_or_assign("LC_ALL", std::string("C"));
   psql.run_as = &target.owner;
   const auto time =
@@ -58,17 +64,40 @@ std::string BootstrapRoleOf(const Target& target, const ServerAddress& address,
   return names.front();
 }
 
-std::string UsualDatabaseOf(const Target& target) {
-  const ActingAs acting(target.owner);
-  const Names names = DatabaseNames(target.branch.data_dir);
-  const bool is_gone = names && !Has(names, kUsualDatabase) && Has(names, kLastingDatabase);
-  return is_gone ? kLastingDatabase : kUsualDatabase;
+// Of a cluster that has lost "postgres": template1, else another that can be opened. What the files
+// leave open is asked of the server.
+std::string UsualDatabaseOf(const Target& target, Connection connection,
+                            const LoginChoice& choice) {
+  Names names;
+  {
+    const ActingAs acting(target.owner);
+    const std::string& data_dir = target.branch.data_dir;
+    if (IsLastingDatabase(data_dir, kUsualDatabase)) return kUsualDatabase;
+    names = DatabaseNames(data_dir);
+    const bool is_gone = names && !Has(names, kUsualDatabase);
+    if (is_gone && IsLastingDatabase(data_dir, kLastingDatabase)) return kLastingDatabase;
+  }
+  std::vector<std::string> candidates = {kUsualDatabase, kLastingDatabase};
+  for (const std::string& name : names.value_or(std::vector<std::string>())) {
+    if (candidates.size() == kMostDatabasesTried) break;
+    const bool is_known = name == kUsualDatabase || name == kLastingDatabase;
+    if (!is_known && name != kClosedDatabase) candidates.push_back(name);
+  }
+  if (choice.asks_nobody) return candidates.front();
+  const auto deadline = steady_clock::now() + kQuestionsTime;
+  for (const std::string& name : candidates) {
+    if (steady_clock::now() >= deadline) break;
+    connection.dbname = name;
+    const Result<Captured> answer = AskPsql(target, connection, choice.pgbin, deadline);
+    if (answer.ok() && answer->exit_status == 0) return name;
+  }
+  return candidates.front();
 }
 
 std::string Listed(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < std::min(names.size(), kMostNamesTold); ++i) {
-    text += (i == 0 ? "\"" : ", \"") + names[i] + "\"";
+    text += (i == 0 ? "\"" : ", \"") + Printable(names[i]) + "\"";
   }
   return names.size() > kMostNamesTold ? text + " ..." : text;
 }
@@ -101,7 +130,9 @@ Result<Connection> ConnectionFor(Session& session, const Target& target,
     VELAFS_ASSIGN(connection.dbname, session.Policy(branch, "default_database"));
   }
   if (connection.user.empty()) connection.user = BootstrapRoleOf(target, address, choice);
-  if (connection.dbname.empty()) connection.dbname = UsualDatabaseOf(target);
+  if (connection.dbname.empty()) {
+    connection.dbname = UsualDatabaseOf(target, connection, choice);
+  }
   return connection;
 }
 

@@ -74,6 +74,15 @@ Status RemoveIfThere(const std::string& path) {
   return SystemError(errno, "cannot remove \"" + path + "\"");
 }
 
+bool HasSocket(const RunDir& run_dir) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(run_dir.socket_dir, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().filename().string().starts_with(".s.PGSQL.")) return true;
+  }
+  return false;
+}
+
 // Makes sure that no server uses the branch: ends one that has lost its mount, and removes what an
 // earlier one left by sudden death: its lock files name a pid that may be another process by now.
 // The mount lets nobody remove those of a server that lives.
@@ -89,7 +98,8 @@ Status ClearTheWay(const Branch& branch, const RunDir& run_dir) {
   } else if (server) {
     return Refused("server of branch \"" + branch.name + "\" is already running (pid " +
                        std::to_string(server->file.pid) + ")",
-                   "velapg url " + branch.name + " says how to reach it");
+                   HasSocket(run_dir) ? "velapg url " + branch.name + " says how to reach it"
+                                      : HowToReachStranger(branch.name, branch.data_dir));
   }
   VELAFS_TRY(RemoveIfThere(branch.data_dir + "/postmaster.pid"));
   std::error_code error;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/run_dir.h"
 
 namespace velafs::pgctl {
@@ -13,11 +14,13 @@ Result<ServerAddress> AddressOf(const Session& session, const Branch& branch, co
   struct stat info {};
   const bool is_there = lstat(dir.c_str(), &info) == 0;
   if (!is_there && errno != ENOENT) return SystemError(errno, "cannot look at \"" + dir + "\"");
-  if (!is_there || !branch.port) {
-    return Failed("the server of branch \"" + branch.name + "\" was not started by velapg",
-                  "stop it, and start it with velapg start " + branch.name);
-  }
+  const Status stranger =
+      Failed("the server of branch \"" + branch.name + "\" was not started by velapg",
+             HowToReachStranger(branch.name, branch.data_dir));
+  if (!is_there || !branch.port) return stranger;
   if (S_ISDIR(info.st_mode) && info.st_uid == owner.uid && (info.st_mode & 077) == 0) {
+    const std::string socket = dir + "/.s.PGSQL." + std::to_string(*branch.port);
+    if (lstat(socket.c_str(), &info) != 0 && errno == ENOENT) return stranger;
     return ServerAddress{dir, *branch.port};
   }
   return Refused("\"" + dir + "\" is not a directory of user \"" + owner.name + "\" alone",

@@ -88,4 +88,12 @@ std::optional<std::vector<std::string>> DatabaseNames(const std::string& data_di
   return NamesIn(data_dir, kDatabaseCatalog);
 }
 
+bool IsLastingDatabase(const std::string& data_dir, const std::string& name) {
+  const std::optional<std::string> content = ReadSharedCatalog(data_dir, kDatabaseCatalog);
+  const auto rows = content ? RowsOf(*content) : std::nullopt;
+  return rows && std::any_of(rows->begin(), rows->end(), [&name](const CatalogRow& row) {
+           return !row.IsDead() && row.IsNewest() && NameAt(row.Columns(), kNameOffset) == name;
+         });
+}
+
 }  // namespace velafs::pgctl

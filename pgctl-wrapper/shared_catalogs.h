@@ -23,4 +23,7 @@ std::vector<std::string> BootstrapRolesIn(std::string_view content);
 std::optional<std::vector<std::string>> RoleNames(const std::string& data_dir);
 std::optional<std::vector<std::string>> DatabaseNames(const std::string& data_dir);
 
+// True if the file shows a database of that name which nobody has dropped or begun to drop.
+bool IsLastingDatabase(const std::string& data_dir, const std::string& name);
+
 }  // namespace velafs::pgctl

@@ -6,6 +6,7 @@
 #include "pgctl-wrapper/library_name.h"
 #include "pgctl-wrapper/preparation.h"
 #include "pgctl-wrapper/recovery.h"
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -26,8 +27,8 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
                 std::vector<std::string>* warnings) {
   const std::string& data_dir = facts.places.data_dir;
   for (const UnusableDatabase& database : DatabasesWithoutLocale(data_dir, facts.version)) {
-    warnings->push_back("database \"" + database.name + "\" cannot be opened: its locale \"" +
-                        database.locale +
+    warnings->push_back("database \"" + Printable(database.name) +
+                        "\" cannot be opened: its locale \"" + database.locale +
                         "\" is not on this machine; to have it: apt install locales-all");
   }
   if (options.overrides.as_is) {
@@ -55,7 +56,8 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
         "the prepared transactions of a standby cannot be rolled back: if it is promoted, "
         "restart it without --standby before they are committed");
   }
-  if (!facts.places.config_file.starts_with(data_dir + "/")) {
+  const ServerPlaces& places = facts.places;
+  if (!places.config_is_copy && !places.config_file.starts_with(data_dir + "/")) {
     warnings->push_back(
         "the branch has no postgresql.conf: its settings are PostgreSQL's defaults; put one into "
         "the branch, or import with velafs import --config-dir");

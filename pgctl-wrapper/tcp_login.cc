@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "pgctl-wrapper/connection.h"
+#include "pgctl-wrapper/own_session.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/scram.h"
 #include "pgctl-wrapper/text_file.h"
@@ -91,8 +91,9 @@ Result<std::string> RunPsql(const TcpServer& server, const std::string& script) 
   psql.argv = {access(beside.c_str(), X_OK) == 0 ? beside : "psql", "-qXwAt", "-v",
                "ON_ERROR_STOP=1"};
   psql.environment =
-      WithConnection(ServerEnvironment(server.home.owner),
-                     {server.run_dir.socket_dir, server.port, server.superuser, kDatabase});
+      ForOwnSession(ServerEnvironment(server.home.owner),
+                    {server.run_dir.socket_dir, server.port, server.superuser, kDatabase},
+                    server.home.programs.version);
   psql.run_as = &server.home.owner;
   psql.stdin_fd = input.get();
   VELAFS_ASSIGN(Captured captured, Capture(std::move(psql)));

@@ -91,6 +91,15 @@ TEST_CASE("wrong usage names what is wrong") {
   CHECK(Failure({"stop"}).message() == "BRANCH is required");
 }
 
+TEST_CASE("wrong usage names the help of the command") {
+  CHECK(Failure({}).hint() == "see velapg --help");
+  CHECK(Failure({"start"}).hint() == "see velapg start --help");
+  CHECK(Failure({"stop", "pr-1", "extra"}).hint() == "see velapg stop --help");
+  CHECK(Failure({"pool", "stop"}).hint() == "see velapg pool stop --help");
+  CHECK(Failure({"run", "main", "--extra"}).hint() == "see velapg run --help");
+  CHECK(Failure({"run", "main", "echo", "hi"}).hint() == "write velapg run SOURCE -- CMD...");
+}
+
 TEST_CASE("help of every command has an example") {
   for (const char* command : {"start", "stop", "restart", "status", "psql", "url", "env", "logs",
                               "run", "pool", "take", "release"}) {

@@ -139,3 +139,24 @@ TEST_CASE_FIXTURE(Directory, "a key that the server would refuse is named with t
   Make("server.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----");
   CHECK(SslProblem(own, dir) == "its key needs a passphrase");
 }
+TEST_CASE("a directory that is closed to the data's owner is named, with the way to open it") {
+  const auto top = std::filesystem::temp_directory_path() / ("way-" + std::to_string(getpid()));
+  const std::string closed = top / "closed";
+  const std::string data = closed + "/store/mnt/main";
+  std::filesystem::create_directories(data);
+  chmod(top.c_str(), 0755);
+  const bool is_root = geteuid() == 0;
+  const uid_t user = is_root ? 65534 : geteuid();
+  const Owner owner{user, is_root ? gid_t{65534} : getegid(), "somebody", "/"};
+
+  chmod(closed.c_str(), is_root ? 0700 : 0600);
+  const Status status = CheckWayTo(data, owner);
+  CHECK(status.code() == Code::kRefused);
+  CHECK(status.message().find("\"" + closed + "\" is closed to user \"somebody\"") !=
+        std::string::npos);
+  CHECK(status.hint().starts_with("chmod o+x " + closed + ","));
+
+  chmod(closed.c_str(), 0711);
+  CHECK(CheckWayTo(data, owner).ok());
+  std::filesystem::remove_all(top);
+}

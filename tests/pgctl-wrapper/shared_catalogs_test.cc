@@ -145,3 +145,14 @@ TEST_CASE_FIXTURE(Branch, "roles and databases are read from the files") {
   CHECK(RoleNames(dir) == Names{"app", "web"});
   CHECK(DatabaseNames(dir) == Names{"postgres", "template1"});
 }
+
+TEST_CASE_FIXTURE(Branch, "a database that somebody drops, or has dropped, does not last") {
+  REQUIRE(
+      WriteTextFile(dir / "global/9001", PageOf({{16400, "moved", kCommitted, 741},
+                                                 {16400, "moved"},
+                                                 {5, "dropping", kCommitted, 742},
+                                                 {16401, "dropped", kCommitted | kDeleted, 743}}))
+          .ok());
+  CHECK(IsLastingDatabase(dir, "moved"));
+  for (const char* name : {"dropping", "dropped", "never"}) CHECK(!IsLastingDatabase(dir, name));
+}
