@@ -190,6 +190,17 @@ TEST_CASE_FIXTURE(WithMain, "bookmarks are made, listed, cloned and deleted") {
   CHECK(velafs.Done({"bookmark", "list"})["bookmarks"].empty());
 }
 
+TEST_CASE_FIXTURE(WithMain, "a bookmark where a branch is wanted brings up the right command") {
+  velafs.Done({"bookmark", "create", "main@b1"});
+  for (const char* command : {"show", "delete"}) {
+    const Outcome outcome = velafs({command, "main@b1"});
+    CHECK(outcome.exit_status == 2);
+    CHECK(outcome.err.find("\"main@b1\" is a bookmark") != std::string::npos);
+    CHECK(outcome.err.find("velafs bookmark list main shows it") != std::string::npos);
+    CHECK(outcome.err.find("velafs bookmark delete main@b1") != std::string::npos);
+  }
+}
+
 TEST_CASE_FIXTURE(WithMain, "a dry run of delete deletes nothing") {
   const Outcome outcome = velafs({"delete", "main", "--dry-run"});
   CHECK(outcome.exit_status == 0);

@@ -242,6 +242,26 @@ TEST_CASE_FIXTURE(WithTree, "an archive is compressed as its name says") {
   CHECK(ReadHostFile(plain).substr(257, 5) == "ustar");
 }
 
+TEST_CASE_FIXTURE(WithTree, "what an export that was killed has left is named") {
+  fs::create_directory(place + "/out.partial-99999999");  // no process has such a number
+  fs::create_directory(place + "/out.partial-" + std::to_string(getpid()));
+  const Outcome outcome = velafs({"export", "main", "--to-dir", place + "/out"});
+  CHECK(outcome.exit_status == 0);
+  CHECK(outcome.err.find("\"" + place + "/out.partial-99999999\" is left of an export") !=
+        std::string::npos);
+  CHECK(outcome.err.find(std::to_string(getpid())) == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WithTree, "an archive is not named for a compression that it does not have") {
+  for (const char* name : {"/x.tar.bz2", "/x.tbz", "/x.tar.Z"}) {
+    const Outcome outcome = velafs({"export", "main", "--to-tar", place + name});
+    CHECK(outcome.exit_status == 2);
+    CHECK_MESSAGE(outcome.err.find("end with .zst, .gz, .xz or .lz4") != std::string::npos,
+                  outcome.err);
+  }
+  CheckHolds(place, {});
+}
+
 TEST_CASE_FIXTURE(WithTree, "a place that may not be looked at is not said to be no directory") {
   fs::create_symlink("loop", place + "/loop");
   const Outcome outcome = velafs({"export", "main", "--to-dir", place + "/loop/out"});

@@ -34,10 +34,22 @@ std::string SuggestName(std::string_view text) {
   return name;
 }
 
+bool IsBookmarkName(std::string_view text) {
+  const size_t at = text.find('@');
+  return at != std::string_view::npos && IsName(text.substr(0, at)) && IsName(text.substr(at + 1));
+}
+
 }  // namespace
 
 Status CheckName(std::string_view what, std::string_view name) {
   if (IsName(name)) return {};
+  if (what == "branch" && IsBookmarkName(name)) {
+    const std::string bookmark(name);
+    return UsageError("\"" + bookmark + "\" is a bookmark, and a branch is wanted",
+                      "velafs bookmark list " + bookmark.substr(0, bookmark.find('@')) +
+                          " shows it, velafs bookmark delete " + bookmark +
+                          " deletes it, velafs clone " + bookmark + " NAME makes a branch of it");
+  }
   // A name may be as long as its sender likes, a message not.
   const std::string quoted(name.size() > kMaxQuotedBytes ? name.substr(0, kMaxNameLength) : name);
   const std::string allowed = SuggestName(name);

@@ -14,6 +14,11 @@ constexpr int kBlockBytes = 256 * 1024;
 constexpr std::pair<const char*, const char*> kSuffixes[] = {
     {".zst", "zstd"}, {".gz", "gzip"}, {".tgz", "gzip"}, {".xz", "xz"}, {".lz4", "lz4"}};
 
+// What the names of archives end with that this does not write.
+constexpr const char* kOtherSuffixes[] = {".bz2",  ".tbz", ".tbz2", ".Z",   ".taz",
+                                          ".lzma", ".tlz", ".lz",   ".lzo", ".br",
+                                          ".zip",  ".7z",  ".txz",  ".tzst"};
+
 int AddFilter(archive* to, const std::string& compression) {
   if (compression == "zstd") return archive_write_add_filter_zstd(to);
   if (compression == "gzip") return archive_write_add_filter_gzip(to);
@@ -23,11 +28,17 @@ int AddFilter(archive* to, const std::string& compression) {
 
 }  // namespace
 
-std::string CompressionFor(const std::string& path) {
+Result<std::string> CompressionFor(const std::string& path) {
   for (const auto& [suffix, compression] : kSuffixes) {
-    if (path.ends_with(suffix)) return compression;
+    if (path.ends_with(suffix)) return std::string(compression);
   }
-  return "";
+  for (const std::string suffix : kOtherSuffixes) {
+    if (!path.ends_with(suffix)) continue;
+    return UsageError("no archive is compressed as " + suffix + " says",
+                      "let the name end with .zst, .gz, .xz or .lz4; any other compresses what "
+                      "--to-tar - writes");
+  }
+  return std::string();
 }
 
 Compressor::Compressor(std::string compression, WriteFn out)

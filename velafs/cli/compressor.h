@@ -12,8 +12,9 @@ struct archive;
 
 namespace velafs::cli {
 
-// "zstd", "gzip", "xz" or "lz4" for a path that ends with .zst, .gz, .tgz, .xz or .lz4; else "".
-std::string CompressionFor(const std::string& path);
+// "zstd", "gzip", "xz" or "lz4" for a path that ends with .zst, .gz, .tgz, .xz or .lz4;
+// a usage error for one that tells of another compression; else "".
+Result<std::string> CompressionFor(const std::string& path);
 
 // One thread.
 class Compressor {

@@ -2,13 +2,16 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
+#include "velafs/cli/output.h"
 #include "velafs/cli/unpack.h"
 #include "velafs/os/remove_tree.h"
 
@@ -18,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kWork[] = "data";
+constexpr char kPartial[] = ".partial-";  // and the number of the process
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -62,6 +66,21 @@ Result<std::vector<std::string>> NamesIn(int directory) {
   return names;
 }
 
+// Tells of what exports to `name` have left that were killed.
+void WarnOfLeftovers(int place, const std::string& path, const std::string& name) {
+  const Result<std::vector<std::string>> there = NamesIn(place);
+  if (!there.ok()) return;
+  const std::string prefix = name + kPartial;
+  for (const std::string& one : *there) {
+    if (!one.starts_with(prefix)) continue;
+    const pid_t pid = std::atoi(one.c_str() + prefix.size());
+    if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH) continue;
+    const fs::path left = fs::path(path).parent_path() / one;
+    WriteNotice("warning: " + Quoted(left.string()) +
+                " is left of an export that was killed; remove it");
+  }
+}
+
 }  // namespace
 
 DirectoryTarget::~DirectoryTarget() {
@@ -83,7 +102,8 @@ Status DirectoryTarget::Prepare(const std::string& path) {
   if (!wanted.has_filename()) wanted = wanted.parent_path();  // "dir/"
   path_ = wanted;
   VELAFS_TRY(OpenPlace());
-  const std::string name = name_ + ".partial-" + std::to_string(getpid());
+  if (!name_.empty()) WarnOfLeftovers(place_.get(), path_, name_);
+  const std::string name = name_ + kPartial + std::to_string(getpid());
   if (mkdirat(place_.get(), name.c_str(), 0700) != 0) {
     return SystemError(errno, "cannot make " + Quoted(name) + " for " + Quoted(path_));
   }

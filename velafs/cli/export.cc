@@ -199,10 +199,10 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
 }
 
 Result<json> ToTar(const Globals& globals, const ExportArguments& given) {
+  VELAFS_ASSIGN(const std::string compression, CompressionFor(given.to_tar));
   VELAFS_ASSIGN(const auto client, globals.Connect());
   FileTarget target;
   VELAFS_TRY(target.Prepare(given.to_tar));
-  const std::string compression = CompressionFor(given.to_tar);
   Compressor compressor(compression,
                         [&target](std::span<const std::byte> bytes) { return target.Take(bytes); });
   VELAFS_TRY(compressor.Begin());
