@@ -36,7 +36,7 @@ fi
 make_source() { # make_source DIRECTORY
   mkdir --parents "$1/global"
   echo 15 >"$1/PG_VERSION"
-  : >"$1/global/pg_control"
+  printf "%08192d" 0 >"$1/global/pg_control"
   openssl rand 1500000 >"$1/inherited"
   chmod 755 "$1"
 }

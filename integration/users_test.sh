@@ -19,7 +19,7 @@ as() { # as USER COMMAND...
 # Of root's data, open to all but for what PostgreSQL never has open.
 mkdir -p source/global source/pg_tblspc
 echo 15 >source/PG_VERSION
-: >source/global/pg_control
+printf "%08192d" 0 >source/global/pg_control
 ln -s PG_VERSION source/link
 cp /bin/true source/program
 chown -hR postgres: source

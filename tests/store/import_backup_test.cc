@@ -107,14 +107,63 @@ TEST_CASE_FIXTURE(BackupFixture, "a backup without its WAL is refused, and backu
   CHECK(allowed.warnings[0].find("`velapg start --recover`") != std::string::npos);
 }
 
-// Where pg_control has its version, its state, and the end of recovery.
-std::string StandbysControl(uint32_t state, uint64_t end) {
+template <typename T>
+void Write(std::string& control, size_t offset, T value) {
+  std::memcpy(control.data() + offset, &value, sizeof value);
+}
+
+// A pg_control of PostgreSQL 13 to 17, without the checksum.
+std::string Control(uint32_t state) {
   std::string control = Noise(8192, 1);
-  const uint32_t version = 1300;
-  std::memcpy(control.data() + 8, &version, sizeof version);
-  std::memcpy(control.data() + 16, &state, sizeof state);
-  std::memcpy(control.data() + 136, &end, sizeof end);
+  Write<uint32_t>(control, 8, 1300);
+  Write<uint32_t>(control, 16, state);
   return control;
+}
+
+std::string WithChecksum(std::string control) {
+  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
+  crc.process_bytes(control.data(), 288);
+  Write<uint32_t>(control, 288, crc.checksum());
+  return control;
+}
+
+std::string StandbysControl(uint32_t state, uint64_t end) {
+  std::string control = Control(state);
+  Write<uint64_t>(control, 136, end);
+  return WithChecksum(control);
+}
+
+// Of a server that was stopped, with segments of 1 MiB.
+std::string StoppedControl(uint64_t checkpoint, uint32_t timeline) {
+  std::string control = Control(1);
+  Write<uint64_t>(control, 32, checkpoint);
+  Write<uint32_t>(control, 48, timeline);
+  Write<uint32_t>(control, 228, WalBuilder::kSegmentBytes);
+  return WithChecksum(control);
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a stopped server's directory needs the WAL of its checkpoint") {
+  fs::remove(data + "/backup_label");
+  WriteHostFile(data + "/global/pg_control", StoppedControl(0x1'00340028, 3));
+  SUBCASE("no pg_wal") { fs::remove_all(data + "/pg_wal"); }
+  SUBCASE("other segments") {}
+  const Status refused = Refusal();
+  CheckMessage(refused, "its last checkpoint, \"000000030000000100000003\", is not in pg_wal");
+  options.allow_missing_wal = true;
+  CHECK(Import("allowed").warnings[0].find("\"000000030000000100000003\"") != std::string::npos);
+  options.allow_missing_wal = false;
+  WriteHostFile(data + "/pg_wal/000000030000000100000003", "wal");
+  CHECK(Import("whole").warnings.empty());
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a damaged pg_control is refused") {
+  SUBCASE("it is empty") { WriteHostFile(data + "/global/pg_control", ""); }
+  SUBCASE("its checksum is wrong") {
+    std::string control = StoppedControl(2 * WalBuilder::kSegmentBytes, 1);
+    control[100] = static_cast<char>(~control[100]);
+    WriteHostFile(data + "/global/pg_control", control);
+  }
+  CheckMessage(Refusal(), "its global/pg_control is damaged: it");
 }
 
 TEST_CASE_FIXTURE(BackupFixture, "a standby's copy needs WAL up to where its data is consistent") {
@@ -136,6 +185,23 @@ TEST_CASE_FIXTURE(BackupFixture, "a standby's copy needs WAL up to where its dat
   Import("standby");
   fs::remove_all(data + "/pg_wal");
   CheckMessage(ImportFailure(), "its WAL ends before");
+}
+
+TEST_CASE_FIXTURE(BackupFixture, "a standby's WAL may end where a switched segment does") {
+  fs::remove(data + "/backup_label");
+  fs::remove_all(data + "/pg_wal");
+  WalBuilder wal(2);
+  wal.Add(OtherRecord(500));  // the rest of the segment is zeros
+  WriteHostFile(data + "/pg_wal/" + WalBuilder::Name(2), wal.Segments().at(WalBuilder::Name(2)));
+  const uint64_t end = 3 * WalBuilder::kSegmentBytes;
+  WriteHostFile(data + "/global/pg_control", StandbysControl(2, end));
+  Import("standby");
+  WriteHostFile(data + "/global/pg_control", StandbysControl(2, end + 40));
+  CheckMessage(ImportFailure(), "its WAL ends before 0/300028");
+  // What was named for it in advance still has the content of an older one.
+  WriteHostFile(data + "/pg_wal/" + WalBuilder::Name(3), wal.Segments().at(WalBuilder::Name(2)));
+  WriteHostFile(data + "/global/pg_control", StandbysControl(2, end + WalBuilder::kSegmentBytes));
+  CheckMessage(ImportFailure(), "its WAL ends before 0/400000");
 }
 
 TEST_CASE_FIXTURE(BackupFixture, "a backup that gets its WAL from an archive needs none") {

@@ -95,6 +95,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "so are those of what was not shut down, by i
   const auto import_with_state = [&](char state, const std::string& branch) {
     std::string control(8192, '\0');
     control[16] = state;
+    control[8] = 1;  // a version of the file, though none that is known
     WriteHostFile(data + "/global/pg_control", control);
     return Import(branch).warnings;
   };

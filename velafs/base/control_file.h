@@ -32,4 +32,20 @@ constexpr size_t kRecoveryEndBytes = 144;
 // written, and for a copy of it. 0 for a version that is not known.
 uint64_t ParseMinRecoveryEnd(std::string_view pg_control);
 
+struct CheckpointPlace {
+  uint64_t position = 0;  // in the WAL
+  uint32_t timeline = 0;
+  uint32_t segment_bytes = 0;
+};
+
+// How much of the file the two below take.
+constexpr size_t kWholeControlBytes = 296;
+
+// Of the last checkpoint. Nothing for a version other than those of PostgreSQL 12 to 18.
+std::optional<CheckpointPlace> ParseCheckpoint(std::string_view pg_control);
+
+// True for a file that is too short for a version, or has 0 for it, or, of PostgreSQL 12 to 18, a checksum that is
+// not that of its content.
+bool IsDamagedControlFile(std::string_view pg_control);
+
 }  // namespace velafs

@@ -3,9 +3,11 @@
 #include <optional>
 #include <vector>
 
+#include "velafs/base/control_file.h"
 #include "velafs/store/config_text.h"
 #include "velafs/store/source_tree.h"
 #include "velafs/store/wal_end.h"
+#include "velafs/store/wal_segment.h"
 #include "velafs/store/wal_tablespaces.h"
 
 namespace velafs::store {
@@ -89,6 +91,32 @@ Status CheckWal(Source& source, const std::string& label, bool allow_missing_wal
       "--allow-missing-wal imports it if an archive has its WAL; backup_label has to stay");
 }
 
+Result<std::string> ReadWholeControl(const Source& source) {
+  VELAFS_ASSIGN(std::string control, ReadControlFile(source, kWholeControlBytes));
+  if (!IsDamagedControlFile(control)) return control;
+  return Refused(std::string("its global/pg_control is damaged: ") +
+                     (control.empty() ? "it is empty" : "it is cut, or its checksum is wrong"),
+                 "no server starts on that; copy the stopped server's directory anew");
+}
+
+// Of a server that was stopped, which starts at its last checkpoint.
+Status CheckCheckpoint(Source& source, const std::string& control, bool allow_missing_wal) {
+  const std::optional<CheckpointPlace> place = ParseCheckpoint(control);
+  if (!place || ParseClusterState(control) != ClusterState::kShutDown) return {};
+  const std::string segment =
+      WalSegmentName(place->timeline, place->position, place->segment_bytes);
+  if (HasSegment(source, segment)) return {};
+  const std::string missing = "the WAL segment of its last checkpoint, \"" + segment +
+                              "\", is not in pg_wal, and no server starts without that";
+  if (allow_missing_wal) {
+    source.warnings.push_back(missing);
+    return {};
+  }
+  return Refused(missing,
+                 "copy all of pg_wal along, or what it leads to if it is a link; "
+                 "--allow-missing-wal imports it all the same");
+}
+
 }  // namespace
 
 std::map<std::string, std::string> ParseTablespaceMap(const std::string& text) {
@@ -131,6 +159,8 @@ Status CheckBackupIsWhole(Source& source, bool allow_missing_wal) {
   VELAFS_ASSIGN(const std::string map, source.ReadTopFile(kTablespaceMap));
   VELAFS_TRY(CheckTablespaces(source, map));
   VELAFS_ASSIGN(const std::string label, source.ReadTopFile("backup_label"));
+  VELAFS_ASSIGN(const std::string control, ReadWholeControl(source));
+  if (label.empty()) VELAFS_TRY(CheckCheckpoint(source, control, allow_missing_wal));
   return CheckWal(source, label, allow_missing_wal);
 }
 

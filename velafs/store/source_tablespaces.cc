@@ -56,7 +56,8 @@ Result<WalFile> OpenSegment(const Source& source, uint32_t entry) {
   return WalFile{std::move(fd), source.BeginOf(entry), size_bytes};
 }
 
-Status EmptyLocations(Source& source) {
+// True when its WAL makes a tablespace.
+Result<bool> EmptyLocations(Source& source) {
   std::map<std::string, uint32_t> segments;
   for (const char* directory : {"pg_wal", "pg_xlog"}) {
     const uint32_t wal = source.Find(0, directory);
@@ -82,19 +83,17 @@ Status EmptyLocations(Source& source) {
   for (auto& [name, of_file] : patches) {
     source.changes[segments.at(name)].patches = std::move(of_file);
   }
-  if (!patches.empty()) {
-    source.warnings.push_back(
-        "its WAL makes a tablespace: in the branch that will be a directory in pg_tblspc");
-  }
-  return {};
+  if (patches.empty()) return false;
+  source.warnings.push_back(
+      "its WAL makes a tablespace: in the branch that will be a directory in pg_tblspc");
+  return true;
 }
 
 }  // namespace
 
 Status KeepTablespacesInside(Source& source) {
-  VELAFS_TRY(EmptyLocations(source));
-  if (HasTablespaces(source) || !source.changes.empty()) return AllowDirectories(source);
-  return {};
+  VELAFS_ASSIGN(const bool will_have_some, EmptyLocations(source));
+  return HasTablespaces(source) || will_have_some ? AllowDirectories(source) : Status();
 }
 
 }  // namespace velafs::store

@@ -44,7 +44,10 @@ std::string NameEnd(uint64_t position, uint64_t segment_bytes) {
   return digits;
 }
 
-Result<bool> HasPageOf(const Source& source, uint64_t position) {
+// Whether the page that ends at `end`, or holds it, is there. At a segment's end that segment is
+// enough: one that was switched early has zeros instead of its last pages.
+Result<bool> ReachesTo(const Source& source, uint64_t end) {
+  const uint64_t position = end - 1;
   uint64_t segment_bytes = 0;
   for (const uint32_t entry : SegmentsOf(source)) {
     const std::string& name = source.entries[entry].name;
@@ -53,7 +56,9 @@ Result<bool> HasPageOf(const Source& source, uint64_t position) {
     if (!segment) continue;
     segment_bytes = segment->size_bytes();
     if (!name.ends_with(NameEnd(position, segment_bytes))) continue;
-    VELAFS_ASSIGN(const auto header, segment->HeaderAt(position % segment_bytes));
+    const bool is_at_boundary = end % segment_bytes == 0;
+    VELAFS_ASSIGN(const auto header,
+                  segment->HeaderAt(is_at_boundary ? 0 : position % segment_bytes));
     if (header) return true;
   }
   return false;
@@ -78,7 +83,7 @@ Result<std::optional<std::string>> WalEndThatIsMissing(const Source& source) {
       state == ClusterState::kShutDownInRecovery || state == ClusterState::kInArchiveRecovery;
   const uint64_t end = is_standbys ? ParseMinRecoveryEnd(control) : 0;
   if (end == 0) return std::optional<std::string>();
-  VELAFS_ASSIGN(const bool is_there, HasPageOf(source, end - 1));
+  VELAFS_ASSIGN(const bool is_there, ReachesTo(source, end));
   if (is_there) return std::optional<std::string>();
   char text[32];
   std::snprintf(text, sizeof text, "%X/%X", static_cast<unsigned>(end >> 32),

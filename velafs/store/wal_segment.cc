@@ -36,6 +36,13 @@ bool IsPowerOfTwo(uint32_t value, uint32_t least, uint32_t most) {
 
 }  // namespace
 
+std::string WalSegmentName(uint32_t timeline, uint64_t position, uint64_t segment_bytes) {
+  char name[25];
+  std::snprintf(name, sizeof name, "%08X%08X%08X", timeline, static_cast<unsigned>(position >> 32),
+                static_cast<unsigned>((position & 0xffffffff) / segment_bytes));
+  return name;
+}
+
 Result<std::optional<WalSegment>> WalSegment::Open(const std::string& name, WalFile file) {
   WalSegment segment(name, std::move(file));
   VELAFS_ASSIGN(const std::byte* first, segment.Load(0, kLongHeaderBytes));
@@ -55,11 +62,7 @@ Result<std::optional<WalSegment>> WalSegment::Open(const std::string& name, WalF
 }
 
 std::string WalSegment::NextName() const {
-  const uint64_t next = begin_ + size_bytes_;
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%08X%08X", static_cast<unsigned>(next >> 32),
-                static_cast<unsigned>((next & 0xffffffff) / size_bytes_));
-  return name_.substr(0, 8) + digits;
+  return WalSegmentName(Hex(name_.substr(0, 8)), begin_ + size_bytes_, size_bytes_);
 }
 
 Result<std::optional<WalSegment::PageHeader>> WalSegment::HeaderAt(uint64_t offset) {

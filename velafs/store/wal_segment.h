@@ -29,6 +29,9 @@ struct WalFile {
   uint64_t size_bytes = 0;
 };
 
+// Of the segment that has the byte at `position`.
+std::string WalSegmentName(uint32_t timeline, uint64_t position, uint64_t segment_bytes);
+
 // One thread.
 class WalSegment {
  public:
