@@ -17,7 +17,7 @@ std::span<const std::byte> BytesOf(const std::string& text) {
 struct ArchiveFixture : StoreFixture {
   ArchiveFixture() {
     File("PG_VERSION", "15\n");
-    File("postgresql.conf", "");
+    File("postgresql.conf", "include_dir 'conf.d'\n");
     File("global/pg_control", Noise(8192, 1));
   }
   void Put(Kind kind, const std::string& path, const std::string& target = "",
@@ -74,6 +74,17 @@ struct ArchiveFixture : StoreFixture {
     return {};
   }};
 };
+
+TEST_CASE_FIXTURE(ArchiveFixture, "an archive's includes of files elsewhere are named") {
+  File("postgresql.auto.conf", "");
+  File("conf.d/a.conf", "include '/etc/a.conf'\n");
+  File("postgresql.conf.d/b.conf", "include '/etc/b.conf'\n");  // nothing includes it
+  const auto result = ImportStream(Whole(), caller);
+  REQUIRE_MESSAGE(result.ok(), result.status().message());
+  REQUIRE(result->warnings.size() == 1);
+  CHECK(result->warnings[0].starts_with("\"conf.d/a.conf\" includes \"/etc/a.conf\""));
+  CheckContent("conf.d/a.conf", "include '/etc/a.conf'\n");
+}
 
 TEST_CASE_FIXTURE(ArchiveFixture, "files of every size and shape are stored as they come") {
   const std::string small = Noise(100, 3);
@@ -183,7 +194,7 @@ TEST_CASE_FIXTURE(ArchiveFixture,
   }
   SUBCASE("a zero byte") {
     File(std::string("a\0b", 3), "x");
-    CheckRefused("not UTF-8");
+    CheckRefused("a zero byte in a name");
   }
   SUBCASE("a long name") {
     File(std::string(256, 'n'), "x");

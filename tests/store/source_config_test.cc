@@ -174,9 +174,58 @@ TEST_CASE_FIXTURE(ConfigFixture, "a named directory without a configuration is r
   CHECK(ImportFailure().code() == Code::kNotFound);
   fs::create_directory(scratch / "none");
   CHECK(ImportFailure().code() == Code::kRefused);
-  WriteHostFile(scratch / "none/postgresql.conf", "include 'missing.conf'\n");
-  CheckMessage(ImportFailure(), "missing.conf\" cannot be read");
   CheckIsEmpty();
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "an include that leads nowhere is named, and the rest is taken") {
+  WriteHostFile(scratch / "conf/postgresql.conf",
+                "include 'missing.conf'\ninclude_dir 'none.d'\n"
+                "include_if_exists 'optional.conf'\ninclude_if_exists '/nowhere/optional.conf'\n");
+  options.config_dir = scratch / "conf";
+  const ImportResult result = Import("main");
+  REQUIRE(result.warnings.size() == 3);
+  CHECK(result.warnings[0].starts_with(
+      "\"postgresql.conf\" includes \"missing.conf\", which is not there"));
+  CHECK(result.warnings[1].find("\"none.d\", which is not there") != std::string::npos);
+  CHECK(result.warnings[2].starts_with("its configuration comes from"));
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "an include with a path from the root stays that in conf.d, too") {
+  WriteHostFile(scratch / "conf/postgresql.conf", "include_dir 'conf.d'\n");
+  WriteHostFile(scratch / "conf/conf.d/a.conf", "include '/etc/extra.conf'\n");
+  WriteHostFile(scratch / "conf/conf.d/b.conf", "include_dir '/etc/extra.d'\n");
+  CHECK(Found(scratch / "conf").size() == 3);
+  CHECK(IsWarned("\"conf.d/a.conf\" includes \"/etc/extra.conf\", which is not imported"));
+  CHECK(IsWarned("\"conf.d/b.conf\" includes \"/etc/extra.d\", which is not imported"));
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "an empty conf.d comes along") {
+  fs::create_directories(scratch / "conf/conf.d");
+  WriteHostFile(scratch / "conf/postgresql.conf", "include_dir = 'conf.d'\n");
+  options.config_dir = scratch / "conf";
+  CHECK(Import("main").warnings.size() == 1);
+  CHECK(BranchTree("main").contains("conf.d"));
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "what a directory's own files include from elsewhere is named") {
+  WriteHostFile(data + "/postgresql.conf",
+                "include_dir 'conf.d'\ninclude_if_exists '/nowhere/x.conf'\n");
+  WriteHostFile(data + "/conf.d/a.conf", "include '/etc/a.conf'\ninclude 'deep/b.conf'\n");
+  WriteHostFile(data + "/conf.d/deep/b.conf", "include_dir '/etc/b.d'\ninclude '../a.conf'\n");
+  const ImportResult result = Import("main");
+  REQUIRE(result.warnings.size() == 2);
+  CHECK(result.warnings[0].starts_with("\"conf.d/a.conf\" includes \"/etc/a.conf\", which is not"));
+  CHECK(result.warnings[1].starts_with("\"conf.d/deep/b.conf\" includes \"/etc/b.d\", which is"));
+}
+
+TEST_CASE_FIXTURE(ConfigFixture, "a configuration that comes along tells nothing of tablespaces") {
+  WriteHostFile(scratch / "conf/postgresql.conf", "port = 1\n");
+  WriteHostFile(data + "/postgresql.auto.conf", "# none\n");
+  options.config_dir = scratch / "conf";
+  for (const std::string& warning : Import("main").warnings) {
+    CHECK_MESSAGE(warning.find("tablespaces") == std::string::npos, warning);
+  }
+  CHECK(BranchTree("main").at("postgresql.auto.conf").ends_with(ContentOf("# none\n")));
 }
 
 TEST_CASE_FIXTURE(ConfigFixture, "the branch has the configuration as files of the data's owner") {

@@ -105,7 +105,7 @@ Result<uint32_t> OwnerOf(const std::string& path, int64_t id) {
 
 Result<Member> MemberOf(archive_entry* entry) {
   const char* path = archive_entry_pathname(entry);
-  if (path == nullptr) return Refused("it has a member whose name is not UTF-8");
+  if (path == nullptr) return Refused("it has a member whose name cannot be read");
   Member member;
   member.path = path;
   const char* symlink = archive_entry_symlink(entry);

@@ -58,7 +58,7 @@ std::map<std::string, fs::path> FindTars(const fs::path& directory, const std::s
 
 [[noreturn]] void ParseAndExit(const OpenArchive& first, const std::vector<OpenArchive>& others,
                                int to) {
-  // Names in archives are UTF-8.
+  // Names in archives are UTF-8, or bytes, which stay what they are.
   std::setlocale(LC_CTYPE, "C.UTF-8");
   store::MemberWriter out([to](std::span<const std::byte> bytes) -> Status {
     while (!bytes.empty()) {

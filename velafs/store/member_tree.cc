@@ -7,7 +7,6 @@
 #include <functional>
 
 #include "velafs/base/ids.h"
-#include "velafs/base/text.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/store/source_backup.h"
 #include "velafs/store/source_config.h"
@@ -26,6 +25,7 @@ constexpr size_t kMaxTextBytes = 256 << 20;  // of all names and links together
 constexpr size_t kMaxNamed = 10;
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxNameBytes = 255;
+constexpr size_t kMaxConfigSteps = 4;  // of a file that a configuration may include
 constexpr uint64_t kMaxWalSegmentBytes = uint64_t{1} << 30;
 // What import reads of the top directory.
 constexpr std::array<std::string_view, 9> kReadFiles = {
@@ -41,9 +41,7 @@ Result<std::vector<std::string_view>> StepsOf(std::string_view path) {
   if (path.empty()) return Refused("it has a member without a name");
   if (path.size() > kMaxPathBytes) return Refused("it has a path of more than 4096 bytes");
   if (path.starts_with('/')) return Refused(Quoted(path) + " is a path from the root");
-  if (path.find('\0') != std::string_view::npos || !IsUtf8(path)) {
-    return Refused(Quoted(path) + " is not UTF-8");
-  }
+  if (path.find('\0') != std::string_view::npos) return Refused("it has a zero byte in a name");
   while (!path.empty()) {
     const std::string_view step = path.substr(0, path.find('/'));
     path.remove_prefix(std::min(path.size(), step.size() + 1));
@@ -73,6 +71,7 @@ bool IsWalSegment(const std::vector<std::string_view>& steps) {
 bool IsDecidedLater(const std::vector<std::string_view>& steps) {
   const std::string_view name = steps.back();
   if (steps.size() <= 2 && std::ranges::find(kReadFiles, name) != kReadFiles.end()) return true;
+  if (steps.size() <= kMaxConfigSteps && name.ends_with(".conf")) return true;
   if (steps.size() < 2) return false;
   const std::string_view directory = steps[steps.size() - 2];
   if (directory == "global" && name == "pg_control") return true;

@@ -210,16 +210,19 @@ uint32_t Source::AddDirectory(uint32_t directory, const std::string& name) {
   return AddMade(directory, name, S_IFDIR | 0700);
 }
 
+Result<std::string> Source::ReadText(uint32_t entry) const {
+  if (entries[entry].kind == Kind::kOtherName) entry = entries[entry].same_as;
+  if (entries[entry].kind != Kind::kFile || !HasContent(entry)) return std::string();
+  VELAFS_ASSIGN(const os::UniqueFd fd, Open(entry));
+  std::string text(std::min<uint64_t>(kMaxTextBytes, SizeOf(entry)), '\0');
+  VELAFS_TRY(Read(entry, fd.get(), 0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
 Result<std::string> Source::ReadTopFile(const std::string& name) const {
-  uint32_t entry = Find(0, name);
-  if (entry != 0 && entries[entry].kind == Kind::kOtherName) entry = entries[entry].same_as;
-  if (entry != 0 && entries[entry].kind == Kind::kFile) {
-    if (!HasContent(entry)) return std::string();
-    VELAFS_ASSIGN(const os::UniqueFd fd, Open(entry));
-    std::string text(std::min<uint64_t>(kMaxTextBytes, SizeOf(entry)), '\0');
-    VELAFS_TRY(Read(entry, fd.get(), 0, std::as_writable_bytes(std::span(text))));
-    return text;
-  }
+  const uint32_t entry = Find(0, name);
+  const Kind kind = entries[entry].kind;
+  if (kind == Kind::kFile || kind == Kind::kOtherName) return ReadText(entry);
   if (spool) return std::string();
   // What the branch is not to have, tablespace_map for one.
   VELAFS_ASSIGN(const os::ActingAs acting, os::ActingAs::Begin(reader));

@@ -79,6 +79,9 @@ class Source {
   // Of a file in the top directory, the first MiB, as the branch will have it; "" when there is no
   // such regular file.
   Result<std::string> ReadTopFile(const std::string& name) const;
+  // The first MiB of a file, as the branch will have it; "" for what is no file, and when its
+  // content is stored already.
+  Result<std::string> ReadText(uint32_t entry) const;
   // A kFile that comes from elsewhere: its content, and its time.
   void AddText(uint32_t directory, const std::string& name, std::string text, timespec mtime);
   // A directory with nothing in it yet. Both belong to whoever owns PG_VERSION.

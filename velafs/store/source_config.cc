@@ -64,6 +64,11 @@ Result<ConfigFile> ReadConfigFile(const std::string& path) {
   return ReadOpened(OpenReal(path, O_RDONLY), path);
 }
 
+// In a directory that is included.
+bool IsConfigName(const std::string& name) {
+  return name.ends_with(".conf") && !name.starts_with('.');
+}
+
 // In order; none of what cannot be read.
 std::set<std::string> NamesIn(os::UniqueFd directory) {
   std::set<std::string> names;
@@ -95,10 +100,9 @@ void WarnOfInclude(Source& source, const std::string& path, const std::string& i
       "directory");
 }
 
-// Not with the rights of the process, as faccessat(2).
-bool IsThere(const os::UniqueFd& directory, const std::string& path) {
-  struct stat info;
-  return fstatat(directory.get(), path.c_str(), &info, 0) == 0 || errno != ENOENT;
+void WarnOfMissing(Source& source, const std::string& path, const std::string& included) {
+  source.warnings.push_back(Quoted(path) + " includes " + Quoted(included) +
+                            ", which is not there: `velapg start` leaves that line out");
 }
 
 // Without steps that lead nowhere, also at its begin, where Boost lets `.` be.
@@ -108,6 +112,21 @@ std::string Normal(const fs::path& path) {
     if (step != ".") normal /= step;
   }
   return normal.empty() ? "." : normal.string();
+}
+
+// What a file includes, as a path below the configuration's directory as the file's own is; nothing
+// for what is elsewhere.
+std::optional<std::string> PathBelow(const std::string& path, const std::string& included) {
+  if (included.starts_with('/')) return {};
+  std::string below = Normal(fs::path(path).parent_path() / included);
+  if (below == ".." || below.starts_with("../")) return {};
+  return below;
+}
+
+// Not with the rights of the process, as faccessat(2).
+bool IsThere(const os::UniqueFd& directory, const std::string& path) {
+  struct stat info;
+  return fstatat(directory.get(), path.c_str(), &info, 0) == 0 || errno != ENOENT;
 }
 
 // Takes the files of one directory, which is `place`.
@@ -162,11 +181,14 @@ class Taker {
     return TakeIncludes(path, file.text);
   }
 
+  // An empty one, too: it can be included.
   Status TakeDirectory(const std::string& path) {
     VELAFS_ASSIGN(const bool is_new, IsNew(path + "/"));
     if (!is_new) return {};
-    for (const std::string& name : NamesIn(OpenBelow(place_.get(), path, os::kDirectoryFlags))) {
-      if (!name.ends_with(".conf") || name.starts_with('.')) continue;
+    os::UniqueFd directory = OpenBelow(place_.get(), path, os::kDirectoryFlags);
+    if (directory) PutDirectory(path);
+    for (const std::string& name : NamesIn(std::move(directory))) {
+      if (!IsConfigName(name)) continue;
       VELAFS_TRY(TakeFile(Normal(fs::path(path) / name)));
     }
     return {};
@@ -175,29 +197,42 @@ class Taker {
   Status TakeIncludes(const std::string& path, const std::string& text) {
     for (const ConfigLine& line : ParseConfig(text)) {
       if (!line.name.starts_with("include") || line.value.empty()) continue;
-      const std::string included = Normal(fs::path(path).parent_path() / line.value);
-      if (included.starts_with('/') || included.starts_with("..")) {
+      const std::optional<std::string> below = PathBelow(path, line.value);
+      const bool is_absolute = line.value.starts_with('/');
+      const bool is_there = IsThere(
+          place_, is_absolute ? line.value : (fs::path(path).parent_path() / line.value).string());
+      if (line.name == "include_if_exists" && !is_there) continue;
+      if (!below) {
         WarnOfInclude(source_, path, line.value);
-      } else if (line.name == "include_dir") {
-        VELAFS_TRY(TakeDirectory(included));
-      } else if (line.name == "include" || IsThere(place_, included)) {
-        VELAFS_TRY(TakeFile(included));
+      } else if (!is_there) {
+        VELAFS_ASSIGN(const bool is_new, IsNew(*below));
+        if (is_new) WarnOfMissing(source_, path, line.value);
+      } else {
+        VELAFS_TRY(line.name == "include_dir" ? TakeDirectory(*below) : TakeFile(*below));
       }
     }
     return {};
   }
 
-  void Put(const std::string& path, const ConfigFile& file) {
+  // Its entry; nothing when the source has something else there.
+  std::optional<uint32_t> PutDirectory(const std::string& path) {
     uint32_t at = 0;
-    for (const fs::path& step : fs::path(path).parent_path()) {
+    for (const fs::path& step : fs::path(path)) {
+      if (step == ".") continue;
       uint32_t next = source_.Find(at, step.string());
       if (next == 0) next = source_.AddDirectory(at, step.string());
-      if (source_.entries[next].kind != SourceEntry::Kind::kDirectory) return;
+      if (source_.entries[next].kind != SourceEntry::Kind::kDirectory) return {};
       at = next;
     }
+    return at;
+  }
+
+  void Put(const std::string& path, const ConfigFile& file) {
+    const std::optional<uint32_t> at = PutDirectory(fs::path(path).parent_path().string());
+    if (!at) return;
     const std::string name = fs::path(path).filename().string();
-    if (source_.Find(at, name) != 0) return;
-    source_.AddText(at, name, file.text, file.mtime);
+    if (source_.Find(*at, name) != 0) return;
+    source_.AddText(*at, name, file.text, file.mtime);
     taken_.push_back(path);
   }
 
@@ -206,6 +241,61 @@ class Taker {
   const os::UniqueFd place_;
   std::set<std::string> seen_;
   std::vector<std::string> taken_;
+};
+
+// Looks through the files that the source has itself.
+class OwnIncludes {
+ public:
+  explicit OwnIncludes(Source& source) : source_(source) {}
+
+  Status Follow(const std::string& path) {
+    if (seen_.size() == kMaxFiles || !seen_.insert(path).second) return {};
+    const uint32_t entry = EntryAt(path);
+    const bool is_taken = source_.IsText(entry);  // whose includes were told when it was
+    VELAFS_ASSIGN(const std::string text, source_.ReadText(entry));
+    for (const ConfigLine& line : ParseConfig(text)) {
+      if (!line.name.starts_with("include") || line.value.empty()) continue;
+      const std::optional<std::string> below = PathBelow(path, line.value);
+      if (below) {
+        VELAFS_TRY(line.name == "include_dir" ? FollowDirectory(*below) : Follow(*below));
+      } else if (!is_taken && IsRead(line)) {
+        WarnOfInclude(source_, path, line.value);
+      }
+    }
+    return {};
+  }
+
+ private:
+  // Relative to a directory of the branch it leads to what nobody knows.
+  static bool IsRead(const ConfigLine& line) {
+    return line.name != "include_if_exists" || !line.value.starts_with('/') ||
+           IsThere(os::UniqueFd(), line.value);
+  }
+
+  Status FollowDirectory(const std::string& path) {
+    const uint32_t directory = EntryAt(path);
+    std::set<std::string> names;
+    for (uint32_t i = 1; directory != 0 && i < source_.entries.size(); ++i) {
+      const SourceEntry& entry = source_.entries[i];
+      if (entry.parent == directory && IsConfigName(entry.name)) names.insert(entry.name);
+    }
+    for (const std::string& name : names) VELAFS_TRY(Follow(*PathBelow(path + "/x", name)));
+    return {};
+  }
+
+  // 0 when there is nothing.
+  uint32_t EntryAt(const std::string& path) const {
+    uint32_t at = 0;
+    for (const fs::path& step : fs::path(path)) {
+      if (step == ".") continue;
+      at = source_.Find(at, step.string());
+      if (at == 0) return 0;
+    }
+    return at;
+  }
+
+  Source& source_;
+  std::set<std::string> seen_;
 };
 
 // Whether nobody but root and the one with whose rights it is read can have put links there.
@@ -244,17 +334,7 @@ Status WithOwner(Status failure, const ConfigReader& reader) {
 
 }  // namespace
 
-Status WarnOfIncludes(Source& source) {
-  if (source.IsText(source.Find(0, kServerConfig))) return {};
-  VELAFS_ASSIGN(const std::string text, source.ReadTopFile(kServerConfig));
-  for (const ConfigLine& line : ParseConfig(text)) {
-    const bool leads_out = line.value.starts_with('/') || line.value.starts_with("../");
-    if (line.name.starts_with("include") && leads_out) {
-      WarnOfInclude(source, kServerConfig, line.value);
-    }
-  }
-  return {};
-}
+Status WarnOfIncludes(Source& source) { return OwnIncludes(source).Follow(kServerConfig); }
 
 std::optional<DebianCluster> ClusterAt(const std::string& config_dir,
                                        const std::string& all_configs) {

@@ -35,7 +35,7 @@ std::optional<std::string> DebianConfigOf(const std::string& root,
 Status AddConfiguration(Source& source, const std::string& config_dir, const ConfigReader& reader,
                         const std::string& all_configs = kDebianConfigs);
 
-// Of the source's own postgresql.conf: warns of what it includes from elsewhere.
+// Of the source's own postgresql.conf and what that includes: warns of what is elsewhere.
 Status WarnOfIncludes(Source& source);
 
 }  // namespace velafs::store

@@ -47,8 +47,8 @@ Result<Source> FindSourceAs(const Caller& caller, const std::string& directory,
 // Whether more rights might help.
 bool IsDenied(const Status& failure) {
   const int error = failure.error_number();
-  return error == EACCES || error == EPERM ||
-         failure.message().find("cannot be read") != std::string::npos;
+  if (error != 0) return error == EACCES || error == EPERM;
+  return failure.message().find("cannot be read") != std::string::npos;
 }
 
 // Refused when a link on the path, or on that of what it leads to, is another user's than root's or
