@@ -343,6 +343,14 @@ stranger() {
 }
 check "of a server that velapg did not start it says so, and where its port is" stranger
 
+thrown_away() {
+  begin_one
+  as_postgres touch "$mount_dir/one/recovery.signal"
+  { velapg run one --standby -- true 2>&1 || true; } | has_line 'hint: velapg start one --recover' || fail "the clone is named"
+  ends one
+}
+check "a hint names the branch, not the clone that is thrown away" thrown_away
+
 closed_way() {
   local top=$VELAFS_SANDBOX/closed
   mkdir -m 700 "$top"

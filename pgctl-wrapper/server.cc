@@ -62,6 +62,21 @@ Result<Branch> WaitForOrphans(Session& session, Branch branch) {
   }
 }
 
+// The branch that hints are to name: an ephemeral clone is gone before anybody follows them, so the
+// one that it was made of.
+std::string NameForHints(Session& session, const std::string& branch) {
+  constexpr int kMostClones = 4;
+  std::string name = branch;
+  for (int i = 0; i < kMostClones; ++i) {
+    const auto shown = session.Call("show", {{"name", name}});
+    if (!shown.ok() || !shown->value("ephemeral", false)) break;
+    const auto parent = shown->find("parent");
+    if (parent == shown->end() || !parent->is_string()) break;
+    name = parent->get<std::string>();
+  }
+  return name;
+}
+
 Result<UniqueFd> LockAs(const Owner& owner, const RunDir& run_dir, const Patience& patience) {
   const ActingAs acting(owner);
   return LockRunDir(run_dir, [&patience] {
@@ -142,7 +157,8 @@ Result<Launched> Launch(const ServerHome& home, const Branch& branch, const RunD
   return launched;
 }
 
-Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chrono::seconds timeout,
+Status WaitUntilReady(const Launched& launched, const Branch& branch,
+                      const std::string& name_for_hints, std::chrono::seconds timeout,
                       const std::function<bool()>& is_cancelled) {
   const std::string server = "server of branch \"" + branch.name + "\"";
   VELAFS_ASSIGN(const UniqueFd pidfd, OpenPidFd(launched.pid));
@@ -165,13 +181,14 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch, std::chron
   }
   WaitForExit(launched.pid);
   VELAFS_ASSIGN(const std::string said, ReadTail(launched.log.fd.get(), launched.log.start_bytes));
-  return ExplainFailedStart(branch.name, branch.data_dir, said);
+  return ExplainFailedStart(name_for_hints, branch.data_dir, said);
 }
 
 // A start on its way: what is known of the branch and what the user wants.
 struct Start {
   const ServerHome& home;
   const Branch& branch;
+  const std::string& name_for_hints;
   const RunDir& run_dir;
   const StartOptions& options;
   const StartControl& control;
@@ -190,8 +207,8 @@ struct Start {
 Result<Launched> LaunchAndWait(const Start& start) {
   VELAFS_ASSIGN(Launched launched, Launch(start.home, start.branch, start.run_dir, start.overrides,
                                           start.control.dies_with_parent));
-  VELAFS_TRY(
-      WaitUntilReady(launched, start.branch, start.options.timeout, start.control.is_cancelled));
+  VELAFS_TRY(WaitUntilReady(launched, start.branch, start.name_for_hints, start.options.timeout,
+                            start.control.is_cancelled));
   return launched;
 }
 
@@ -200,7 +217,7 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
   std::vector<Override> overrides = start.overrides;
   if (source) {
     if (*source == WalSource::kOwn) {
-      VELAFS_TRY(CheckFirstSegment(start.branch.name, start.branch.data_dir, start.state));
+      VELAFS_TRY(CheckFirstSegment(start.name_for_hints, start.branch.data_dir, start.state));
     }
     VELAFS_TRY(signals.MakeRecoverySignal());
     const std::vector<Override> more = RecoveryOverrides(*source, start.facts.own);
@@ -210,7 +227,7 @@ Status RecoverAndPrepare(Start& start, std::optional<WalSource> source, SignalFi
   const bool reads_archive = source == WalSource::kArchive;
   const ServerHome host{start.home.programs, start.home.owner, nullptr};
   return RunSingleUser({.home = reads_archive ? host : start.home,
-                        .branch = start.branch.name,
+                        .branch = start.name_for_hints,
                         .data_dir = start.branch.data_dir,
                         .overrides = std::move(overrides),
                         .log = start.run_dir.Log(),
@@ -285,7 +302,7 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
   if (start.options.standby && !HasSignalFile(start.branch.data_dir, "standby.signal") &&
       HasSignalFile(start.branch.data_dir, "recovery.signal") && !start.options.overrides.as_is) {
     return Refused("branch \"" + start.branch.name + "\" is no standby: it has recovery.signal",
-                   "velapg start " + start.branch.name + " --recover finishes its recovery");
+                   "velapg start " + start.name_for_hints + " --recover finishes its recovery");
   }
   return LaunchAndWait(start);
 }
@@ -344,6 +361,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(const uint16_t port,
                 ChoosePort(session, branch.name, options.port, &port_warnings));
   VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
+  const std::string name_for_hints = NameForHints(session, branch.name);
 
   if (options.overrides.tcp && options.network.value_or(Network::kIsolated) == Network::kIsolated) {
     return Refused("a server without a network has no TCP", "add --network host");
@@ -354,7 +372,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   const Isolation place_apart = PlaceApart(programs, branch, run_dir);
   const bool is_apart = options.network != Network::kHost;
   const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
-  Start start{home, branch, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
+  Start start{home, branch, name_for_hints, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
   VELAFS_ASSIGN(ServerPlaces places,
                 PlaceConfiguration(home, branch, run_dir, options.overrides.as_is));
   places.port = port;
@@ -392,7 +410,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
                              start.report.neutralised.end());
   started.warnings = std::move(port_warnings);
-  WarnOfLibraries(start.facts, &started.warnings);
+  WarnOfLibraries(start.facts, start.name_for_hints, &started.warnings);
   started.warnings.insert(started.warnings.end(), start.report.warnings.begin(),
                           start.report.warnings.end());
   WarnOfData(start.facts, options, is_first, &started.warnings);

@@ -76,8 +76,9 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
   }
 }
 
-void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings) {
-  const std::string keep = "velafs policy set " + facts.branch + " allow_libraries=";
+void WarnOfLibraries(const ServerFacts& facts, const std::string& branch,
+                     std::vector<std::string>* warnings) {
+  const std::string keep = "velafs policy set " + branch + " allow_libraries=";
   for (const auto& [setting, libraries] : facts.preloads) {
     for (const PreloadLibrary& library : libraries) {
       const std::string name = "preload library \"" + library.spelling + "\"";

@@ -10,8 +10,9 @@
 namespace velafs::pgctl {
 
 // Which preload libraries were left out, why, and how to have them; and those that run workers
-// nobody knows.
-void WarnOfLibraries(const ServerFacts& facts, std::vector<std::string>* warnings);
+// nobody knows. `branch`: whose policy would have them.
+void WarnOfLibraries(const ServerFacts& facts, const std::string& branch,
+                     std::vector<std::string>* warnings);
 
 // Ways out of the branch that are left, and, at the first start in the branch's life, what came
 // along with its data. As the data's owner.
