@@ -20,8 +20,8 @@ helper_of() { # the process that unmounts
 
 make_store 1
 daemon=$(daemon_pid)
-# CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID, SYS_PTRACE
-kept=$(printf '%016x' $((1 << 0 | 1 << 1 | 1 << 3 | 1 << 6 | 1 << 7 | 1 << 19)))
+# CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_PTRACE
+kept=$(printf '%016x' $((1 << 0 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 19)))
 
 rights_of_root() {
   ls "$mount_dir/main" >/dev/null # threads of the mount
@@ -45,7 +45,7 @@ helper_has_little() {
 check "the process that unmounts has no file and no other right" helper_has_little
 
 is_told() {
-  velafs doctor | has_line -E 'sandbox: .*CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID, SYS_PTRACE; its system calls are filtered'
+  velafs doctor | has_line -E 'sandbox: .*CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_PTRACE; its system calls are filtered'
   ! velafs doctor | has_line -E 'sandbox: .*SYS_ADMIN'
 }
 check "doctor says what the daemon has given up" is_told

@@ -94,7 +94,7 @@ gc                                       | 4 4 4 4 0
 gc --trash                               | 4 4 4 4 0
 import made --from-dir /etc              | 4 4 4 4 4
 label $B a=b                             | 0 4 4 4 0
-label $B pool=b                          | 4 4 4 4 0
+label $B pool=b                          | 0 4 4 4 0
 list                                     | 0 0 0 4 0
 list --trash                             | 0 0 0 4 0
 metrics                                  | 0 0 0 4 0

@@ -116,7 +116,7 @@ Result<Branch> Session::FindMounted(const std::string& name) {
 Status Session::Mount() {
   client_.reset();  // gives the store's lock to the daemon
   Command mount;
-  mount.argv = {VelafsProgram(), "--store", store_, "-q", "mount"};
+  mount.argv = {VelafsProgram(), "--store", store_, "-q", "mount", "--no-autostart"};
   mount.stdout_fd = STDERR_FILENO;  // our standard output is for results
   VELAFS_ASSIGN(const pid_t pid, Spawn(mount));
   const int exit_status = WaitForExit(pid);

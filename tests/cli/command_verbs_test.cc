@@ -70,7 +70,7 @@ const std::map<std::string, Names>& VerbsOfCommands() {
 }
 
 // velapg calls these, and no command does.
-const Names kOfVelapg = {"assign-port", "server"};
+const Names kOfVelapg = {"assign-port", "pool-place", "server"};
 
 // What can be typed after those words, as Tab offers it.
 std::vector<std::string> Following(const Velafs& velafs, const std::vector<std::string>& words) {

@@ -123,6 +123,16 @@ TEST_CASE("behind the filter only harmless uses of a system call are left") {
   CHECK(holds([] { return fork() == -1; }));
   CHECK(holds([] { return kill(getppid(), SIGTERM) == -1 && errno == ENOSYS; }));
   CHECK(holds([] { return kill(getppid(), 0) == 0; }));
+  const auto signals = [&holds](int number) {
+    return holds([number] {
+      const auto parent = static_cast<int>(syscall(SYS_pidfd_open, getppid(), 0));
+      return syscall(SYS_pidfd_send_signal, parent, number, nullptr, ~0U) == -1 && errno == EINVAL;
+    });
+  };
+  CHECK(signals(SIGINT));  // as far as its arguments being wrong
+  CHECK(signals(SIGQUIT));
+  CHECK_FALSE(signals(SIGTERM));
+  CHECK_FALSE(signals(SIGKILL));
   CHECK(holds([] { return syscall(SYS_ptrace, 0, 0, 0, 0) == -1 && errno == ENOSYS; }));
   CHECK(holds([] {
     return mmap(nullptr, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==

@@ -84,6 +84,45 @@ TEST_CASE_FIXTURE(RegistryFixture, "a backend that outlives its postmaster count
   CHECK(ClaimForSomebody(kPlace).ok());
 }
 
+constexpr ServerRegistry::StopTimes kShort{std::chrono::seconds(1), std::chrono::seconds(10)};
+
+// As the kernel ended it.
+int EndSignalOf(pid_t pid) {
+  siginfo_t ended{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT | WNOHANG) == 0);
+  return ended.si_pid == pid ? ended.si_status : 0;
+}
+
+TEST_CASE("a server is ended by a fast shutdown, and if that takes too long by an immediate one") {
+  const uid_t user = geteuid() == 0 ? 65534 : geteuid();
+  const WaitingProcess quick("/", user);
+  const WaitingProcess slow("/", user, SIGINT);
+  const WaitingProcess other("/", user);
+  ServerRegistry servers;
+  REQUIRE(servers.Claim({InstanceId(1), InodeNumber(1)}, NumberOf("/"), quick.pid()).ok());
+  REQUIRE(servers.Claim({InstanceId(2), InodeNumber(1)}, NumberOf("/"), slow.pid()).ok());
+  REQUIRE(servers.Claim({InstanceId(3), InodeNumber(1)}, NumberOf("/"), other.pid()).ok());
+  CHECK(servers.Lives().size() == 3);
+  servers.Stop({InstanceId(1), InstanceId(2)}, kShort);
+  CHECK(EndSignalOf(quick.pid()) == SIGINT);
+  CHECK(EndSignalOf(slow.pid()) == SIGQUIT);
+  CHECK(EndSignalOf(other.pid()) == 0);
+  CHECK(servers.On(InstanceId(3))->pid == other.pid());
+}
+
+TEST_CASE("a process of root's that marks a branch as a server does is not ended") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root has processes of root's");
+    return;
+  }
+  const WaitingProcess roots("/");
+  ServerRegistry servers;
+  REQUIRE(servers.Claim(kPlace, NumberOf("/"), roots.pid()).ok());
+  servers.Stop({kPlace.instance}, {std::chrono::seconds(0), std::chrono::seconds(0)});
+  CHECK(EndSignalOf(roots.pid()) == 0);
+  CHECK(servers.On(kPlace.instance)->pid == roots.pid());
+}
+
 TEST_CASE("a process that this PID namespace does not know can claim nothing") {
   ServerRegistry servers;
   CHECK(servers.Claim(kPlace, 1, 0).error_number() == EPERM);

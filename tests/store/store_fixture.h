@@ -43,13 +43,16 @@ inline void CheckMessage(const Status& status, const std::string& words) {
 // A child that waits, in `directory`, to be ended by the destructor.
 class WaitingProcess {
  public:
-  explicit WaitingProcess(const std::string& directory) {
+  // `ignored`: a signal that it takes no notice of.
+  explicit WaitingProcess(const std::string& directory, uid_t uid = geteuid(), int ignored = 0) {
     int ready[2];
     REQUIRE(pipe(ready) == 0);
     pid_ = fork();
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
-      const bool moved = chdir(directory.c_str()) == 0;
+      for (const int number : {SIGINT, SIGQUIT}) signal(number, SIG_DFL);  // not doctest's
+      if (ignored != 0) signal(ignored, SIG_IGN);
+      const bool moved = chdir(directory.c_str()) == 0 && setuid(uid) == 0;
       const ssize_t told = write(ready[1], moved ? "1" : "0", 1);
       while (told == 1) pause();
       _exit(1);

@@ -36,6 +36,7 @@ Answer Chown(Call& call);
 Answer Ttl(Call& call);
 Answer Quota(Call& call);
 Answer AssignPort(Call& call);
+Answer PoolPlace(Call& call);
 
 // verbs_delete.cc
 Answer Delete(Call& call);

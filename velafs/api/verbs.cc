@@ -108,6 +108,7 @@ constexpr std::array kVerbs = {
     Verb{"stats", Stats, Role::kViewer},
     Verb{"scrub", Scrub, Role::kAdmin, Logged{{}, "", {"repair", "restore_catalog"}}},
     Verb{"assign-port", AssignPort, Role::kUser, Logged{{"name"}, "", {"port"}}},
+    Verb{"pool-place", PoolPlace, Role::kUser},
     Verb{"audit", AuditList, Role::kAdmin},
     Verb{"audit-verify", AuditVerify, Role::kAdmin},
     // Who takes a log away, or stops sending it, leaves a trace in it. Who sends it does not: the

@@ -185,4 +185,10 @@ Answer AssignPort(Call& call) {
   return json{{"name", name}, {"port", port}};
 }
 
+Answer PoolPlace(Call& call) {
+  VELAFS_TRY(call.arguments.Finish());
+  VELAFS_ASSIGN(const std::string path, call.store.PoolPlace(call.caller));
+  return json{{"path", path}};
+}
+
 }  // namespace velafs::api

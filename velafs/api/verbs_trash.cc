@@ -65,6 +65,7 @@ Answer Expire(Call& call) {
   return json{{"branches", BranchesToJson(expired.branches)},
               {"bookmarks", expired.bookmarks},
               {"saved", expired.saved},
+              {"stopped", expired.stopped},
               {"kept", std::move(kept)},
               {"dry_run", dry_run}};
 }

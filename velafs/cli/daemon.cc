@@ -1,5 +1,6 @@
 #include "velafs/cli/daemon.h"
 
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -17,6 +18,7 @@
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/version.h"
+#include "velafs/cli/autostart.h"
 #include "velafs/cli/log_formatter.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
@@ -29,19 +31,20 @@ namespace {
 
 using nlohmann::json;
 
-// What end the daemon; blocked in every thread, and taken by SignalWatch.
-sigset_t EndSignals() {
+// Blocked in every thread, and taken by SignalWatch. SIGHUP has the log opened anew; the others end
+// the daemon.
+sigset_t WatchedSignals() {
   sigset_t set;
   sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   return set;
 }
 
 void PrepareProcess() {
-  const sigset_t ends = EndSignals();
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  std::signal(SIGHUP, SIG_IGN);
+  const sigset_t watched = WatchedSignals();
+  pthread_sigmask(SIG_BLOCK, &watched, nullptr);
   umask(077);
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -50,10 +53,10 @@ void PrepareProcess() {
   }
 }
 
-// Runs `on_signal` on a thread of its own for each signal of EndSignals.
+// Runs `on_signal` on a thread of its own for each signal of WatchedSignals.
 class SignalWatch {
  public:
-  explicit SignalWatch(std::function<void()> on_signal)
+  explicit SignalWatch(std::function<void(int number)> on_signal)
       : thread_([this, on_signal = std::move(on_signal)] { Watch(on_signal); }) {}
   ~SignalWatch() {
     done_ = true;
@@ -62,39 +65,58 @@ class SignalWatch {
   }
 
  private:
-  void Watch(const std::function<void()>& on_signal) {
-    const sigset_t ends = EndSignals();
-    int signal_number = 0;
-    while (sigwait(&ends, &signal_number) == 0 && !done_) {
-      spdlog::info("signal {}: unmounting", signal_number);
-      on_signal();
-    }
+  void Watch(const std::function<void(int)>& on_signal) {
+    const sigset_t watched = WatchedSignals();
+    int number = 0;
+    while (sigwait(&watched, &number) == 0 && !done_) on_signal(number);
   }
 
   std::atomic<bool> done_ = false;
   std::thread thread_;  // last: it uses the members above
 };
 
-Status StartLog(const DaemonOptions& options, const store::StorePaths& paths) {
+using LogSink = std::shared_ptr<spdlog::sinks::sink>;
+
+std::unique_ptr<spdlog::formatter> LogLines() { return LogFormatter("%Y-%m-%dT%H:%M:%S.%eZ %l: "); }
+
+Result<LogSink> OpenLog(const DaemonOptions& options, const store::StorePaths& paths) try {
   constexpr size_t kMaxLogBytes = 8 * 1024 * 1024;
   constexpr size_t kOldLogs = 3;
-  std::shared_ptr<spdlog::sinks::sink> sink;
-  try {
-    if (options.log_to_stderr) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(paths.Log(), kMaxLogBytes,
-                                                                    kOldLogs);
-    }
-  } catch (const spdlog::spdlog_ex& error) {
-    return Failed("cannot open the log: " + std::string(error.what()));
+  LogSink sink;
+  if (options.log_to_stderr) {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  } else {
+    sink =
+        std::make_shared<spdlog::sinks::rotating_file_sink_mt>(paths.Log(), kMaxLogBytes, kOldLogs);
   }
-  auto logger = std::make_shared<spdlog::logger>("velafs", std::move(sink));
-  logger->set_formatter(LogFormatter("%Y-%m-%dT%H:%M:%S.%eZ %l: "));
+  sink->set_formatter(LogLines());
+  return sink;
+} catch (const spdlog::spdlog_ex& error) {
+  return Failed("cannot open the log: " + std::string(error.what()));
+}
+
+// The log, behind a sink that can exchange it while threads write to it.
+using LogPlace = spdlog::sinks::dist_sink_mt;
+
+Result<std::shared_ptr<LogPlace>> StartLog(const DaemonOptions& options,
+                                           const store::StorePaths& paths) {
+  VELAFS_ASSIGN(const LogSink sink, OpenLog(options, paths));
+  auto place = std::make_shared<LogPlace>();
+  auto logger = std::make_shared<spdlog::logger>("velafs", place);
+  logger->set_formatter(LogLines());
+  place->set_sinks({sink});
   logger->set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
-  return {};
+  return place;
+}
+
+// Goes on in a new file where the old one was moved away, as logrotate does.
+void ReopenLog(LogPlace& place, const DaemonOptions& options, const store::StorePaths& paths) {
+  const Result<LogSink> sink = OpenLog(options, paths);
+  if (!sink.ok()) return spdlog::error("{}", sink.status().message());
+  place.set_sinks({*sink});
+  spdlog::info("signal {}: the log was opened anew", SIGHUP);
 }
 
 Status AlreadyMounted(Client& daemon, const std::string& cannot) {
@@ -133,17 +155,23 @@ Status PrepareMountpoint(const std::string& mountpoint, bool is_default,
   return {};
 }
 
-void UnmountBySignal(fuse::Mount& mount) {
+// Servers first: without the mount they could not write what they still hold.
+void UnmountBySignal(store::Store& store, fuse::Mount& mount) {
+  const Status stopped = store.StopServers();
+  if (!stopped.ok()) spdlog::error("{}", stopped.message());
   const Status unmounted = mount.Unmount();
   if (unmounted.ok()) return;
   spdlog::warn("{}; unmounting all the same", unmounted.message());
   mount.Stop();
 }
 
-api::Server::ExtraVerbs UmountVerb(fuse::Mount& mount, const json& identity) {
+api::Server::ExtraVerbs UmountVerb(store::Store& store, fuse::Mount& mount, const json& identity) {
   return {{api::kUmountVerb,
-           [&mount, &identity](const json& arguments, const ProgressFn&) -> Result<json> {
-             VELAFS_TRY(api::Arguments(arguments).Finish());
+           [&store, &mount, &identity](const json& words, const ProgressFn&) -> Result<json> {
+             api::Arguments arguments(words);
+             const bool stops_servers = arguments.Flag("stop_servers");
+             VELAFS_TRY(arguments.Finish());
+             if (stops_servers) VELAFS_TRY(store.StopServers());
              VELAFS_TRY(mount.Unmount());
              spdlog::info("unmounted on request");
              return identity;
@@ -163,20 +191,29 @@ Status GiveUpRights() {
 }
 
 // From the live mount to its end, whatever ends it.
-Status Serve(store::Store& store, const std::string& mountpoint, const fuse::MountOptions& options,
-             const OnLive& on_live) {
+Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOptions& options,
+             LogPlace& log, const OnLive& on_live) {
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
-  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options));
+  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options.mount));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
-  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(*mount, identity)));
+  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity)));
   os::HideMemory();  // the socket's name may have led through /proc/self/fd, root's from now on
   const store::Upkeep upkeep(store, Self());
-  const SignalWatch watch([&mount] { UnmountBySignal(*mount); });
+  const SignalWatch watch([&](int number) {
+    if (number == SIGHUP) return ReopenLog(log, options, store.paths());
+    spdlog::info("signal {}: unmounting", number);
+    UnmountBySignal(store, *mount);
+  });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
                mountpoint);
   store.KeepCatalogCopies();
-  VELAFS_TRY(on_live(identity));
+  json live = identity;
+  if (options.autostart) {
+    VELAFS_ASSIGN(const auto servers, store.TakeServersToStart());
+    live[kAutostart] = {{"surely", servers.surely}, {"if_marked", servers.if_marked}};
+  }
+  VELAFS_TRY(on_live(live));
   Status served = mount->Serve();
   if (!served.ok()) spdlog::error("{}", served.message());
   server->Stop();
@@ -200,13 +237,13 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   VELAFS_ASSIGN(mountpoint, RealMountpoint(mountpoint));
   VELAFS_TRY(CheckMountpointPlace(mountpoint, store.paths().root, store.paths().DefaultMountpoint())
                  .WithContext(cannot));
-  VELAFS_TRY(StartLog(options, store.paths()));
+  VELAFS_ASSIGN(const std::shared_ptr<LogPlace> log, StartLog(options, store.paths()));
   for (const std::string& name : store.ephemerals_reset()) {
     spdlog::warn("ephemeral branch \"{}\" has lost its changes: it was not closed cleanly", name);
   }
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");
 
-  Status served = Serve(store, mountpoint, options.mount, on_live);
+  Status served = Serve(store, mountpoint, options, *log, on_live);
   Status closed = store.Close();
   if (!closed.ok()) spdlog::error("{}", closed.message());
   VELAFS_TRY(std::move(served));

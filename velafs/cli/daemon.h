@@ -15,14 +15,17 @@ struct DaemonOptions {
   std::string mountpoint;  // absolute; empty for the store's default, which is made when missing
   bool log_to_stderr = false;  // else to the store's log file
   bool verbose = false;
+  bool autostart = true;  // tell which servers are to start
   fuse::MountOptions mount;
 };
 
-// Told {"mountpoint","pid","store"} once the mount is live.
+// Told {"mountpoint","pid","store"} once the mount is live, and the servers that are to start
+// (autostart.h).
 using OnLive = std::function<Status(const nlohmann::json& result)>;
 
 // Mounts and serves until unmounted: by the verb `umount`, by umount(8), or by SIGTERM or SIGINT,
-// which unmount even while the mount is in use. Fails before `on_live` runs when the store cannot
+// which stop the servers and then unmount even while the mount is in use. SIGHUP has the log file
+// opened anew. Fails before `on_live` runs when the store cannot
 // be mounted. Changes the process for good: its signal mask, umask, file limit, working directory
 // and log. Must be called while it has no other thread.
 Status RunDaemon(const DaemonOptions& options, const OnLive& on_live);

@@ -25,6 +25,9 @@ Status RunTtl(const Globals& globals, const TtlArguments& given) {
 std::string RenderExpired(const json& expired) {
   const std::string did = expired["dry_run"].get<bool>() ? "would delete" : "deleted";
   std::string text;
+  for (const json& name : expired["stopped"]) {
+    text += "stopped the server on \"" + name.get<std::string>() + "\"\n";
+  }
   for (const json& branch : expired["branches"]) {
     text += did + " \"" + branch["name"].get<std::string>() + "\" (" +
             FormatSize(branch["own_bytes"].get<uint64_t>()) + ")\n";

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "velafs/api/wire.h"
+#include "velafs/cli/autostart.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/daemon.h"
 #include "velafs/cli/mount_users.h"
@@ -31,12 +32,16 @@ struct MountArguments {
   std::string mountpoint;
   bool foreground = false;
   bool no_idle_polling = false;
+  bool no_autostart = false;
 };
 
-Status PrintMounted(const Globals& globals, const json& live) {
-  return PrintConfirmation(globals, live,
-                           "mounted store \"" + live.value("store", std::string()) + "\" at \"" +
-                               live.value("mountpoint", std::string()) + "\"");
+Status PrintMounted(const Globals& globals, json live, const std::vector<std::string>& started) {
+  live.erase(kAutostart);
+  live["started"] = started;
+  std::string text = "mounted store \"" + live.value("store", std::string()) + "\" at \"" +
+                     live.value("mountpoint", std::string()) + "\"";
+  for (const std::string& branch : started) text += "\nstarted the server on \"" + branch + "\"";
+  return PrintConfirmation(globals, live, text);
 }
 
 // What else the caller had open (a script's lock, a pipe) must not live as long as the daemon.
@@ -112,7 +117,38 @@ Status MountInBackground(const Globals& globals, const DaemonOptions& options) {
                   "see \"" + store::StorePaths(options.store_directory).Log() + "\"");
   }
   VELAFS_ASSIGN(const json live, api::OutcomeFromJson(*answer));
-  return PrintMounted(globals, live);
+  return PrintMounted(globals, live, StartServers(globals, live));
+}
+
+// A process that starts servers once it is told that the mount is live. It is nobody's child, so
+// that the daemon need not wait for it.
+Result<os::UniqueFd> ForkStarter(const Globals& globals) {
+  std::array<int, 2> ends;
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
+  const os::UniqueFd read_end(ends[0]);
+  os::UniqueFd write_end(ends[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError(errno, "cannot start a process");
+  if (pid == 0) {
+    write_end.Reset();
+    if (fork() != 0) _exit(0);
+    const Result<json> live = api::FromText(ReadAll(read_end.get()));
+    if (live.ok()) StartServers(globals, *live);
+    _exit(0);
+  }
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return write_end;
+}
+
+Status MountInForeground(const Globals& globals, const DaemonOptions& options) {
+  VELAFS_ASSIGN(os::UniqueFd starter, ForkStarter(globals));
+  return RunDaemon(options, [&](const json& live) -> Status {
+    VELAFS_TRY(PrintMounted(globals, live, {}));
+    WriteAll(starter.get(), api::ToText(live));
+    starter.Reset();
+    return {};
+  });
 }
 
 Status RunMount(const Globals& globals, const MountArguments& given) {
@@ -125,8 +161,9 @@ Status RunMount(const Globals& globals, const MountArguments& given) {
   options.verbose = globals.verbose;
   options.log_to_stderr = given.foreground;
   options.mount.idle_polling = !given.no_idle_polling;
-  if (!given.foreground) return MountInBackground(globals, options);
-  return RunDaemon(options, [&globals](const json& live) { return PrintMounted(globals, live); });
+  options.autostart = !given.no_autostart;
+  return given.foreground ? MountInForeground(globals, options)
+                          : MountInBackground(globals, options);
 }
 
 // Returns once process `pid` no longer has the store.
@@ -163,7 +200,7 @@ Status WithUsers(Client& client, Status refused) {
   return std::move(refused).WithHint(hint);
 }
 
-Status RunUmount(const Globals& globals, const std::string& mountpoint) {
+Status RunUmount(const Globals& globals, const std::string& mountpoint, bool stop_servers) {
   const std::string directory = globals.StoreDirectory();
   if (!mountpoint.empty()) VELAFS_TRY(CheckMountedAt(mountpoint, directory));
   VELAFS_ASSIGN(const auto client, Client::Connect(directory));
@@ -174,7 +211,7 @@ Status RunUmount(const Globals& globals, const std::string& mountpoint) {
                              {{"mountpoint", detached[0]}, {"pid", nullptr}, {"store", directory}},
                              "detached \"" + detached[0] + "\", left by a daemon that died");
   }
-  const Result<json> unmounted = client->Call("umount", json::object());
+  const Result<json> unmounted = client->Call("umount", {{"stop_servers", stop_servers}});
   if (unmounted.status().code() == Code::kRefused) return WithUsers(*client, unmounted.status());
   VELAFS_ASSIGN(const json gone, unmounted);
   VELAFS_TRY(WaitForRelease(directory, gone.value("pid", pid_t{0})));
@@ -194,16 +231,21 @@ void AddMount(CommandLine& line) {
                   "Stay in the foreground and log to standard error");
   mount->add_flag("--no-idle-polling", given->no_idle_polling,
                   "Let the idle processors of a virtual machine halt while the mount is busy");
+  mount->add_flag("--no-autostart", given->no_autostart,
+                  "Start no servers, whatever the policy autostart says");
   line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });
 
   CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon",
-                              "velafs umount\n  velafs umount /mnt/branches");
+                              "velafs umount\n  velafs umount --stop-servers");
   const auto mountpoint = std::make_shared<std::string>();
   umount->add_option("MOUNTPOINT", *mountpoint, "Where the store is mounted, to be sure")
       ->type_name("")
       ->check(NotEmpty());
-  line.OnRun(umount,
-             [mountpoint](const Globals& globals) { return RunUmount(globals, *mountpoint); });
+  const auto stop_servers = std::make_shared<bool>(false);
+  umount->add_flag("--stop-servers", *stop_servers, "Stop the servers on its branches first");
+  line.OnRun(umount, [mountpoint, stop_servers](const Globals& globals) {
+    return RunUmount(globals, *mountpoint, *stop_servers);
+  });
 }
 
 }  // namespace velafs::cli

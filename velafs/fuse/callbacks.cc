@@ -35,6 +35,17 @@ void Answer(fuse_req_t request, Body body) noexcept {
   fuse_reply_err(request, error_number);
 }
 
+// An operation that may need room, on that node.
+template <typename Body>
+void AnswerChange(fuse_req_t request, fuse_ino_t node, Body body) noexcept {
+  Answer(request, [&](Operations& on) {
+    Result<Reply> reply = body(on);
+    const int error_number = reply.ok() ? 0 : reply.status().error_number();
+    if (error_number == ENOSPC || error_number == EDQUOT) on.TellNoRoom(node, error_number);
+    return reply;
+  });
+}
+
 layer::NewNode NodeFor(fuse_req_t request, mode_t mode, dev_t rdev = 0, const char* target = "") {
   const fuse_ctx* caller = fuse_req_ctx(request);
   return {.mode = mode, .uid = caller->uid, .gid = caller->gid, .rdev = rdev, .target = target};
@@ -97,23 +108,24 @@ fuse_lowlevel_ops MakeCallbacks() {
   };
   ops.setattr = [](fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which,
                    fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.SetAttributes(node, *wanted, which); });
+    AnswerChange(request, node,
+                 [&](Operations& on) { return on.SetAttributes(node, *wanted, which); });
   };
   ops.readlink = [](fuse_req_t request, fuse_ino_t node) {
     Answer(request, [&](Operations& on) { return on.ReadLink(node); });
   };
   ops.mknod = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
-    Answer(request, [&](Operations& on) {
+    AnswerChange(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, mode, rdev), ProcessOf(request));
     });
   };
   ops.mkdir = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-    Answer(request, [&](Operations& on) {
+    AnswerChange(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, mode | S_IFDIR), ProcessOf(request));
     });
   };
   ops.symlink = [](fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) {
+    AnswerChange(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, S_IFLNK | 0777, 0, target), ProcessOf(request));
     });
   };
@@ -125,29 +137,30 @@ fuse_lowlevel_ops MakeCallbacks() {
   };
   ops.rename = [](fuse_req_t request, fuse_ino_t from, const char* from_name, fuse_ino_t to,
                   const char* to_name, unsigned flags) {
-    Answer(request, [&](Operations& on) {
+    AnswerChange(request, to, [&](Operations& on) {
       return on.Rename(from, from_name, to, to_name, flags, ProcessOf(request));
     });
   };
   ops.link = [](fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) { return on.Link(node, parent, name); });
+    AnswerChange(request, parent, [&](Operations& on) { return on.Link(node, parent, name); });
   };
   ops.read = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fuse_file_info*) {
     Answer(request, [&](Operations& on) { return on.Read(node, size, offset); });
   };
   ops.write = [](fuse_req_t request, fuse_ino_t node, const char* data, size_t size, off_t offset,
                  fuse_file_info*) {
-    Answer(request, [&](Operations& on) {
+    AnswerChange(request, node, [&](Operations& on) {
       return on.Write(node, std::as_bytes(std::span(data, size)), offset);
     });
   };
   ops.fsync = [](fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.Sync(node, data_only != 0); });
+    AnswerChange(request, node, [&](Operations& on) { return on.Sync(node, data_only != 0); });
   };
   ops.fsyncdir = ops.fsync;
   ops.fallocate = [](fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
                      fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.Allocate(node, mode, offset, length); });
+    AnswerChange(request, node,
+                 [&](Operations& on) { return on.Allocate(node, mode, offset, length); });
   };
   ops.lseek = [](fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {
     Answer(request, [&](Operations& on) { return on.Seek(node, offset, whence); });

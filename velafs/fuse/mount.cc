@@ -284,7 +284,8 @@ Status SessionMount::Unmount() {
     return SystemError(error_number, "cannot unmount \"" + mountpoint_ + "\"");
   }
   return Refused("cannot unmount \"" + mountpoint_ + "\": it is in use",
-                 "stop the servers on its branches with `velapg stop`, and leave its directories");
+                 "a process works in one of its directories or has a file open: see fuser -vm \"" +
+                     mountpoint_ + "\"");
 }
 
 void SessionMount::Stop() {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +58,15 @@ store::Caller CallerOf(fuse_req_t request) {
 }
 
 }  // namespace
+
+void Operations::TellNoRoom(fuse_ino_t node, int error_number) {
+  const InstanceId instance = ToNode(node).instance;
+  if (!full_log_.IsDue(instance, FullLog::Clock::now())) return;
+  const auto branch = store_.volume().Open(instance);
+  if (!branch.ok()) return;
+  const char* const why = error_number == EDQUOT ? "a quota is used up" : "the disk is full";
+  spdlog::error("branch \"{}\" finds no room: {}", (*branch)->name(), why);
+}
 
 Result<Operations::Place> Operations::Find(fuse_ino_t node) {
   const Node at = ToNode(node);

@@ -11,6 +11,7 @@
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
+#include "velafs/fuse/full_log.h"
 #include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/name_rules.h"
@@ -37,6 +38,9 @@ class Operations {
   void CountRequest() {
     if (idle_polling_) idle_polling_->CountRequest();
   }
+
+  // After an operation on the node that found no room: ENOSPC or EDQUOT.
+  void TellNoRoom(fuse_ino_t node, int error_number);
 
   Result<Reply> Lookup(fuse_ino_t parent, const char* name);
   Result<Reply> Forget(fuse_ino_t node, uint64_t count);
@@ -77,6 +81,7 @@ class Operations {
   NameRules rules_;
   const TimeNs mounted_at_;
   std::unique_ptr<IdlePolling> idle_polling_;
+  FullLog full_log_;
 };
 
 }  // namespace velafs::fuse

@@ -20,7 +20,6 @@ struct Capability {
 
 // All that a daemon of root's needs, and for what. It does not have these:
 //   SYS_ADMIN     to unmount, which a process of its own does (os/helper.h);
-//   KILL          to end servers, which velapg does;
 //   SYS_RESOURCE  to use more than is root's anyhow, of disks and files.
 constexpr std::array kNeeded = {
     // A branch's user is given the directory of its server (store/ports.cc).
@@ -31,6 +30,9 @@ constexpr std::array kNeeded = {
     // Also files of the user's in a sticky directory there; and reading a cluster leaves no trace
     // in its files' times (O_NOATIME).
     Capability{CAP_FOWNER, "FOWNER"},
+    // A server is ended when its branch's time has passed, and when the daemon ends; the filter of
+    // system calls leaves just the signals for that.
+    Capability{CAP_KILL, "KILL"},
     // An import reads with the rights of whoever asks for it (os/acting_as.h).
     Capability{CAP_SETGID, "SETGID"},
     Capability{CAP_SETUID, "SETUID"},

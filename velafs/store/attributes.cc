@@ -76,11 +76,9 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
   return ChangeRow(caller, "label", name, [&](BranchRow& row) -> Status {
     for (const auto& [key, value] : set) {
       VELAFS_TRY(CheckLabel(key, value));
-      VELAFS_TRY(CheckMaySetLabel(caller, key));
       row.labels[key] = value;
     }
     for (const std::string& key : remove) {
-      VELAFS_TRY(CheckMaySetLabel(caller, key));
       if (row.labels.erase(key) > 0) continue;
       std::vector<std::string> keys;
       for (const auto& [present, value] : row.labels) keys.push_back(present);
@@ -116,6 +114,7 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
     const auto shown = ShownAfterwards(branch, owner);
     is_shown_anew = shown != branch.shown_as;
     branch.owner = owner;
+    if (owner != former.owner) LeavePool(&branch);
     if (!is_shown_anew) {
       return WriteDurably([&](catalog::Writer& writer) { return writer.UpdateBranch(branch); });
     }
@@ -124,6 +123,7 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
     const auto change = [&](catalog::Writer& writer, BranchRow row,
                             const layer::EndedHead&) -> Result<std::vector<LayerId>> {
       row.owner = owner;
+      row.labels = branch.labels;
       row.shown_as = shown;
       VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
       VELAFS_TRY(writer.UpdateBranch(row));

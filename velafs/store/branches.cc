@@ -23,12 +23,9 @@ std::optional<std::string> IfAny(const std::string& text) {
   return text;
 }
 
-Status CheckOptions(const Caller& caller, const CloneOptions& options) {
+Status CheckOptions(const CloneOptions& options) {
   if (options.owner) VELAFS_TRY(CheckOwner(*options.owner));
-  for (const auto& [key, value] : options.labels) {
-    VELAFS_TRY(CheckLabel(key, value));
-    VELAFS_TRY(CheckMaySetLabel(caller, key));
-  }
+  for (const auto& [key, value] : options.labels) VELAFS_TRY(CheckLabel(key, value));
   VELAFS_TRY(CheckLabels(options.labels));
   return CheckNote(options.note);
 }
@@ -76,29 +73,6 @@ Status Store::CheckNotRunning(const BranchRow& branch) {
       "stop it first: velapg stop " + branch.name);
 }
 
-Result<Store::BranchServer> Store::ServerOn(const std::string& name) {
-  VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
-  return BranchServer{row.instance, servers_.On(row.instance)};
-}
-
-Status Store::CheckNoServers() {
-  const std::optional<ServerRegistry::Process> any = servers_.Any();
-  if (!any) return {};
-  VELAFS_ASSIGN(const std::vector<BranchRow> rows, Branches());
-  Status first;
-  std::string others;
-  for (const BranchRow& row : rows) {
-    if (first.ok()) {
-      first = CheckNotRunning(row);
-    } else if (const auto server = servers_.On(row.instance)) {
-      others += ", and on " + Quoted(row.name) + ", process " + std::to_string(server->pid);
-    }
-  }
-  if (!first.ok()) return Refused(first.message() + others, first.hint());
-  const std::string pid = std::to_string(any->pid);
-  return Refused("a server runs on a deleted branch, process " + pid, "end it first: kill " + pid);
-}
-
 Status Store::CheckNameIsFree(const std::string& name) {
   if (name == importing_) return Exists("branch " + Quoted(name) + " is being imported");
   return catalog_->Read([&](catalog::Reader& reader) -> Status {
@@ -116,7 +90,7 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
     return UsageError("--at goes with a branch, not with a bookmark",
                       "name a branch, or leave out --at");
   }
-  VELAFS_TRY(CheckOptions(caller, options));
+  VELAFS_TRY(CheckOptions(options));
   Status done = RunClone(caller, ref, name, options);
   CloneOutcome came_of_it = CloneOutcome::kCreated;
   // Another command may delete the branch before it is taken: then it is made after all.

@@ -46,11 +46,8 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
   std::erase_if(rows, [&](const BranchRow& row) {
     return !IsPast(row.expires_at, now) || !CheckMayChange(caller, row).ok();
   });
+  if (!dry_run) StopExpired(rows, expired);
   for (const BranchRow& row : rows) {
-    if (policies_->Get("on_expire", &row) == "keep") {
-      expired->kept.push_back({row.name, "its policy is on_expire=keep"});
-      continue;
-    }
     const auto delete_if_past = [&]() -> Result<BranchInfo> {
       MutexLock lock(verbs_mutex_);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(row.name));
@@ -75,9 +72,44 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
   return {};
 }
 
+Status Store::CheckMayExpire(const BranchRow& branch) {
+  const std::string how = policies_->Get("on_expire", &branch);
+  if (how == "keep") return Refused("its policy is on_expire=keep");
+  VELAFS_TRY(CheckNotProtected(branch));
+  if (how != "bookmark") return {};
+  std::optional<BranchRow> parent;
+  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+    if (!branch.parent) return {};
+    VELAFS_ASSIGN(parent, reader.BranchById(branch.parent));
+    return {};
+  }));
+  if (parent && !parent->deleted_at) return {};
+  return Refused("its policy is on_expire=bookmark, and there is no parent to have the bookmark");
+}
+
+// With no lock held: a server writes its last checkpoint to the mount.
+void Store::StopExpired(const std::vector<BranchRow>& past, Expired* expired) {
+  std::vector<BranchRow> running;
+  std::vector<InstanceId> lives;
+  for (const BranchRow& branch : past) {
+    if (policies_->Get("expire_running", &branch) == "keep") continue;
+    if (!servers_.On(branch.instance) || !CheckMayExpire(branch).ok()) continue;
+    running.push_back(branch);
+    lives.push_back(branch.instance);
+  }
+  if (running.empty()) return;
+  servers_.Stop(lives, {});
+  for (const BranchRow& branch : running) {
+    if (!servers_.On(branch.instance)) expired->stopped.push_back(branch.name);
+  }
+}
+
 Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& branch, bool dry_run,
                                        Expired* expired) {
-  const DeleteOptions options{.force = false, .purge = false, .dry_run = dry_run};
+  VELAFS_TRY(CheckMayExpire(branch));
+  // A dry run has stopped nothing: a server that would be stopped is in no way.
+  const bool would_stop = dry_run && policies_->Get("expire_running", &branch) == "stop";
+  const DeleteOptions options{.force = would_stop, .purge = false, .dry_run = dry_run};
   if (policies_->Get("on_expire", &branch) != "bookmark") {
     return RunDelete(caller, branch.name, options);
   }
@@ -90,10 +122,7 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
     saved.name = UnusedName("expired-" + branch.name, bookmarks);
     return {};
   }));
-  if (!parent || parent->deleted_at) {
-    return Refused(
-        "its policy is on_expire=bookmark, but it has no parent that could get the bookmark");
-  }
+  if (!parent) return Corrupt("a parent that was there is not in the catalog");
   // Who might not make a bookmark of the parent does not get one by letting a clone of it expire.
   const bool may_bookmark =
       parent->owner == branch.owner || RoleOfUser(*policies_, branch.owner) == Role::kAdmin;

@@ -29,6 +29,7 @@ constexpr char kApproved[] = "approved";
 constexpr char kApprovedOnly[] = "approved_sources_only";
 constexpr char kUserGroup[] = "user_group";
 constexpr char kStateOf[] = "state_of";  // of a bookmark
+constexpr char kRan[] = "ran";           // of a branch
 
 Status CheckSealAfter(const std::string& value) {
   return value == "never" ? Status() : ParseDuration(value).status();
@@ -63,6 +64,16 @@ Status CheckCompression(const std::string& value) {
 Status CheckOnExpire(const std::string& value) {
   if (value == "delete" || value == "bookmark" || value == "keep") return {};
   return UsageError(Quoted(value) + " is not delete, bookmark or keep");
+}
+
+Status CheckExpireRunning(const std::string& value) {
+  if (value == "stop" || value == "keep") return {};
+  return UsageError(Quoted(value) + " is neither stop nor keep");
+}
+
+Status CheckAutostart(const std::string& value) {
+  if (value == "on" || value == "off" || value == "last") return {};
+  return UsageError(Quoted(value) + " is none of on, off and last");
 }
 
 Status CheckNetwork(const std::string& value) {
@@ -131,13 +142,16 @@ constexpr std::array kPolicies = {
     KnownPolicy{kApprovedOnly, CheckSwitch, "off"},
     KnownPolicy{"audit_keep", CheckDuration, "", true},
     KnownPolicy{"audit_max_entries", CheckPositive, "", true},
+    KnownPolicy{"autostart", CheckAutostart, "off"},
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "zstd", true},
     KnownPolicy{"default_database", CheckPostgresName},
     KnownPolicy{"default_user", CheckPostgresName},
+    KnownPolicy{"expire_running", CheckExpireRunning, "stop"},
     KnownPolicy{"idle_stop", CheckDuration},
     KnownPolicy{"inspect_user", CheckInspectUser},
+    KnownPolicy{"lease", CheckDuration},
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
@@ -293,6 +307,19 @@ bool Policies::IsOfOther(const catalog::BookmarkRow& bookmark) const {
 
 Status Policies::SetApproved(const PolicyPlace& place, bool approved) {
   return Put({{place, {{kApproved, approved ? std::optional<std::string>("on") : std::nullopt}}}});
+}
+
+bool Policies::HasRun(const BranchRow& branch) const {
+  MutexLock lock(mutex_);
+  return Find(PolicyPlace::OfBranch(branch), kRan).has_value();
+}
+
+Status Policies::SetHasRun(const std::vector<BranchRow>& branches, bool has_run) {
+  std::map<PolicyPlace, Values> values;
+  const std::optional<std::string> value =
+      has_run ? std::optional<std::string>("on") : std::nullopt;
+  for (const BranchRow& branch : branches) values[PolicyPlace::OfBranch(branch)] = {{kRan, value}};
+  return Put(values);
 }
 
 std::optional<SettingRow> Policies::IsolationOf(InodeNumber root) {

@@ -90,6 +90,9 @@ class Policies {
   // The bookmark alone, whatever its branch is.
   bool IsApproved(const catalog::BookmarkRow& bookmark) const;
   Status SetApproved(const PolicyPlace& place, bool approved);
+  // Whether the branch's server ran until the daemon's end, for policy autostart.
+  bool HasRun(const catalog::BranchRow& branch) const;
+  Status SetHasRun(const std::vector<catalog::BranchRow>& branches, bool has_run);
 
  private:
   using Key = std::tuple<catalog::SettingScope, uint64_t, std::string>;

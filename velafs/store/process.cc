@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -42,6 +44,31 @@ Result<ProcessHandle> ProcessHandle::Open(pid_t pid) {
 bool ProcessHandle::IsAlive() const {
   pollfd ended{fd_.get(), POLLIN, 0};
   return poll(&ended, 1, 0) != 1;
+}
+
+Result<ProcessHandle> ProcessHandle::Duplicate() const {
+  os::UniqueFd copy(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Errno(errno);
+  return ProcessHandle(pid_, std::move(copy));
+}
+
+Status ProcessHandle::Signal(int number) const {
+  if (syscall(SYS_pidfd_send_signal, fd_.get(), number, nullptr, 0) == 0 || errno == ESRCH) {
+    return {};
+  }
+  return SystemError(errno, "cannot signal process " + std::to_string(pid_));
+}
+
+bool ProcessHandle::WaitForEnd(std::chrono::steady_clock::time_point deadline) const {
+  using std::chrono::milliseconds;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto patience = std::clamp<int64_t>(left, 0, INT_MAX);
+    pollfd ended{fd_.get(), POLLIN, 0};
+    if (poll(&ended, 1, static_cast<int>(patience)) == 1) return true;
+    if (left <= 0) return false;
+  }
 }
 
 std::optional<FileIdentity> IdentityOf(pid_t pid, const char* link) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,12 @@ class ProcessHandle {
 
   pid_t pid() const { return pid_; }
   bool IsAlive() const;  // a zombie is not
+  // Of the same process.
+  Result<ProcessHandle> Duplicate() const;
+  // A process that has ended is no failure.
+  Status Signal(int number) const;
+  // False if it is alive at that time.
+  bool WaitForEnd(std::chrono::steady_clock::time_point deadline) const;
 
  private:
   ProcessHandle(pid_t pid, os::UniqueFd fd) : pid_(pid), fd_(std::move(fd)) {}

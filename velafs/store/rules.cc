@@ -82,11 +82,10 @@ Status CheckLabels(const std::map<std::string, std::string>& labels) {
       hint);
 }
 
-Status CheckMaySetLabel(const Caller& caller, const std::string& key) {
-  const bool is_reserved = key == "pool" || key.starts_with("pool-");
-  if (!is_reserved || caller.IsAdmin()) return {};
-  return Refused("label " + Quoted(key) + " is reserved for pools",
-                 "only admins may set it; use another key");
+void LeavePool(catalog::BranchRow* branch) {
+  std::erase_if(branch->labels, [](const auto& label) {
+    return label.first == "pool" || label.first.starts_with("pool-");
+  });
 }
 
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration) {

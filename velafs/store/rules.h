@@ -47,9 +47,9 @@ Status CheckOwner(const std::string& owner);
 Status CheckLabel(const std::string& key, const std::string& value);
 // A branch has at most 64 labels, of 16 KiB in all: each list of branches has them.
 Status CheckLabels(const std::map<std::string, std::string>& labels);
-// Labels by which programs of the store's own user know their branches, `pool` and `pool-...`, are
-// set and removed by admins alone.
-Status CheckMaySetLabel(const Caller& caller, const std::string& key);
+// Takes away the labels `pool` and `pool-...`: a user's pools consist of his own branches, and by
+// another's labels no branch of that one's may get into them.
+void LeavePool(catalog::BranchRow* branch);
 
 // `now` and the duration; empty without one. Usage when that is none, or out of range.
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration);

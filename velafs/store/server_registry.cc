@@ -1,7 +1,10 @@
 #include "velafs/store/server_registry.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string>
 #include <utility>
 
@@ -17,6 +20,23 @@ std::optional<pid_t> FindBackend(const FileIdentity& program, const FileIdentity
     if (process.ok() && process->IsAlive()) found = pid;
   });
   return found;
+}
+
+// PostgreSQL never runs as root: a process of root's is something else that made such a file.
+bool IsOfRoot(const ProcessHandle& process) { return UserOf(process.pid()).value_or(0) == 0; }
+
+void SignalAll(const std::vector<ProcessHandle>& processes, int number) {
+  for (const ProcessHandle& process : processes) {
+    const Status sent = process.Signal(number);
+    if (!sent.ok()) spdlog::warn("{}", sent.message());
+  }
+}
+
+// Forgets those that end in time.
+void WaitForEnds(std::vector<ProcessHandle>* processes, std::chrono::seconds time) {
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  std::erase_if(*processes,
+                [deadline](const ProcessHandle& process) { return process.WaitForEnd(deadline); });
 }
 
 Status Busy(pid_t pid) {
@@ -87,6 +107,38 @@ std::optional<ServerRegistry::Process> ServerRegistry::Any() {
     if (const auto live = LiveProcess(place)) return live;
   }
   return {};
+}
+
+std::vector<InstanceId> ServerRegistry::Lives() {
+  MutexLock lock(mutex_);
+  std::vector<InstanceId> lives;
+  for (auto next = servers_.begin(); next != servers_.end();) {
+    const ServerPlace place = next++->first;
+    const bool is_known = !lives.empty() && lives.back() == place.instance;
+    if (!is_known && LiveProcess(place)) lives.push_back(place.instance);
+  }
+  return lives;
+}
+
+std::vector<ProcessHandle> ServerRegistry::PostmastersOf(const std::vector<InstanceId>& lives) {
+  MutexLock lock(mutex_);
+  std::vector<ProcessHandle> found;
+  for (const auto& [place, server] : servers_) {
+    if (std::ranges::find(lives, place.instance) == lives.end()) continue;
+    if (!server.postmaster.IsAlive() || IsOfRoot(server.postmaster)) continue;
+    Result<ProcessHandle> postmaster = server.postmaster.Duplicate();
+    if (postmaster.ok()) found.push_back(*std::move(postmaster));
+  }
+  return found;
+}
+
+void ServerRegistry::Stop(const std::vector<InstanceId>& lives, const StopTimes& times) {
+  std::vector<ProcessHandle> servers = PostmastersOf(lives);
+  SignalAll(servers, SIGINT);
+  WaitForEnds(&servers, times.fast);
+  if (servers.empty()) return;
+  SignalAll(servers, SIGQUIT);
+  WaitForEnds(&servers, times.immediate);
 }
 
 }  // namespace velafs::store

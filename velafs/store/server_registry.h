@@ -7,8 +7,10 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "velafs/base/ids.h"
 #include "velafs/base/mutex.h"
@@ -28,10 +30,11 @@ struct ServerPlace {
 // Thread-safe.
 class ServerRegistry {
  public:
-  // `process` is about to make the place's postmaster.pid. EBUSY while another server lives anywhere
-  // in that life of the branch. EPERM when this process's PID namespace does not know `process`:
-  // nobody could tell when it ends. `shown_ino` is the directory's number under the mount: a server
-  // works there, and a process that is known to work elsewhere is none (it copies, say).
+  // `process` is about to make the place's postmaster.pid. EBUSY while another server lives
+  // anywhere in that life of the branch. EPERM when this process's PID namespace does not know
+  // `process`: nobody could tell when it ends. `shown_ino` is the directory's number under the
+  // mount: a server works there, and a process that is known to work elsewhere is none (it copies,
+  // say).
   Status Claim(const ServerPlace& place, uint64_t shown_ino, pid_t process);
   // `process` has not made it after all, or has removed it.
   void Release(const ServerPlace& place, pid_t process);
@@ -46,6 +49,18 @@ class ServerRegistry {
   // A live process of the server on that branch, its postmaster if that lives.
   std::optional<Process> On(InstanceId instance);
   std::optional<Process> Any();
+  // The branches' lives with a live process of a server.
+  std::vector<InstanceId> Lives();
+
+  // Ends the servers of these lives, all at once: by a fast shutdown, and where that takes longer
+  // than `times.fast`, by an immediate one. Returns when all have ended, at the latest after both
+  // times. Only a process that made a postmaster.pid is signalled, by its handle, and none of
+  // root's: PostgreSQL does not run as root.
+  struct StopTimes {
+    std::chrono::seconds fast{10};
+    std::chrono::seconds immediate{10};
+  };
+  void Stop(const std::vector<InstanceId>& lives, const StopTimes& times);
 
  private:
   struct Server {
@@ -57,6 +72,7 @@ class ServerRegistry {
   // Of a server: forgotten when no process of it is left, as none can come to be any more.
   std::optional<Process> LiveProcess(const ServerPlace& place) REQUIRES(mutex_);
   std::optional<Process> LiveProcessOf(InstanceId instance) REQUIRES(mutex_);
+  std::vector<ProcessHandle> PostmastersOf(const std::vector<InstanceId>& lives);
 
   Mutex mutex_;
   std::map<ServerPlace, Server> servers_ GUARDED_BY(mutex_);

@@ -161,8 +161,10 @@ class Store {
   Result<BranchInfo> SetTtl(const Caller& caller, const std::string& name,
                             std::optional<std::chrono::seconds> ttl);
 
-  // Deletes what of the caller's is past its expiry and neither protected nor running: branches
-  // into the trash, bookmarks for good. Where the policy on_expire is "bookmark", what a branch was
+  // Deletes what of the caller's is past its expiry and not protected: branches into the trash,
+  // bookmarks for good. A server that runs on such a branch is ended first, which takes up to 20
+  // seconds for all of them; where the policy expire_running is "keep", or it does not end, the
+  // branch is kept. Where the policy on_expire is "bookmark", what a branch was
   // stays as a bookmark of its parent, expired-NAME, if its owner may change the parent. That
   // bookmark is none of the parent's own states: an approval of the parent does not cover it, and
   // CloneOptions::at passes it by.
@@ -276,8 +278,22 @@ class Store {
     std::optional<ServerRegistry::Process> process;
   };
   Result<BranchServer> ServerOn(const std::string& name);
-  // Refused, naming branch and process, while a server runs on any.
+  // Refused, naming the branches, while a server runs on any.
   Status CheckNoServers();
+  // Ends all servers, by a fast shutdown if that takes no more than half a minute, and notes which
+  // ran. One that does not end is still there on return, and is in the log.
+  Status StopServers();
+  // The servers that policy autostart wants started now that the daemon is there. What StopServers
+  // noted is forgotten.
+  struct ServersToStart {
+    std::vector<std::string> surely;
+    std::vector<std::string>
+        if_marked;  // those whose branch has a postmaster.pid: they were cut off
+  };
+  Result<ServersToStart> TakeServersToStart();
+  // The directory of the caller's pools (pgctl-wrapper/pool_dir.h). Made, and given to him, where
+  // he may make nothing in the store. Refused where this process could not give it to him.
+  Result<std::string> PoolPlace(const Caller& caller);
   const StorePaths& paths() const { return paths_; }
   // Ephemeral branches that were not closed cleanly, and have lost their changes with this opening.
   const std::vector<std::string>& ephemerals_reset() const { return ephemerals_reset_; }
@@ -347,6 +363,9 @@ class Store {
   Status RemoveBookmark(BranchId branch, const std::string& name) REQUIRES(verbs_mutex_);
   Status ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Expired* expired);
   Status ExpireBookmarks(const Caller& caller, bool dry_run, TimeNs now, Expired* expired);
+  // Refused when the branch stays whatever its time is.
+  Status CheckMayExpire(const catalog::BranchRow& branch);
+  void StopExpired(const std::vector<catalog::BranchRow>& past, Expired* expired);
   // Deletes a branch whose time has passed, saving it first if that is asked for.
   Result<BranchInfo> ExpireBranch(const Caller& caller, const catalog::BranchRow& branch,
                                   bool dry_run, Expired* expired) REQUIRES(verbs_mutex_);
@@ -422,6 +441,7 @@ class Store {
                         const catalog::BranchRow& of) const;
   Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) const;
   Status CheckNotRunning(const catalog::BranchRow& branch);
+  Result<std::vector<catalog::BranchRow>> BranchesWithServers();
   // Exists when a branch has the name or an import is making it.
   Status CheckNameIsFree(const std::string& name) REQUIRES(verbs_mutex_);
   // Runs `body` in a transaction; durable on return.

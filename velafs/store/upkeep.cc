@@ -70,6 +70,9 @@ Status Upkeep::Log(const std::string& verb, const std::function<Status(std::stri
 
 Status Upkeep::Expire(std::string* subjects) {
   VELAFS_ASSIGN(const Expired expired, store_.Expire(self_, /*dry_run=*/false));
+  for (const std::string& name : expired.stopped) {
+    spdlog::info("the server on branch \"{}\", which has expired, was stopped", name);
+  }
   for (const BranchInfo& branch : expired.branches) {
     spdlog::info("branch \"{}\" has expired: it is in the trash", branch.name);
     AddAuditSubject(subjects, branch.name);

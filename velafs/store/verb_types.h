@@ -97,8 +97,9 @@ struct Expired {
   };
   std::vector<BranchInfo> branches;  // into the trash
   std::vector<std::string> bookmarks;
-  std::vector<std::string> saved;  // bookmarks made of what those branches were
-  std::vector<Kept> kept;          // past their time too, but running, say
+  std::vector<std::string> saved;    // bookmarks made of what those branches were
+  std::vector<std::string> stopped;  // branches whose server was ended for that
+  std::vector<Kept> kept;            // past their time too, but protected, say
 };
 
 struct Schedule {
