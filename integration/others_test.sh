@@ -56,10 +56,6 @@ throw_away() {
 }
 check "a user's run, inspect and diff leave no clone behind" throw_away
 
-no_pool() {
-  { as www-data velapg pool mine --size 1 2>&1 || true; } | has_line 'error: only user "root", whose store this is, has pools in it'
-}
-check "a user who wants a pool is told whose they are" no_pool
 
 given_away() {
   as www-data velafs -q clone main@nightly given

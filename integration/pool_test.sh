@@ -221,7 +221,7 @@ released() {
 check "what is released goes" released
 
 check "a taker of no pool is told how to make one" refuses 3 'no pool "nobody"' velapg take nobody
-check "a branch of no pool is not released" refuses 4 'of no pool' velapg release main
+check "a branch of no pool is not released" refuses 4 'does not belong to a pool' velapg release main
 not_taken() {
   refuses 4 'is not taken' velapg release \
     "$(velapg --json pool list | jq -r '.pools[0].clones[] | select(.state == "ready").branch' | head -n 1)"

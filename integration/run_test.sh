@@ -133,3 +133,27 @@ server_killed() {
   ends_with 143
 }
 check "kill -9 of the server leaves nothing" server_killed
+
+outlives_its_lease() {
+  velafs -q policy set --of-store max_ttl=3s
+  equal "$(velapg run main -- bash -c 'sleep 7; psql -qXAtc "select 1"')" 1 "what the command printed"
+  nothing_left
+}
+check "a command that takes longer than the lease of its clone keeps it" outlives_its_lease
+
+all_killed() {
+  local supervisor
+  start_waiting
+  supervisor=$(pgrep --parent "$run_pid" --exact velapg)
+  kill -KILL "$supervisor" "$run_pid"
+  wait "$run_pid" || true
+  wait_until 30 only_main || fail "the clone is left: $(velafs list)"
+  wait_until 30 has_ended "$command_pid" || fail "the command is left"
+  nothing_left
+  velafs -q gc --trash
+  velafs -q policy unset --of-store max_ttl
+}
+only_main() {
+  [[ $(velafs --json list | jq -c '[.branches[].name]') == '["main"]' ]]
+}
+check "kill -9 of velapg and of what cleans up after it leaves nothing once the lease is over" all_killed

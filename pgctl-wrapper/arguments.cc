@@ -24,6 +24,7 @@ struct RawWords {
   std::string network;
   std::string url_format = "libpq";
   std::optional<bool> tcp;
+  std::string lease;
   uint16_t port = 0;
 };
 
@@ -253,6 +254,7 @@ class Grammar {
 
   CLI::App* AddCloneUser(CLI::App* command) {
     command
+    AddLease(take);
         ->add_option("--as-user", arguments_.as_user,
                      "Show the clone's files as owned by USER, who then runs its server (default: "
                      "as those of SOURCE; for root, where they are shown as no user's, whom the "
@@ -261,6 +263,18 @@ class Grammar {
     return command;
   }
 
+    CLI::App* renew = AddTo(&app_, "renew", "Set the lease of a clone that was taken anew",
+                            "velapg renew \"$VELAFS_BRANCH\" --lease 30m");
+    renew->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
+    AddLease(renew);
+  }
+
+  void AddLease(CLI::App* command) {
+    command
+        ->add_option("--lease", raw_.lease,
+                     "After this time, from now on, the clone is given back by itself: its "
+                     "server is stopped and the branch deleted (default: the policy lease)")
+        ->type_name("DURATION");
   CLI::App* AddStopMode(CLI::App* command) {
     command->add_option("--mode", raw_.stop_mode, "How to stop")
         ->check(CLI::IsMember({"smart", "fast", "immediate"}))
@@ -463,3 +477,6 @@ std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words) 
 }
 
 }  // namespace velafs::pgctl
+  if (!raw.lease.empty()) {
+    VELAFS_ASSIGN(arguments.lease, ParseDuration(raw.lease));
+  }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,8 +50,9 @@ struct Arguments {
   bool stop_all = false;        // what is taken, too
   bool unless_waiting = false;  // of `pool fill`
   std::chrono::seconds take_wait = std::chrono::minutes(1);
-  bool as_url = false;  // of `take`
-  bool as_env = false;  // likewise
+  std::optional<std::chrono::seconds> lease;  // of `take` and `renew`
+  bool as_url = false;                        // of `take`
+  bool as_env = false;                        // likewise
 };
 
 // `words` without the program's name. Fails with kUsage.

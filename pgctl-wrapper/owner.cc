@@ -29,9 +29,9 @@ bool TakeGroupsOf(const Owner& owner) {
   return has_name ? initgroups(owner.name.c_str(), owner.gid) == 0 : setgroups(1, &owner.gid) == 0;
 }
 
-Owner OwnerOf(const struct stat& info) {
-  Owner owner{info.st_uid, info.st_gid, std::to_string(info.st_uid), "/"};
-  if (const passwd* entry = getpwuid(info.st_uid)) {
+Owner OwnerOf(uid_t uid, gid_t gid) {
+  Owner owner{uid, gid, std::to_string(uid), "/"};
+  if (const passwd* entry = getpwuid(uid)) {
     owner.gid = entry->pw_gid;
     owner.name = entry->pw_name;
     owner.home = entry->pw_dir;
@@ -39,15 +39,12 @@ Owner OwnerOf(const struct stat& info) {
   return owner;
 }
 
+Owner OwnerOf(const struct stat& info) { return OwnerOf(info.st_uid, info.st_gid); }
+
 // Not that of a container or of unshare: all ids are mapped to themselves.
 bool IsInitialNamespace() {
   const Result<std::string> map = ReadTextFile("/proc/self/uid_map");
   return !map.ok() || IsMapped(*map, UINT32_MAX - 1);
-}
-
-std::string CurrentUserName() {
-  const passwd* entry = getpwuid(geteuid());
-  return entry ? entry->pw_name : std::to_string(geteuid());
 }
 
 // Over a change of user, at which the kernel forgets the signal that a process wants at its
@@ -69,6 +66,8 @@ class KeptDeathSignal {
 };
 
 }  // namespace
+
+Owner CurrentUser() { return OwnerOf(geteuid(), getegid()); }
 
 Result<Owner> OwnerOfFile(const std::string& path) {
   struct stat info {};
@@ -136,7 +135,7 @@ Status CheckMayActAs(const Owner& owner, const std::string& branch) {
   }
   if (geteuid() == owner.uid) return {};
   return Refused("the data of branch \"" + branch + "\" belongs to user \"" + owner.name +
-                     "\", not to \"" + CurrentUserName() + "\"",
+                     "\", not to \"" + CurrentUser().name + "\"",
                  "run velapg as \"" + owner.name + "\" or as root");
 }
 

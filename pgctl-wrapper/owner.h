@@ -20,6 +20,8 @@ struct Owner {
   std::string home;
 };
 
+// Whom this process acts as.
+Owner CurrentUser();
 // The owner of a file. Fails with the errno of stat.
 Result<Owner> OwnerOfFile(const std::string& path);
 // The owner of DATA_DIR/PG_VERSION, or of DATA_DIR when that is closed to us. Fails when there is

@@ -11,6 +11,7 @@
 #include "pgctl-wrapper/pool_clones.h"
 #include "pgctl-wrapper/pool_session.h"
 #include "velafs/base/name.h"
+#include "velafs/base/units.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -41,7 +42,7 @@ struct PoolCounts {
 PoolCounts CountClones(const std::vector<Branch>& branches, const std::string& pool) {
   PoolCounts counts;
   for (const Branch& branch : branches) {
-    if (PoolOf(branch) != pool) continue;
+    if (PoolOf(branch) != pool || StateOf(branch) == kBase) continue;
     ++counts.by_state[StateOf(branch)];
     counts.clones.push_back({{"branch", branch.name}, {"state", StateOf(branch)}});
   }
@@ -98,6 +99,10 @@ Result<PoolPlan> MakePlan(Session& session, const PoolDir& pool, const Arguments
   return plan;
 }
 
+json ExpiryOf(const Branch& branch) {
+  return branch.expires_at.empty() ? json(nullptr) : json(branch.expires_at);
+}
+
 Status PrintTaken(Session& session, const FoundPool& pool, const TakenClone& taken,
                   const Arguments& arguments, const Output& output) {
   const auto& [socket_dir, port] = taken.address;
@@ -117,7 +122,8 @@ Status PrintTaken(Session& session, const FoundPool& pool, const TakenClone& tak
                 {"port", port},
                 {"socket_dir", socket_dir},
                 {"url", url},
-                {"data_dir", branch.data_dir}},
+                {"data_dir", branch.data_dir},
+                {"expires_at", ExpiryOf(branch)}},
                text);
   return {};
 }
@@ -130,11 +136,41 @@ Result<bool> MakeOne(Session& session, const FoundPool& pool, const Output& outp
   return true;
 }
 
+// The lease asked for, else that of the branch's policy; nothing without either.
+Result<std::optional<std::chrono::seconds>> LeaseFor(Session& session, const std::string& branch,
+                                                     const Arguments& arguments) {
+  if (arguments.lease) return arguments.lease;
+  VELAFS_ASSIGN(const std::string policy, session.Policy(branch, "lease"));
+  if (policy.empty()) return std::optional<std::chrono::seconds>();
+  VELAFS_ASSIGN(const std::chrono::seconds lease, ParseDuration(policy));
+  return std::optional(lease);
+}
+
+// A clone that this user has taken from a pool of his.
+Result<Branch> FindTaken(Session& session, const std::string& name) {
+  VELAFS_ASSIGN(Branch branch, session.Find(name));
+  VELAFS_ASSIGN(const Owner user, PoolUser(session));
+  if (PoolOf(branch).empty() || StateOf(branch) == kBase) {
+    return Refused("branch " + Quoted(branch.name) + " does not belong to a pool",
+                   "velafs delete deletes branches");
+  }
+  if (branch.owner != user.name) {
+    return Refused(
+        "branch " + Quoted(branch.name) + " belongs to a pool of user " + Quoted(branch.owner),
+        "each user has pools of his own");
+  }
+  if (StateOf(branch) == kTaken || StateOf(branch) == kReleased) return branch;
+  return Refused("branch " + Quoted(branch.name) + " is not taken",
+                 "velapg pool stop " + PoolOf(branch) + " ends the pool");
+}
+
 Result<TakenClone> TakeInTime(Session& session, const FoundPool& pool, const Arguments& arguments,
                               const Output& output) {
+  VELAFS_ASSIGN(const SourceRef source, ParseSourceRef(pool.plan.source));
+  VELAFS_ASSIGN(const auto lease, LeaseFor(session, source.branch, arguments));
   const auto deadline = steady_clock::now() + arguments.take_wait;
   for (milliseconds wait = kShortestWait;; wait = std::min(wait * 2, kLongestWait)) {
-    VELAFS_ASSIGN(std::optional<TakenClone> taken, TryTake(session, pool.dir));
+    VELAFS_ASSIGN(std::optional<TakenClone> taken, TryTake(session, pool.dir, lease));
     if (taken) return *std::move(taken);
     if (steady_clock::now() >= deadline) {
       return Failed("pool " + Quoted(pool.dir.name()) + " has no clone that is ready",
@@ -160,7 +196,8 @@ Result<int> MakePool(const Arguments& arguments, const Output& output) {
                       std::to_string(kLongestPoolName) + " characters");
   }
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
-  const PoolDir pool(session.store(), name);
+  VELAFS_ASSIGN(const std::string place, session.PoolsPlace());
+  const PoolDir pool(place, name);
   VELAFS_TRY(pool.Make());
   VELAFS_ASSIGN(const PoolPlan plan, MakePlan(session, pool, arguments));
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kFill));
@@ -172,16 +209,18 @@ Result<int> MakePool(const Arguments& arguments, const Output& output) {
 
 Result<int> ListPools(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List(json::object()));
+  VELAFS_ASSIGN(const std::string place, session.PoolsPlace());
+  VELAFS_ASSIGN(const Owner user, PoolUser(session));
+  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List({{"owner", user.name}}));
   std::set<std::string> names;
-  for (const std::string& name : PoolDir::Names(session.store())) names.insert(name);
+  for (const std::string& name : PoolDir::Names(place)) names.insert(name);
   for (const Branch& branch : branches) {
     if (!PoolOf(branch).empty()) names.insert(PoolOf(branch));
   }
   json document = json::array();
   std::vector<std::vector<std::string>> rows = {{"POOL", "SOURCE", "SIZE", "READY", "TAKEN"}};
   for (const std::string& name : names) {
-    const Result<std::optional<PoolPlan>> read = PoolDir(session.store(), name).ReadPlan();
+    const Result<std::optional<PoolPlan>> read = PoolDir(place, name).ReadPlan();
     if (!read.ok()) output.Warn("pool " + Quoted(name) + ": " + read.status().message());
     const PoolPlan plan = read.ok() ? read->value_or(PoolPlan()) : PoolPlan();
     const PoolCounts counts = CountClones(branches, name);
@@ -214,7 +253,8 @@ Result<int> RefreshPool(const Arguments& arguments, const Output& output) {
 Result<int> StopPool(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
   VELAFS_ASSIGN(const std::string name, FindPoolName(session, arguments.branch));
-  const PoolDir pool(session.store(), name);
+  VELAFS_ASSIGN(const std::string place, session.PoolsPlace());
+  const PoolDir pool(place, name);
   VELAFS_TRY(pool.Make());  // for the locks
   {
     VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
@@ -238,7 +278,8 @@ Result<int> StopPool(const Arguments& arguments, const Output& output) {
 Result<int> FillPoolNow(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
   VELAFS_ASSIGN(const std::string name, FindPoolName(session, arguments.branch));
-  const PoolDir pool(session.store(), name);
+  VELAFS_ASSIGN(const std::string place, session.PoolsPlace());
+  const PoolDir pool(place, name);
   Result<UniqueFd> next = UniqueFd();
   if (arguments.unless_waiting) {
     next = pool.TryLock(PoolDir::Right::kNext);
@@ -270,19 +311,27 @@ Result<int> Take(const Arguments& arguments, const Output& output) {
 
 Result<int> Release(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
-  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  if (PoolOf(branch).empty()) {
-    return Refused("branch " + Quoted(branch.name) + " is of no pool",
-                   "velafs delete deletes branches");
-  }
-  if (StateOf(branch) != kTaken && StateOf(branch) != kReleased) {
-    return Refused("branch " + Quoted(branch.name) + " is not taken",
-                   "velapg pool stop " + PoolOf(branch) + " ends the pool");
-  }
+  VELAFS_ASSIGN(const Branch branch, FindTaken(session, arguments.branch));
   VELAFS_TRY(SetState(session, branch, kReleased));
   VELAFS_TRY(FillInBackground(session, PoolOf(branch)));
   output.Confirm({{"branch", branch.name}, {"pool", PoolOf(branch)}, {"released", true}},
                  "released branch " + Quoted(branch.name) + "\n");
+  return 0;
+}
+
+Result<int> Renew(const Arguments& arguments, const Output& output) {
+  VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
+  VELAFS_ASSIGN(const Branch taken, FindTaken(session, arguments.branch));
+  VELAFS_ASSIGN(const auto lease, LeaseFor(session, taken.name, arguments));
+  if (!lease) {
+    return UsageError("no lease is given, and there is no policy \"lease\"",
+                      "write velapg renew " + taken.name + " --lease 30m");
+  }
+  VELAFS_TRY(SetLease(session, taken, *lease));
+  VELAFS_ASSIGN(const Branch branch, session.Find(taken.name));
+  output.Confirm(
+      {{"branch", branch.name}, {"pool", PoolOf(branch)}, {"expires_at", ExpiryOf(branch)}},
+      "branch " + Quoted(branch.name) + " is given back at " + branch.expires_at + "\n");
   return 0;
 }
 

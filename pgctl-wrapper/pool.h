@@ -1,7 +1,10 @@
-// `velapg pool`, `take` and `release`: clones that are started before they are wanted.
+// `velapg pool`, `take`, `renew` and `release`: clones that are started before they are wanted.
 //
 // No process keeps a pool filled. Whoever takes a clone out, or gives one back, has it done by a
 // `velapg pool fill` in a session of its own; so does whoever finds none ready, by himself.
+//
+// A pool is its maker's: nobody else takes clones out of it, since what a server runs is its user's
+// to say.
 #pragma once
 
 #include "pgctl-wrapper/arguments.h"
@@ -17,6 +20,7 @@ Result<int> RefreshPool(const Arguments& arguments, const Output& output);
 Result<int> StopPool(const Arguments& arguments, const Output& output);
 Result<int> FillPoolNow(const Arguments& arguments, const Output& output);
 Result<int> Take(const Arguments& arguments, const Output& output);
+Result<int> Renew(const Arguments& arguments, const Output& output);
 Result<int> Release(const Arguments& arguments, const Output& output);
 
 }  // namespace velafs::pgctl

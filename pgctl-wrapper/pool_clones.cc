@@ -1,5 +1,7 @@
 #include "pgctl-wrapper/pool_clones.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "pgctl-wrapper/clone_user.h"
@@ -84,7 +86,12 @@ Status MakeClone(Session& session, const PoolDir& pool, const PoolPlan& plan,
                 UserOfClone(session, plan.state, plan.as_user));
   if (user) request["as_user"] = *user;
   if (IsIsolated(plan.start.network)) request["isolated"] = true;  // whoever takes it, restarts it
-  VELAFS_TRY(session.Call("clone", request).status());
+  Status cloned = session.Call("clone", request).status();
+  if (cloned.code() == Code::kNotFound) {
+    return std::move(cloned).WithHint("velapg pool refresh " + pool.name() +
+                                      " gives the pool its source's current state");
+  }
+  VELAFS_TRY(cloned);
   VELAFS_ASSIGN(const Branch clone, session.Find(name));
   Status ready = StartClone(session, clone, plan, output);
   if (ready.ok()) ready = MakeReady(session, pool, clone, plan);
@@ -144,14 +151,24 @@ LoginChoice LoginOf(const PoolPlan& plan) {
           source.ok() ? source->branch : ""};
 }
 
+Result<Owner> PoolUser(const Session& session) {
+  if (geteuid() != 0) return CurrentUser();
+  return OwnerOfFile(session.store() + "/run");
+}
+
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool) {
   // Anybody may put a label on a branch of his own.
-  VELAFS_ASSIGN(const Owner maker, OwnerOfFile(session.store() + "/run/api.sock"));
-  return session.List({{"labels", {{kPoolLabel, pool}}}, {"owner", maker.name}});
+  VELAFS_ASSIGN(const Owner user, PoolUser(session));
+  return session.List({{"labels", {{kPoolLabel, pool}}}, {"owner", user.name}});
 }
 
 Status SetState(Session& session, const Branch& clone, const char* state) {
   return session.Call("label", {{"name", clone.name}, {"set", {{kStateLabel, state}}}}).status();
+}
+
+Status SetLease(Session& session, const Branch& clone, std::chrono::seconds lease) {
+  return session.Call("ttl", {{"name", clone.name}, {"ttl", std::to_string(lease.count()) + "s"}})
+      .status();
 }
 
 Status Retire(Session& session, const std::string& pool, const std::vector<std::string>& states) {
@@ -171,7 +188,8 @@ Status ThrowAwayAll(Session& session, const std::string& pool,
   return {};
 }
 
-Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool) {
+Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool,
+                                          const std::optional<std::chrono::seconds>& lease) {
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
   VELAFS_ASSIGN(const std::optional<PoolPlan> plan, pool.ReadPlan());
   if (!plan || plan->size == 0) return NotFound("pool \"" + pool.name() + "\" has been stopped");
@@ -180,7 +198,10 @@ Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool)
     if (StateOf(clone) != kReady) continue;
     std::optional<TakenClone> taken = FindUp(session, clone);
     if (!taken) continue;
+    // First: nobody is to have it without the lease.
+    if (lease) VELAFS_TRY(SetLease(session, clone, *lease));
     VELAFS_TRY(SetState(session, clone, kTaken));
+    VELAFS_ASSIGN(taken->target.branch, session.Find(clone.name));
     return taken;
   }
   return std::optional<TakenClone>();

@@ -4,10 +4,14 @@
 //   ready     its server runs, and it may be taken
 //   taken     somebody's
 //   released  to be thrown away
+//   base      has the state that the others are clones of; never started
+//
+// A pool consists of branches of its user alone, whatever labels others put on theirs.
 //
 // Whatever process dies, the next that fills the pool finds in the labels what there is to do.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +30,7 @@ inline constexpr char kFilling[] = "filling";
 inline constexpr char kReady[] = "ready";
 inline constexpr char kTaken[] = "taken";
 inline constexpr char kReleased[] = "released";
+inline constexpr char kBase[] = "base";
 
 // The pool's name, or the clone's state in it; empty when the branch is of no pool.
 std::string PoolOf(const Branch& branch);
@@ -34,6 +39,8 @@ std::string StateOf(const Branch& branch);
 // As whom its clones are used: as the plan says, else as the policies of its source do.
 LoginChoice LoginOf(const PoolPlan& plan);
 
+// The user whose pools this process deals with: for root, whoever the store runs as.
+Result<Owner> PoolUser(const Session& session);
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool);
 Status SetState(Session& session, const Branch& clone, const char* state);
 
@@ -51,7 +58,11 @@ struct TakenClone {
 };
 // Takes a clone that is ready and whose server takes connections; no two callers get the same
 // one. NotFound once the pool is being stopped.
-Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool);
+// It is given back by itself after the lease, if there is one.
+Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool,
+                                          const std::optional<std::chrono::seconds>& lease);
+// From now on.
+Status SetLease(Session& session, const Branch& clone, std::chrono::seconds lease);
 
 // What is known of a clone when a pool is filled.
 struct CloneFact {

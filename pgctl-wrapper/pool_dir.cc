@@ -11,15 +11,12 @@
 #include <nlohmann/json.hpp>
 
 #include "pgctl-wrapper/output.h"
-#include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/text_file.h"
 
 namespace velafs::pgctl {
 namespace {
 
 using nlohmann::json;
-
-std::string PoolsDir(const std::string& store) { return store + "/run/pools"; }
 
 Status MakeDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -91,13 +88,13 @@ Result<PoolPlan> PoolPlanFromText(std::string_view text) {
   }
 }
 
-PoolDir::PoolDir(const std::string& store, std::string name)
-    : name_(std::move(name)), path_(PoolsDir(store) + "/" + name_) {}
+PoolDir::PoolDir(const std::string& place, std::string name)
+    : name_(std::move(name)), path_(place + "/" + name_) {}
 
-std::vector<std::string> PoolDir::Names(const std::string& store) {
+std::vector<std::string> PoolDir::Names(const std::string& place) {
   std::vector<std::string> names;
   std::error_code error;
-  std::filesystem::directory_iterator entry(PoolsDir(store), error);
+  std::filesystem::directory_iterator entry(place, error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     names.push_back(entry->path().filename());
   }
@@ -106,21 +103,16 @@ std::vector<std::string> PoolDir::Names(const std::string& store) {
 }
 
 Status PoolDir::Make() const {
-  const std::filesystem::path pools = std::filesystem::path(path_).parent_path();
-  Status made = MakeDirectory(pools);
-  if (made.ok()) made = MakeDirectory(path_);
-  if (made.error_number() != EACCES) return made;
-  const std::optional<Owner> owner = OwnerOfDirectory(pools.parent_path());
-  return Refused(
-      "only user \"" + (owner ? owner->name : "root") + "\", whose store this is, has pools in it",
-      "for pools of your own, make a store of your own: velafs --store DIR init");
+  VELAFS_TRY(MakeDirectory(std::filesystem::path(path_).parent_path()));
+  return MakeDirectory(path_);
 }
 
 Status PoolDir::Remove() const {
   std::error_code error;
   std::filesystem::remove_all(path_, error);
   if (error) return SystemError(error.value(), "cannot remove \"" + path_ + "\"");
-  rmdir(std::filesystem::path(path_).parent_path().c_str());  // unless another pool is there
+  rmdir(
+      std::filesystem::path(path_).parent_path().c_str());  // unless it is needed, or the daemon's
   return {};
 }
 

@@ -1,5 +1,7 @@
-// A pool's files, in STORE/run/pools/NAME/: what is wanted of it, its locks, its log. Which clones
-// it has, and which of them are taken, is not here but in their labels: the files may be lost.
+// A pool's files: what is wanted of it, its locks, its log. Each user has pools of his own, in
+// STORE/run/pools-UID/NAME/, and whoever the store runs as in STORE/run/pools/NAME/: a plan names
+// programs to run. Which clones it has, and which of them are taken, is not here but in their
+// labels: the files may be lost.
 #pragma once
 
 #include <optional>
@@ -30,10 +32,10 @@ Result<PoolPlan> PoolPlanFromText(std::string_view text);
 // Processes agree by the locks; else externally synchronised.
 class PoolDir {
  public:
-  // `store` is absolute, `name` a lawful name.
-  PoolDir(const std::string& store, std::string name);
+  // `place` is Session::PoolsPlace's, `name` a lawful name.
+  PoolDir(const std::string& place, std::string name);
   // Of the pools that have files.
-  static std::vector<std::string> Names(const std::string& store);
+  static std::vector<std::string> Names(const std::string& place);
 
   const std::string& name() const { return name_; }
   std::string Log() const { return path_ + "/log"; }

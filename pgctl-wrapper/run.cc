@@ -46,10 +46,15 @@ Status MakeClone(Session& session, const Arguments& arguments, const std::string
   if (taken.status().code() != Code::kNotFound) return std::move(taken).status();
   VELAFS_ASSIGN(const std::optional<std::string> user,
                 UserOfClone(session, source, arguments.as_user));
-  supervisor.Cloning();
   json request = {{"source", source}, {"name", name}, {"ephemeral", !keep}};
   if (user) request["as_user"] = *user;
   if (is_isolated) request["isolated"] = true;
+  if (!keep) {
+    VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
+    VELAFS_ASSIGN(const std::chrono::seconds lease, RunLease(session, ref.branch));
+    request["ttl"] = std::to_string(lease.count()) + "s";
+  }
+  supervisor.Cloning();
   Status cloned = session.Call("clone", request).status();
   if (cloned.ok()) {
     supervisor.Cloned();

@@ -1,23 +1,29 @@
 #include "pgctl-wrapper/run_supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/session.h"
 #include "pgctl-wrapper/throw_away.h"
+#include "velafs/base/units.h"
 
 namespace velafs::pgctl {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr char kCloning = 'i';
@@ -48,10 +54,58 @@ Status CleanUp(const RunClone& clone, bool may_appear) {
   return clone.keep ? StopServerOn(session, *branch, StopMode::kFast) : ThrowAway(session, *branch);
 }
 
+// Also while the machine sleeps.
+seconds SinceBoot() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return seconds(now.tv_sec);
+}
+
+// Renews a clone's lease in time.
+class LeaseKeeper {
+ public:
+  explicit LeaseKeeper(const RunClone& clone) : clone_(clone), renewed_at_(SinceBoot()) {}
+
+  // When to call Tend again.
+  milliseconds NextLook() const {
+    if (lease_ == seconds(0)) return seconds(1);
+    return std::clamp<milliseconds>(lease_ / kRenewals, milliseconds(100), kLongestLook);
+  }
+  // What fails is tried again at the next look.
+  void Tend() {
+    if (lease_ > seconds(0) && SinceBoot() - renewed_at_ < lease_ / kRenewals) return;
+    Result<Session> session = Session::Open(clone_.store_option);
+    if (!session.ok()) return;
+    const Result<seconds> lease = RunLease(*session, clone_.name);
+    if (!lease.ok()) return;
+    const bool is_known = std::exchange(lease_, *lease) > seconds(0);
+    if (!is_known) return;  // the clone was made with it
+    const bool renewed =
+        session->Call("ttl", {{"name", clone_.name}, {"ttl", std::to_string(lease->count()) + "s"}})
+            .ok();
+    if (renewed) renewed_at_ = SinceBoot();
+  }
+
+ private:
+  static constexpr int kRenewals = 3;  // of which two may fail
+  static constexpr milliseconds kLongestLook = std::chrono::minutes(1);
+  const RunClone& clone_;
+  seconds lease_{0};  // not known yet
+  seconds renewed_at_;
+};
+
 // The last word said before the pipe ended; 0 when there was none.
-char LastWord(const UniqueFd& words) {
+char LastWord(const RunClone& clone, const UniqueFd& words) {
   char last = 0;
+  LeaseKeeper lease(clone);
   for (;;) {
+    const bool keeps_lease = last == kCloned && !clone.keep;
+    const milliseconds patience = lease.NextLook();
+    pollfd said{words.get(), POLLIN, 0};
+    if (poll(&said, 1, keeps_lease ? static_cast<int>(patience.count()) : -1) == 0) {
+      lease.Tend();
+      continue;
+    }
     char word = 0;
     const ssize_t count = read(words.get(), &word, 1);
     if (count < 0 && errno == EINTR) continue;
@@ -67,7 +121,7 @@ char LastWord(const UniqueFd& words) {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   dup2(null, STDIN_FILENO);
   dup2(null, STDOUT_FILENO);
-  const char word = LastWord(words);
+  const char word = LastWord(clone, words);
   if (word != kCloning && word != kCloned) _exit(0);
   const Status status = CleanUp(clone, word == kCloning);
   if (status.ok()) _exit(0);
@@ -77,6 +131,14 @@ char LastWord(const UniqueFd& words) {
 }
 
 }  // namespace
+
+Result<seconds> RunLease(Session& session, const std::string& branch) {
+  constexpr seconds kLease = std::chrono::hours(12);
+  VELAFS_ASSIGN(const std::string policy, session.Policy(branch, "max_ttl"));
+  if (policy.empty()) return kLease;
+  VELAFS_ASSIGN(const seconds most, ParseDuration(policy));
+  return std::min(kLease, most);
+}
 
 Result<RunSupervisor> RunSupervisor::Start(const RunClone& clone) {
   int ends[2];

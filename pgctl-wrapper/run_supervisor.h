@@ -3,13 +3,16 @@
 // It is forked before anything is made, lives in a session of its own, out of the terminal's reach,
 // and waits for the end of a pipe that only velapg holds: closed on purpose, or by velapg's death.
 // Then it stops the clone's server and deletes the clone. There is no other clean-up code: an
-// orderly end and a SIGKILL take the same way.
+// orderly end and a SIGKILL take the same way. Should it die itself, with its host for one, the
+// clone goes by its lease, which it renews as long as it lives.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 
+#include "pgctl-wrapper/session.h"
 #include "pgctl-wrapper/unique_fd.h"
 #include "velafs/base/status.h"
 
@@ -21,6 +24,9 @@ struct RunClone {
   std::string name;
   bool keep = false;  // only stop its server
 };
+
+// How long a clone of that branch, or of a bookmark of it, lives without being renewed.
+Result<std::chrono::seconds> RunLease(Session& session, const std::string& branch);
 
 // One thread per process: Start forks.
 class RunSupervisor {

@@ -44,6 +44,7 @@ Result<Branch> BranchFromJson(const json& shown) {
   }
   branch.owner = shown.value("owner", "");
   if (path->is_string()) branch.data_dir = path->get<std::string>();
+  branch.expires_at = TextFrom(shown, "expires_at");
   branch.shown_as = TextFrom(shown, "shown_as");
   branch.data_owner = TextFrom(shown, "data_owner");
   if (const auto labels = shown.find("labels"); labels != shown.end()) {
@@ -133,6 +134,15 @@ Result<std::string> Session::Policy(const std::string& name, const std::string& 
     return value != policy.end() && value->is_string() ? value->get<std::string>() : "";
   }
   return std::string();
+}
+
+Result<std::string> Session::PoolsPlace() {
+  if (pools_place_.empty()) {
+    VELAFS_ASSIGN(const json place, Call("pool-place", json::object()));
+    pools_place_ = place.value("path", "");
+  }
+  if (!pools_place_.empty()) return pools_place_;
+  return Failed("the store's answer to \"pool-place\" has no path");
 }
 
 Result<uint16_t> Session::AssignPort(const std::string& name, std::optional<uint16_t> wanted) {

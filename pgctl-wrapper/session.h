@@ -27,6 +27,7 @@ struct Branch {
   std::optional<pid_t> server_pid;
   std::optional<pid_t> orphan_pid;
   std::optional<uint16_t> port;  // kept for its server
+  std::string expires_at;        // as the store writes times; empty: never
   std::string owner;             // the user whose branch it is
   std::string shown_as;          // the user its files are shown to be of; empty: as they are
   std::string data_owner;        // if shown_as: the user whose data it is; not in a list
@@ -57,6 +58,8 @@ class Session {
   Result<uint16_t> AssignPort(const std::string& name, std::optional<uint16_t> wanted);
   // The value of a policy that holds for the branch; empty when it has none.
   Result<std::string> Policy(const std::string& name, const std::string& key);
+  // The directory of this user's pools; Refused where he can have none.
+  Result<std::string> PoolsPlace();
   // Runs any verb.
   Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments) {
     return client_->Call(verb, arguments);
@@ -69,6 +72,7 @@ class Session {
 
   std::string store_;
   std::unique_ptr<Client> client_;
+  std::string pools_place_;  // once it was asked for
 };
 
 }  // namespace velafs::pgctl
