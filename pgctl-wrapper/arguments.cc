@@ -17,14 +17,16 @@ namespace {
 // What CLI11 fills in, where that is not yet the type we want.
 struct RawWords {
   std::string timeout;
+  std::string stop_timeout;
+  std::vector<std::string> labels;
   std::string stop_mode = "fast";
   std::string profile = "small";
   std::string take_wait;
+  std::string lease;
   std::string idle_stop;
   std::string network;
   std::string url_format = "libpq";
   std::optional<bool> tcp;
-  std::string lease;
   uint16_t port = 0;
 };
 
@@ -58,15 +60,14 @@ class Grammar {
   void AddCommands() {
     AddStartOptions(Add("start", "Start the branch's server and wait until it takes connections",
                         "velapg start pr-42 --port 5499"));
-    AddTimeout(AddStopMode(Add("stop", "Stop the branch's server", "velapg stop pr-42")));
+    AddStop();
     AddStartOptions(AddStopMode(
         Add("restart", "Stop the branch's server and start it again", "velapg restart pr-42")));
-    Add("status",
-        "Say whether the branch's server runs; exit status 0 when it does, 3 when it is stopped. "
-        "Without a branch: list the servers that run",
-        "velapg status pr-42 --json\n  velapg status")
-        ->get_option("BRANCH")
-        ->required(false);
+    AddReset();
+    AddSelection(AddTo(&app_, "status",
+                       "Say whether the branch's server runs; exit status 0 when it does, 3 when "
+                       "it is stopped. Without one branch's name: list the servers that run",
+                       "velapg status pr-42 --json\n  velapg status\n  velapg status 'pr-*'"));
     AddPsql();
     AddConnection();
     CLI::App* logs = Add("logs", "Show the server's log", "velapg logs pr-42 -f");
@@ -110,6 +111,41 @@ class Grammar {
   void AddOverTcp(CLI::App* command) {
     command->add_flag("--tcp", arguments_.over_tcp,
                       "Over TCP, with the branch's password, of a server started with --tcp");
+  }
+
+  void AddStop() {
+    CLI::App* stop =
+        AddTo(&app_, "stop", "Stop the servers of branches",
+              "velapg stop pr-42\n  velapg stop 'pr-*'\n  velapg stop --label team=web\n"
+              "  velapg stop --all");
+    AddSelection(stop);
+    stop->add_flag("--all", arguments_.stop_all, "All servers that this user may stop");
+    AddStopMode(stop);
+    stop->add_flag("--force", arguments_.force,
+                   "Fast; if it has not stopped after 10 seconds, immediate; then kill it");
+    stop->add_option("--timeout", raw_.stop_timeout,
+                     "How long to wait for each at most (default: 1m)")
+        ->type_name("DURATION");
+  }
+
+  void AddReset() {
+    CLI::App* reset =
+        Add("reset",
+            "Put a branch back to its source's current state, or to that of --to. A server that "
+            "runs is stopped, and started again with the same port",
+            "velapg reset pr-42\n  velapg reset pr-42 --to main@monday");
+    reset->add_option("--to", arguments_.reset_to, "A branch or a bookmark")->type_name("SOURCE");
+    AddStartOptions(AddStopMode(reset));
+  }
+
+  CLI::App* AddSelection(CLI::App* command) {
+    command
+        ->add_option("BRANCH", arguments_.branches,
+                     "Branches; 'pr-*' stands for all whose name matches")
+        ->option_text(" ");
+    command->add_option("--label", raw_.labels, "Only branches that have this label")
+        ->type_name("K=V");
+    return command;
   }
 
   void AddRun() {
@@ -206,6 +242,7 @@ class Grammar {
     take->add_option("--wait", raw_.take_wait,
                      "How long to wait for one at most (default: 1m); 0 for not at all")
         ->type_name("DURATION");
+    AddLease(take);
     CLI::Option* url = take->add_flag("--url", arguments_.as_url, "Print its connection URL");
     take->add_flag("--env", arguments_.as_env,
                    "Print shell commands that set PGHOST, DATABASE_URL, VELAFS_BRANCH ...")
@@ -214,6 +251,18 @@ class Grammar {
         &app_, "release", "Give back a clone that was taken: it is thrown away in the background",
         "velapg release \"$VELAFS_BRANCH\"");
     release->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
+    CLI::App* renew = AddTo(&app_, "renew", "Set the lease of a clone that was taken anew",
+                            "velapg renew \"$VELAFS_BRANCH\" --lease 30m");
+    renew->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
+    AddLease(renew);
+  }
+
+  void AddLease(CLI::App* command) {
+    command
+        ->add_option("--lease", raw_.lease,
+                     "After this time, from now on, the clone is given back by itself: its "
+                     "server is stopped and the branch deleted (default: the policy lease)")
+        ->type_name("DURATION");
   }
 
   CLI::App* AddPoolName(CLI::App* command) {
@@ -254,7 +303,6 @@ class Grammar {
 
   CLI::App* AddCloneUser(CLI::App* command) {
     command
-    AddLease(take);
         ->add_option("--as-user", arguments_.as_user,
                      "Show the clone's files as owned by USER, who then runs its server (default: "
                      "as those of SOURCE; for root, where they are shown as no user's, whom the "
@@ -263,18 +311,6 @@ class Grammar {
     return command;
   }
 
-    CLI::App* renew = AddTo(&app_, "renew", "Set the lease of a clone that was taken anew",
-                            "velapg renew \"$VELAFS_BRANCH\" --lease 30m");
-    renew->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
-    AddLease(renew);
-  }
-
-  void AddLease(CLI::App* command) {
-    command
-        ->add_option("--lease", raw_.lease,
-                     "After this time, from now on, the clone is given back by itself: its "
-                     "server is stopped and the branch deleted (default: the policy lease)")
-        ->type_name("DURATION");
   CLI::App* AddStopMode(CLI::App* command) {
     command->add_option("--mode", raw_.stop_mode, "How to stop")
         ->check(CLI::IsMember({"smart", "fast", "immediate"}))
@@ -402,6 +438,26 @@ std::string VersionDocument(const std::string& text) {
       .dump();
 }
 
+Status ParseLabels(const std::vector<std::string>& words, Arguments* arguments) {
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return UsageError("\"" + word + "\" is not a label", "write --label KEY=VALUE");
+    }
+    arguments->labels[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return {};
+}
+
+Status CheckStop(const Arguments& arguments) {
+  const bool is_selected = !arguments.branches.empty() || !arguments.labels.empty();
+  if (arguments.stop_all && is_selected) {
+    return UsageError("--all goes without branches and --label");
+  }
+  if (arguments.stop_all || is_selected) return {};
+  return UsageError("stop needs a branch", "write velapg stop BRANCH, or velapg stop --all");
+}
+
 Status CheckPool(const Arguments& arguments) {
   const std::string hint = "write velapg pool SOURCE --size N";
   if (arguments.branch.empty()) return UsageError("pool needs a source", hint);
@@ -434,6 +490,8 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   }
   arguments.command = CommandName(grammar.app());
   VELAFS_TRY(CheckAfterDashes(arguments));
+  VELAFS_TRY(ParseLabels(raw.labels, &arguments));
+  if (arguments.command == "stop") VELAFS_TRY(CheckStop(arguments));
   if (arguments.command == "pool") VELAFS_TRY(CheckPool(arguments));
   if (arguments.command == "pool list" && !arguments.branch.empty()) {
     return UsageError("unexpected argument \"" + arguments.branch + "\"",
@@ -445,11 +503,18 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   if (raw.port != 0) arguments.start.port = raw.port;
   if (!raw.timeout.empty()) {
     VELAFS_ASSIGN(arguments.start.timeout, ParseDuration(raw.timeout));
+    arguments.stop_timeout = arguments.start.timeout;
+  }
+  if (!raw.stop_timeout.empty()) {
+    VELAFS_ASSIGN(arguments.stop_timeout, ParseDuration(raw.stop_timeout));
   }
   if (raw.idle_stop == "never") {
     arguments.start.idle_stop = std::chrono::seconds(0);
   } else if (!raw.idle_stop.empty()) {
     VELAFS_ASSIGN(arguments.start.idle_stop, ParseDuration(raw.idle_stop));
+  }
+  if (!raw.lease.empty()) {
+    VELAFS_ASSIGN(arguments.lease, ParseDuration(raw.lease));
   }
   if (raw.take_wait == "0") {
     arguments.take_wait = std::chrono::seconds(0);
@@ -477,6 +542,3 @@ std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words) 
 }
 
 }  // namespace velafs::pgctl
-  if (!raw.lease.empty()) {
-    VELAFS_ASSIGN(arguments.lease, ParseDuration(raw.lease));
-  }

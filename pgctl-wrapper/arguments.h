@@ -24,11 +24,16 @@ struct Arguments {
   // Of `run` and `pool`: the branch or bookmark to clone. Of what else is about pools: the pool,
   // or what it is of. May be empty where the command does without.
   std::string branch;
+  std::vector<std::string> branches;          // of `stop` and `status`: names and patterns
+  std::map<std::string, std::string> labels;  // likewise: that a branch must have
   std::vector<std::string> after_dashes;
 
-  StartOptions start;  // its timeout holds for `stop` too
+  StartOptions start;
   StopMode stop_mode = StopMode::kFast;
-  std::string user;  // empty, like the next: as ConnectionFor says
+  std::chrono::seconds stop_timeout = std::chrono::minutes(1);
+  bool force = false;    // of `stop`: by all means
+  std::string reset_to;  // of `reset`; empty: what it was cloned from
+  std::string user;      // empty, like the next: as ConnectionFor says
   std::string dbname;
   bool superuser = false;
   std::string policies_of;  // whose policies say so; empty: `branch`
@@ -47,7 +52,7 @@ struct Arguments {
 
   size_t pool_size = 0;
   std::string pool_name;        // empty: after the source
-  bool stop_all = false;        // what is taken, too
+  bool stop_all = false;        // what is taken, too; of `stop`: all servers
   bool unless_waiting = false;  // of `pool fill`
   std::chrono::seconds take_wait = std::chrono::minutes(1);
   std::optional<std::chrono::seconds> lease;  // of `take` and `renew`

@@ -15,11 +15,13 @@
 #include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/reset.h"
 #include "pgctl-wrapper/run.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/status.h"
+#include "pgctl-wrapper/stop.h"
 #include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/terminal.h"
 #include "velafs/base/units.h"
@@ -30,15 +32,6 @@ namespace {
 using nlohmann::json;
 
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
-
-// One that has lost its mount can end in no other way than at once.
-Status StopServerOf(const Found& found, const RunDir& run_dir, const Arguments& arguments) {
-  const ActingAs acting(found.owner);
-  const StopMode mode = found.server->lost ? StopMode::kImmediate : arguments.stop_mode;
-  const auto login = ReadTcpLogin(run_dir);
-  VELAFS_TRY(StopServer(*found.server, mode, arguments.start.timeout));
-  return ForgetTcpLogin(run_dir, login);
-}
 
 struct RunningTarget {
   Target target;
@@ -111,12 +104,6 @@ Result<Network> ChooseNetwork(Session& session, const std::string& branch,
   return std::min(network, before.value_or(Network::kHost));
 }
 
-// How the server was reached that ran until now.
-struct Reach {
-  Network network = Network::kHost;
-  bool tcp = false;
-};
-
 // Whether a server listens to TCP that nobody told: as before, else as the policy says, unless its
 // network has no TCP.
 Result<bool> ChooseTcp(Session& session, const std::string& branch, const StartOptions& options,
@@ -132,73 +119,12 @@ Result<bool> ChooseTcp(Session& session, const std::string& branch, const StartO
   return false;
 }
 
-Status StartTarget(Session& session, const Target& target, const Arguments& arguments,
-                   const std::optional<Reach>& before, const Output& output) {
-  StartOptions options = arguments.start;
-  if (!options.idle_stop) {
-    VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
-    if (!policy.empty()) {
-      VELAFS_ASSIGN(options.idle_stop, ParseDuration(policy));
-    }
-  }
-  if (!options.network) {
-    const auto network_before = before ? std::optional(before->network) : std::nullopt;
-    VELAFS_ASSIGN(options.network, ChooseNetwork(session, target.branch.name, network_before));
-  }
-  if (!options.tcp) {
-    VELAFS_ASSIGN(options.overrides.tcp,
-                  ChooseTcp(session, target.branch.name, options, before, output));
-  }
-  if (options.overrides.tcp && options.tcp_role.empty()) {
-    VELAFS_ASSIGN(options.tcp_role, session.Policy(target.branch.name, "default_user"));
-  }
-  VELAFS_ASSIGN(StartedServer server, StartServer(session, target.branch, target.owner, options));
-  VELAFS_ASSIGN(
-      const Connection connection,
-      ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
-  // The user may be about to make them.
-  const Status login = CheckLogin(target, connection, options.pgbin);
-  if (!login.ok()) server.warnings.push_back(login.message() + "; " + login.hint());
-  for (const std::string& warning : server.warnings) output.Warn(warning);
-  const std::string url = Url(connection);
-  output.Confirm({{"branch", target.branch.name},
-                  {"pid", server.pid},
-                  {"port", server.port},
-                  {"socket_dir", server.socket_dir},
-                  {"url", url},
-                  {"data_dir", target.branch.data_dir},
-                  {"network", NetworkName(server.network)},
-                  {"tcp", server.tcp},
-                  {"neutralised", OverridesToJson(server.neutralised)},
-                  {"warnings", server.warnings}},
-                 StartedText(target.branch.name, server, url));
-  return {};
-}
-
 Result<int> Start(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
-  VELAFS_TRY(StartTarget(session, target, arguments, std::nullopt, output));
-  return 0;
-}
-
-void SayNotRunning(const std::string& branch, const Output& output) {
-  output.Confirm({{"branch", branch}, {"stopped", false}},
-                 "no server runs on branch " + Quoted(branch) + "\n");
-}
-
-Result<int> Stop(const Arguments& arguments, const Output& output) {
-  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
-  VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
-  if (!found.server) {
-    SayNotRunning(branch.name, output);
-    return 0;
-  }
-  VELAFS_TRY(StopServerOf(found, FindRunDir(session.store(), branch.id), arguments));
-  output.Confirm({{"branch", branch.name}, {"stopped", true}, {"pid", found.server->file.pid}},
-                 "server of branch " + Quoted(branch.name) + " stopped" +
-                     (found.server->lost ? ": it had lost its mount\n" : "\n"));
+  VELAFS_ASSIGN(const StartReport started,
+                StartTarget(session, target, arguments, std::nullopt, output));
+  output.Confirm(started.document, started.text);
   return 0;
 }
 
@@ -206,15 +132,12 @@ Result<int> Restart(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(const Found found, FindServerOf(session, target.branch));
-  std::optional<Reach> before;
+  const std::optional<Reach> before = ReachOf(found);
   if (found.server) {
-    {
-      const ActingAs acting(found.owner);
-      before = Reach{NetworkOf(found.server->file), ListensToTcp(found.server->file)};
-    }
-    VELAFS_TRY(StopServerOf(found, FindRunDir(session.store(), target.branch.id), arguments));
+    VELAFS_TRY(StopFound(session, target.branch, found, arguments, output));
   }
-  VELAFS_TRY(StartTarget(session, target, arguments, before, output));
+  VELAFS_ASSIGN(const StartReport started, StartTarget(session, target, arguments, before, output));
+  output.Confirm(started.document, started.text);
   return 0;
 }
 
@@ -296,6 +219,54 @@ Result<int> ShowLog(const Arguments& arguments, const Output& output) {
 
 }  // namespace
 
+std::optional<Reach> ReachOf(const Found& found) {
+  if (!found.server) return std::nullopt;
+  const ActingAs acting(found.owner);
+  return Reach{NetworkOf(found.server->file), ListensToTcp(found.server->file)};
+}
+
+Result<StartReport> StartTarget(Session& session, const Target& target, const Arguments& arguments,
+                                const std::optional<Reach>& before, const Output& output) {
+  StartOptions options = arguments.start;
+  if (!options.idle_stop) {
+    VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
+    if (!policy.empty()) {
+      VELAFS_ASSIGN(options.idle_stop, ParseDuration(policy));
+    }
+  }
+  if (!options.network) {
+    const auto network_before = before ? std::optional(before->network) : std::nullopt;
+    VELAFS_ASSIGN(options.network, ChooseNetwork(session, target.branch.name, network_before));
+  }
+  if (!options.tcp) {
+    VELAFS_ASSIGN(options.overrides.tcp,
+                  ChooseTcp(session, target.branch.name, options, before, output));
+  }
+  if (options.overrides.tcp && options.tcp_role.empty()) {
+    VELAFS_ASSIGN(options.tcp_role, session.Policy(target.branch.name, "default_user"));
+  }
+  VELAFS_ASSIGN(StartedServer server, StartServer(session, target.branch, target.owner, options));
+  VELAFS_ASSIGN(
+      const Connection connection,
+      ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
+  // The user may be about to make them.
+  const Status login = CheckLogin(target, connection, options.pgbin);
+  if (!login.ok()) server.warnings.push_back(login.message() + "; " + login.hint());
+  for (const std::string& warning : server.warnings) output.Warn(warning);
+  const std::string url = Url(connection);
+  return StartReport{{{"branch", target.branch.name},
+                      {"pid", server.pid},
+                      {"port", server.port},
+                      {"socket_dir", server.socket_dir},
+                      {"url", url},
+                      {"data_dir", target.branch.data_dir},
+                      {"network", NetworkName(server.network)},
+                      {"tcp", server.tcp},
+                      {"neutralised", OverridesToJson(server.neutralised)},
+                      {"warnings", server.warnings}},
+                     StartedText(target.branch.name, server, url)};
+}
+
 Result<Target> OpenTarget(Session& session, const std::string& branch) {
   Target target;
   VELAFS_ASSIGN(target.branch, session.FindMounted(branch));
@@ -340,25 +311,16 @@ std::string ClientProgramFor(const Target& target, const std::string& pgbin,
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {
   using Function = Result<int> (*)(const Arguments&, const Output&);
   static const std::map<std::string, Function> kCommands = {
-      {"start", Start},
-      {"stop", Stop},
-      {"restart", Restart},
-      {"status", ShowStatus},
-      {"psql", Psql},
-      {"url", ShowUrl},
-      {"env", ShowEnvironment},
-      {"logs", ShowLog},
-      {"run", RunOnClone},
-      {"pool", MakePool},
-      {"pool list", ListPools},
-      {"pool refresh", RefreshPool},
-      {"pool stop", StopPool},
-      {"pool fill", FillPoolNow},
-      {"take", Take},
-      {"release", Release},
-      {"renew", Renew},
-      {"inspect", Inspect},
-      {"candidates", ShowCandidates},
+      {"start", Start},         {"stop", StopBranches},
+      {"restart", Restart},     {"status", ShowStatus},
+      {"psql", Psql},           {"url", ShowUrl},
+      {"env", ShowEnvironment}, {"logs", ShowLog},
+      {"run", RunOnClone},      {"pool", MakePool},
+      {"pool list", ListPools}, {"pool refresh", RefreshPool},
+      {"pool stop", StopPool},  {"pool fill", FillPoolNow},
+      {"take", Take},           {"release", Release},
+      {"renew", Renew},         {"reset", ResetBranch},
+      {"inspect", Inspect},     {"candidates", ShowCandidates},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

@@ -31,6 +31,23 @@ struct Found {
 // The server on the branch, or what the death of the branch's mount has left of one.
 Result<Found> FindServerOf(Session& session, const Branch& branch);
 
+// A server that was started, to be told to the user.
+struct StartReport {
+  nlohmann::json document;
+  std::string text;
+};
+// How a server that runs is reached.
+struct Reach {
+  Network network = Network::kHost;
+  bool tcp = false;
+};
+// Nothing if there is no server.
+std::optional<Reach> ReachOf(const Found& found);
+// Starts the branch's server as the arguments and the policies say. `before`: how that was reached
+// which ran until now.
+Result<StartReport> StartTarget(Session& session, const Target& target, const Arguments& arguments,
+                                const std::optional<Reach>& before, const Output& output);
+
 // The program of that name, as psql, beside the branch's server program when there is one, else
 // PATH's. `pgbin` as of FindServerPrograms.
 std::string ClientProgramFor(const Target& target, const std::string& pgbin,

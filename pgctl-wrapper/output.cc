@@ -1,5 +1,7 @@
 #include "pgctl-wrapper/output.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <string_view>
@@ -58,9 +60,22 @@ void Output::Warn(const std::string& text) const {
   if (!quiet_) WriteNotice("warning: " + text);
 }
 
-int Output::Fail(const Status& failure) const {
+void Output::Complain(const Status& failure) const {
   WriteNotice("error: " + failure.message());
   if (!failure.hint().empty()) WriteNotice("hint: " + failure.hint());
+}
+
+bool Output::shows_progress() const { return !quiet_ && isatty(STDERR_FILENO) != 0; }
+
+void Progress::Show(const std::string& text) {
+  if (!output_.shows_progress() || (text.empty() && !is_shown_)) return;
+  std::fprintf(stderr, "\r\033[K%s", Printable(text).c_str());
+  std::fflush(stderr);
+  is_shown_ = !text.empty();
+}
+
+int Output::Fail(const Status& failure) const {
+  Complain(failure);
   if (as_json_) {
     json error = {{"code", CodeName(failure.code())}, {"message", failure.message()}};
     if (!failure.hint().empty()) error["hint"] = failure.hint();

@@ -28,10 +28,28 @@ class Output {
   // `velapg: error: ...` and maybe `velapg: hint: ...`; under --json the failure on standard output
   // too. Returns the exit status.
   int Fail(const Status& failure) const;
+  // Of one of several things to do: standard error alone.
+  void Complain(const Status& failure) const;
+  bool shows_progress() const;  // standard error is a terminal
 
  private:
   bool as_json_;
   bool quiet_;
+};
+
+// A line on the terminal that is replaced while something takes its time, and in the end removed.
+class Progress {
+ public:
+  explicit Progress(const Output& output) : output_(output) {}
+  ~Progress() { Show(""); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void Show(const std::string& text);
+
+ private:
+  const Output& output_;
+  bool is_shown_ = false;
 };
 
 }  // namespace velafs::pgctl

@@ -141,13 +141,16 @@ std::optional<StopMode> ParseStopMode(std::string_view word) {
   return std::nullopt;
 }
 
+Status SignalServer(const RunningServer& server, StopMode mode) {
+  const int signal = SignalFor(mode);
+  if (syscall(SYS_pidfd_send_signal, server.pidfd.get(), signal, nullptr, 0) == 0) return {};
+  if (errno == ESRCH) return {};
+  return SystemError(errno, "cannot signal process " + std::to_string(server.file.pid));
+}
+
 Status StopServer(const RunningServer& server, StopMode mode, std::chrono::seconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
-  const int signal = SignalFor(mode);
-  if (syscall(SYS_pidfd_send_signal, server.pidfd.get(), signal, nullptr, 0) != 0) {
-    if (errno == ESRCH) return {};
-    return SystemError(errno, "cannot signal process " + std::to_string(server.file.pid));
-  }
+  VELAFS_TRY(SignalServer(server, mode));
   constexpr milliseconds kLongestWait = std::chrono::minutes(1);
   while (steady_clock::now() < deadline) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());

@@ -59,6 +59,8 @@ bool ListensToTcp(const PostmasterFile& server);
 enum class StopMode { kSmart, kFast, kImmediate };
 std::optional<StopMode> ParseStopMode(std::string_view word);
 
+// Tells the server to stop. One that has ended is no failure.
+Status SignalServer(const RunningServer& server, StopMode mode);
 // Signals the server and waits for its end. Fails when that takes longer than `timeout`.
 Status StopServer(const RunningServer& server, StopMode mode, std::chrono::seconds timeout);
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "pgctl-wrapper/recovery.h"
 #include "pgctl-wrapper/server_command.h"
@@ -81,9 +82,21 @@ Status WithServersError(Status failure, const std::string& log) {
   return std::move(failure).WithHint("its server says: " + log.substr(error, end - error));
 }
 
+// A log that has grown large gives way to a new one; the one before that goes. A running server
+// writes to the file it has open, so this is done before one starts.
+void RotateLog(const std::string& path) {
+  constexpr off_t kMostBytes = 64 << 20;
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < kMostBytes) {
+    return;
+  }
+  std::rename(path.c_str(), (path + ".1").c_str());  // if that fails, the old one grows
+}
+
 }  // namespace
 
 Result<OpenedLog> OpenLog(const std::string& path) {
+  RotateLog(path);
   OpenedLog log;
   const int flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
   log.fd.Reset(open(path.c_str(), flags, 0600));

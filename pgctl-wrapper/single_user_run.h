@@ -36,6 +36,7 @@ struct OpenedLog {
   UniqueFd fd;
   uint64_t start_bytes = 0;
 };
+// One of 64 MiB or more is put aside first, as PATH.1.
 Result<OpenedLog> OpenLog(const std::string& path);
 
 }  // namespace velafs::pgctl

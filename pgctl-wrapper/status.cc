@@ -13,6 +13,7 @@
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/selection.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -157,22 +158,17 @@ int SayStopped(const Session& session, const Branch& branch, const Output& outpu
   return kStoppedStatus;
 }
 
-// A server that has lost its mount. Does not open the branch.
-std::optional<pid_t> FindOrphan(const Session& session, const Branch& branch) {
-  const std::string socket_dir = FindRunDir(session.store(), branch.id).socket_dir;
-  const std::optional<Owner> owner = OwnerOfDirectory(socket_dir);
-  if (!owner || !CheckMayActAs(*owner, branch.name).ok()) return std::nullopt;
-  const ActingAs acting(*owner);
-  const std::optional<RunningServer> lost = FindLostServer(socket_dir);
-  return lost ? std::optional(lost->file.pid) : std::nullopt;
-}
-
 Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& output) {
-  VELAFS_ASSIGN(const std::vector<Branch> branches, session.List(json::object()));
+  VELAFS_ASSIGN(const std::vector<Branch> branches, SelectBranches(session, arguments));
   json servers = json::array();
   std::vector<std::vector<std::string>> rows = {
       {"BRANCH", "STATE", "PORT", "PID", "UPTIME", "CONNECTIONS", "NETWORK", "IDLE STOP"}};
-  for (const Branch& branch : branches) {
+  for (const Branch& listed : branches) {
+    // A list does not tell whose the data is, and so not which role to connect as.
+    const Result<Branch> shown = session.Find(listed.name);
+    if (shown.status().code() == Code::kNotFound) continue;  // gone by now
+    VELAFS_TRY(shown.status());
+    const Branch& branch = *shown;
     if (!branch.server_pid) {
       if (const auto orphan = FindOrphan(session, branch)) {
         servers.push_back({{"branch", branch.name}, {"state", "orphaned"}, {"pid", *orphan}});
@@ -198,8 +194,8 @@ Result<int> ShowAll(Session& session, const Arguments& arguments, const Output& 
 
 Result<int> ShowStatus(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
-  if (arguments.branch.empty()) return ShowAll(session, arguments, output);
-  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
+  if (!IsOneBranch(arguments)) return ShowAll(session, arguments, output);
+  VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branches.front()));
   VELAFS_ASSIGN(const Found found, FindServerOf(session, branch));
   if (!found.server) return SayStopped(session, branch, output);
   if (found.server->lost) return SayOrphaned(branch, found.server->file.pid, output);

@@ -19,7 +19,8 @@ constexpr std::chrono::seconds kStopTime{60};
 constexpr std::chrono::seconds kImmediateStopTime{15};  // the server itself gives its backends 5
 constexpr std::chrono::seconds kKillTime{15};
 
-// By force: what its user had it load may take no notice of signals.
+}  // namespace
+
 Status KillServersOn(Session& session, Branch branch) {
   VELAFS_ASSIGN(const Owner owner, OwnerOfData(branch.data_dir));
   VELAFS_TRY(CheckNamespace(owner));
@@ -38,8 +39,6 @@ Status KillServersOn(Session& session, Branch branch) {
     WaitForEnd(*process, std::chrono::seconds(1));
   }
 }
-
-}  // namespace
 
 Status StopServerOn(Session& session, const Branch& known, StopMode mode) {
   VELAFS_ASSIGN(const Branch branch, session.Find(known.name));

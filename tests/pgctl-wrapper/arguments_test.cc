@@ -87,8 +87,9 @@ TEST_CASE("wrong words are wrong usage, said in one line") {
 TEST_CASE("wrong usage names what is wrong") {
   CHECK(Failure({}).message() == "no command given");
   CHECK(Failure({"fly", "pr-1"}).message() == "unknown command \"fly\"");
-  CHECK(Failure({"stop", "pr-1", "extra"}).message() == "unexpected argument \"extra\"");
-  CHECK(Failure({"stop"}).message() == "BRANCH is required");
+  CHECK(Failure({"url", "pr-1", "extra"}).message() == "unexpected argument \"extra\"");
+  CHECK(Failure({"url"}).message() == "BRANCH is required");
+  CHECK(Failure({"stop"}).message() == "stop needs a branch");
 }
 
 TEST_CASE("wrong usage names the help of the command") {
@@ -102,7 +103,7 @@ TEST_CASE("wrong usage names the help of the command") {
 
 TEST_CASE("help of every command has an example") {
   for (const char* command : {"start", "stop", "restart", "status", "psql", "url", "env", "logs",
-                              "run", "pool", "take", "release"}) {
+                              "run", "pool", "take", "renew", "release", "reset"}) {
     const std::string help = Parse({command, "--help"}).help;
     const size_t example = help.find("Example:\n");
     REQUIRE_MESSAGE(example != std::string::npos, help);
@@ -181,9 +182,43 @@ TEST_CASE("the network of a server is chosen wherever one is started") {
 }
 
 TEST_CASE("status needs no branch, what acts on a server does") {
-  CHECK(Parse({"status"}).branch.empty());
-  CHECK(Parse({"status", "a"}).branch == "a");
+  CHECK(Parse({"status"}).branches.empty());
+  CHECK(Parse({"status", "a"}).branches == std::vector<std::string>{"a"});
   CHECK(Failure({"stop"}).code() == Code::kUsage);
+}
+
+TEST_CASE("stop and status take several branches, patterns and labels") {
+  using Names = std::vector<std::string>;
+  CHECK(Parse({"stop", "a", "pr-*"}).branches == Names{"a", "pr-*"});
+  const Arguments by_label = Parse({"status", "--label", "team=web", "--label", "ci="});
+  CHECK(by_label.labels == std::map<std::string, std::string>{{"team", "web"}, {"ci", ""}});
+  CHECK(Parse({"stop", "--label", "team=web"}).labels.size() == 1);
+  CHECK(Parse({"stop", "--all"}).stop_all);
+  CHECK(Failure({"stop", "--all", "a"}).code() == Code::kUsage);
+  CHECK(Failure({"stop", "--all", "--label", "a=b"}).code() == Code::kUsage);
+  CHECK(Failure({"stop", "--label", "team"}).message() == "\"team\" is not a label");
+  CHECK(Failure({"stop", "--label", "=web"}).code() == Code::kUsage);
+}
+
+TEST_CASE("a stop waits for a minute, or for as long as it is told") {
+  using std::chrono::seconds;
+  CHECK(Parse({"stop", "a"}).stop_timeout == seconds(60));
+  CHECK(Parse({"stop", "a", "--timeout", "5s"}).stop_timeout == seconds(5));
+  CHECK(Parse({"restart", "a", "--timeout", "5m"}).stop_timeout == seconds(300));
+  CHECK(Parse({"stop", "a", "--force"}).force);
+}
+
+TEST_CASE("a lease is a duration, and none unless it is given") {
+  CHECK(Parse({"take", "ci", "--lease", "30m"}).lease == std::chrono::minutes(30));
+  CHECK(Parse({"renew", "b", "--lease", "2h"}).lease == std::chrono::hours(2));
+  CHECK_FALSE(Parse({"take", "ci"}).lease);
+  CHECK(Failure({"take", "ci", "--lease", "soon"}).code() == Code::kUsage);
+}
+
+TEST_CASE("reset goes to the branch's source, or to what it is told") {
+  CHECK(Parse({"reset", "a"}).reset_to.empty());
+  CHECK(Parse({"reset", "a", "--to", "main@monday"}).reset_to == "main@monday");
+  CHECK(Failure({"reset"}).code() == Code::kUsage);
 }
 
 TEST_CASE("recovery from the archive is asked for by itself") {
