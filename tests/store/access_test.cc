@@ -252,6 +252,42 @@ TEST_CASE_FIXTURE(AccessFixture, "a user gives no branch away, and who gave his 
   CHECK_FALSE(Info("hers").shown_as);
 }
 
+TEST_CASE_FIXTURE(AccessFixture, "what a user wrote has no more rights where he puts it") {
+  if (geteuid() != 0) return;  // all files are one user's
+  const Caller dora{4545, "4545"};
+  REQUIRE(store->SetApproved("main", true).ok());
+  const auto clone = [&](const std::string& source, const std::string& name, bool as_they_are) {
+    CloneOptions options;
+    if (as_they_are) options.as_user = "none";
+    REQUIRE(store->Clone(dora, source, name, options).ok());
+  };
+  clone("main", "hers", false);
+  clone("main", "plain", true);
+  clone("main", "onto", true);
+  clone("plain", "saved", false);
+  REQUIRE_FALSE(Info("plain").shown_as);
+
+  REQUIRE(store->Reset(dora, "plain", std::optional<std::string>("hers"), {}).ok());
+  CHECK(Info("plain").shown_as == dora.user);
+  CHECK(Opened("plain").shown_as() == std::optional(catalog::FileOwner{4545, 0}));
+  REQUIRE(store->Promote(dora, "hers", "onto", false).ok());
+  CHECK(Info("onto").shown_as == dora.user);
+
+  // An admin who promotes it has looked at it.
+  REQUIRE(store->Promote(caller, "hers", "main", false).ok());
+  CHECK_FALSE(Info("main").shown_as);
+
+  // Nor as a bookmark of a branch that is not shown as his.
+  clone("main@before-promote-1", "parent", true);
+  clone("parent", "past", false);
+  Set("on_expire", "bookmark");
+  REQUIRE(store->SetTtl(dora, "past", std::chrono::seconds(1)).ok());
+  const auto expired = store->Expire(caller, false, NowNs() + 10'000'000'000);
+  REQUIRE_MESSAGE(expired.ok(), expired.status().message());
+  CHECK(expired->saved.empty());
+  CHECK(store->ListBookmarks("parent")->empty());
+}
+
 TEST_CASE_FIXTURE(AccessFixture, "who is given a branch gets no more than policies allow him") {
   Clone("main", "given");
   WriteInto("given", std::string(2 * 1024 * 1024, 'w'));

@@ -81,6 +81,9 @@ struct FileOwner {
   bool operator==(const FileOwner&) const = default;
 };
 
+// The `protected_until` of a source that nobody but its import has protected: no time that comes.
+inline constexpr TimeNs kProtectedAsSource = INT64_MAX;
+
 struct BranchRow {
   BranchId id;
   InstanceId instance;

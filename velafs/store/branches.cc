@@ -251,7 +251,8 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage)
   info.created_at = row.created_at;
   info.expires_at = row.expires_at;
   info.is_protected = IsProtected(row, NowNs());
-  if (info.is_protected) info.protected_until = row.protected_until;
+  const bool has_end = info.is_protected && row.protected_until != catalog::kProtectedAsSource;
+  if (has_end) info.protected_until = row.protected_until;
   info.labels = row.labels;
   info.note = row.note;
   info.own_bytes = usage.own_bytes;

@@ -45,6 +45,21 @@ Status Store::TakeExisting(const Caller& caller, const SourceRef& source, const 
                    "choose another name, or delete it first: velafs delete " + name);
   }
 
+  const std::string owner = options.owner.value_or(caller.user);
+  if (branch.owner != owner) {
+    return Refused("branch " + Quoted(name) + " exists, and it belongs to " + Quoted(branch.owner),
+                   "choose another name");
+  }
+  if (branch.is_ephemeral != options.is_ephemeral) {
+    return Refused("branch " + Quoted(name) + " exists, and it is " +
+                       (branch.is_ephemeral ? "" : "not ") + "ephemeral",
+                   "choose another name, or delete it first: velafs delete " + name);
+  }
+  VELAFS_ASSIGN(const auto shown_as, ShownAs(caller, options));
+  if (options.as_user && branch.shown_as != shown_as) {
+    return Refused("branch " + Quoted(name) + " exists, and its files are shown as another user's",
+                   "choose another name, or delete it first: velafs delete " + name);
+  }
   VELAFS_ASSIGN(const auto ttl, CloneTtl(options.ttl, origin.branch));
   VELAFS_ASSIGN(const auto expires_at, TimeAfter(NowNs(), ttl));
   const auto renew = [&](BranchRow& row) {
@@ -68,6 +83,7 @@ Status Store::TakeExisting(const Caller& caller, const SourceRef& source, const 
   }
   return ResetTo(branch, origin, kept, [&](BranchRow& row) {
     renew(row);
+    TakeRights(caller, origin.branch, &row);
     row.parent_bookmark = bookmark;
     row.parent_bookmark_name = origin.bookmark ? origin.bookmark->name : "";
   });

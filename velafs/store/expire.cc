@@ -126,7 +126,9 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
   // Who might not make a bookmark of the parent does not get one by letting a clone of it expire.
   const bool may_bookmark =
       parent->owner == branch.owner || RoleOfUser(*policies_, branch.owner) == Role::kAdmin;
-  if (!may_bookmark) return RunDelete(caller, branch.name, options);
+  // Nor does what somebody wrote become a state of a branch that is not shown as his.
+  const bool has_same_rights = !branch.shown_as || branch.shown_as == parent->shown_as;
+  if (!may_bookmark || !has_same_rights) return RunDelete(caller, branch.name, options);
   saved.branch = parent->id;
   saved.root = branch.root;
   saved.note = "the state of " + branch.name + " when it expired";

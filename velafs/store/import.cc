@@ -150,6 +150,7 @@ Result<catalog::CommitSequence> Store::FillAndPublish(const Caller& caller, cons
     row.root = layer.root();
     row.owner = caller.user;
     row.is_protected = true;  // clones can be made again, a source perhaps not
+    row.protected_until = catalog::kProtectedAsSource;
     row.created_at = NowNs();
     VELAFS_ASSIGN(row.head, writer.AddLayer(layer.id(), catalog::LayerState::kHead));
     row.first_layer = row.head;

@@ -110,7 +110,8 @@ Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& nam
   VELAFS_ASSIGN(result.branch, DescribeOne(branch));
   result.lost_bytes = result.branch.own_bytes;
   if (options.dry_run) return result;
-  VELAFS_TRY(ResetTo(branch, origin, kept, [](BranchRow&) {}));
+  VELAFS_TRY(ResetTo(branch, origin, kept,
+                     [&](BranchRow& row) { TakeRights(caller, origin.branch, &row); }));
   return result;
 }
 
@@ -171,7 +172,7 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
   if (origin.branch.id == onto.id) return UsageError("a branch is not promoted onto itself");
   VELAFS_TRY(CheckMayChange(caller, onto));
   VELAFS_TRY(CheckMayTake(caller, origin));
-  VELAFS_TRY(CheckNotProtected(onto));
+  VELAFS_TRY(CheckMayPromoteOnto(onto));
   VELAFS_TRY(CheckNotRunning(origin.branch));
   VELAFS_TRY(CheckNotRunning(onto));
 
@@ -195,6 +196,7 @@ Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string&
                           const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
     VELAFS_TRY(BookmarkEnded(writer, old, kept).status());
     VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
+    TakeRights(caller, origin.branch, &row);
     VELAFS_TRY(writer.UpdateBranch(row));
     return writer.RemoveUnusedLayers(old.id);
   };

@@ -52,6 +52,16 @@ Status CheckNotProtected(const catalog::BranchRow& branch) {
                  "remove the protection first: velafs unprotect " + branch.name);
 }
 
+Status CheckMayPromoteOnto(const catalog::BranchRow& branch) {
+  return branch.protected_until == catalog::kProtectedAsSource ? Status()
+                                                               : CheckNotProtected(branch);
+}
+
+void TakeRights(const Caller& caller, const catalog::BranchRow& origin,
+                catalog::BranchRow* branch) {
+  if (!branch->shown_as && !caller.IsAdmin()) branch->shown_as = origin.shown_as;
+}
+
 Status CheckNote(const std::string& note) { return CheckText("the note", note, kMaxNoteBytes); }
 
 Status CheckOwner(const std::string& owner) {

@@ -27,6 +27,13 @@ Status CheckMayAddBookmark(const Caller& caller, const catalog::BranchRow& branc
 
 bool IsProtected(const catalog::BranchRow& branch, TimeNs now);
 Status CheckNotProtected(const catalog::BranchRow& branch);
+// Likewise, but the protection that import gives a source does not count: a promotion onto it keeps
+// its state.
+Status CheckMayPromoteOnto(const catalog::BranchRow& branch);
+
+// `branch` gets the content of `origin`: what a user wrote there runs with no more rights than his,
+// unless an admin decides otherwise.
+void TakeRights(const Caller& caller, const catalog::BranchRow& origin, catalog::BranchRow* branch);
 
 // Takes what the branch's servers have left, in run/ and outside the store, out of the way of those
 // that come next: it is another user's, or of a branch that is no more. Best effort.
