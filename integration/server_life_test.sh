@@ -142,7 +142,7 @@ port_moved() {
   host_start "$VELAFS_SANDBOX/cluster" -c listen_addresses=127.0.0.1 -c port="$port"
   velapg start other --tcp --network host 2>"$out" >/dev/null
   host_stop "$VELAFS_SANDBOX/cluster"
-  has_line "port $port, kept for branch \"other\", is taken .* port $(field other port) from now on" <"$out"
+  has_line "port $port of branch \"other\" is taken by another program: its port is $(field other port)" <"$out"
   velapg -q stop other
 }
 check "a kept port that another program has is given up with a warning" port_moved

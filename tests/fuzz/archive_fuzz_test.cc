@@ -115,6 +115,7 @@ TEST_CASE_FIXTURE(StoreFixture, "fuzz: a stream of members is imported or refuse
       CHECK_FALSE(result.status().code() == Code::kCorrupt);
       return;
     }
+    REQUIRE(store->Unprotect(caller, "main").ok());
     REQUIRE(store->Delete(caller, "main", {.purge = true}).ok());
   });
   REQUIRE(store->CollectGarbage(caller, false, nullptr).ok());

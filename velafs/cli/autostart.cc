@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "velafs/cli/output.h"
 #include "velafs/cli/wrapper.h"
 
@@ -9,6 +12,11 @@ namespace velafs::cli {
 namespace {
 
 using nlohmann::json;
+
+// Branches are their users', and so is how long a server takes: it may not hold up those behind it
+// for long, nor the mount.
+constexpr std::chrono::seconds kTimeForOne{20};
+constexpr std::chrono::seconds kTimeForAll{120};
 
 // A server that was cut off has left the file that marks its directory.
 bool IsMarked(const std::string& mountpoint, const std::string& branch) {
@@ -26,8 +34,17 @@ std::vector<std::string> StartServers(const Globals& globals, const json& live) 
     if (IsMarked(mountpoint, branch)) branches.push_back(branch);
   }
   std::vector<std::string> started;
+  const auto deadline = std::chrono::steady_clock::now() + kTimeForAll;
   for (const std::string& branch : branches) {
-    const Result<json> server = CallVelapg(globals, {"start", branch});
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left <= std::chrono::seconds(0)) {
+      WriteNotice("warning: the server on branch \"" + branch +
+                  "\" was not started in time: " + "velapg start " + branch + " starts it");
+      continue;
+    }
+    const std::string time = std::to_string(std::min(left, kTimeForOne).count()) + "s";
+    const Result<json> server = CallVelapg(globals, {"start", branch, "--timeout", time});
     if (server.ok()) {
       started.push_back(branch);
     } else {

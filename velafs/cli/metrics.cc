@@ -1,10 +1,12 @@
 // `velafs metrics`: numbers for a monitoring system, in Prometheus' text format.
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <utility>
@@ -13,6 +15,7 @@
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_json.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::cli {
 namespace {
@@ -146,21 +149,18 @@ Result<json> Collect(Client& client) {
 
 // Whoever reads `path` meanwhile gets the old file or the new one, never a part.
 Status ReplaceFile(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".tmp-" + std::to_string(getpid());
-  const auto fail = [&](const std::string& what) {
-    Status failure = SystemError(errno, what + " \"" + path + "\"");
-    std::remove(temporary.c_str());
-    return failure;
-  };
-  {
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    if (!file.is_open()) return SystemError(errno, "cannot write \"" + temporary + "\"");
-    file << text;
-    file.close();
-    if (file.fail()) return fail("cannot write");
-  }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail("cannot replace");
-  return {};
+  // A name that nobody can have put there before: the directory may be another user's.
+  std::string temporary = path + ".XXXXXX";
+  const os::UniqueFd file(mkostemp(temporary.data(), O_CLOEXEC));
+  if (!file) return SystemError(errno, "cannot write beside \"" + path + "\"");
+  const bool is_written =
+      write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      fchmod(file.get(), 0644) == 0 && fsync(file.get()) == 0 &&
+      std::rename(temporary.c_str(), path.c_str()) == 0;
+  if (is_written) return {};
+  Status failure = SystemError(errno, "cannot replace \"" + path + "\"");
+  std::remove(temporary.c_str());
+  return failure;
 }
 
 Status RunMetrics(const Globals& globals, const std::string& to) {

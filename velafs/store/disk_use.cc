@@ -1,24 +1,22 @@
 #include "velafs/store/disk_use.h"
 
-#include <cerrno>
-
 #include "velafs/store/store.h"
 
 namespace velafs::store {
 namespace {
 
-Result<uint64_t> BytesIn(os::Storage& storage, const std::string& directory) {
+constexpr int kDeepest = 4;  // the store's own are two deep
+
+// Of all that can be looked at and lies no deeper than `depth`: directories in run/ are users', who
+// may nest them without end.
+uint64_t BytesIn(os::Storage& storage, const std::string& directory, int depth) {
   uint64_t total = 0;
   const auto entries = storage.List(directory);
-  const int error = entries.status().error_number();
-  // Gone by now, or a user's directory in run/ that this process may not look into.
-  if (error == ENOENT || error == EACCES) return uint64_t{0};
-  VELAFS_TRY(entries.status());
+  if (!entries.ok()) return 0;
   for (const os::DirectoryEntry& entry : *entries) {
     const std::string path = directory + "/" + entry.name;
     if (entry.is_directory) {
-      VELAFS_ASSIGN(const uint64_t inside, BytesIn(storage, path));
-      total += inside;
+      if (depth > 0) total += BytesIn(storage, path, depth - 1);
     } else if (const Result<os::FileInfo> info = storage.Stat(path); info.ok()) {
       total += info->allocated_bytes;
     }
@@ -46,8 +44,7 @@ Result<std::map<std::string, uint64_t>> DiskUse(os::Storage& storage, const Stor
     if (path == paths.DefaultMountpoint()) continue;
     uint64_t& part = bytes[PartOf(entry.name)];
     if (entry.is_directory) {
-      VELAFS_ASSIGN(const uint64_t inside, BytesIn(storage, path));
-      part += inside;
+      part += BytesIn(storage, path, kDeepest);
     } else if (const Result<os::FileInfo> info = storage.Stat(path); info.ok()) {
       part += info->allocated_bytes;
     }
