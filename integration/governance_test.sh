@@ -39,7 +39,7 @@ check "a user does not import" by postgres refuses 4 'needs the admin role' vela
 check "a user does not set policies" by postgres refuses 4 'needs the admin role' velafs policy set --of-store ttl=1d
 check "a user does not read the audit log" by postgres refuses 4 'needs the admin role' velafs audit
 check "a user does not unmount" by postgres refuses 4 'needs the admin role' velafs umount
-check "a user takes nothing that is not approved" by postgres refuses 4 '"main@nightly" is not approved' velafs clone main@nightly pr-1
+check "a user takes nothing that is not approved" by postgres refuses 4 '"main@nightly" belongs to "root" and is not approved' velafs clone main@nightly pr-1
 check "a policy there is not is wrong usage" refuses 2 'no policy "tll"' velafs policy set --of-store tll=1d
 check "a value that is none is wrong usage" refuses 2 '"soon" is not a duration' velafs policy set main ttl=soon
 
@@ -58,11 +58,11 @@ used() {
   has_line -xF 'velafs_user_branches{user="root"} 1' <<<"$metrics"
   has_line -E '^velafs_user_own_bytes[{]user="postgres"[}] [0-9]+$' <<<"$metrics"
   has_line -xF 'velafs_user_calls_waiting{user="postgres"} 0' <<<"$metrics"
-  velafs doctor | has_line -F 'users: "postgres" has 1 branches'
+  velafs doctor | has_line -F 'users: "postgres" has 1 branch'
   ! by www-data velafs metrics | has_line '{user=' || fail "a viewer is told who uses what"
 }
 check "an admin sees who uses what" used
-check "what was not approved stays closed" by postgres refuses 4 '"main" is not approved' velafs clone main pr-2
+check "what was not approved stays closed" by postgres refuses 4 '"main" belongs to "root" and is not approved' velafs clone main pr-2
 check "a name is as the policy wants it" by postgres refuses 4 'pr-\[0-9\]\+' velafs clone main@nightly mine
 check "a branch of somebody else is not changed" by postgres refuses 4 '"main" belongs to "root"' velafs delete main
 check "nor promoted onto" by postgres refuses 4 '"main" belongs to "root"' velafs promote pr-1 --onto main

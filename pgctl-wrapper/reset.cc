@@ -34,7 +34,11 @@ Result<int> ResetBranch(const Arguments& arguments, const Output& output) {
   if (reset.ok()) {
     document["source"] = reset->value("source", "");
     document["lost_bytes"] = reset->value("lost_bytes", uint64_t{0});
+    document["bookmark"] = reset->value("bookmark", json());
     text = "reset branch \"" + arguments.branch + "\" to \"" + reset->value("source", "") + "\"\n";
+    if (document["bookmark"].is_string()) {
+      text += "its previous state is kept as \"" + document["bookmark"].get<std::string>() + "\"\n";
+    }
   }
   if (before) {
     VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));

@@ -95,7 +95,7 @@ TEST_CASE("wrong usage names what is wrong") {
 TEST_CASE("wrong usage names the help of the command") {
   CHECK(Failure({}).hint() == "see velapg --help");
   CHECK(Failure({"start"}).hint() == "see velapg start --help");
-  CHECK(Failure({"stop", "pr-1", "extra"}).hint() == "see velapg stop --help");
+  CHECK(Failure({"restart", "pr-1", "extra"}).hint() == "see velapg restart --help");
   CHECK(Failure({"pool", "stop"}).hint() == "see velapg pool stop --help");
   CHECK(Failure({"run", "main", "--extra"}).hint() == "see velapg run --help");
   CHECK(Failure({"run", "main", "echo", "hi"}).hint() == "write velapg run SOURCE -- CMD...");

@@ -196,7 +196,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "the store's figures add up") {
   REQUIRE(stats.ok());
   CHECK(stats->branches == 2);
   CHECK(stats->bookmarks == 1);
-  CHECK(stats->chunk_count == 6);
+  CHECK(stats->chunk_count == 7);
   CHECK(stats->logical_bytes == 2 * store->Show("main")->logical_bytes);
   CHECK(stats->stored_bytes >= 200'000);
   CHECK(stats->stored_bytes < 300'000);

@@ -47,7 +47,7 @@ Result<Source> FindSourceAs(const Caller& caller, const std::string& directory,
 // Whether more rights might help.
 bool IsDenied(const Status& failure) {
   const int error = failure.error_number();
-  if (error != 0) return error == EACCES || error == EPERM;
+  if (failure.code() != Code::kRefused) return error == EACCES || error == EPERM;
   return failure.message().find("cannot be read") != std::string::npos;
 }
 
