@@ -18,6 +18,7 @@ names_refused() {
   local name words shown=$VELAFS_SANDBOX/refused
   for name in "${bad_names[@]}"; do
     for words in "clone main" "delete" "show" "import --from-dir $cluster"; do
+      [[ $words != delete || $name != '*' ]] || continue # a pattern, which all branches match
       # shellcheck disable=SC2086
       refuses 2 . velafs $words -- "$name"
     done
@@ -131,7 +132,7 @@ store_of_others() {
   chmod 711 "$VELAFS_STORE"
   chown postgres "$VELAFS_STORE"
   refuses 5 'is not mounted' velafs list
-  { velafs list 2>&1 || true; } | has_line 'hint: its owner, user "postgres", mounts it'
+  { velafs list 2>&1 || true; } | has_line 'hint: no daemon runs: ask an administrator, or user "postgres", to run velafs mount'
   chown root "$VELAFS_STORE"
   velafs -q mount
 }

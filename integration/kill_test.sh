@@ -164,7 +164,7 @@ verbs=(
   "delete;velafs delete old;velafs undelete old"
   "delete --purge;velafs delete --purge old;velafs clone one old"
   "rename;velafs rename old new;velafs rename new old"
-  "reset;velafs reset old --to main;velafs reset old --to one"
+  "reset;velafs reset old --to main --no-bookmark;velafs reset old --to one --no-bookmark"
   "import;velafs import made --from-dir $VELAFS_SANDBOX/small;remove_source made"
 )
 install -d -o postgres -m 700 "$VELAFS_SANDBOX/small"

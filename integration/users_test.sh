@@ -117,6 +117,7 @@ scrub                                    | 4 4 4 4 0
 seal                                     | 4 4 4 4 0
 show $B                                  | 0 0 0 4 0
 stats                                    | 0 0 0 4 0
+status                                   | 0 0 0 4 0
 tablespaces $B                           | 0 0 0 4 0
 tablespaces $B --bring-in                | 0 4 4 4 0
 tablespaces $B --drop 5                  | 3 4 4 4 3

@@ -157,8 +157,8 @@ TEST_CASE_FIXTURE(ImportFixture, "progress is told at the end at the latest") {
     return true;
   });
   REQUIRE(result.ok());
-  CHECK(last.files_total == 3);
-  CHECK(last.files_done == 3);
+  CHECK(last.files_total == 4);
+  CHECK(last.files_done == 4);
   CHECK(last.bytes_total == result->branch.logical_bytes);
   CHECK(last.bytes_done == last.bytes_total);
 }

@@ -93,6 +93,9 @@ class Scene {
             .status();
       };
     };
+    const auto unprotect = [this](const char* name) {
+      return [=, this] { return store_->Unprotect(caller_, name).status(); };
+    };
     const auto trash = [this](const char* name) {
       return [=, this] { return store_->Delete(caller_, name, {}).status(); };
     };
@@ -179,9 +182,12 @@ class Scene {
             empty_trash,
             import("again", similar_),
             import_archive("archived"),
+            unprotect("archived"),
             purge("archived"),
+            unprotect("main"),
             purge("main"),
             collect,  // what "again" uses of the first pack moves
+            unprotect("again"),
             purge("again"),
             collect};
   }

@@ -23,7 +23,7 @@ TEST_CASE_FIXTURE(BrokenStore,
   CHECK(report.repaired.empty());
   CHECK(report.left_over.empty());
   CHECK(report.packs_checked == 1);
-  CHECK(report.chunks_checked == 6);
+  CHECK(report.chunks_checked == 7);
   CHECK(report.bytes_checked == fs::file_size(PackFile()) - 64);
   CHECK(report.page_files_checked == 3);
   CHECK(Repair().repaired.empty());
