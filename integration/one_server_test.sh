@@ -86,6 +86,7 @@ not_pulled_away() {
   refuses 4 'a server runs on' velafs delete hidden
   refuses 4 'a server runs on' velafs rename hidden other
   refuses 4 'a server runs on' velafs umount
+  velafs -q policy set hidden expire_running=keep
   velafs -q ttl hidden 1s
   sleep 1.1 # the lifetime is in whole seconds
   velafs -q expire

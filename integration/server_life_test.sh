@@ -152,7 +152,7 @@ check "a kept port that another program has is given up with a warning" port_mov
 refused_by_name() {
   velapg -q start pr-1
   velapg -q start pr-2
-  refuses 4 '2 servers run, on "pr-1", "pr-2"' velafs umount
+  refuses 4 'a server runs on "pr-1", on "pr-2"' velafs umount
   equal "$(running)" 'pr-1 pr-2'
 }
 check "umount names the branches whose servers run" refused_by_name

@@ -17,7 +17,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "who may not unmount is told which branches h
   StartServer("main", other.pid());
   const Status refused = store->CheckNoServers();
   CHECK(refused.code() == Code::kRefused);
-  CHECK(refused.message() == "2 servers run, on \"dev\", \"main\"");
+  CHECK(refused.message() == "a server runs on \"dev\", on \"main\"");
   CHECK(refused.hint() == "stop them first: velapg stop --all");
 }
 

@@ -28,7 +28,12 @@ struct Selection {
   bool is_filtered() const { return filter.owner || !filter.labels.empty(); }
 };
 
-bool IsPattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
+// Of what names may have and what fnmatch knows; anything else is a wrong name.
+bool IsPattern(const std::string& name) {
+  constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789._-*?[]!^";
+  return name.find_first_of("*?[") != std::string::npos &&
+         name.find_first_not_of(kAllowed) == std::string::npos;
+}
 
 bool Matches(const std::string& pattern, const std::string& name) {
   return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;

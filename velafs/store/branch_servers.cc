@@ -21,16 +21,14 @@ constexpr ServerRegistry::StopTimes kAtTheEnd{std::chrono::seconds(30), std::chr
 
 constexpr size_t kMostNamed = 5;
 
-// "a server runs on "a"", or "3 servers run, on "a", "b" ...".
+// "a server runs on "a", on "b" ...".
 std::string ServersRunOn(const std::vector<BranchRow>& branches) {
   std::string names;
   for (const BranchRow& branch : branches) {
-    if (&branch - branches.data() == kMostNamed) break;
-    names += (names.empty() ? "" : ", ") + Quoted(branch.name);
+    if (&branch - branches.data() == kMostNamed) return "a server runs " + names + " ...";
+    names += (names.empty() ? "on " : ", on ") + Quoted(branch.name);
   }
-  if (branches.size() == 1) return "a server runs on " + names;
-  if (branches.size() > kMostNamed) names += " ...";
-  return std::to_string(branches.size()) + " servers run, on " + names;
+  return "a server runs " + names;
 }
 
 }  // namespace
