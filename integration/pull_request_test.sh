@@ -50,7 +50,7 @@ not_policies() {
   printf '[store]\nttl = 3d\n' >"$VELAFS_SANDBOX/wrong.toml"
   refuses 2 'line 2' velafs policy apply "$VELAFS_SANDBOX/wrong.toml"
   printf '[stores]\nttl = "3d"\n' >"$VELAFS_SANDBOX/wrong.toml"
-  refuses 2 '"stores" is no table' velafs policy apply "$VELAFS_SANDBOX/wrong.toml"
+  refuses 2 '"stores" is not a table' velafs policy apply "$VELAFS_SANDBOX/wrong.toml"
   refuses 1 'cannot read "/nowhere"' velafs policy apply /nowhere
 }
 check "a file that is none of policies is refused, with the line" not_policies
@@ -62,7 +62,7 @@ scheduled() {
 check "the daemon makes the bookmarks that a policy asks for" scheduled
 
 velafs -q bookmark create main@nightly --note 'after the nightly load'
-check "what is not approved is not taken" by_ci refuses 4 '"main@nightly" is not approved' velafs clone main@nightly pr-1
+check "what is not approved is not taken" by_ci refuses 4 '"main@nightly" belongs to "root" and is not approved' velafs clone main@nightly pr-1
 velafs -q approve main@nightly
 
 cloned() {
