@@ -10,6 +10,7 @@
 
 #include "pgctl-wrapper/catalog_file.h"
 #include "velafs/base/status.h"
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -79,7 +80,7 @@ Status CheckDirectoryOwner(const std::string& data_dir, const Owner& owner) {
   if (info.st_uid == owner.uid) return {};
   return Refused(
       "\"" + data_dir + "\" does not belong to user \"" + owner.name + "\", whose data is in it",
-      "chown " + owner.name + " " + data_dir);
+      "chown " + ShellWord(owner.name) + " " + ShellWord(data_dir));
 }
 
 Status CheckWayTo(const std::string& path, const Owner& owner) {
@@ -89,7 +90,7 @@ Status CheckWayTo(const std::string& path, const Owner& owner) {
     if (faccessat(AT_FDCWD, directory.c_str(), X_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
     return Refused("directory \"" + directory + "\" is closed to user \"" + owner.name +
                        "\", whose data is below it",
-                   "chmod o+x " + directory + ", or have the store in another place");
+                   "chmod o+x " + ShellWord(directory) + ", or have the store in another place");
   }
   return {};
 }
@@ -110,7 +111,7 @@ Result<std::optional<Override>> MendDirectoryMode(const std::string& data_dir) {
   const mode_t mode = info.st_mode & 07777U & ~kRefused;
   if (chmod(data_dir.c_str(), mode) != 0) {
     return Refused("PostgreSQL wants mode 0700 or 0750 of \"" + data_dir + "\"",
-                   "chmod " + InOctal(mode) + " " + data_dir);
+                   "chmod " + InOctal(mode) + " " + ShellWord(data_dir));
   }
   return std::optional(
       Override{"mode of the data directory", InOctal(mode),

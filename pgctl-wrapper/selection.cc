@@ -1,6 +1,5 @@
 #include "pgctl-wrapper/selection.h"
 
-#include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "velafs/base/name.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 bool Matches(const Branch& branch, const std::vector<std::string>& words) {
   if (words.empty()) return true;
   return std::ranges::any_of(words, [&branch](const std::string& word) {
-    return IsPattern(word) && fnmatch(word.c_str(), branch.name.c_str(), 0) == 0;
+    return IsNamePattern(word) && MatchesName(word, branch.name);
   });
 }
 
@@ -29,11 +29,9 @@ bool MayActOn(const Branch& branch) {
 
 }  // namespace
 
-bool IsPattern(const std::string& word) { return word.find_first_of("*?[") != std::string::npos; }
-
 bool IsOneBranch(const Arguments& arguments) {
   return arguments.branches.size() == 1 && arguments.labels.empty() &&
-         !IsPattern(arguments.branches.front());
+         !IsNamePattern(arguments.branches.front());
 }
 
 std::optional<pid_t> FindOrphan(const Session& session, const Branch& branch) {
@@ -51,7 +49,7 @@ Result<std::vector<Branch>> SelectBranches(Session& session, const Arguments& ar
   VELAFS_ASSIGN(const std::vector<Branch> listed, session.List(filter));
   std::vector<Branch> selected;
   for (const std::string& word : arguments.branches) {
-    if (IsPattern(word)) continue;
+    if (IsNamePattern(word)) continue;
     VELAFS_ASSIGN(Branch branch, session.Find(word));
     selected.push_back(std::move(branch));
   }

@@ -10,8 +10,6 @@
 
 namespace velafs::pgctl {
 
-// True of a word that stands for all names that match: '*', '?' and '[...]' as in a shell.
-bool IsPattern(const std::string& word);
 // Whether the arguments mean one branch, by its name.
 bool IsOneBranch(const Arguments& arguments);
 

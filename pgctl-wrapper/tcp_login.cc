@@ -25,7 +25,7 @@ constexpr size_t kSaltBytes = 16;
 constexpr char kSaltMark[] = "velapg";
 constexpr char kOwnVerifiers[] = "SCRAM-SHA-256$4096:dmVsYXBn%";  // for LIKE: with that mark
 constexpr uint64_t kMostFileBytes = 64 * 1024;
-constexpr char kDatabase[] = "template1";  // each cluster has it
+constexpr char kDatabase[] = "template1";  // seldom dropped
 
 std::string FileIn(const RunDir& run_dir) { return run_dir.path + "/tcp-login.json"; }
 

@@ -1,6 +1,7 @@
 #include "velafs/candidates.h"
 
 #include <pwd.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,9 +9,11 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <sstream>
 #include <string_view>
 
 #include "velafs/client.h"
+#include "velafs/store/users.h"
 
 namespace velafs {
 namespace {
@@ -137,15 +140,16 @@ std::string PoolUser(const std::string& store) {
   uid_t uid = geteuid();
   struct stat info;
   if (uid == 0 && stat((store + "/run").c_str(), &info) == 0) uid = info.st_uid;
-  const passwd* user = getpwuid(uid);
-  return user != nullptr ? user->pw_name : std::to_string(uid);
+  return store::UserName(uid);
 }
 
 // The words of "...{one,of,these}".
 Words Members(const std::string& type) {
   const size_t begin = type.find('{') + 1;
-  const std::string list = type.substr(begin, type.find('}', begin) - begin);
-  return CLI::detail::split(list, ',');
+  std::istringstream list(type.substr(begin, type.find('}', begin) - begin));
+  Words members;
+  for (std::string member; std::getline(list, member, ',');) members.push_back(member);
+  return members;
 }
 
 // What the store has; nothing where it cannot be asked.
@@ -211,7 +215,8 @@ Words ByDescription(string_view description, StoreNames& names) {
     if (description.starts_with(article)) description.remove_prefix(article.size());
   }
   const auto begins = [description](string_view with) {
-    return CLI::detail::to_lower(std::string(description.substr(0, with.size()))) == with;
+    return description.size() >= with.size() &&
+           strncasecmp(description.data(), with.data(), with.size()) == 0;
   };
   if (begins("deleted branch")) return names.Deleted();
   if (begins("bookmark")) return names.Bookmarks();

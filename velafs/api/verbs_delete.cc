@@ -1,5 +1,4 @@
 // The verb that deletes branches: one by name, or all that match.
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -28,17 +27,6 @@ struct Selection {
   bool is_filtered() const { return filter.owner || !filter.labels.empty(); }
 };
 
-// Of what names may have and what fnmatch knows; anything else is a wrong name.
-bool IsPattern(const std::string& name) {
-  constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789._-*?[]!^";
-  return name.find_first_of("*?[") != std::string::npos &&
-         name.find_first_not_of(kAllowed) == std::string::npos;
-}
-
-bool Matches(const std::string& pattern, const std::string& name) {
-  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
-
 std::string TextOf(const Selection& selection) {
   std::string text;
   for (const std::string& name : selection.names) text += " " + name;
@@ -64,9 +52,9 @@ Result<Selected> Select(store::Store& store, const Selection& selection) {
   std::set<std::string> names;
   Selected selected;
   for (const std::string& wanted : selection.names) {
-    if (IsPattern(wanted)) {
+    if (IsNamePattern(wanted)) {
       for (const std::string& name : candidates) {
-        if (Matches(wanted, name)) names.insert(name);
+        if (MatchesName(wanted, name)) names.insert(name);
       }
     } else if (std::ranges::find(candidates, wanted) != candidates.end()) {
       names.insert(wanted);

@@ -44,8 +44,8 @@ constexpr size_t kWholeControlBytes = 296;
 // Of the last checkpoint. Nothing for a version other than those of PostgreSQL 12 to 18.
 std::optional<CheckpointPlace> ParseCheckpoint(std::string_view pg_control);
 
-// True for a file that is too short for a version, or has 0 for it, or, of PostgreSQL 12 to 18, a checksum that is
-// not that of its content.
+// True for a file that is too short for a version number or has 0 there, and for one of PostgreSQL
+// 12 to 18 with a checksum that is not that of its content.
 bool IsDamagedControlFile(std::string_view pg_control);
 
 }  // namespace velafs

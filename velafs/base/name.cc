@@ -1,5 +1,7 @@
 #include "velafs/base/name.h"
 
+#include <fnmatch.h>
+
 namespace velafs {
 namespace {
 
@@ -58,6 +60,16 @@ Status CheckName(std::string_view what, std::string_view name) {
           "\" is not allowed",
       "a name is 1 to 63 characters of a-z 0-9 . _ - and begins with a letter or digit" +
           (allowed.empty() ? "" : ", as in " + allowed));
+}
+
+bool IsNamePattern(std::string_view text) {
+  constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789._-*?[]!^";
+  return text.find_first_of("*?[") != std::string_view::npos &&
+         text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+bool MatchesName(const std::string& pattern, const std::string& name) {
+  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
 }
 
 Result<SourceRef> ParseSourceRef(std::string_view text) {

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "velafs/base/counted.h"
+#include "velafs/base/name.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/labels.h"
@@ -94,7 +95,7 @@ Status RunDelete(const Globals& globals, const DeleteArguments& given) {
                           {"dry_run", given.dry_run},
                           {"if_exists", given.if_exists}};
   const bool is_one = given.names.size() == 1 && given.labels.empty() && !given.owner &&
-                      given.names[0].find_first_of("*?[") == std::string::npos;
+                      !IsNamePattern(given.names[0]);
   VELAFS_ASSIGN(const auto client, globals.Connect());
   VELAFS_ASSIGN(const json result, is_one ? DeleteOne(*client, given, arguments)
                                           : DeleteMany(*client, given, arguments));

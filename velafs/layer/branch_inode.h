@@ -32,8 +32,8 @@ struct Branch::Inode {
   LayerId gone_layer;
   catalog::CommitSequence gone_commit = 0;
 
-  std::atomic<uint64_t> lookups = 0;                    // the kernel's references
-  std::atomic<uint32_t> last_used = 0;                  // the branch's round
+  std::atomic<uint64_t> lookups = 0;    // the kernel's references
+  std::atomic<uint32_t> last_used = 0;  // the branch's round
   // Of a directory: where it was last seen. The kernel knows none that was not seen somewhere.
   std::atomic<InodeNumber> parent;
   std::atomic<catalog::CommitSequence> changed_at = 0;  // last change of row or names

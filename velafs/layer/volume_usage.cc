@@ -49,7 +49,7 @@ Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<Usage
   return usages;
 }
 
-// Saves the next one to ask the counting. If it fails, it does not.
+// Caches the counts for the next caller. Best effort.
 void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
   if (counted.empty()) return;
   (void)parts_.catalog.Write([&](catalog::Writer& writer) -> Status {

@@ -53,9 +53,9 @@ Status Store::CheckNoServers() {
   if (!running) return {};
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, BranchesWithServers());
   if (branches.empty()) {
-    return Refused("a server runs on a branch that is no more, process " +
-                       std::to_string(running->pid),
-                   "end it first");
+    return Refused(
+        "a server runs on a branch that is no more, process " + std::to_string(running->pid),
+        "end it first");
   }
   const std::string process =
       branches.size() == 1 ? ", process " + std::to_string(running->pid) : "";
@@ -97,9 +97,9 @@ Result<std::string> Store::PoolPlace(const Caller& caller) {
   const std::string own = paths_.Run() + "/pools";
   if (caller.uid == geteuid()) return own;
   if (geteuid() != 0) {
-    return Refused("only user " + Quoted(UserName(geteuid())) +
-                       ", whose store this is, has pools in it",
-                   "for pools of your own, make a store of your own: velafs --store DIR init");
+    return Refused(
+        "only user " + Quoted(UserName(geteuid())) + ", whose store this is, has pools in it",
+        "for pools of your own, make a store of your own: velafs --store DIR init");
   }
   const std::string place = own + "-" + std::to_string(caller.uid);
   const Status made = storage_.MakeDirectory(place, 0700);
