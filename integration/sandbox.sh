@@ -10,6 +10,8 @@
 # removed. Loop devices are no namespace's: those on files whose name has the directory's in it are
 # given back. A command that succeeds but leaves processes or mounts behind has failed. Exit status:
 # the command's, 124 when the time ran out.
+#
+# A script that has the line `# needs: network` runs in the host's network.
 set -euo pipefail
 
 timeout_s=0
@@ -17,6 +19,9 @@ if [[ ${1:-} == --timeout ]]; then
   timeout_s=$2
   shift 2
 fi
+
+namespaces=(--mount --propagation slave --pid --ipc --net)
+if grep -qs '^# needs: network$' "$1"; then unset 'namespaces[-1]'; fi
 
 directory=$(mktemp -d "${TMPDIR:-/var/tmp}/velafs.XXXXXX")
 chmod 755 "$directory"
@@ -66,7 +71,7 @@ init='
 die_with_parent=(setpriv --pdeathsig KILL)
 VELAFS_SANDBOX=$directory TMPDIR=$directory \
   "${die_with_parent[@]}" timeout --signal KILL "$timeout_s" \
-  "${die_with_parent[@]}" unshare --mount --propagation slave --pid --ipc --net --fork --kill-child --mount-proc \
+  "${die_with_parent[@]}" unshare "${namespaces[@]}" --fork --kill-child --mount-proc \
   env --default-signal bash -c "$init" init "$@" </dev/null &
 sandbox=$!
 
