@@ -9,6 +9,7 @@
 
 #include "tests/api/data_directory.h"
 #include "tests/cli/run_velafs.h"
+#include "velafs/api/version.h"
 
 namespace velafs::test {
 namespace {
@@ -29,7 +30,7 @@ struct WithMain {
 TEST_CASE("the version is one line") {
   const Outcome outcome = Velafs().RunAs({"--version"});
   CHECK(outcome.exit_status == 0);
-  CHECK(outcome.out == "velafs 0.1.0\n");
+  CHECK(outcome.out == std::string("velafs ") + api::kVersion + "\n");
 }
 
 TEST_CASE("every command's help has an example") {
@@ -374,7 +375,7 @@ TEST_CASE_FIXTURE(WithMain, "status says whether a daemon runs") {
 
 TEST_CASE_FIXTURE(WithMain, "what is not one JSON document is refused under --json") {
   CHECK(velafs.RunAs({"--version", "--json"}).Json() ==
-        json{{"name", "velafs"}, {"version", "0.1.0"}});
+        json{{"name", "velafs"}, {"version", api::kVersion}});
   CHECK(velafs({"--json", "completion", "bash"}).exit_status == 2);
   CHECK(velafs({"--json", "audit", "ship", "--to", "-"}).exit_status == 2);
 }

@@ -3,6 +3,6 @@
 
 namespace velafs::api {
 
-inline constexpr char kVersion[] = "0.1.0";
+extern const char* const kVersion;
 
 }  // namespace velafs::api
