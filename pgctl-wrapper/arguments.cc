@@ -58,8 +58,7 @@ class Grammar {
   }
 
   void AddCommands() {
-    AddStartOptions(Add("start", "Start the branch's server and wait until it takes connections",
-                        "velapg start pr-42 --port 5499"));
+    AddStart();
     AddStop();
     AddStartOptions(AddStopMode(
         Add("restart", "Stop the branch's server and start it again", "velapg restart pr-42")));
@@ -79,6 +78,15 @@ class Grammar {
     AddPool();
     // Hidden: its words, after --, are those of a line that a shell completes.
     app_.add_subcommand("candidates", "What may follow the words of a command line")->group("");
+  }
+
+  void AddStart() {
+    CLI::App* start = Add("start", "Start the branch's server and wait until it takes connections",
+                          "velapg start pr-42 --port 5499");
+    AddStartOptions(start);
+    start->add_flag("--foreground", arguments_.foreground,
+                    "Stay until the server ends, and tell a service manager how it gets on. "
+                    "SIGTERM stops the server, which does not outlive velapg");
   }
 
   // Its words are split before: see OwnWords.

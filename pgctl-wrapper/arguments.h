@@ -29,6 +29,7 @@ struct Arguments {
   std::vector<std::string> after_dashes;
 
   StartOptions start;
+  bool foreground = false;  // of `start`
   StopMode stop_mode = StopMode::kFast;
   std::chrono::seconds stop_timeout = std::chrono::minutes(1);
   bool force = false;    // of `stop`: by all means

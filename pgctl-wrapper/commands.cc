@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "pgctl-wrapper/data_dir.h"
+#include "pgctl-wrapper/foreground.h"
 #include "pgctl-wrapper/inspect.h"
 #include "pgctl-wrapper/log_view.h"
 #include "pgctl-wrapper/login.h"
@@ -120,6 +121,7 @@ Result<bool> ChooseTcp(Session& session, const std::string& branch, const StartO
 }
 
 Result<int> Start(const Arguments& arguments, const Output& output) {
+  if (arguments.foreground) return StartInForeground(arguments, output);
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Target target, OpenTarget(session, arguments.branch));
   VELAFS_ASSIGN(const StartReport started,
@@ -226,7 +228,8 @@ std::optional<Reach> ReachOf(const Found& found) {
 }
 
 Result<StartReport> StartTarget(Session& session, const Target& target, const Arguments& arguments,
-                                const std::optional<Reach>& before, const Output& output) {
+                                const std::optional<Reach>& before, const Output& output,
+                                const StartControl& control) {
   StartOptions options = arguments.start;
   if (!options.idle_stop) {
     VELAFS_ASSIGN(const std::string policy, session.Policy(target.branch.name, "idle_stop"));
@@ -245,7 +248,8 @@ Result<StartReport> StartTarget(Session& session, const Target& target, const Ar
   if (options.overrides.tcp && options.tcp_role.empty()) {
     VELAFS_ASSIGN(options.tcp_role, session.Policy(target.branch.name, "default_user"));
   }
-  VELAFS_ASSIGN(StartedServer server, StartServer(session, target.branch, target.owner, options));
+  VELAFS_ASSIGN(StartedServer server,
+                StartServer(session, target.branch, target.owner, options, control));
   VELAFS_ASSIGN(
       const Connection connection,
       ConnectionFor(session, target, {server.socket_dir, server.port}, LoginOf(arguments)));
@@ -254,7 +258,8 @@ Result<StartReport> StartTarget(Session& session, const Target& target, const Ar
   if (!login.ok()) server.warnings.push_back(login.message() + "; " + login.hint());
   for (const std::string& warning : server.warnings) output.Warn(warning);
   const std::string url = Url(connection);
-  return StartReport{{{"branch", target.branch.name},
+  return StartReport{server.pid,
+                     {{"branch", target.branch.name},
                       {"pid", server.pid},
                       {"port", server.port},
                       {"socket_dir", server.socket_dir},

@@ -33,6 +33,7 @@ Result<Found> FindServerOf(Session& session, const Branch& branch);
 
 // A server that was started, to be told to the user.
 struct StartReport {
+  pid_t pid = 0;
   nlohmann::json document;
   std::string text;
 };
@@ -46,7 +47,8 @@ std::optional<Reach> ReachOf(const Found& found);
 // Starts the branch's server as the arguments and the policies say. `before`: how that was reached
 // which ran until now.
 Result<StartReport> StartTarget(Session& session, const Target& target, const Arguments& arguments,
-                                const std::optional<Reach>& before, const Output& output);
+                                const std::optional<Reach>& before, const Output& output,
+                                const StartControl& control = {});
 
 // The program of that name, as psql, beside the branch's server program when there is one, else
 // PATH's. `pgbin` as of FindServerPrograms.

@@ -1,7 +1,6 @@
 #include "pgctl-wrapper/held_signals.h"
 
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 
 #include "pgctl-wrapper/process.h"
 #include "velafs/base/check.h"
@@ -43,8 +42,7 @@ int HeldSignals::WaitFor(pid_t command) {
   sigset_t awaited = enders_;
   sigaddset(&awaited, SIGCHLD);
   for (;;) {
-    int status = 0;
-    if (waitpid(command, &status, WNOHANG) == command) return ExitStatusOf(status);
+    if (const auto ended = ExitStatusIfEnded(command)) return *ended;
     siginfo_t info{};
     const int signal = sigwaitinfo(&awaited, &info);
     if (signal <= 0 || signal == SIGCHLD) continue;

@@ -73,7 +73,8 @@ Status ExecuteKeeping(const Command& command, int kept_fd) {
   return CannotRun(command);
 }
 
-constexpr std::string_view kForServers[] = {"PATH", "LANG", "LANGUAGE", "TZ"};
+constexpr std::string_view kForServers[] = {
+    "PATH", "LANG", "LANGUAGE", "TZ", "PG_OOM_ADJUST_FILE", "PG_OOM_ADJUST_VALUE"};
 constexpr std::string_view kForClients[] = {
     "TERM",   "COLUMNS",     "LINES",       "PAGER",     "PSQL_PAGER",       "LESS",
     "EDITOR", "VISUAL",      "PSQL_EDITOR", "NO_COLOR",  "PG_COLOR",         "PGOPTIONS",
@@ -262,6 +263,12 @@ int EndChild(pid_t pid, int signal, milliseconds time) {
 int WaitForExit(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) VELAFS_CHECK(errno == EINTR);
+  return ExitStatusOf(status);
+}
+
+std::optional<int> ExitStatusIfEnded(pid_t pid) {
+  int status = 0;
+  if (waitpid(pid, &status, WNOHANG) != pid) return std::nullopt;
   return ExitStatusOf(status);
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,8 @@ Status Execute(const Command& command);
 
 // Waits for the child's end: its exit status, or 128 + the signal that killed it.
 int WaitForExit(pid_t pid);
+// The same if the child has ended; nothing, at once, if it has not.
+std::optional<int> ExitStatusIfEnded(pid_t pid);
 // The same of a status that waitpid gave.
 int ExitStatusOf(int wait_status);
 // Has a child end by a signal, or, if it has not within that time, by force. Its exit status.

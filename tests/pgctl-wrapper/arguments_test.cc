@@ -27,6 +27,12 @@ TEST_CASE("a start with nothing said is safe, small and waits ten minutes") {
   CHECK(arguments.start.overrides.memory == MemoryProfile::kSmall);
 }
 
+TEST_CASE("start alone can stay in the foreground") {
+  CHECK_FALSE(Parse({"start", "pr-1"}).foreground);
+  CHECK(Parse({"start", "pr-1", "--foreground"}).foreground);
+  CHECK(Failure({"restart", "pr-1", "--foreground"}).code() == Code::kUsage);
+}
+
 TEST_CASE("common options may stand before and after the command") {
   for (const auto& words : {std::vector<std::string>{"--store", "/s", "--json", "stop", "b"},
                             std::vector<std::string>{"stop", "b", "--json", "--store", "/s"}}) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -59,4 +60,21 @@ TEST_CASE("a child that takes no notice of a signal is ended by force") {
   const auto pid = Spawn(Shell("trap '' TERM; while :; do sleep 1; done"));
   REQUIRE(pid.ok());
   CHECK(EndChild(*pid, SIGTERM, std::chrono::milliseconds(300)) >= 128);
+}
+
+TEST_CASE("the exit status of a child is there once it has ended, and not before") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  Command command = Shell("read line; exit 7");
+  command.stdin_fd = ends[0];
+  const auto pid = Spawn(command);
+  REQUIRE(pid.ok());
+  CHECK_FALSE(ExitStatusIfEnded(*pid).has_value());
+  REQUIRE(write(ends[1], "\n", 1) == 1);
+  const auto pidfd = OpenPidFd(*pid);
+  REQUIRE(pidfd.ok());
+  REQUIRE(WaitForEnd(*pidfd, std::chrono::seconds(10)));
+  CHECK(ExitStatusIfEnded(*pid) == 7);
+  close(ends[0]);
+  close(ends[1]);
 }
