@@ -10,7 +10,7 @@ readonly skip_status=77
 
 packages=(
   g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsqlite3-dev libssl-dev
-  libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev libarchive-dev
+  libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libarchive-dev
   libzstd-dev libseccomp-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2 procps
 )
 # The extension is a package for the major version that the release has.

@@ -23,9 +23,9 @@ struct ReceiverFixture {
                                                     .connections = 3,
                                                     .total_bytes = 200,
                                                     .patience = kForever})
-      : receiver(limits, [this](os::UniqueFd, std::string text) {
+      : receiver(limits, [this](os::UniqueFd, Request request) {
           std::lock_guard lock(mutex);
-          requests.push_back(std::move(text));
+          requests.push_back(std::move(request));
           changed.notify_all();
         }) {
     REQUIRE(receiver.Start().ok());
@@ -47,7 +47,7 @@ struct ReceiverFixture {
     char byte;
     CHECK(recv(end.get(), &byte, 1, 0) <= 0);
   }
-  std::string Next() {
+  Request Next() {
     std::unique_lock lock(mutex);
     changed.wait(lock, [this] { return taken < requests.size(); });
     return requests[taken++];
@@ -55,45 +55,51 @@ struct ReceiverFixture {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<std::string> requests;
+  std::vector<Request> requests;
   size_t taken = 0;
   Receiver receiver;
 };
 
-const std::string kRequest = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+const std::string kHeader = "POST /v1/show HTTP/1.1\r\nContent-Length: ";
+const std::string kRequest = kHeader + "4\r\n\r\nbody";
 
 TEST_CASE_FIXTURE(ReceiverFixture, "a request is handed on when it is whole, however it comes") {
   const auto slow = Connect();
   for (const char byte : kRequest.substr(0, kRequest.size() - 1)) Send(slow, {byte});
   const auto quick = Connect();
   Send(quick, kRequest);
-  CHECK(Next() == kRequest);
+  CHECK(Next().body == "body");
   Send(slow, "!");
-  CHECK(Next() == kRequest.substr(0, kRequest.size() - 1) + "!");
-  const auto empty = Connect();
-  Send(empty, "GET / HTTP/1.1\r\n\r\n");
-  CHECK(Next() == "GET / HTTP/1.1\r\n\r\n");
+  const Request last = Next();
+  CHECK(last.refusal == 0);
+  CHECK(last.verb == "show");
+  CHECK(last.body == "bod!");
 }
 
-TEST_CASE_FIXTURE(ReceiverFixture, "a peer that has done sending is handed on with what it sent") {
+TEST_CASE_FIXTURE(ReceiverFixture, "a peer that has done sending is refused what is not whole") {
   const auto end = Connect();
-  Send(end, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo");
+  Send(end, kHeader + "4\r\n\r\nbo");
   REQUIRE(shutdown(end.get(), SHUT_WR) == 0);
-  CHECK(Next().ends_with("bo"));
+  CHECK(Next().refusal == 400);
 }
 
-TEST_CASE_FIXTURE(ReceiverFixture, "of a body past its limit only the beginning is kept") {
+TEST_CASE_FIXTURE(ReceiverFixture, "a body past its limit is refused when all of it has come") {
   const auto end = Connect();
-  const std::string header = "POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n";
-  Send(end, header);
-  for (int i = 0; i < 3000; ++i) Send(end, std::string(1000, 'x'));
-  CHECK(Next() == header + std::string(150 - header.size(), 'x'));
+  Send(end, kHeader + "3000000\r\n\r\n");
+  for (int i = 0; i < 2999; ++i) Send(end, std::string(1000, 'x'));
+  const auto other = Connect();
+  Send(other, kRequest);
+  CHECK(Next().body == "body");
+  Send(end, std::string(1000, 'x'));
+  const Request refused = Next();
+  CHECK(refused.refusal == 413);
+  CHECK(refused.body.empty());
 }
 
-TEST_CASE_FIXTURE(ReceiverFixture, "a header without an end is handed on at its limit") {
+TEST_CASE_FIXTURE(ReceiverFixture, "a header without an end is refused at its limit") {
   const auto end = Connect();
   Send(end, std::string(1000, 'x'));
-  CHECK(Next() == std::string(150, 'x'));
+  CHECK(Next().refusal == 431);
 }
 
 TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when there are too many") {
@@ -101,7 +107,7 @@ TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when there are too many") {
   for (int i = 0; i < 4; ++i) ends.push_back(Connect());
   WaitForEnd(ends[0]);
   Send(ends[1], kRequest);
-  CHECK(Next() == kRequest);
+  CHECK(Next().body == "body");
 }
 
 TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when together they have sent too much") {
@@ -110,10 +116,10 @@ TEST_CASE_FIXTURE(ReceiverFixture, "the oldest goes when together they have sent
   const auto second = Connect();
   Send(second, std::string(90, 'b'));
   const auto third = Connect();
-  Send(third, "POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\n");
+  Send(third, kHeader + "40\r\n\r\n");
   WaitForEnd(first);
   Send(third, std::string(40, 'c'));
-  CHECK(Next().ends_with("ccc"));
+  CHECK(Next().body == std::string(40, 'c'));
 }
 
 // Whether the receiver still has the other end.
@@ -134,9 +140,9 @@ TEST_CASE_FIXTURE(ReceiverFixture, "of too many connections goes the oldest of w
   WaitForEnd(second);
   CHECK(IsOpen(quiet));
   Send(quiet, kRequest);
-  CHECK(Next() == kRequest);
+  CHECK(Next().body == "body");
   Send(other, kRequest);
-  CHECK(Next() == kRequest);
+  CHECK(Next().body == "body");
 }
 
 TEST_CASE_FIXTURE(ReceiverFixture, "guests put nobody out who is none, nor the other way round") {
@@ -145,7 +151,7 @@ TEST_CASE_FIXTURE(ReceiverFixture, "guests put nobody out who is none, nor the o
   std::vector<os::UniqueFd> ends;
   for (int i = 0; i < 100; ++i) ends.push_back(Connect(Guest(2)));
   Send(ends.back(), kRequest);
-  CHECK(Next() == kRequest);  // so all of them have been taken in
+  CHECK(Next().body == "body");  // so all of them have been taken in
   CHECK(IsOpen(admin));
   CHECK(IsOpen(guest));
   for (int i = 0; i < 100; ++i) ends.push_back(Connect());
@@ -154,7 +160,7 @@ TEST_CASE_FIXTURE(ReceiverFixture, "guests put nobody out who is none, nor the o
 }
 
 TEST_CASE_FIXTURE(ReceiverFixture, "of too many bytes go the oldest of who has sent most") {
-  const std::string header = "POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\n";
+  const std::string header = kHeader + "40\r\n\r\n";
   const auto admin = Connect();
   Send(admin, header);
   const auto quiet = Connect(Guest(1));
@@ -165,12 +171,12 @@ TEST_CASE_FIXTURE(ReceiverFixture, "of too many bytes go the oldest of who has s
   Send(second, std::string(90, 'b'));
   WaitForEnd(first);
   Send(quiet, std::string(40, 'c'));
-  CHECK(Next() == header + std::string(40, 'c'));
+  CHECK(Next().body == std::string(40, 'c'));
   Send(admin, std::string(40, 'd'));
-  CHECK(Next() == header + std::string(40, 'd'));
+  CHECK(Next().body == std::string(40, 'd'));
 }
 
-TEST_CASE("a peer that takes too long is closed, or answered when it has sent a header") {
+TEST_CASE("a peer that takes too long is closed, or refused when it has sent a header") {
   ReceiverFixture fixture({.header_bytes = 100,
                            .body_bytes = 50,
                            .connections = 3,
@@ -182,8 +188,8 @@ TEST_CASE("a peer that takes too long is closed, or answered when it has sent a 
   fixture.Send(half, "POST / HTTP/1.1\r\n");
   fixture.WaitForEnd(half);
   const auto without_body = fixture.Connect();
-  fixture.Send(without_body, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo");
-  CHECK(fixture.Next().ends_with("bo"));
+  fixture.Send(without_body, kHeader + "4\r\n\r\nbo");
+  CHECK(fixture.Next().refusal == 400);
 }
 
 TEST_CASE_FIXTURE(ReceiverFixture, "a receiver that stops closes what is not whole") {

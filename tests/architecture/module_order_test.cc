@@ -39,7 +39,6 @@ const std::map<std::string, std::set<std::string>> kHeaderOwners = {
     {"sqlite3.h", {"sql"}},
     {"fuse_lowlevel.h", {"fuse"}},
     {"fuse3/fuse_lowlevel.h", {"fuse"}},
-    {"httplib.h", {"api"}},
     {"archive.h", {"store", "cli"}},
     {"CLI/CLI.hpp", {"api", "cli", "pgctl-wrapper"}},
 };

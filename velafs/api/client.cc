@@ -1,7 +1,6 @@
 #include "velafs/api/client.h"
 
 #include <fcntl.h>
-#include <httplib.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sys/socket.h>
@@ -19,7 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "velafs/api/socket_address.h"
+#include "velafs/api/http.h"
+#include "velafs/api/unix_socket.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/base/text.h"
@@ -32,15 +32,18 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kConnectTime{3000};
 constexpr milliseconds kRetryInterval{20};
-constexpr time_t kProbeTimeoutSeconds = 3;
+// In which a daemon has to take a request, and to say how it is.
+constexpr seconds kTakeTime{5};
+constexpr seconds kProbeTime{3};
 // A verb may be silent for long; a daemon that dies closes the connection.
-constexpr size_t kSendBytes = 256 * 1024;
+constexpr seconds kCallTime{7 * 86400};
+constexpr size_t kPieceBytes = 256 * 1024;
 constexpr int kLookAgainMs = 200;
-constexpr time_t kCallTimeoutSeconds = 7 * 86400;
 
 // Puts the lines of an answer together, from pieces as they arrive.
 class AnswerReader {
@@ -137,7 +140,7 @@ class Sender {
 
  private:
   void Run(int socket) {
-    std::vector<std::byte> buffer(kSendBytes);
+    std::vector<std::byte> buffer(kPieceBytes);
     while (!stop_) {
       Result<size_t> got = streams_.in(buffer);
       if (!got.ok() && !stop_) {
@@ -176,6 +179,32 @@ Status CheckIsUtf8(const json& arguments) {
   return {};
 }
 
+// As much as the daemon takes: one that refuses a request need not take all of it. False when it
+// takes nothing for too long.
+bool SendRequest(int socket, std::string_view request) {
+  while (!request.empty()) {
+    const ssize_t sent = send(socket, request.data(), request.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return errno != EAGAIN;
+    request.remove_prefix(static_cast<size_t>(sent));
+  }
+  return true;
+}
+
+// Until its end, or until nothing comes for `patience`.
+void ReceiveAnswer(int socket, seconds patience, AnswerParser::OnBody on_body) {
+  const timeval time{.tv_sec = patience.count(), .tv_usec = 0};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  AnswerParser answer(std::move(on_body));
+  std::vector<char> buffer(kPieceBytes);
+  while (!answer.is_over()) {
+    const ssize_t got = recv(socket, buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return;
+    answer.Put({buffer.data(), static_cast<size_t>(got)});
+  }
+}
+
 class RemoteClient : public Client {
  public:
   explicit RemoteClient(std::string store_directory)
@@ -185,7 +214,7 @@ class RemoteClient : public Client {
   Result<json> Call(const std::string& verb, const json& arguments, const ProgressFn& progress,
                     const Streams& streams) override {
     VELAFS_TRY(CheckIsUtf8(arguments));
-    return Post(verb, arguments, progress, kCallTimeoutSeconds, streams);
+    return Post(verb, arguments, progress, kCallTime, streams);
   }
   bool is_remote() const override { return true; }
 
@@ -193,10 +222,9 @@ class RemoteClient : public Client {
   Probe ProbeDaemon() {
     if (access(socket_path_.c_str(), F_OK) != 0) return Probe::kNobodyThere;
     const auto start = steady_clock::now();
-    const auto answer = Post("status", json::object(), nullptr, kProbeTimeoutSeconds);
+    const auto answer = Post("status", json::object(), nullptr, kProbeTime);
     if (answer.status().code() != Code::kUnreachable) return Probe::kAnswers;
-    const bool timed_out =
-        steady_clock::now() - start >= std::chrono::seconds(kProbeTimeoutSeconds);
+    const bool timed_out = steady_clock::now() - start >= kProbeTime;
     return timed_out ? Probe::kSilent : Probe::kNobodyThere;
   }
   Status Silent() const {
@@ -210,31 +238,18 @@ class RemoteClient : public Client {
 
  private:
   Result<json> Post(const std::string& verb, const json& arguments, const ProgressFn& progress,
-                    time_t timeout_seconds, const Streams& streams = {}) {
-    VELAFS_ASSIGN(const SocketAddress address, SocketAddress::Of(socket_path_));
-    int socket = -1;
+                    seconds timeout, const Streams& streams = {}) {
+    const Result<os::UniqueFd> connected = ConnectTo(socket_path_, kTakeTime);
+    if (!connected.ok()) return Silent();
+    const int socket = connected->get();
     AnswerReader answer(progress, streams.out);
     Sender sender(streams);
     if (streams.in) answer.OnSend([&] { sender.Start(socket); });
-
-    httplib::Request request;
-    request.method = "POST";
-    request.path = "/v1/" + verb;
-    request.body = ToText(arguments);
-    request.set_header("Host", "velafs");
-    request.set_header("Content-Type", "application/json");
-    request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+    if (!SendRequest(socket, RequestText(verb, ToText(arguments)))) return Silent();
+    ReceiveAnswer(socket, timeout, [&](std::string_view piece) {
       // To close our side asks the daemon to stop; what it says of that still comes.
-      if (!answer.Take({data, size})) shutdown(socket, SHUT_WR);
-      return true;
-    };
-
-    httplib::Client http(address.path, 80);
-    http.set_address_family(AF_UNIX);
-    http.set_socket_options([&socket](socket_t made) { socket = made; });
-    http.set_connection_timeout(kProbeTimeoutSeconds);
-    http.set_read_timeout(timeout_seconds);
-    const httplib::Result response = http.send(request);
+      if (!answer.Take(piece)) shutdown(socket, SHUT_WR);
+    });
     VELAFS_TRY(sender.Stop());
     if (answer.has_outcome()) return answer.outcome();
     return Silent();

@@ -43,26 +43,27 @@ uint32_t Connection::PeerPid() const {
   return known && peer.pid > 0 ? static_cast<uint32_t>(peer.pid) : 0;
 }
 
-bool Connection::is_readable() const { return begin_ < received_.size(); }
-
-bool Connection::is_writable() const {
+bool Connection::is_wanted() const {
   return (Wait(fd_.get(), POLLRDHUP, 0) & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
 }
 
-ssize_t Connection::read(char* into, size_t size) {
-  const size_t taken = received_.copy(into, size, begin_);
-  begin_ += taken;
-  return static_cast<ssize_t>(taken);
+bool Connection::Write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (std::chrono::steady_clock::now() > deadline_) return false;
+    short ready = Wait(fd_.get(), POLLOUT, timeout_ms_);
+    while (ready == 0 && patience_ && patience_()) {
+      ready = Wait(fd_.get(), POLLOUT, kPatienceIntervalMs);
+    }
+    if ((ready & POLLOUT) == 0) return false;
+    const ssize_t sent = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
+    if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return true;
 }
 
-ssize_t Connection::write(const char* data, size_t size) {
-  if (std::chrono::steady_clock::now() > deadline_) return -1;
-  short ready = Wait(fd_.get(), POLLOUT, timeout_ms_);
-  while (ready == 0 && patience_ && patience_()) {
-    ready = Wait(fd_.get(), POLLOUT, kPatienceIntervalMs);
-  }
-  if ((ready & POLLOUT) == 0) return -1;
-  return send(fd_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+void Connection::WriteWithoutWaiting(std::string_view bytes) {
+  (void)send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 ssize_t Connection::Receive(std::span<std::byte> into, int patience_ms) {
@@ -74,15 +75,6 @@ ssize_t Connection::Receive(std::span<std::byte> into, int patience_ms) {
   }
   errno = ETIMEDOUT;
   return -1;
-}
-
-void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
-  ip = "unix";
-  port = 0;
-}
-
-void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
-  get_remote_ip_and_port(ip, port);
 }
 
 }  // namespace velafs::api

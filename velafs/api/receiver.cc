@@ -1,6 +1,5 @@
 #include "velafs/api/receiver.h"
 
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -9,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -21,7 +19,6 @@ using std::chrono::steady_clock;
 
 constexpr uint64_t kWakeNumber = 0;
 constexpr size_t kReceiveBytes = 64 * 1024;
-constexpr std::string_view kHeaderEnd = "\r\n\r\n";
 
 Status Watch(int poll, int fd, uint64_t number) {
   epoll_event event{};
@@ -29,24 +26,6 @@ Status Watch(int poll, int fd, uint64_t number) {
   event.data.u64 = number;
   if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0) return {};
   return SystemError(errno, "cannot watch a connection");
-}
-
-// The value of Content-Length; 0 without one that makes sense, which whoever parses it will say.
-size_t ContentLength(std::string_view header) {
-  constexpr std::string_view kName = "content-length:";
-  for (size_t at = header.find("\r\n"); at != std::string_view::npos;
-       at = header.find("\r\n", at + 2)) {
-    std::string_view line = header.substr(at + 2);
-    if (line.size() < kName.size() || strncasecmp(line.data(), kName.data(), kName.size()) != 0) {
-      continue;
-    }
-    line.remove_prefix(kName.size());
-    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-    size_t length = 0;
-    const auto parsed = std::from_chars(line.data(), line.data() + line.size(), length);
-    return parsed.ec == std::errc() ? length : 0;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -110,7 +89,7 @@ void Receiver::Run() {
     const auto now = steady_clock::now();
     while (!connections_.empty() && connections_.begin()->second.deadline <= now) {
       const auto oldest = connections_.begin();
-      oldest->second.header_bytes > 0 ? Hand(oldest) : Drop(oldest);
+      oldest->second.request.has_header() ? Hand(oldest) : Drop(oldest);
     }
   }
 }
@@ -135,10 +114,10 @@ void Receiver::TakeNew() {
     }
     const uint64_t number = next_number_++;
     if (!Watch(poll_.get(), one.connection.get(), number).ok()) continue;
-    Incoming& incoming = connections_[number];
-    incoming.connection = std::move(one.connection);
-    incoming.owner = one.owner;
-    incoming.deadline = steady_clock::now() + limits_.patience;
+    connections_.emplace(number, Incoming{.connection = std::move(one.connection),
+                                          .owner = one.owner,
+                                          .deadline = steady_clock::now() + limits_.patience,
+                                          .request = {limits_.header_bytes, limits_.body_bytes}});
     ++kind.connections;
     shares_[one.owner].numbers.insert(number);
   }
@@ -149,45 +128,28 @@ void Receiver::Receive(Connections::iterator at) {
   std::array<char, kReceiveBytes> buffer;
   const ssize_t got = recv(incoming.connection.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got < 0 || (got == 0 && incoming.received.empty())) return Drop(at);
+  const size_t held_before = incoming.request.held_bytes();
+  if (got < 0 || (got == 0 && held_before == 0)) return Drop(at);
   if (got == 0) return Hand(at);
-  const size_t size = static_cast<size_t>(got);
-  const size_t limit = limits_.header_bytes + limits_.body_bytes;
-  const size_t kept = std::min(size, limit - incoming.received.size());
-  incoming.received.append(buffer.data(), kept);
-  incoming.thrown_away += size - kept;
+  incoming.request.Put({buffer.data(), static_cast<size_t>(got)});
+  const size_t added = incoming.request.held_bytes() - held_before;
   Kind& kind = KindOf(incoming.owner);
-  kind.bytes += kept;
-  shares_[incoming.owner].bytes += kept;
-  if (incoming.header_bytes == 0) NoteHeader(incoming);
-  if (IsWhole(incoming)) return Hand(at);
+  kind.bytes += added;
+  shares_[incoming.owner].bytes += added;
+  if (incoming.request.is_over()) return Hand(at);
   const bool is_guest = incoming.owner.has_value();
   while (kind.bytes > limits_.total_bytes) {
     DropOldestOfLargest(is_guest, [](const Share& of) { return of.bytes; });
   }
 }
 
-void Receiver::NoteHeader(Incoming& incoming) const {
-  const size_t end = incoming.received.find(kHeaderEnd);
-  if (end == std::string::npos) return;
-  incoming.header_bytes = end + kHeaderEnd.size();
-  incoming.body_bytes =
-      ContentLength(std::string_view(incoming.received).substr(0, incoming.header_bytes));
-}
-
-bool Receiver::IsWhole(const Incoming& incoming) const {
-  if (incoming.header_bytes == 0) return incoming.received.size() > limits_.header_bytes;
-  const size_t sent = incoming.received.size() + incoming.thrown_away - incoming.header_bytes;
-  return sent >= incoming.body_bytes;
-}
-
 Receiver::Incoming Receiver::Take(Connections::iterator at) {
   Incoming taken = std::move(at->second);
   Kind& kind = KindOf(taken.owner);
   --kind.connections;
-  kind.bytes -= taken.received.size();
+  kind.bytes -= taken.request.held_bytes();
   const auto share = shares_.find(taken.owner);
-  share->second.bytes -= taken.received.size();
+  share->second.bytes -= taken.request.held_bytes();
   share->second.numbers.erase(at->first);
   if (share->second.numbers.empty()) shares_.erase(share);
   connections_.erase(at);
@@ -197,7 +159,7 @@ Receiver::Incoming Receiver::Take(Connections::iterator at) {
 void Receiver::Hand(Connections::iterator at) {
   Incoming whole = Take(at);
   epoll_ctl(poll_.get(), EPOLL_CTL_DEL, whole.connection.get(), nullptr);
-  on_request_(std::move(whole.connection), std::move(whole.received));
+  on_request_(std::move(whole.connection), whole.request.Take());
 }
 
 // Closing a descriptor, of which there is one, ends the watch.

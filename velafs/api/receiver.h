@@ -9,11 +9,11 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "velafs/api/guest.h"
+#include "velafs/api/http.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/os/unique_fd.h"
@@ -22,7 +22,7 @@ namespace velafs::api {
 
 struct ReceiverLimits {
   size_t header_bytes;
-  size_t body_bytes;  // what is sent beyond that is thrown away as it comes
+  size_t body_bytes;  // a larger one is thrown away as it comes
   // Of guests' requests that are not whole, all together; and as many again of the others.
   size_t connections;
   size_t total_bytes;
@@ -35,9 +35,9 @@ struct ReceiverLimits {
 // guest who has the most, and guests put nobody else's out. Thread-safe.
 class Receiver {
  public:
-  // Called on the receiver's thread with a request's first bytes: all of them, or what had come
-  // when the patience or the peer's sending came to an end, or the limit of its header was passed.
-  using OnRequest = std::function<void(os::UniqueFd, std::string received)>;
+  // Called on the receiver's thread, with a request that is whole, or refused: also when the
+  // patience or the peer's sending has come to an end.
+  using OnRequest = std::function<void(os::UniqueFd, Request)>;
 
   Receiver(ReceiverLimits limits, OnRequest on_request);
   ~Receiver();  // stops
@@ -57,11 +57,7 @@ class Receiver {
     os::UniqueFd connection;
     Guest owner;
     std::chrono::steady_clock::time_point deadline;
-    std::string received;
-    size_t thrown_away = 0;
-    // Set once the header has come.
-    size_t header_bytes = 0;
-    size_t body_bytes = 0;
+    RequestParser request;
   };
   // By number, which grows: the first is the oldest, and the first whose patience ends.
   using Connections = std::map<uint64_t, Incoming>;
@@ -79,8 +75,6 @@ class Receiver {
   void Run();
   void TakeNew();
   void Receive(Connections::iterator at);
-  void NoteHeader(Incoming& incoming) const;
-  bool IsWhole(const Incoming& incoming) const;
   void Hand(Connections::iterator at);
   void Drop(Connections::iterator at);
   // Takes it out of the counts and out of connections_.
