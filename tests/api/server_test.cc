@@ -133,6 +133,14 @@ TEST_CASE_FIXTURE(Fixture, "a client that goes away stops its verb") {
   CHECK(stopped);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a client that goes away as soon as it has asked has its verb run") {
+  RawClient client(Socket());
+  client.Post("/v1/run-until-stopped", "");
+  client.Close();
+  stopped.wait(false);
+  CHECK(stopped);
+}
+
 TEST_CASE_FIXTURE(
     Fixture, "a client that shuts down its sending side stops its verb and learns the outcome") {
   RawClient client(Socket());

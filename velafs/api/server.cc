@@ -153,7 +153,8 @@ class SocketServer : public Server {
           RefusalText(400, arguments.status().WithContext("cannot read the arguments")));
       return;
     }
-    if (!exchange.connection.Write(ChunkedAnswerText())) return;
+    // What was asked for is done, also if nobody waits for the answer any more.
+    exchange.connection.Write(ChunkedAnswerText());
     const auto turn = TurnOf(exchange);
     const std::string outcome = Line(OutcomeToJson(Run(exchange, *arguments)));
     BeginPiece(exchange);
