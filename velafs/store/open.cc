@@ -267,8 +267,7 @@ Status Store::WriteDurably(const std::function<Status(catalog::Writer&)>& body) 
 void Store::SetMount(std::string mountpoint, MountListener* listener) {
   {
     MutexLock lock(mount_mutex_);
-    mountpoint_.reset();
-    if (listener != nullptr) mountpoint_ = std::move(mountpoint);
+    mountpoint_ = listener == nullptr ? std::nullopt : std::optional(std::move(mountpoint));
   }
   WriterLock lock(listener_mutex_);
   listener_ = listener;
