@@ -6,18 +6,15 @@
 #include <exception>
 #include <new>
 
+#include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
 
 namespace velafs::fuse {
 namespace {
 
-bool IsWorthLogging(const Status& status) {
-  return status.code() == Code::kCorrupt || status.error_number() == EIO;
-}
-
-// Runs an operation and answers the request, exactly once, whatever happens in it.
+// Runs an operation on that node and answers the request, exactly once, whatever happens in it.
 template <typename Body>
-void Answer(fuse_req_t request, Body body) noexcept {
+void Answer(fuse_req_t request, fuse_ino_t node, Body body) noexcept {
   int error_number = EIO;
   try {
     Operations& operations = *static_cast<Operations*>(fuse_req_userdata(request));
@@ -25,7 +22,7 @@ void Answer(fuse_req_t request, Body body) noexcept {
     Result<Reply> reply = body(operations);
     if (reply.ok()) return Send(request, *reply);
     const Status status = std::move(reply).status();
-    if (IsWorthLogging(status)) spdlog::error("{}", status.message());
+    operations.TellTrouble(node, status);
     error_number = status.error_number();
   } catch (const std::bad_alloc&) {
     error_number = ENOMEM;
@@ -33,17 +30,6 @@ void Answer(fuse_req_t request, Body body) noexcept {
     spdlog::error("unexpected failure of a request: {}", failure.what());
   }
   fuse_reply_err(request, error_number);
-}
-
-// An operation that may need room, on that node.
-template <typename Body>
-void AnswerChange(fuse_req_t request, fuse_ino_t node, Body body) noexcept {
-  Answer(request, [&](Operations& on) {
-    Result<Reply> reply = body(on);
-    const int error_number = reply.ok() ? 0 : reply.status().error_number();
-    if (error_number == ENOSPC || error_number == EDQUOT) on.TellNoRoom(node, error_number);
-    return reply;
-  });
 }
 
 layer::NewNode NodeFor(fuse_req_t request, mode_t mode, dev_t rdev = 0, const char* target = "") {
@@ -80,7 +66,7 @@ fuse_lowlevel_ops MakeCallbacks() {
   // listing is the same for everybody but at the root.
   ops.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
   ops.opendir = [](fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.OpenDirectory(node); });
+    Answer(request, node, [&](Operations& on) { return on.OpenDirectory(node); });
   };
   ops.flush = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
   ops.release = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { Decline(request); };
@@ -91,90 +77,91 @@ fuse_lowlevel_ops MakeCallbacks() {
   ops.getxattr = [](fuse_req_t request, fuse_ino_t, const char*, size_t) { Decline(request); };
 
   ops.lookup = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) { return on.Lookup(parent, name); });
+    Answer(request, parent, [&](Operations& on) { return on.Lookup(parent, name); });
   };
   ops.forget = [](fuse_req_t request, fuse_ino_t node, uint64_t count) {
-    Answer(request, [&](Operations& on) { return on.Forget(node, count); });
+    Answer(request, node, [&](Operations& on) { return on.Forget(node, count); });
   };
   ops.forget_multi = [](fuse_req_t request, size_t count, fuse_forget_data* forgets) {
-    Answer(request, [&](Operations& on) -> Result<Reply> {
+    Answer(request, kRootNode, [&](Operations& on) -> Result<Reply> {
       for (size_t i = 0; i < count; ++i)
         VELAFS_TRY(on.Forget(forgets[i].ino, forgets[i].nlookup).status());
       return Reply(NoAnswer{});
     });
   };
   ops.getattr = [](fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.GetAttributes(node); });
+    Answer(request, node, [&](Operations& on) { return on.GetAttributes(node); });
   };
   ops.setattr = [](fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which,
                    fuse_file_info*) {
-    AnswerChange(request, node,
-                 [&](Operations& on) { return on.SetAttributes(node, *wanted, which); });
+    Answer(request, node, [&](Operations& on) { return on.SetAttributes(node, *wanted, which); });
   };
   ops.readlink = [](fuse_req_t request, fuse_ino_t node) {
-    Answer(request, [&](Operations& on) { return on.ReadLink(node); });
+    Answer(request, node, [&](Operations& on) { return on.ReadLink(node); });
   };
   ops.mknod = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
-    AnswerChange(request, parent, [&](Operations& on) {
+    Answer(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, mode, rdev), ProcessOf(request));
     });
   };
   ops.mkdir = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-    AnswerChange(request, parent, [&](Operations& on) {
+    Answer(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, mode | S_IFDIR), ProcessOf(request));
     });
   };
   ops.symlink = [](fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-    AnswerChange(request, parent, [&](Operations& on) {
+    Answer(request, parent, [&](Operations& on) {
       return on.Make(parent, name, NodeFor(request, S_IFLNK | 0777, 0, target), ProcessOf(request));
     });
   };
   ops.unlink = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) { return on.Unlink(parent, name, ProcessOf(request)); });
+    Answer(request, parent,
+           [&](Operations& on) { return on.Unlink(parent, name, ProcessOf(request)); });
   };
   ops.rmdir = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
-    Answer(request, [&](Operations& on) { return on.RemoveDirectory(parent, name); });
+    Answer(request, parent, [&](Operations& on) { return on.RemoveDirectory(parent, name); });
   };
   ops.rename = [](fuse_req_t request, fuse_ino_t from, const char* from_name, fuse_ino_t to,
                   const char* to_name, unsigned flags) {
-    AnswerChange(request, to, [&](Operations& on) {
+    Answer(request, to, [&](Operations& on) {
       return on.Rename(from, from_name, to, to_name, flags, ProcessOf(request));
     });
   };
   ops.link = [](fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-    AnswerChange(request, parent, [&](Operations& on) { return on.Link(node, parent, name); });
+    Answer(request, parent, [&](Operations& on) { return on.Link(node, parent, name); });
   };
   ops.read = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.Read(node, size, offset); });
+    Answer(request, node, [&](Operations& on) { return on.Read(node, size, offset); });
   };
   ops.write = [](fuse_req_t request, fuse_ino_t node, const char* data, size_t size, off_t offset,
                  fuse_file_info*) {
-    AnswerChange(request, node, [&](Operations& on) {
+    Answer(request, node, [&](Operations& on) {
       return on.Write(node, std::as_bytes(std::span(data, size)), offset);
     });
   };
   ops.fsync = [](fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
-    AnswerChange(request, node, [&](Operations& on) { return on.Sync(node, data_only != 0); });
+    Answer(request, node, [&](Operations& on) { return on.Sync(node, data_only != 0); });
   };
   ops.fsyncdir = ops.fsync;
   ops.fallocate = [](fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
                      fuse_file_info*) {
-    AnswerChange(request, node,
-                 [&](Operations& on) { return on.Allocate(node, mode, offset, length); });
+    Answer(request, node, [&](Operations& on) { return on.Allocate(node, mode, offset, length); });
   };
   ops.lseek = [](fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.Seek(node, offset, whence); });
+    Answer(request, node, [&](Operations& on) { return on.Seek(node, offset, whence); });
   };
   ops.readdir = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                    fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.List(request, node, size, offset, false); });
+    Answer(request, node,
+           [&](Operations& on) { return on.List(request, node, size, offset, false); });
   };
   ops.readdirplus = [](fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                        fuse_file_info*) {
-    Answer(request, [&](Operations& on) { return on.List(request, node, size, offset, true); });
+    Answer(request, node,
+           [&](Operations& on) { return on.List(request, node, size, offset, true); });
   };
-  ops.statfs = [](fuse_req_t request, fuse_ino_t) {
-    Answer(request, [](Operations& on) { return on.StatFs(); });
+  ops.statfs = [](fuse_req_t request, fuse_ino_t node) {
+    Answer(request, node, [](Operations& on) { return on.StatFs(); });
   };
   return ops;
 }

@@ -57,15 +57,34 @@ store::Caller CallerOf(fuse_req_t request) {
   return caller;
 }
 
+// Nothing for what is the caller's own doing.
+std::string TroubleOf(const Status& failure) {
+  switch (failure.error_number()) {
+    case EDQUOT:
+      return "finds no room: a quota is used up";
+    case ENOSPC:
+      return "finds no room: the disk is full";
+    case EIO:
+      return "has a failed request: " + failure.message();
+    default:
+      return failure.code() == Code::kCorrupt ? "has a failed request: " + failure.message() : "";
+  }
+}
+
 }  // namespace
 
-void Operations::TellNoRoom(fuse_ino_t node, int error_number) {
+void Operations::TellTrouble(fuse_ino_t node, const Status& failure) {
+  const std::string trouble = TroubleOf(failure);
+  if (trouble.empty()) return;
   const InstanceId instance = ToNode(node).instance;
-  if (!full_log_.IsDue(instance, FullLog::Clock::now())) return;
+  const auto left_out = trouble_log_.IsDue(instance, trouble, TroubleLog::Clock::now());
+  if (!left_out) return;
   const auto branch = store_.volume().Open(instance);
-  if (!branch.ok()) return;
-  const char* const why = error_number == EDQUOT ? "a quota is used up" : "the disk is full";
-  spdlog::error("branch \"{}\" finds no room: {}", (*branch)->name(), why);
+  const std::string name = branch.ok() ? (*branch)->name() : "";
+  const std::string more =
+      *left_out == 0 ? ""
+                     : " (" + std::to_string(*left_out) + " more times since it was last told)";
+  spdlog::error("branch \"{}\" {}{}", name, trouble, more);
 }
 
 Result<Operations::Place> Operations::Find(fuse_ino_t node) {

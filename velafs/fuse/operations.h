@@ -11,11 +11,11 @@
 
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
-#include "velafs/fuse/full_log.h"
 #include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/name_rules.h"
 #include "velafs/fuse/reply.h"
+#include "velafs/fuse/trouble_log.h"
 #include "velafs/layer/branch.h"
 #include "velafs/store/store.h"
 
@@ -39,8 +39,9 @@ class Operations {
     if (idle_polling_) idle_polling_->CountRequest();
   }
 
-  // After an operation on the node that found no room: ENOSPC or EDQUOT.
-  void TellNoRoom(fuse_ino_t node, int error_number);
+  // After an operation on the node that failed: the log is told of a full disk, a quota, damage and
+  // errors of the disk.
+  void TellTrouble(fuse_ino_t node, const Status& failure);
 
   Result<Reply> Lookup(fuse_ino_t parent, const char* name);
   Result<Reply> Forget(fuse_ino_t node, uint64_t count);
@@ -81,7 +82,7 @@ class Operations {
   NameRules rules_;
   const TimeNs mounted_at_;
   std::unique_ptr<IdlePolling> idle_polling_;
-  FullLog full_log_;
+  TroubleLog trouble_log_;
 };
 
 }  // namespace velafs::fuse

@@ -1,0 +1,40 @@
+// Which troubles of branches the log has been told of.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "velafs/base/ids.h"
+#include "velafs/base/mutex.h"
+
+namespace velafs::fuse {
+
+// A server that is refused something tries again and again, and so do many requests on a bad disk.
+// Thread-safe.
+class TroubleLog {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::minutes kInterval{1};
+
+  // How often it happened since the log was last told of the same trouble of that branch, if the
+  // log is to be told now: once a minute for each trouble.
+  std::optional<uint64_t> IsDue(InstanceId branch, const std::string& trouble,
+                                Clock::time_point now);
+
+ private:
+  // Beyond so many troubles at a time all further ones count as one of no branch.
+  static constexpr size_t kMostTroubles = 1000;
+
+  struct Told {
+    Clock::time_point when;
+    uint64_t since = 0;
+  };
+  Mutex mutex_;
+  std::map<std::pair<InstanceId, std::string>, Told> told_ GUARDED_BY(mutex_);
+};
+
+}  // namespace velafs::fuse
