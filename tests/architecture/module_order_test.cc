@@ -27,11 +27,11 @@ const std::set<std::pair<std::string, std::string>> kStrangers = {{"catalog", "c
                                                                   {"api", "fuse"}};
 
 // The public headers, and who may include them besides the wrapper.
-const std::set<std::string> kPublicHeaders = {"client.h", "candidates.h"};
+const std::set<std::string> kPublicHeaders = {"client.h", "candidates.h", "configuration.h"};
 const std::set<std::string> kClientUsers = {"api", "cli"};
 
 // What the wrapper may see of module os.
-const std::set<std::string> kOsHeadersOfWrapper = {"velafs/os/remove_tree.h",
+const std::set<std::string> kOsHeadersOfWrapper = {"velafs/os/remove_tree.h", "velafs/os/scope.h",
                                                    "velafs/os/service_manager.h"};
 
 // System and library headers that belong to some modules only.
