@@ -111,6 +111,9 @@ check "the reference has the commands, and a wrong document is seen" reference_i
 in_a_store() {
   prints "velafs init" velafs init
   prints "velafs import" velafs import main --from-dir "$VELAFS_SANDBOX/cluster"
+  prints "velafs config show" velafs config show
+  echo "store = \"$VELAFS_STORE\"" >velafs.conf
+  prints "velafs config check" velafs config check velafs.conf
   prints "velafs mount" velafs mount
   prints "velafs clone" velafs clone main one --label a=b
   prints "velafs clone" velafs clone main two
@@ -216,10 +219,10 @@ commands_of() { # commands_of PROGRAM
   for command in $("$1" candidates -- ''); do
     [[ $command != completion && $command != psql ]] || continue
     case $command in
-      bookmark | policy) ;;
+      bookmark | config | policy) ;;
       *) echo "$1 $command" ;;
     esac
-    for sub in $([[ $command == @(bookmark|policy|audit|pool) ]] && "$1" candidates -- --store /nonexistent "$command" ''); do
+    for sub in $([[ $command == @(bookmark|config|policy|audit|pool) ]] && "$1" candidates -- --store /nonexistent "$command" ''); do
       echo "$1 $command $sub"
     done
   done

@@ -10,6 +10,7 @@
 #include "pgctl-wrapper/own_words.h"
 #include "velafs/base/units.h"
 #include "velafs/candidates.h"
+#include "velafs/configuration.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -40,6 +41,11 @@ class Grammar {
                     "Store directory (default: $VELAFS_STORE, else /var/lib/velafs for root and "
                     "~/.local/share/velafs for others)")
         ->type_name("DIR");
+    app_.add_option_function<std::string>("--config", UseConfiguration,
+                                          "Configuration file (default: $VELAFS_CONFIG, else "
+                                          "/etc/velafs/velafs.conf for root and "
+                                          "~/.config/velafs/velafs.conf for others)")
+        ->type_name("FILE");
     app_.add_flag("--json", arguments_.json, "Print one JSON document on standard output");
     app_.add_flag("-q,--quiet", arguments_.quiet, "Print errors and data only");
     app_.footer("Example:\n  velapg start pr-42 && velapg psql pr-42");

@@ -11,6 +11,7 @@
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/own_words.h"
 #include "pgctl-wrapper/process.h"
+#include "velafs/configuration.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -33,6 +34,8 @@ int Run(int argc, char** argv) {
     return 0;
   }
   const Output output(arguments->json, arguments->quiet);
+  const Status chosen = UseConfiguredStore(arguments->store);
+  if (!chosen.ok()) return Fail(output, chosen, words);
   const auto exit_status = RunCommand(*arguments, output);
   return exit_status.ok() ? *exit_status : Fail(output, exit_status.status(), words);
 }

@@ -25,7 +25,7 @@ bool Has(const Words& words, const std::string& word) {
 // The first word that is neither an option of all commands nor such an option's value.
 std::string CommandIn(const Words& words) {
   for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--store") {
+    if (words[i] == "--store" || words[i] == "--config") {
       ++i;
     } else if (!words[i].starts_with("-")) {
       return words[i];

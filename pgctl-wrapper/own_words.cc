@@ -6,7 +6,7 @@
 namespace velafs::pgctl {
 namespace {
 
-constexpr std::string_view kWithValue[] = {"--store", "--user", "--dbname", "--pgbin"};
+constexpr std::string_view kWithValue[] = {"--config", "--store", "--user", "--dbname", "--pgbin"};
 constexpr std::string_view kWithoutValue[] = {"--json", "--superuser", "--help"};
 
 // How many words the option takes; 0 of a word that is no option of `velapg psql`.

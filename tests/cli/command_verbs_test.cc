@@ -29,7 +29,10 @@ const std::map<std::string, Names>& VerbsOfCommands() {
       {"bookmark list", {"bookmark-list"}},
       {"chown", {"chown"}},
       {"clone", {"clone"}},
-      {"completion", {}},  // prints words that are in the program
+      {"completion", {}},    // prints words that are in the program
+      {"config", {}},        // only has commands
+      {"config check", {}},  // reads a file
+      {"config show", {}},   // reads files
       {"delete", {"delete"}},
       {"diff", {"diff"}},
       {"doctor", {"stats", "list", "tablespaces"}},
@@ -88,7 +91,7 @@ TEST_CASE("each command of velafs has its verbs in the table, and the table has 
   Names commands;
   for (const std::string& command : Following(velafs, {})) {
     commands.insert(command);
-    for (const char* group : {"audit", "bookmark", "policy"}) {
+    for (const char* group : {"audit", "bookmark", "config", "policy"}) {
       if (command != group) continue;
       for (const std::string& one : Following(velafs, {command})) {
         commands.insert(command + " " + one);

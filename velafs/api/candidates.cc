@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "velafs/client.h"
+#include "velafs/configuration.h"
 #include "velafs/store/users.h"
 
 namespace velafs {
@@ -155,7 +156,10 @@ Words Members(const std::string& type) {
 // What the store has; nothing where it cannot be asked.
 class StoreNames {
  public:
-  explicit StoreNames(const std::string& store) : store_(StoreDirectory(store)) {}
+  explicit StoreNames(const std::string& store) {
+    static_cast<void>(UseConfiguredStore(store));  // a wrong file is no candidate
+    store_ = StoreDirectory(store);
+  }
 
   // Of each row in `list` of the verb's answer.
   Words Of(const char* verb, const char* list, const char* field = "name") {
@@ -239,8 +243,8 @@ Words ValuesOf(const CLI::Option& option, StoreNames& names) {
   return values.empty() ? ByDescription(option.get_description(), names) : values;
 }
 
-std::string StoreIn(const Words& words) {
-  const auto option = std::ranges::find(words, "--store");
+std::string ValueIn(const Words& words, const char* name) {
+  const auto option = std::ranges::find(words, name);
   return option == words.end() || option + 1 == words.end() ? "" : *(option + 1);
 }
 
@@ -292,7 +296,8 @@ bool IsPlain(string_view word) {
 Words Candidates(const CLI::App& app, Words words) {
   if (words.empty()) words.emplace_back();
   JoinAtEquals(&words);
-  Words candidates = AllAt(PlaceOf(app, words), words.back(), StoreIn(words));
+  if (const std::string file = ValueIn(words, "--config"); !file.empty()) UseConfiguration(file);
+  Words candidates = AllAt(PlaceOf(app, words), words.back(), ValueIn(words, "--store"));
   std::erase_if(candidates, [&](const std::string& candidate) {
     return !IsPlain(candidate) ||
            (!candidate.starts_with(words.back()) && !candidate.starts_with(":"));

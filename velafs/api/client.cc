@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "velafs/api/configuration.h"
 #include "velafs/api/http.h"
 #include "velafs/api/unix_socket.h"
 #include "velafs/api/verbs.h"
@@ -35,6 +36,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
+constexpr char kStoreOfRoot[] = "/var/lib/velafs";
 constexpr milliseconds kConnectTime{3000};
 constexpr milliseconds kRetryInterval{20};
 // In which a daemon has to take a request, and to say how it is.
@@ -289,12 +291,6 @@ std::string HomeDirectory() {
   return entry == nullptr ? "/" : entry->pw_dir;
 }
 
-std::string DefaultStoreDirectory() {
-  if (geteuid() == 0) return "/var/lib/velafs";
-  const std::string data_home = Environment("XDG_DATA_HOME");
-  return (data_home.empty() ? HomeDirectory() + "/.local/share" : data_home) + "/velafs";
-}
-
 // Sets `daemon` when there is one; else returns what `take` returns, which takes the store's lock.
 Status ReachDaemonOr(const std::string& store_directory, std::unique_ptr<Client>* daemon,
                      const std::function<Status()>& take) {
@@ -314,14 +310,39 @@ Status ReachDaemonOr(const std::string& store_directory, std::unique_ptr<Client>
   }
 }
 
+// A user without a store of his own may not know of the machine's.
+Status WithStoreOfMachine(Status failure, const std::string& store_directory) {
+  if (failure.code() != Code::kNotFound || geteuid() == 0) return failure;
+  if (store_directory != DefaultStoreDirectory()) return failure;
+  const auto machine = Configuration::LoadOfMachine();
+  if (!machine.ok()) return failure;
+  const std::string store = machine->Find("store").value_or(kStoreOfRoot);
+  if (access(store.c_str(), F_OK) != 0) return failure;
+  return std::move(failure).WithHint("this machine has one: velafs --store " + store +
+                                     " ..., or export VELAFS_STORE=" + store +
+                                     "; a store of your own: velafs init");
+}
+
 }  // namespace
+
+Status AskDaemon(const std::string& store_directory) {
+  RemoteClient daemon(store_directory);
+  return daemon.ProbeDaemon() == RemoteClient::Probe::kAnswers ? Status() : daemon.Silent();
+}
+
+std::string DefaultStoreDirectory() {
+  if (geteuid() == 0) return kStoreOfRoot;
+  const std::string data_home = Environment("XDG_DATA_HOME");
+  return (data_home.empty() ? HomeDirectory() + "/.local/share" : data_home) + "/velafs";
+}
 
 Result<StoreAccess> ReachStore(const std::string& store_directory) {
   StoreAccess access;
-  VELAFS_TRY(ReachDaemonOr(store_directory, &access.daemon, [&]() -> Status {
+  Status reached = ReachDaemonOr(store_directory, &access.daemon, [&]() -> Status {
     VELAFS_ASSIGN(access.store, store::Store::Open(store_directory));
     return {};
-  }));
+  });
+  VELAFS_TRY(WithStoreOfMachine(std::move(reached), store_directory));
   return access;
 }
 

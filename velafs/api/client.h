@@ -18,6 +18,12 @@ struct StoreAccess {
 // As Client::Connect, which says how it fails and how long it waits.
 Result<StoreAccess> ReachStore(const std::string& store_directory);
 
+// Unreachable unless a daemon answers at the store's socket within three seconds.
+Status AskDaemon(const std::string& store_directory);
+
+// The store of a user who names none.
+std::string DefaultStoreDirectory();
+
 // Runs the verb "scrub" in the daemon, or here when there is none.
 Result<nlohmann::json> CallScrub(const std::string& store_directory,
                                  const nlohmann::json& arguments, const ProgressFn& progress);

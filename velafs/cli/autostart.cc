@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "velafs/cli/child.h"
+#include "velafs/cli/daemon_place.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/wrapper.h"
+#include "velafs/os/scope.h"
 
 namespace velafs::cli {
 namespace {
@@ -24,9 +27,21 @@ bool IsMarked(const std::string& mountpoint, const std::string& branch) {
   return lstat((mountpoint + "/" + branch + "/postmaster.pid").c_str(), &info) == 0;
 }
 
+// A unit of its own: the daemon's has the daemon's rank when memory runs out, and its limits. The
+// unit waits for the daemon by itself.
+bool StartUnit(const std::string& branch) {
+  const auto child =
+      RunChild({"systemctl", "start", "--no-block", "velapg@" + branch + ".service"});
+  if (child.ok() && child->exit_status == 0) return true;
+  WriteNotice("warning: cannot start the unit of the server on branch \"" + branch + "\"");
+  return false;
+}
+
 }  // namespace
 
 std::vector<std::string> StartServers(const Globals& globals, const json& live) {
+  const bool has_units =
+      os::ServiceOfThisProcess() == kService && os::HasSystemUnit("velapg@.service");
   const json wanted = live.value(kAutostart, json::object());
   auto branches = wanted.value("surely", std::vector<std::string>());
   const std::string mountpoint = live.value("mountpoint", "");
@@ -36,6 +51,10 @@ std::vector<std::string> StartServers(const Globals& globals, const json& live) 
   std::vector<std::string> started;
   const auto deadline = std::chrono::steady_clock::now() + kTimeForAll;
   for (const std::string& branch : branches) {
+    if (has_units) {
+      if (StartUnit(branch)) started.push_back(branch);
+      continue;
+    }
     const auto left = std::chrono::duration_cast<std::chrono::seconds>(
         deadline - std::chrono::steady_clock::now());
     if (left <= std::chrono::seconds(0)) {

@@ -6,6 +6,7 @@
 #include "velafs/cli/output.h"
 #include "velafs/cli/render_json.h"
 #include "velafs/cli/usage.h"
+#include "velafs/configuration.h"
 
 namespace velafs::cli {
 
@@ -34,6 +35,12 @@ CommandLine::CommandLine()
                   "Store directory (default: $VELAFS_STORE, else /var/lib/velafs for root and "
                   "~/.local/share/velafs for others)")
       ->type_name("DIR")
+      ->check(NotEmpty());
+  app_.add_option_function<std::string>(
+          "--config", UseConfiguration,
+          "Configuration file (default: $VELAFS_CONFIG, else /etc/velafs/velafs.conf for root and "
+          "~/.config/velafs/velafs.conf for others)")
+      ->type_name("FILE")
       ->check(NotEmpty());
   app_.add_flag("--json", globals_.json, "Print one JSON document on standard output");
   CLI::Option* quiet = app_.add_flag("-q,--quiet", globals_.quiet, "Print errors and data only");

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
+#include <memory>
 #include <thread>
 
 #include "velafs/api/arguments.h"
@@ -18,11 +20,14 @@
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/version.h"
+#include "velafs/base/counted.h"
 #include "velafs/cli/autostart.h"
 #include "velafs/cli/log_formatter.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
+#include "velafs/cli/service_watch.h"
 #include "velafs/os/sandbox.h"
+#include "velafs/store/stop_patience.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -31,8 +36,8 @@ namespace {
 
 using nlohmann::json;
 
-// Blocked in every thread, and taken by SignalWatch. SIGHUP has the log opened anew; the others end
-// the daemon.
+// Blocked in every thread, and taken by SignalWatch. SIGHUP has the log opened and the
+// configuration read anew; the others end the daemon.
 sigset_t WatchedSignals() {
   sigset_t set;
   sigemptyset(&set);
@@ -77,7 +82,10 @@ class SignalWatch {
 
 using LogSink = std::shared_ptr<spdlog::sinks::sink>;
 
-std::unique_ptr<spdlog::formatter> LogLines() { return LogFormatter("%Y-%m-%dT%H:%M:%S.%eZ %l: "); }
+std::unique_ptr<spdlog::formatter> LogLines(const DaemonOptions& options) {
+  if (options.log_to_stderr && StderrIsJournal()) return JournalFormatter();
+  return LogFormatter("%Y-%m-%dT%H:%M:%S.%eZ %l: ");
+}
 
 Result<LogSink> OpenLog(const DaemonOptions& options, const store::StorePaths& paths) try {
   constexpr size_t kMaxLogBytes = 8 * 1024 * 1024;
@@ -89,7 +97,7 @@ Result<LogSink> OpenLog(const DaemonOptions& options, const store::StorePaths& p
     sink =
         std::make_shared<spdlog::sinks::rotating_file_sink_mt>(paths.Log(), kMaxLogBytes, kOldLogs);
   }
-  sink->set_formatter(LogLines());
+  sink->set_formatter(LogLines(options));
   return sink;
 } catch (const spdlog::spdlog_ex& error) {
   return Failed("cannot open the log: " + std::string(error.what()));
@@ -103,9 +111,8 @@ Result<std::shared_ptr<LogPlace>> StartLog(const DaemonOptions& options,
   VELAFS_ASSIGN(const LogSink sink, OpenLog(options, paths));
   auto place = std::make_shared<LogPlace>();
   auto logger = std::make_shared<spdlog::logger>("velafs", place);
-  logger->set_formatter(LogLines());
   place->set_sinks({sink});
-  logger->set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
+  logger->set_level(spdlog::level::from_str(options.live.log_level));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
   return place;
@@ -135,9 +142,16 @@ Status DetachRemains(const std::string& store_directory, const std::string& cann
   return {};
 }
 
-// Makes the default mountpoint, and frees one whose daemon died.
-Status PrepareMountpoint(const std::string& mountpoint, bool is_default,
-                         const std::string& cannot) {
+// Whether only this user may make something in the directory above.
+bool IsOursAbove(const std::string& path) {
+  struct stat above {};
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return stat(parent.c_str(), &above) == 0 && above.st_uid == geteuid() &&
+         (above.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// Makes a mountpoint that may be made, and frees one whose daemon died.
+Status PrepareMountpoint(const std::string& mountpoint, bool makes_it, const std::string& cannot) {
   if (IsDeadMountpoint(mountpoint)) {  // of another store
     VELAFS_TRY(DetachMountpoint(mountpoint).WithContext(cannot));
     WriteNotice("detached \"" + mountpoint + "\", left by a daemon that died");
@@ -145,7 +159,7 @@ Status PrepareMountpoint(const std::string& mountpoint, bool is_default,
   if (access(mountpoint.c_str(), F_OK) == 0) return {};
   const int error = errno;
   if (error != ENOENT) return SystemError(error, cannot + " at \"" + mountpoint + "\"");
-  if (!is_default) {
+  if (!makes_it) {
     return NotFound(cannot + " at \"" + mountpoint + "\": no such directory",
                     "mkdir -p '" + mountpoint + "'");
   }
@@ -190,19 +204,60 @@ Status GiveUpRights() {
   return {};
 }
 
+// What a service manager shows its users.
+std::string StatusLine(store::Store& store, const std::string& mountpoint) {
+  const auto branches = store.BranchNames();
+  const size_t servers = store.servers().Lives().size();
+  return "store \"" + store.paths().root + "\" at \"" + mountpoint +
+         "\": " + Counted(branches.ok() ? branches->size() : 0, "branch", "branches") + ", " +
+         Counted(servers, "running server", "running servers");
+}
+
+// Branches come and go, and policies for one that is gone must not keep the others from users.
+Status StartWithPolicies(store::Store& store, const DaemonOptions& options) {
+  Status applied = ApplyPolicies(store, Self(), options.live);
+  if (applied.code() != Code::kNotFound) return applied;
+  spdlog::error("the policies of the configuration do not hold: {}", applied.message());
+  return {};
+}
+
+// Goes on with what it has where it cannot.
+void Reload(store::Store& store, const DaemonOptions& options) {
+  const Result<LiveSettings> live = options.reload();
+  Status done = live.status();
+  if (done.ok()) {
+    spdlog::default_logger()->set_level(spdlog::level::from_str(live->log_level));
+    done = ApplyPolicies(store, Self(), *live);
+  }
+  if (done.ok()) return spdlog::info("signal {}: the configuration was read anew", SIGHUP);
+  spdlog::error("cannot reload the configuration: {}", done.message());
+}
+
 // From the live mount to its end, whatever ends it.
 Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOptions& options,
-             LogPlace& log, const OnLive& on_live) {
+             const os::ServiceManager& manager, LogPlace& log, const OnLive& on_live) {
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
+  ServiceWatch service(manager);  // before the mount, which it asks
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options.mount));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity)));
   os::HideMemory();  // the socket's name may have led through /proc/self/fd, root's from now on
   const store::Upkeep upkeep(store, Self());
+  bool is_ending = false;
   const SignalWatch watch([&](int number) {
-    if (number == SIGHUP) return ReopenLog(log, options, store.paths());
+    if (is_ending) return;
+    if (number == SIGHUP) {
+      manager.Reloading();
+      ReopenLog(log, options, store.paths());
+      Reload(store, options);
+      return manager.Ready(StatusLine(store, mountpoint));
+    }
+    is_ending = true;
     spdlog::info("signal {}: unmounting", number);
+    service.Stopping("stopping " +
+                     Counted(store.servers().Lives().size(), "running server", "running servers"));
+    const MoreTime more_time(manager);
     UnmountBySignal(store, *mount);
   });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
@@ -214,8 +269,12 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
     live[kAutostart] = {{"surely", servers.surely}, {"if_marked", servers.if_marked}};
   }
   VELAFS_TRY(on_live(live));
+  service.Begin({.mountpoint = mountpoint,
+                 .ask_api = [&] { return api::AskDaemon(store.paths().root); },
+                 .status = [&] { return StatusLine(store, mountpoint); }});
   Status served = mount->Serve();
   if (!served.ok()) spdlog::error("{}", served.message());
+  service.Stopping("closing the store");
   server->Stop();
   store.SetMount("", nullptr);
   return served;
@@ -223,17 +282,22 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
 
 }  // namespace
 
-Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
+Status RunDaemon(const DaemonOptions& options, const os::ServiceManager& manager,
+                 const OnLive& on_live) {
   const std::string cannot = "cannot mount store \"" + options.store_directory + "\"";
   PrepareProcess();
+  store::SetStopPatience(options.stop_timeout);
+  auto recovery_time = std::make_unique<MoreTime>(manager);
   VELAFS_ASSIGN(api::StoreAccess access, api::ReachStore(options.store_directory));
+  recovery_time.reset();
   if (access.daemon) return AlreadyMounted(*access.daemon, cannot);
   store::Store& store = *access.store;
 
   const bool is_default = options.mountpoint.empty();
   std::string mountpoint = is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
   VELAFS_TRY(DetachRemains(store.paths().root, cannot));
-  VELAFS_TRY(PrepareMountpoint(mountpoint, is_default, cannot));
+  const bool makes_it = is_default || (options.makes_mountpoint && IsOursAbove(mountpoint));
+  VELAFS_TRY(PrepareMountpoint(mountpoint, makes_it, cannot));
   VELAFS_ASSIGN(mountpoint, RealMountpoint(mountpoint));
   VELAFS_TRY(CheckMountpointPlace(mountpoint, store.paths().root, store.paths().DefaultMountpoint())
                  .WithContext(cannot));
@@ -243,7 +307,8 @@ Status RunDaemon(const DaemonOptions& options, const OnLive& on_live) {
   }
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");
 
-  Status served = Serve(store, mountpoint, options, *log, on_live);
+  VELAFS_TRY(StartWithPolicies(store, options).WithContext(cannot));
+  Status served = Serve(store, mountpoint, options, manager, *log, on_live);
   Status closed = store.Close();
   if (!closed.ok()) spdlog::error("{}", closed.message());
   VELAFS_TRY(std::move(served));

@@ -12,12 +12,17 @@
 #include <optional>
 #include <sstream>
 
+#include "velafs/api/configuration.h"
 #include "velafs/base/counted.h"
 #include "velafs/base/units.h"
+#include "velafs/cli/child.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/daemon_place.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
+#include "velafs/configuration.h"
 #include "velafs/fuse/mount.h"
+#include "velafs/os/scope.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::cli {
@@ -309,8 +314,30 @@ std::string Render(const json& result, const Style& style) {
   return text;
 }
 
+// The store that the file names is the one to look at.
+void CheckConfiguration(Findings& findings, const Globals& globals) {
+  const auto file = api::Configuration::Load();
+  if (!file.ok()) {
+    return findings.Bad("configuration", file.status().message(), file.status().hint());
+  }
+  static_cast<void>(UseConfiguredStore(globals.store));
+  if (!file->file().empty()) findings.Good("configuration", Quoted(file->file()));
+}
+
+// A user's laptop has none, and needs none.
+void CheckService(Findings& findings, const std::string& store) {
+  if (!os::HasSystemUnit(kService)) return;
+  const auto state = RunChild({"systemctl", "is-active", kService}, ChildMessages::kDropped);
+  const std::string word = state.ok() ? state->out.substr(0, state->out.find('\n')) : "";
+  const std::string found = std::string(kService) + " is " + (word.empty() ? "unknown" : word);
+  if (word == "active" || !IsOfService(store)) return findings.Good("service", found);
+  findings.Warn("service", found,
+                "systemctl enable --now velafs; if it fails: journalctl -u velafs");
+}
+
 Status RunDoctor(const Globals& globals) {
   Findings findings;
+  CheckConfiguration(findings, globals);
   CheckKernel(findings);
   CheckFuse(findings);
   CheckLimits(findings);
@@ -320,6 +347,7 @@ Status RunDoctor(const Globals& globals) {
   CheckUsers(findings, globals);
   CheckTablespaces(findings, globals);
   CheckMounts(findings, globals);
+  CheckService(findings, globals.StoreDirectory());
   VELAFS_TRY(PrintResult(globals, findings.ToJson(), Render));
   if (findings.failed() == 0) return {};
   return Failed(std::to_string(findings.failed()) + " of the checks failed");

@@ -3,6 +3,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <exception>
 #include <string>
@@ -12,11 +14,13 @@
 
 #include "velafs/api/version.h"
 #include "velafs/cli/command.h"
+#include "velafs/cli/config.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/log_formatter.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/render_json.h"
 #include "velafs/cli/usage.h"
+#include "velafs/configuration.h"
 
 namespace velafs::cli {
 namespace {
@@ -46,7 +50,11 @@ int PrintVersion(bool json) {
   return written.ok() ? 0 : ReportFailure(written, json);
 }
 
-Status RunChosen(const CommandLine& line) try {
+// They say themselves what is wrong with the configuration file, or ask for no store.
+constexpr std::array kWithoutFile = {"completion", "config", "doctor"};
+
+Status RunChosen(const CommandLine& line, bool asks_for_store) try {
+  if (asks_for_store) VELAFS_TRY(UseConfiguredStore(line.globals().store));
   return line.RunChosen();
 } catch (const std::exception& error) {
   // For one, a daemon of another release whose answers have another shape.
@@ -66,11 +74,11 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CommandLine line;
   for (const auto& add :
-       {AddInit,    AddImport, AddMount,   AddClone,    AddList,      AddReset,
-        AddPromote, AddRename, AddDelete,  AddUndelete, AddProtect,   AddLabel,
-        AddNote,    AddChown,  AddExpire,  AddQuota,    AddBookmark,  AddGc,
-        AddSeal,    AddStats,  AddMetrics, AddDiff,     AddExport,    AddTablespaces,
-        AddScrub,   AddAudit,  AddPolicy,  AddDoctor,   AddCompletion}) {
+       {AddInit,    AddImport, AddMount,   AddClone,    AddList,     AddReset,
+        AddPromote, AddRename, AddDelete,  AddUndelete, AddProtect,  AddLabel,
+        AddNote,    AddChown,  AddExpire,  AddQuota,    AddBookmark, AddGc,
+        AddSeal,    AddStats,  AddMetrics, AddDiff,     AddExport,   AddTablespaces,
+        AddScrub,   AddAudit,  AddPolicy,  AddConfig,   AddDoctor,   AddCompletion}) {
     add(line);
   }
   try {
@@ -83,7 +91,9 @@ int Main(int argc, char** argv) {
     return ReportFailure(UsageFailure(line.app(), error), WantsJson(argc, argv));
   }
   LogToStderr(line.globals());
-  Status done = RunChosen(line);
+  const bool asks_for_store = std::ranges::none_of(
+      kWithoutFile, [&line](const char* name) { return line.app().got_subcommand(name); });
+  Status done = RunChosen(line, asks_for_store);
   if (done.ok()) return 0;
   const int status = ReportFailure(WithWayOut(line, std::move(done)), line.globals().json);
   return InterruptedBy() == 0 ? status : 128 + InterruptedBy();  // as a shell tells it

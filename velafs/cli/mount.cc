@@ -11,13 +11,17 @@
 #include <filesystem>
 #include <thread>
 
+#include "velafs/api/client.h"
 #include "velafs/api/wire.h"
+#include "velafs/base/units.h"
 #include "velafs/cli/autostart.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/daemon.h"
+#include "velafs/cli/daemon_place.h"
 #include "velafs/cli/mount_users.h"
 #include "velafs/cli/mountpoint.h"
 #include "velafs/cli/output.h"
+#include "velafs/cli/settings.h"
 #include "velafs/os/file_lock.h"
 #include "velafs/os/unique_fd.h"
 #include "velafs/store/store.h"
@@ -33,6 +37,7 @@ struct MountArguments {
   bool foreground = false;
   bool no_idle_polling = false;
   bool no_autostart = false;
+  std::string stop_timeout;
 };
 
 Status PrintMounted(const Globals& globals, json live, const std::vector<std::string>& started) {
@@ -85,15 +90,17 @@ std::string ReadAll(int fd) {
 [[noreturn]] void BeDaemon(const DaemonOptions& options, os::UniqueFd report) {
   setsid();
   CloseInherited(report.get());
+  LeaveService(options.store_directory);
   const auto tell = [&report](const Result<json>& outcome) {
     WriteAll(report.get(), api::ToText(api::OutcomeToJson(outcome)));
     report.Reset();
   };
-  const Status ended = RunDaemon(options, [&tell](const json& live) -> Status {
-    VELAFS_TRY(DetachStdio());
-    tell(live);
-    return {};
-  });
+  const Status ended =
+      RunDaemon(options, os::ServiceManager(), [&tell](const json& live) -> Status {
+        VELAFS_TRY(DetachStdio());
+        tell(live);
+        return {};
+      });
   if (!ended.ok() && report) tell(ended);
   spdlog::shutdown();
   _exit(ExitStatus(ended.code()));
@@ -142,8 +149,9 @@ Result<os::UniqueFd> ForkStarter(const Globals& globals) {
 }
 
 Status MountInForeground(const Globals& globals, const DaemonOptions& options) {
+  const auto manager = os::ServiceManager::FromEnvironment();
   VELAFS_ASSIGN(os::UniqueFd starter, ForkStarter(globals));
-  return RunDaemon(options, [&](const json& live) -> Status {
+  return RunDaemon(options, manager, [&](const json& live) -> Status {
     VELAFS_TRY(PrintMounted(globals, live, {}));
     WriteAll(starter.get(), api::ToText(live));
     starter.Reset();
@@ -151,17 +159,49 @@ Status MountInForeground(const Globals& globals, const DaemonOptions& options) {
   });
 }
 
-Status RunMount(const Globals& globals, const MountArguments& given) {
+// The command line comes before the settings.
+Status TakeMountpoint(const std::string& given, const Setting& setting, DaemonOptions* options) {
+  if (given.empty() && setting.from == "default") return {};
+  options->makes_mountpoint = given.empty();
+  std::error_code error;
+  options->mountpoint =
+      std::filesystem::absolute(given.empty() ? setting.value : given, error).string();
+  return error ? SystemError(error.value(), "cannot find the mountpoint") : Status();
+}
+
+Result<DaemonOptions> OptionsFor(const Globals& globals, const MountArguments& given) {
+  VELAFS_ASSIGN(const Settings settings, LoadSettings(globals));
+  const auto is_on = [&settings](const char* key) { return settings.Of(key).value == "true"; };
   DaemonOptions options;
   options.store_directory = globals.StoreDirectory();
-  if (!given.mountpoint.empty()) {
-    std::error_code error;
-    options.mountpoint = std::filesystem::absolute(given.mountpoint, error).string();
-  }
-  options.verbose = globals.verbose;
+  VELAFS_TRY(TakeMountpoint(given.mountpoint, settings.Of("mountpoint"), &options));
   options.log_to_stderr = given.foreground;
-  options.mount.idle_polling = !given.no_idle_polling;
-  options.autostart = !given.no_autostart;
+  options.mount.idle_polling = !given.no_idle_polling && is_on("mount.idle_polling");
+  options.autostart = !given.no_autostart && is_on("mount.autostart");
+  const std::string& timeout = settings.Of("mount.stop_timeout").value;
+  VELAFS_ASSIGN(options.stop_timeout,
+                ParseDuration(given.stop_timeout.empty() ? timeout : given.stop_timeout));
+  VELAFS_ASSIGN(options.live, ReadLiveSettings(settings));
+  options.reload = [globals]() -> Result<LiveSettings> {
+    VELAFS_ASSIGN(const Settings now, LoadSettings(globals));
+    return ReadLiveSettings(now);
+  };
+  return options;
+}
+
+// Where there is a service for the store, it is the one that mounts it, as it is configured.
+bool IsForService(const Globals& globals, const MountArguments& given) {
+  if (given.foreground || !given.mountpoint.empty() || !given.stop_timeout.empty()) return false;
+  const std::string store = globals.StoreDirectory();
+  return IsOfService(store) && !api::AskDaemon(store).ok();
+}
+
+Status RunMount(const Globals& globals, const MountArguments& given) {
+  if (IsForService(globals, given)) {
+    VELAFS_ASSIGN(json live, StartService(globals.StoreDirectory()));
+    return PrintMounted(globals, std::move(live), {});
+  }
+  VELAFS_ASSIGN(const DaemonOptions options, OptionsFor(globals, given));
   return given.foreground ? MountInForeground(globals, options)
                           : MountInBackground(globals, options);
 }
@@ -224,7 +264,10 @@ void AddMount(CommandLine& line) {
   CLI::App* mount = line.Add("mount", "Mount the store and serve it",
                              "velafs mount\n  velafs mount /mnt/branches --foreground");
   const auto given = std::make_shared<MountArguments>();
-  mount->add_option("MOUNTPOINT", given->mountpoint, "Existing directory (default: STORE/mnt)")
+  mount
+      ->add_option("MOUNTPOINT", given->mountpoint,
+                   "Existing directory (default: $VELAFS_MOUNTPOINT, else the configuration "
+                   "file's, else STORE/mnt)")
       ->type_name("")
       ->check(NotEmpty());
   mount->add_flag("--foreground", given->foreground,
@@ -233,6 +276,12 @@ void AddMount(CommandLine& line) {
                   "Let the idle processors of a virtual machine halt while the mount is busy");
   mount->add_flag("--no-autostart", given->no_autostart,
                   "Start no servers, whatever the policy autostart says");
+  mount
+      ->add_option("--stop-timeout", given->stop_timeout,
+                   "How long servers may take to stop at the daemon's end, before an immediate "
+                   "shutdown (default: 60s)")
+      ->type_name("DURATION")
+      ->check(NotEmpty());
   line.OnRun(mount, [given](const Globals& globals) { return RunMount(globals, *given); });
 
   CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon",

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "velafs/store/rules.h"
+#include "velafs/store/stop_patience.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
@@ -17,7 +18,7 @@ using catalog::BranchRow;
 
 // With the daemon ends every server, so each gets more time for its last checkpoint than one whose
 // branch is to be deleted.
-constexpr ServerRegistry::StopTimes kAtTheEnd{std::chrono::seconds(30), std::chrono::seconds(10)};
+ServerRegistry::StopTimes at_the_end{std::chrono::seconds(60), std::chrono::seconds(10)};
 
 constexpr size_t kMostNamed = 5;
 
@@ -32,6 +33,8 @@ std::string ServersRunOn(const std::vector<BranchRow>& branches) {
 }
 
 }  // namespace
+
+void SetStopPatience(std::chrono::seconds patience) { at_the_end.fast = patience; }
 
 Result<Store::BranchServer> Store::ServerOn(const std::string& name) {
   VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
@@ -67,7 +70,7 @@ Status Store::CheckNoServers() {
 Status Store::StopServers() {
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, BranchesWithServers());
   Status noted = policies_->SetHasRun(branches, true);
-  servers_.Stop(servers_.Lives(), kAtTheEnd);
+  servers_.Stop(servers_.Lives(), at_the_end);
   for (const BranchRow& branch : branches) {
     const bool has_ended = !servers_.On(branch.instance);
     spdlog::info("the server on {} {}", Quoted(branch.name),
