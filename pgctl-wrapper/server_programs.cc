@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <sstream>
 
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/text_file.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -48,6 +50,29 @@ std::vector<std::string> PathDirectories() {
 
 ServerPrograms ProgramsIn(int version, const std::string& bin_dir) { return {version, bin_dir}; }
 
+// Where programs of a version may be that has to be asked for it.
+std::vector<std::string> LikelyDirectories(const std::string& number) {
+  std::vector<std::string> directories = {
+      "/usr/lib64/pgsql/postgresql-" + number + "/bin", "/opt/postgresql/" + number + "/bin",
+      "/opt/postgresql-" + number + "/bin", "/opt/pgsql-" + number + "/bin",
+      "/opt/homebrew/opt/postgresql@" + number + "/bin"};
+  for (std::string& directory : PathDirectories()) directories.push_back(std::move(directory));
+  directories.insert(directories.end(), {"/usr/bin", "/usr/local/bin", "/usr/local/pgsql/bin"});
+  return directories;
+}
+
+// The value of an os-release line, without quotes.
+std::string OsReleaseValue(std::string_view text, const std::string& key) {
+  std::istringstream lines{std::string(text)};
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(key + "=")) continue;
+    std::string value = line.substr(key.size() + 1);
+    std::erase(value, '"');
+    return value;
+  }
+  return "";
+}
+
 }  // namespace
 
 Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
@@ -58,19 +83,36 @@ Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
     return Failed("no PostgreSQL " + number + " server program in \"" + pgbin + "\"",
                   "branch \"" + branch + "\" needs PostgreSQL " + number);
   }
-  for (const std::string& dir :  // whose names say the version: the program need not be asked
-       {"/usr/lib/postgresql/" + number + "/bin", "/usr/pgsql-" + number + "/bin"}) {
+  // Whose names say the version: the program need not be asked. The first is postgresql-common's.
+  const char* root = std::getenv("PGBINROOT");
+  for (const std::string& dir :
+       {(root ? root : "/usr/lib/postgresql/") + number + "/bin",
+        "/usr/lib/postgresql/" + number + "/bin", "/usr/pgsql-" + number + "/bin"}) {
     if (HasAnyServer(dir)) return ProgramsIn(version, dir);
   }
   if (const auto dir = OutputOf({"pg_config", "--bindir"}); dir && HasServer(*dir, version)) {
     return ProgramsIn(version, *dir);
   }
-  for (const std::string& dir : PathDirectories()) {
+  for (const std::string& dir : LikelyDirectories(number)) {
     if (HasServer(dir, version)) return ProgramsIn(version, dir);
   }
+  const Result<std::string> os = ReadTextFile("/etc/os-release");
   return Failed("no PostgreSQL " + number + " server programs found for branch \"" + branch + "\"",
-                "install them (apt install postgresql-" + number +
+                "install them (" + HowToInstallServer(os.ok() ? *os : "", version) +
                     ") or say where they are with --pgbin DIR");
+}
+
+std::string HowToInstallServer(std::string_view os_release, int version) {
+  const std::string number = std::to_string(version);
+  const std::string like =
+      " " + OsReleaseValue(os_release, "ID") + " " + OsReleaseValue(os_release, "ID_LIKE") + " ";
+  if (like.find(" debian ") != std::string::npos || like.find(" ubuntu ") != std::string::npos) {
+    return "apt install postgresql-" + number;
+  }
+  if (like.find(" fedora ") != std::string::npos || like.find(" rhel ") != std::string::npos) {
+    return "dnf install postgresql" + number + "-server";
+  }
+  return "PostgreSQL " + number + " of your distribution";
 }
 
 std::string ServerPrograms::LibraryDir() const {

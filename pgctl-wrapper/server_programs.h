@@ -18,9 +18,12 @@ struct ServerPrograms {
   std::string LibraryDir() const;
 };
 
-// Looks in `pgbin` alone when it is not empty, else where distributions install that version, in
-// `pg_config --bindir` and in PATH. Fails, naming `branch` and the package to install, when there
-// are none of that version.
+// The words that install that version's server, by the text of /etc/os-release.
+std::string HowToInstallServer(std::string_view os_release, int version);
+
+// Looks in `pgbin` alone when it is not empty, else below $PGBINROOT, where distributions install
+// that version, in `pg_config --bindir` and in PATH. Fails, naming `branch` and the package to
+// install, when there are none of that version.
 Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
                                           const std::string& branch);
 

@@ -26,3 +26,13 @@ TEST_CASE("a version that is not installed fails and names the package") {
   CHECK(anywhere.hint().find("apt install postgresql-99") != std::string::npos);
   CHECK(anywhere.hint().find("--pgbin") != std::string::npos);
 }
+
+TEST_CASE("the package that has a server is named as the distribution names it") {
+  CHECK(HowToInstallServer("ID=debian\n", 15) == "apt install postgresql-15");
+  CHECK(HowToInstallServer("ID=pop\nID_LIKE=\"ubuntu debian\"\n", 16) ==
+        "apt install postgresql-16");
+  CHECK(HowToInstallServer("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", 17) ==
+        "dnf install postgresql17-server");
+  CHECK(HowToInstallServer("ID=nixos\n", 18) == "PostgreSQL 18 of your distribution");
+  CHECK(HowToInstallServer("", 18) == "PostgreSQL 18 of your distribution");
+}
