@@ -75,10 +75,7 @@ class Grammar {
                        "velapg status pr-42 --json\n  velapg status\n  velapg status 'pr-*'"));
     AddPsql();
     AddConnection();
-    CLI::App* logs = Add("logs", "Show the server's log", "velapg logs pr-42 -f");
-    logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
-        ->capture_default_str();
-    logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
+    AddLogs();
     AddRun();
     AddInspect();
     AddPool();
@@ -120,6 +117,20 @@ class Grammar {
                         "fails, commands that lead nowhere and fail",
                         "eval \"$(velapg env pr-42)\" && pytest");
     AddOverTcp(AddSuperuser(AddLogin(env)));
+  }
+
+  void AddLogs() {
+    CLI::App* logs = AddTo(&app_, "logs", "Show the server's log, or put it aside",
+                           "velapg logs pr-42 -f\n  velapg logs --rotate --all");
+    logs->add_option("BRANCH", arguments_.branch, "The branch")->option_text(" ");
+    logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
+        ->capture_default_str();
+    logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
+    logs->add_flag("--rotate", arguments_.rotate_log,
+                   "Empty the log; what it had, its last 64 MiB at most, is then in postgres.log.1")
+        ->excludes("--follow");
+    logs->add_flag("--all", arguments_.stop_all, "With --rotate: the logs of all branches")
+        ->needs("--rotate");
   }
 
   void AddOverTcp(CLI::App* command) {
@@ -472,6 +483,14 @@ Status CheckStop(const Arguments& arguments) {
   return UsageError("stop needs a branch", "write velapg stop BRANCH, or velapg stop --all");
 }
 
+Status CheckLogs(const Arguments& arguments) {
+  if (arguments.stop_all != arguments.branch.empty()) {
+    return UsageError(arguments.stop_all ? "--all goes without a branch" : "logs needs a branch",
+                      "write velapg logs BRANCH, or velapg logs --rotate --all");
+  }
+  return {};
+}
+
 Status CheckPool(const Arguments& arguments) {
   const std::string hint = "write velapg pool SOURCE --size N";
   if (arguments.branch.empty()) return UsageError("pool needs a source", hint);
@@ -506,6 +525,7 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   VELAFS_TRY(CheckAfterDashes(arguments));
   VELAFS_TRY(ParseLabels(raw.labels, &arguments));
   if (arguments.command == "stop") VELAFS_TRY(CheckStop(arguments));
+  if (arguments.command == "logs") VELAFS_TRY(CheckLogs(arguments));
   if (arguments.command == "pool") VELAFS_TRY(CheckPool(arguments));
   if (arguments.command == "pool list" && !arguments.branch.empty()) {
     return UsageError("unexpected argument \"" + arguments.branch + "\"",

@@ -41,6 +41,7 @@ struct Arguments {
   size_t log_lines = 50;
   bool follow_log = false;
   bool over_tcp = false;  // of `url` and `env`
+  bool rotate_log = false;
   bool as_jdbc = false;   // of `url`
   std::string as_user;    // of a clone; empty: as UserOfClone says
   std::string run_name;   // empty: chosen

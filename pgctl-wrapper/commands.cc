@@ -10,6 +10,7 @@
 #include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/foreground.h"
 #include "pgctl-wrapper/inspect.h"
+#include "pgctl-wrapper/log_rotation.h"
 #include "pgctl-wrapper/log_view.h"
 #include "pgctl-wrapper/login.h"
 #include "pgctl-wrapper/pg_version.h"
@@ -190,7 +191,45 @@ Result<int> ShowCandidates(const Arguments& arguments, const Output&) {
 }
 
 Result<int> ShowLog(const Arguments& arguments, const Output& output) {
+// The bytes put aside; 0 of a branch without a log, or whose log is not this user's.
+Result<uint64_t> RotateLogOf(const Session& session, const Branch& branch) {
+  const RunDir run_dir = FindRunDir(session.store(), branch.id);
+  const std::optional<Owner> owner = OwnerOfDirectory(run_dir.path);
+  if (!owner || (geteuid() != 0 && geteuid() != owner->uid)) return uint64_t{0};
+  VELAFS_TRY(CheckNamespace(*owner));
+  const ActingAs acting(*owner);
+  return RotateLog(run_dir);
+}
+
+Result<int> RotateLogs(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  std::vector<Branch> branches;
+  if (arguments.stop_all) {
+    VELAFS_ASSIGN(branches, session.List(json::object()));
+  } else {
+    VELAFS_ASSIGN(Branch branch, session.Find(arguments.branch));
+    branches.push_back(std::move(branch));
+  }
+  json rotated = json::array();
+  std::string text;
+  int exit_status = 0;
+  for (const Branch& branch : branches) {
+    const Result<uint64_t> bytes = RotateLogOf(session, branch);
+    if (!bytes.ok()) {  // one user's log is nothing to the others
+      output.Complain(bytes.status().WithContext("log of branch " + Quoted(branch.name)));
+      exit_status = ExitStatus(Code::kFailed);
+      continue;
+    }
+    if (*bytes == 0) continue;
+    rotated.push_back({{"branch", branch.name}, {"bytes", *bytes}});
+    text += "log of branch " + Quoted(branch.name) + " put aside: " + FormatSize(*bytes) + "\n";
+  }
+  output.Confirm({{"rotated", rotated}}, text.empty() ? "no log to put aside\n" : text);
+  return exit_status;
+}
+
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+  if (arguments.rotate_log) return RotateLogs(arguments, output);
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
   const RunDir run_dir = FindRunDir(session.store(), branch.id);
   const std::string log = run_dir.Log();
@@ -316,16 +355,26 @@ std::string ClientProgramFor(const Target& target, const std::string& pgbin,
 Result<int> RunCommand(const Arguments& arguments, const Output& output) {
   using Function = Result<int> (*)(const Arguments&, const Output&);
   static const std::map<std::string, Function> kCommands = {
-      {"start", Start},         {"stop", StopBranches},
-      {"restart", Restart},     {"status", ShowStatus},
-      {"psql", Psql},           {"url", ShowUrl},
-      {"env", ShowEnvironment}, {"logs", ShowLog},
-      {"run", RunOnClone},      {"pool", MakePool},
-      {"pool list", ListPools}, {"pool refresh", RefreshPool},
-      {"pool stop", StopPool},  {"pool fill", FillPoolNow},
-      {"take", Take},           {"release", Release},
-      {"renew", Renew},         {"reset", ResetBranch},
-      {"inspect", Inspect},     {"candidates", ShowCandidates},
+      {"start", Start},
+      {"stop", StopBranches},
+      {"restart", Restart},
+      {"status", ShowStatus},
+      {"psql", Psql},
+      {"url", ShowUrl},
+      {"env", ShowEnvironment},
+      {"logs", ShowLog},
+      {"run", RunOnClone},
+      {"pool", MakePool},
+      {"pool list", ListPools},
+      {"pool refresh", RefreshPool},
+      {"pool stop", StopPool},
+      {"pool fill", FillPoolNow},
+      {"take", Take},
+      {"release", Release},
+      {"renew", Renew},
+      {"reset", ResetBranch},
+      {"inspect", Inspect},
+      {"candidates", ShowCandidates},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

@@ -33,6 +33,18 @@ TEST_CASE("start alone can stay in the foreground") {
   CHECK(Failure({"restart", "pr-1", "--foreground"}).code() == Code::kUsage);
 }
 
+TEST_CASE("logs takes a branch, or all with --rotate") {
+  CHECK(Parse({"logs", "pr-1", "--rotate"}).rotate_log);
+  CHECK(Parse({"logs", "--rotate", "--all"}).stop_all);
+  for (const auto& words : {std::vector<std::string>{"logs"},
+                            {"logs", "--all"},
+                            {"logs", "--rotate"},
+                            {"logs", "pr-1", "--rotate", "--all"},
+                            {"logs", "pr-1", "--rotate", "--follow"}}) {
+    CHECK(Failure(words).code() == Code::kUsage);
+  }
+}
+
 TEST_CASE("common options may stand before and after the command") {
   for (const auto& words : {std::vector<std::string>{"--store", "/s", "--json", "stop", "b"},
                             std::vector<std::string>{"stop", "b", "--json", "--store", "/s"}}) {
