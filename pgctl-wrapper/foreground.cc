@@ -12,6 +12,7 @@
 #include "pgctl-wrapper/held_signals.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/os/service_manager.h"
@@ -101,6 +102,7 @@ Result<int> StartInForeground(const Arguments& arguments, const Output& output) 
   manager.Ready(ServerOf(running->target) + " takes connections on port " +
                 std::to_string(running->report.document.value("port", 0)));
   const int exit_status = StayWith(*running, signals, manager);
+  RemoveServerGroup(running->target.branch.name);
   if (exit_status != 0) return ExplainEnd(*running, exit_status);
   const ActingAs acting(running->target.owner);
   VELAFS_TRY(ForgetTcpLogin(running->run_dir, running->login));

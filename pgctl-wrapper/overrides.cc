@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <limits>
 
 #include "pgctl-wrapper/server_programs.h"
 
@@ -145,10 +146,13 @@ std::vector<Override> SafetyOverrides(const ServerFacts& facts, const OverrideCh
 
 std::vector<Override> MemoryOverrides(const ServerFacts& facts) {
   std::vector<Override> overrides;
+  const auto quarter = facts.memory_limit_bytes == 0
+                           ? std::numeric_limits<int64_t>::max()
+                           : static_cast<int64_t>(facts.memory_limit_bytes / 4);
   for (const MemoryCap& cap : kMemoryCaps) {
-    const int64_t most = cap.most_bytes / cap.unit_bytes;
-    if (ToNumber(OwnValue(facts, cap.setting)) <= most) continue;
-    overrides.push_back({cap.setting, std::to_string(cap.most_bytes / kMiB) + "MB",
+    const int64_t most_bytes = std::min(cap.most_bytes, quarter);
+    if (ToNumber(OwnValue(facts, cap.setting)) <= most_bytes / cap.unit_bytes) continue;
+    overrides.push_back({cap.setting, std::to_string(most_bytes / kMiB) + "MB",
                          "many servers share this host's memory"});
   }
   return overrides;

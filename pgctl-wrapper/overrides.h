@@ -54,8 +54,9 @@ struct ServerFacts {
   Network network = Network::kHost;
   Settings own;             // the branch's values of SettingsToAsk, in the setting's base unit
   std::string ssl_problem;  // why it could not load its key; empty if it can
-  size_t replication_origins = 0;  // that it is going to load
-  Preloads preloads;               // of the preload settings that name libraries
+  uint64_t memory_limit_bytes = 0;  // of all its processes; 0: none
+  size_t replication_origins = 0;   // that it is going to load
+  Preloads preloads;                // of the preload settings that name libraries
 };
 
 // The settings that say where a server's files are: needed to ask it anything.

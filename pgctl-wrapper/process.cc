@@ -13,10 +13,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/text_file.h"
 #include "velafs/base/units.h"
 
@@ -105,7 +107,25 @@ void SetOwner(Environment& environment, const Owner& owner) {
 struct FailureReport {
   int error_number = 0;
   char isolation_step[200] = "";  // empty: it is something else that failed
+  char group_failure[500] = "";   // likewise
 };
+
+template <size_t size>
+void CopyText(const std::string& text, char (&place)[size]) {
+  place[text.copy(place, size - 1)] = '\0';
+}
+
+// As the process's real user, who may be acting as another. Limits that do not hold are a failure;
+// a group that a server has only for its own sake is not worth one.
+Status JoinGroup(const ServerGroup& group) {
+  const uid_t acting_as = geteuid();
+  if (seteuid(getuid()) != 0) return SystemError(errno, "cannot act as the caller");
+  Status joined = JoinServerGroup(group);
+  if (seteuid(acting_as) != 0) return SystemError(errno, "cannot act as the data's owner");
+  if (joined.ok() || group.limits.any()) return joined;
+  std::fprintf(stderr, "velapg: warning: %s\n", joined.message().c_str());
+  return {};
+}
 
 Status CannotIsolate(const FailureReport& failure) {
   return Refused("cannot keep the server from the network: " + std::string(failure.isolation_step),
@@ -121,6 +141,14 @@ FailureReport PrepareAndExec(const Command& command, pid_t parent) {
     failure.error_number = errno;
     return failure;
   };
+  if (command.group) {
+    const Status joined = JoinGroup(*command.group);
+    if (!joined.ok()) {
+      const std::string& hint = joined.hint();
+      CopyText(joined.message() + (hint.empty() ? "" : ": " + hint), failure.group_failure);
+      return failure;
+    }
+  }
   // Whoever is of the user that it runs as could make it type into root's terminal.
   const bool is_for_another = command.run_as != nullptr && getuid() == 0;
   if (command.new_session || is_for_another) setsid();
@@ -132,9 +160,7 @@ FailureReport PrepareAndExec(const Command& command, pid_t parent) {
   if (command.isolation) {
     Result<UniqueFd> entered = EnterIsolation(*command.isolation, *command.run_as);
     if (!entered.ok()) {
-      const std::string step = entered.status().message();
-      failure.isolation_step[step.copy(failure.isolation_step, sizeof failure.isolation_step - 1)] =
-          '\0';
+      CopyText(entered.status().message(), failure.isolation_step);
       return failure;
     }
     pin = *std::move(entered);
@@ -148,6 +174,13 @@ FailureReport PrepareAndExec(const Command& command, pid_t parent) {
   }
   (void)ExecuteKeeping(command, pin.get());
   return with_errno();
+}
+
+Status StatusOf(const Command& command, const FailureReport& failure) {
+  if (failure.isolation_step[0] != '\0') return CannotIsolate(failure);
+  if (failure.group_failure[0] != '\0') return Refused(failure.group_failure);
+  errno = failure.error_number;
+  return CannotRun(command);
 }
 
 // Of that size, and never larger: whoever has it open cannot fill the memory.
@@ -242,9 +275,11 @@ Result<pid_t> Spawn(const Command& command) {
   } while (count < 0 && errno == EINTR);
   if (count != sizeof failure) return pid;
   WaitForExit(pid);
-  if (failure.isolation_step[0] != '\0') return CannotIsolate(failure);
-  errno = failure.error_number;
-  return CannotRun(command);
+  return StatusOf(command, failure);
+}
+
+Status Become(const Command& command) {
+  return StatusOf(command, PrepareAndExec(command, getppid()));
 }
 
 Status Execute(const Command& command) { return ExecuteKeeping(command, /*kept_fd=*/-1); }

@@ -31,10 +31,13 @@ Environment EnvironmentOf(const Owner& owner);
 // Of a server, which shows it to whoever gets into it: where programs are, language and time zone.
 Environment ServerEnvironment(const Owner& owner);
 
+struct ServerGroup;
+
 struct Command {
   std::vector<std::string> argv;  // argv[0] is searched in the caller's PATH unless it has a slash
   Environment environment = CallerEnvironment();
   const Owner* run_as = nullptr;         // borrowed; null: as the caller
+  const ServerGroup* group = nullptr;    // borrowed; null: the caller's
   const Isolation* isolation = nullptr;  // borrowed; null: where the caller is. With run_as only
   int stdin_fd = 0;  // borrowed, like the next two; other descriptors are not inherited
   int stdout_fd = 1;
@@ -45,8 +48,11 @@ struct Command {
 };
 
 // Starts it, with no signal blocked. When it cannot be executed the failure has execve's errno,
-// when it cannot be isolated it is Refused and names the step; nothing is left running.
+// when it cannot be isolated or limited it is Refused and says why; nothing is left running.
 Result<pid_t> Spawn(const Command& command);
+
+// This process becomes the program that Spawn would start: same pid. Returns only on failure.
+Status Become(const Command& command);
 
 // Replaces this process, as who and where it is. Returns only on failure.
 Status Execute(const Command& command);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 
 #include "pgctl-wrapper/data_dir.h"
@@ -23,6 +24,7 @@
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/server_command.h"
 #include "pgctl-wrapper/server_facts.h"
+#include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/server_places.h"
 #include "pgctl-wrapper/server_programs.h"
 #include "pgctl-wrapper/settings.h"
@@ -138,23 +140,59 @@ Isolation PlaceApart(const ServerPrograms& programs, const Branch& branch, const
 // A server process on its way up.
 struct Launched {
   pid_t pid = 0;
+  bool is_child = true;
   OpenedLog log;
 };
 
+// This process becomes the server. A process that nobody waits for goes on with the start: in it
+// this returns the server's pid.
+Result<pid_t> BecomeServer(const Command& command) {
+  const pid_t server = getpid();
+  const pid_t between = fork();
+  if (between < 0) return SystemError(errno, "cannot start a process");
+  if (between > 0) {  // the server, which is to have no child that it does not know
+    WaitForExit(between);
+    const Status failure = Become(command);
+    std::fprintf(stderr, "velapg: error: %s\n", failure.message().c_str());
+    _exit(1);
+  }
+  const pid_t starter = fork();
+  if (starter != 0) _exit(starter < 0 ? 1 : 0);
+  return server;
+}
+
 Result<Launched> Launch(const ServerHome& home, const Branch& branch, const RunDir& run_dir,
-                        const std::vector<Override>& overrides, bool dies_with_parent) {
+                        const ServerGroup& group, const std::vector<Override>& overrides,
+                        const StartControl& control) {
   Launched launched;
   VELAFS_ASSIGN(launched.log, OpenLog(run_dir.Log()));
   const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null) return SystemError(errno, "cannot open \"/dev/null\"");
   Command command = ServerCommand(home, "postgres", ServerArguments(branch.data_dir, overrides));
+  command.group = &group;
   command.stdin_fd = null.get();
   command.stdout_fd = launched.log.fd.get();
   command.stderr_fd = launched.log.fd.get();
   command.new_session = true;
-  command.signal_when_parent_dies = dies_with_parent ? SIGQUIT : 0;
-  VELAFS_ASSIGN(launched.pid, Spawn(command));
+  command.signal_when_parent_dies = control.dies_with_parent ? SIGQUIT : 0;
+  if (control.takes_over) {
+    VELAFS_ASSIGN(launched.pid, BecomeServer(command));
+    launched.is_child = false;
+  } else {
+    VELAFS_ASSIGN(launched.pid, Spawn(command));
+  }
   return launched;
+}
+
+// Has it end by a signal, or, if it has not within that time, by force.
+void EndLaunched(const Launched& launched, int signal, milliseconds time) {
+  if (launched.is_child) {
+    EndChild(launched.pid, signal, time);
+    return;
+  }
+  const Result<UniqueFd> pidfd = OpenPidFd(launched.pid);
+  kill(launched.pid, signal);
+  if (pidfd.ok() && !WaitForEnd(*pidfd, time)) kill(launched.pid, SIGKILL);
 }
 
 Status WaitUntilReady(const Launched& launched, const Branch& branch,
@@ -172,14 +210,14 @@ Status WaitUntilReady(const Launched& launched, const Branch& branch,
     VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(branch.data_dir));
     if (file && file->pid == launched.pid && file->IsUp()) return {};
     if (is_cancelled()) {
-      EndChild(launched.pid, SIGQUIT, kOrphansTime);
+      EndLaunched(launched, SIGQUIT, kOrphansTime);
       return Failed("start of the " + server + " was interrupted");
     }
     if (steady_clock::now() < deadline) continue;
     return Failed(server + " is not ready after " + FormatDuration(timeout),
                   "it goes on starting: see velapg status and velapg logs");
   }
-  WaitForExit(launched.pid);
+  if (launched.is_child) WaitForExit(launched.pid);
   VELAFS_ASSIGN(const std::string said, ReadTail(launched.log.fd.get(), launched.log.start_bytes));
   return ExplainFailedStart(name_for_hints, branch.data_dir, said);
 }
@@ -190,6 +228,7 @@ struct Start {
   const Branch& branch;
   const std::string& name_for_hints;
   const RunDir& run_dir;
+  const ServerGroup& group;
   const StartOptions& options;
   const StartControl& control;
   ServerFacts facts;
@@ -205,8 +244,8 @@ struct Start {
 };
 
 Result<Launched> LaunchAndWait(const Start& start) {
-  VELAFS_ASSIGN(Launched launched, Launch(start.home, start.branch, start.run_dir, start.overrides,
-                                          start.control.dies_with_parent));
+  VELAFS_ASSIGN(Launched launched, Launch(start.home, start.branch, start.run_dir, start.group,
+                                          start.overrides, start.control));
   VELAFS_TRY(WaitUntilReady(launched, start.branch, start.name_for_hints, start.options.timeout,
                             start.control.is_cancelled));
   return launched;
@@ -263,8 +302,11 @@ Result<std::optional<WalSource>> ChooseWalSource(Start& start) {
 Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signals) {
   const bool is_seen = MayNeedPreparation(start.branch.data_dir);
   if (!is_seen) return launched;
-  EndChild(launched.pid, SIGINT, start.options.timeout);
+  EndLaunched(launched, SIGINT, start.options.timeout);
   VELAFS_TRY(RecoverAndPrepare(start, std::nullopt, signals));
+  if (start.control.takes_over) {
+    return Failed("the server was stopped to take away what its WAL had brought", "start it again");
+  }
   return LaunchAndWait(start);
 }
 
@@ -308,7 +350,7 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
 }
 
 // Has somebody log in over TCP, or ends the server. The value is the password, if it is velapg's.
-Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) {
+Result<std::string> LetInOverTcp(Start& start, const Launched& launched, uint16_t port) {
   if (start.options.standby) {
     start.report.warnings.push_back(
         "a standby's roles cannot be changed: over TCP use a password that one of them has");
@@ -324,7 +366,7 @@ Result<std::string> LetInOverTcp(Start& start, pid_t server_pid, uint16_t port) 
                                                .superuser = superuser,
                                                .role = role});
   if (!password.ok()) {
-    EndChild(server_pid, SIGINT, start.options.timeout);
+    EndLaunched(launched, SIGINT, start.options.timeout);
     return std::move(password).status();
   }
   start.report.neutralised.push_back(
@@ -362,6 +404,9 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
                 ChoosePort(session, branch.name, options.port, &port_warnings));
   VELAFS_ASSIGN(const LibraryPolicy policy, ReadLibraryPolicy(session, branch.name));
   const std::string name_for_hints = NameForHints(session, branch.name);
+  VELAFS_ASSIGN(const ServerLimits limits, LimitsOf(session, branch.name));
+  VELAFS_ASSIGN(const ServerGroup group,
+                PlanServerGroup(branch.name, limits, !control.dies_with_parent));
 
   if (options.overrides.tcp && options.network.value_or(Network::kIsolated) == Network::kIsolated) {
     return Refused("a server without a network has no TCP", "add --network host");
@@ -372,12 +417,14 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   const Isolation place_apart = PlaceApart(programs, branch, run_dir);
   const bool is_apart = options.network != Network::kHost;
   const ServerHome home{programs, owner, is_apart ? &place_apart : nullptr};
-  Start start{home, branch, name_for_hints, run_dir, options, control, {}, {}, {}, {}, {}, {}, {}};
+  Start start{home, branch, name_for_hints, run_dir, group, options, control, {}, {}, {}, {}, {},
+              {},   {}};
   VELAFS_ASSIGN(ServerPlaces places,
                 PlaceConfiguration(home, branch, run_dir, options.overrides.as_is));
   places.port = port;
   VELAFS_ASSIGN(start.facts, LearnFacts(home, branch, run_dir, std::move(places), options, judge,
                                         &start.report));
+  start.facts.memory_limit_bytes = limits.memory_bytes;
   VELAFS_ASSIGN(start.overrides, PlanOverrides(start.facts, options.overrides));
   start.judge = [&judge](const std::string& setting, const std::string& value) {
     return judge.Judge(setting, value);
@@ -391,7 +438,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));
   std::string password;
   if (options.overrides.tcp) {
-    VELAFS_ASSIGN(password, LetInOverTcp(start, launched.pid, port));
+    VELAFS_ASSIGN(password, LetInOverTcp(start, launched, port));
   }
   if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
   if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
@@ -410,6 +457,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
                              start.report.neutralised.end());
   started.warnings = std::move(port_warnings);
+  WarnOfGroup(group, &started.warnings);
   WarnOfLibraries(start.facts, start.name_for_hints, &started.warnings);
   started.warnings.insert(started.warnings.end(), start.report.warnings.begin(),
                           start.report.warnings.end());

@@ -44,6 +44,8 @@ struct StartControl {
   // Asked now and then while the server is not yet ready; true stops it and gives the start up.
   std::function<bool()> is_cancelled = [] { return false; };
   bool dies_with_parent = false;  // the server shuts down at once when this process ends
+  // This process becomes the server; StartServer goes on in another, which is no child of anybody.
+  bool takes_over = false;
 };
 
 // Starts the server of a mounted branch and returns once it takes connections. Refused when one

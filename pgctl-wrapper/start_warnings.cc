@@ -23,6 +23,13 @@ bool HasTablespaceDirectories(const std::string& data_dir) {
 
 }  // namespace
 
+void WarnOfGroup(const ServerGroup& group, std::vector<std::string>* warnings) {
+  if (group.ends_with.empty()) return;
+  warnings->push_back("the server ends when " + group.ends_with +
+                      ", in which it was started, does: systemd gives this user no scope for it "
+                      "(loginctl enable-linger has it do so)");
+}
+
 void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
                 std::vector<std::string>* warnings) {
   const std::string& data_dir = facts.places.data_dir;

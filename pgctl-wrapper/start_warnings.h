@@ -6,6 +6,7 @@
 
 #include "pgctl-wrapper/overrides.h"
 #include "pgctl-wrapper/server.h"
+#include "pgctl-wrapper/server_group.h"
 
 namespace velafs::pgctl {
 
@@ -13,6 +14,9 @@ namespace velafs::pgctl {
 // nobody knows. `branch`: whose policy would have them.
 void WarnOfLibraries(const ServerFacts& facts, const std::string& branch,
                      std::vector<std::string>* warnings);
+
+// A server that may end along with a service that is not its own.
+void WarnOfGroup(const ServerGroup& group, std::vector<std::string>* warnings);
 
 // Ways out of the branch that are left, and, at the first start in the branch's life, what came
 // along with its data. As the data's owner.

@@ -14,6 +14,8 @@
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/selection.h"
+#include "pgctl-wrapper/server_group.h"
+#include "velafs/base/cpus.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -34,6 +36,7 @@ struct ServerStatus {
   Network network = Network::kHost;
   bool tcp = false;
   std::optional<std::chrono::seconds> idle_stop;
+  ServerLimits limits;
 };
 
 std::chrono::seconds UptimeOf(const PostmasterFile& file) {
@@ -78,10 +81,11 @@ std::optional<ServerStatus> StatusOf(const Session& session, const Branch& branc
   const Target target{branch, found.owner};
   // Before the probe, which is one.
   const size_t connections = found.address ? CountClients(file.pid, *found.address) : 0;
-  ServerStatus status{
-      target,         file,        found.address,  StateOf(target, file, found.address, arguments),
-      UptimeOf(file), connections, Network::kHost, ListensToTcp(file),
-      std::nullopt};
+  ServerStatus status{target,         file,
+                      found.address,  StateOf(target, file, found.address, arguments),
+                      UptimeOf(file), connections,
+                      Network::kHost, ListensToTcp(file),
+                      std::nullopt,   LimitsOfProcess(file.pid)};
   const ActingAs acting(found.owner);
   status.network = NetworkOf(file);
   const auto idle_stop = ReadIdleStop(FindRunDir(session.store(), branch.id));
@@ -104,7 +108,14 @@ Result<json> StatusToJson(Session& session, const ServerStatus& status,
                    {"connections", status.connections},
                    {"network", NetworkName(status.network)},
                    {"tcp", status.tcp},
-                   {"idle_stop_seconds", nullptr}};
+                   {"idle_stop_seconds", nullptr},
+                   {"cpus", nullptr},
+                   {"memory_bytes", nullptr}};
+  const ServerLimits& limits = status.limits;
+  if (limits.cpu_percent != 0) {
+    document["cpus"] = static_cast<double>(limits.cpu_percent) / 100;
+  }
+  if (limits.memory_bytes != 0) document["memory_bytes"] = limits.memory_bytes;
   if (status.address) {
     document["port"] = status.address->port;
     document["socket_dir"] = status.address->socket_dir;
@@ -129,6 +140,11 @@ std::string StatusText(const ServerStatus& status) {
                      " connections, network " + NetworkName(status.network);
   if (status.tcp) text += ", TCP";
   if (status.idle_stop) text += ", stops after " + FormatDuration(*status.idle_stop) + " without";
+  const ServerLimits& limits = status.limits;
+  if (limits.cpu_percent != 0)
+    text += ", at most " + FormatCpus(limits.cpu_percent) + " processors";
+  if (limits.memory_bytes != 0)
+    text += ", at most " + FormatSize(limits.memory_bytes) + " of memory";
   return text + "\n";
 }
 

@@ -7,6 +7,7 @@
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/selection.h"
+#include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/throw_away.h"
 #include "velafs/base/units.h"
@@ -150,6 +151,7 @@ Status StopFound(Session& session, const Branch& branch, const Found& found,
     login = ReadTcpLogin(run_dir);
   }
   VELAFS_TRY(StopServerOf(session, branch, found, arguments, output));
+  RemoveServerGroup(branch.name);
   const ActingAs acting(found.owner);
   return ForgetTcpLogin(run_dir, login);
 }

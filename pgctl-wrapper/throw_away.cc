@@ -10,6 +10,7 @@
 #include "pgctl-wrapper/owner.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
+#include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/tcp_login.h"
 
 namespace velafs::pgctl {
@@ -64,6 +65,7 @@ Status ThrowAway(Session& session, const Branch& branch) {
   if (!StopServerOn(session, branch, StopMode::kImmediate).ok()) {
     VELAFS_TRY(KillServersOn(session, branch));
   }
+  RemoveServerGroup(branch.name);
   VELAFS_TRY(RemoveRunDir(session.store(), branch.id));
   return session.Call("delete", {{"name", branch.name}, {"force", true}, {"purge", true}}).status();
 }

@@ -156,6 +156,10 @@ TEST_CASE("memory is capped when the branch wants more, and never raised") {
   CHECK(ValueOf(plan, "min_dynamic_shared_memory") == "64MB");
   const auto inherited = Plan(facts, {.memory = MemoryProfile::kInherit});
   CHECK(ValueOf(inherited, "shared_buffers") == std::nullopt);
+  facts.memory_limit_bytes = uint64_t{128} << 20;
+  const auto limited = Plan(facts);
+  CHECK(ValueOf(limited, "shared_buffers") == "32MB");
+  CHECK(ValueOf(limited, "maintenance_work_mem") == "32MB");
 }
 
 TEST_CASE("a server listens to TCP only when asked to, and without ssl in a network of its own") {

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "velafs/base/cpus.h"
 #include "velafs/base/nearest.h"
 #include "velafs/base/units.h"
 #include "velafs/chunk/codec.h"
@@ -100,6 +101,15 @@ Status CheckQuota(const std::string& value) {
   return CheckQuotaSize(bytes);
 }
 
+Status CheckCpus(const std::string& value) { return ParseCpus(value).status(); }
+
+Status CheckMemory(const std::string& value) {
+  constexpr uint64_t kLeastBytes = uint64_t{64} << 20;
+  VELAFS_ASSIGN(const uint64_t bytes, ParseSize(value));
+  if (bytes >= kLeastBytes) return {};
+  return UsageError(Quoted(value) + " is too little for a server", "the least is 64M");
+}
+
 Status CheckPattern(const std::string& value) try {
   std::regex pattern(value, std::regex::ECMAScript);
   return {};
@@ -146,6 +156,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"bookmark_every", CheckDuration},
     KnownPolicy{"bookmark_keep", CheckKeep, "24h,7d"},
     KnownPolicy{"compression", CheckCompression, "zstd", true},
+    KnownPolicy{"cpus", CheckCpus},
     KnownPolicy{"default_database", CheckPostgresName},
     KnownPolicy{"default_user", CheckPostgresName},
     KnownPolicy{"expire_running", CheckExpireRunning, "stop"},
@@ -155,6 +166,7 @@ constexpr std::array kPolicies = {
     KnownPolicy{"max_branches", CheckCount},
     KnownPolicy{"max_branches_per_owner", CheckCount},
     KnownPolicy{"max_ttl", CheckDuration},
+    KnownPolicy{"memory", CheckMemory},
     KnownPolicy{"name_pattern", CheckPattern},
     KnownPolicy{kNetwork, CheckNetwork, "host"},
     KnownPolicy{"on_expire", CheckOnExpire, "delete"},
