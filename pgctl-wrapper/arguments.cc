@@ -76,6 +76,7 @@ class Grammar {
     AddPsql();
     AddConnection();
     AddLogs();
+    AddClusters();
     AddRun();
     AddInspect();
     AddPool();
@@ -131,6 +132,18 @@ class Grammar {
         ->excludes("--follow");
     logs->add_flag("--all", arguments_.stop_all, "With --rotate: the logs of all branches")
         ->needs("--rotate");
+  }
+
+  void AddClusters() {
+    CLI::App* to =
+        Add("register",
+            "Make the branch a cluster of Debian's postgresql-common, for pg_lsclusters, "
+            "pg_ctlcluster and postgresql@VERSION-NAME.service; root only",
+            "velapg register pr-42 --cluster review");
+    to->add_option("--cluster", arguments_.cluster, "The cluster's name (default: the branch's)")
+        ->type_name("NAME");
+    Add("unregister", "Take that back: the branch stays, but is no cluster any more",
+        "velapg unregister pr-42");
   }
 
   void AddOverTcp(CLI::App* command) {

@@ -33,6 +33,7 @@ struct Arguments {
   StopMode stop_mode = StopMode::kFast;
   std::chrono::seconds stop_timeout = std::chrono::minutes(1);
   bool force = false;    // of `stop`: by all means
+  std::string cluster;   // of `register`; empty: the branch's name
   std::string reset_to;  // of `reset`; empty: what it was cloned from
   std::string user;      // empty, like the next: as ConnectionFor says
   std::string dbname;
@@ -40,8 +41,8 @@ struct Arguments {
   std::string policies_of;  // whose policies say so; empty: `branch`
   size_t log_lines = 50;
   bool follow_log = false;
-  bool over_tcp = false;  // of `url` and `env`
   bool rotate_log = false;
+  bool over_tcp = false;  // of `url` and `env`
   bool as_jdbc = false;   // of `url`
   std::string as_user;    // of a clone; empty: as UserOfClone says
   std::string run_name;   // empty: chosen
@@ -54,7 +55,7 @@ struct Arguments {
 
   size_t pool_size = 0;
   std::string pool_name;        // empty: after the source
-  bool stop_all = false;        // what is taken, too; of `stop`: all servers
+  bool stop_all = false;        // what is taken, too; of `stop` and `logs`: all servers
   bool unless_waiting = false;  // of `pool fill`
   std::chrono::seconds take_wait = std::chrono::minutes(1);
   std::optional<std::chrono::seconds> lease;  // of `take` and `renew`

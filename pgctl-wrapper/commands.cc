@@ -17,6 +17,7 @@
 #include "pgctl-wrapper/pool.h"
 #include "pgctl-wrapper/postmaster.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/registration.h"
 #include "pgctl-wrapper/reset.h"
 #include "pgctl-wrapper/run.h"
 #include "pgctl-wrapper/run_dir.h"
@@ -190,7 +191,6 @@ Result<int> ShowCandidates(const Arguments& arguments, const Output&) {
   return 0;
 }
 
-Result<int> ShowLog(const Arguments& arguments, const Output& output) {
 // The bytes put aside; 0 of a branch without a log, or whose log is not this user's.
 Result<uint64_t> RotateLogOf(const Session& session, const Branch& branch) {
   const RunDir run_dir = FindRunDir(session.store(), branch.id);
@@ -228,8 +228,9 @@ Result<int> RotateLogs(const Arguments& arguments, const Output& output) {
   return exit_status;
 }
 
-  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
+Result<int> ShowLog(const Arguments& arguments, const Output& output) {
   if (arguments.rotate_log) return RotateLogs(arguments, output);
+  VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
   VELAFS_ASSIGN(const Branch branch, session.Find(arguments.branch));
   const RunDir run_dir = FindRunDir(session.store(), branch.id);
   const std::string log = run_dir.Log();
@@ -375,6 +376,8 @@ Result<int> RunCommand(const Arguments& arguments, const Output& output) {
       {"reset", ResetBranch},
       {"inspect", Inspect},
       {"candidates", ShowCandidates},
+      {"register", RegisterCluster},
+      {"unregister", UnregisterCluster},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

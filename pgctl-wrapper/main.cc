@@ -11,6 +11,7 @@
 #include "pgctl-wrapper/output.h"
 #include "pgctl-wrapper/own_words.h"
 #include "pgctl-wrapper/process.h"
+#include "pgctl-wrapper/stand_in.h"
 #include "velafs/configuration.h"
 
 namespace velafs::pgctl {
@@ -23,6 +24,10 @@ int Fail(const Output& output, const Status& failure, const std::vector<std::str
 
 int Run(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
+  if (IsStandIn(words)) {
+    const Status served = ServeAsPostgres(words);
+    return served.ok() ? 0 : Output(/*as_json=*/false, /*quiet=*/false).Fail(served);
+  }
   const auto arguments = ParseArguments(words);
   if (!arguments.ok()) {
     const auto own_end = words.begin() + static_cast<std::ptrdiff_t>(OwnWords(words));
