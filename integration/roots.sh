@@ -32,6 +32,7 @@ make_root() {
 in_root() {
   # shellcheck disable=SC2016
   unshare --mount --propagation private bash -ec '
+    mount --rbind "$1" "$1"  # the root of a sandbox in it has to be a mount
     mount -t proc proc "$1/proc"
     mount --rbind /sys "$1/sys"
     mount --rbind /dev "$1/dev"

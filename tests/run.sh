@@ -18,7 +18,7 @@ test_timeout_s=900
 sanitizers=()
 for argument in "$@"; do
   case $argument in
-    --quick) export VELAFS_SCALE=2 VELAFS_SECONDS=5 VELAFS_CLONES=3 VELAFS_KILLS=1 VELAFS_CUTS=2 VELAFS_STEPS=500 ;;
+    --quick) export VELAFS_QUICK=1 VELAFS_SCALE=2 VELAFS_SECONDS=5 VELAFS_CLONES=3 VELAFS_KILLS=1 VELAFS_CUTS=2 VELAFS_STEPS=500 ;;
     --asan | --tsan) sanitizers+=("${argument#--}") ;;
     --help) exec sed -n '2,/^$/ s/^# \{0,1\}//p' "$0" ;;
     *) die "unknown option \"$argument\" (see --help)" ;;
