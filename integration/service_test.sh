@@ -158,3 +158,26 @@ journal() {
 check "lines for the journal have its priorities, and no times" journal
 
 unset VELAFS_CONFIG
+
+# The machine's configuration, which the sandbox alone sees.
+mkdir etc-upper etc-work
+if mount -t overlay -o "lowerdir=/etc,upperdir=$PWD/etc-upper,workdir=$PWD/etc-work" overlay /etc 2>/dev/null; then
+  told_of_machine() {
+    local status=0
+    mkdir -p /etc/velafs
+    echo "store = \"$VELAFS_STORE\"" >/etc/velafs/velafs.conf
+    env -u VELAFS_STORE velafs --json config show | jq -e --arg store "$VELAFS_STORE" \
+      '.file == "/etc/velafs/velafs.conf" and (.settings[] | select(.key == "store").value) == $store'
+    runuser -u nobody -- env -u VELAFS_STORE HOME=/nonexistent velafs list >out 2>&1 || status=$?
+    cat out
+    equal "$status" 3 "exit status"
+    has_line -F "hint: this machine has one: velafs --store $VELAFS_STORE ..., or export VELAFS_STORE=$VELAFS_STORE;" out
+    rm /etc/velafs/velafs.conf
+    runuser -u nobody -- env -u VELAFS_STORE HOME=/nonexistent velafs list >out 2>&1 || true
+    has_line 'hint: make one' out || fail "it says: $(cat out)"
+  }
+  check "root uses the machine's configuration, and a user without a store is told of its store" told_of_machine
+  umount --lazy /etc
+else
+  skip "the machine's configuration" "there is no overlayfs"
+fi

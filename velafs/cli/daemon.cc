@@ -251,7 +251,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
       manager.Reloading();
       ReopenLog(log, options, store.paths());
       Reload(store, options);
-      return manager.Ready(StatusLine(store, mountpoint));
+      return service.Reloaded();
     }
     is_ending = true;
     spdlog::info("signal {}: unmounting", number);

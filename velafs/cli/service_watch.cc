@@ -43,6 +43,7 @@ void ServiceWatch::Run(const std::stop_token& stop) {
   {
     const std::lock_guard lock(mutex_);
     shown_ = daemon_.status();
+    is_ready_ = true;
     if (!is_stopping_) manager_.Ready(shown_);
   }
   while (!stop.stop_requested()) {
@@ -63,6 +64,11 @@ bool ServiceWatch::IsAlive() {
   if (!asked.ok() && was_alive_) spdlog::error("the watchdog is not told: {}", asked.message());
   was_alive_ = asked.ok();
   return was_alive_;
+}
+
+void ServiceWatch::Reloaded() {
+  const std::lock_guard lock(mutex_);
+  if (is_ready_ && !is_stopping_) manager_.Ready(shown_);
 }
 
 void ServiceWatch::Stopping(const std::string& status) {

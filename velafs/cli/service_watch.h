@@ -28,6 +28,8 @@ class ServiceWatch {
 
   // Starts a thread, unless there is no manager.
   void Begin(Daemon daemon);
+  // After a reload: it is ready again, if it was.
+  void Reloaded();
   // What is shown is no longer the daemon's usual state.
   void Stopping(const std::string& status);
 
@@ -40,8 +42,11 @@ class ServiceWatch {
   Daemon daemon_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool is_stopping_ = false;  // guarded by mutex_
+  // Guarded by mutex_.
+  bool is_ready_ = false;
+  bool is_stopping_ = false;
   std::string shown_;
+  // Of the thread.
   bool asks_api_ = false;
   bool was_alive_ = true;
   std::jthread thread_;
