@@ -32,12 +32,14 @@ make_root() {
 in_root() {
   # shellcheck disable=SC2016
   unshare --mount --propagation private bash -ec '
-    mount --rbind "$1" "$1"  # the root of a sandbox in it has to be a mount
+    mount --rbind "$1" "$1"
     mount -t proc proc "$1/proc"
     mount --rbind /sys "$1/sys"
     mount --rbind /dev "$1/dev"
-    root=$1
+    cd "$1"
     shift
-    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/var/tmp "$@"' \
+    pivot_root . mnt  # after chroot no user namespace could be made
+    umount --lazy /mnt
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/var/tmp "$@"' \
     in_root "$@"
 }
