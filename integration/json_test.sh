@@ -178,6 +178,7 @@ servers() {
   prints "velapg env" velapg env one
   prints "velapg env" velapg env one --tcp
   prints "velapg logs" velapg logs one
+  prints "velapg logs --rotate" velapg logs one --rotate
   prints "velapg run" status:3 velapg run main -- sh -c 'echo output; exit 3'
   has_line -x output <error
   prints "velapg run" velapg run --parallel 2 main -- echo output
@@ -196,6 +197,18 @@ servers() {
   printf '%s\n' "${commands_run[@]}" >>run
 }
 check "commands on servers print what is documented" servers
+
+clusters() {
+  local directory
+  for directory in /etc/postgresql /var/lib/postgresql /etc/systemd/system; do # for this script alone
+    mkdir -p "$directory"
+    mount -t tmpfs -o mode=755 tmpfs "$directory"
+  done
+  prints "velapg register" velapg register one
+  prints "velapg unregister" velapg unregister one
+  printf '%s\n' "${commands_run[@]}" >>run
+}
+check "commands on clusters print what is documented" clusters
 
 pools() {
   prints "velapg pool" velapg pool main --size 1
