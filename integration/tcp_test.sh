@@ -26,6 +26,18 @@ gives_password() {
 }
 check "start --tcp makes a password, and url --tcp gives it" gives_password
 
+no_template() {
+  velafs -q clone main bare
+  velapg -q start bare
+  sql bare "update pg_database set datistemplate = false where datname = 'template1'"
+  sql bare 'drop database template1'
+  velapg -q restart bare --tcp 2>/dev/null
+  equal "$(query "$(velapg url bare --tcp)")" 1
+  velapg -q stop bare
+  velafs -q delete --purge bare
+}
+check "a branch without template1 is reached over TCP, too" no_template
+
 environment() {
   (
     eval "$(velapg env one --tcp)"

@@ -25,7 +25,8 @@ constexpr size_t kSaltBytes = 16;
 constexpr char kSaltMark[] = "velapg";
 constexpr char kOwnVerifiers[] = "SCRAM-SHA-256$4096:dmVsYXBn%";  // for LIKE: with that mark
 constexpr uint64_t kMostFileBytes = 64 * 1024;
-constexpr char kDatabase[] = "template1";  // seldom dropped
+constexpr const char* kDatabases[] = {"template1", "postgres"};  // seldom both dropped
+constexpr int kNoConnection = 2;                                 // psql's exit status
 
 std::string FileIn(const RunDir& run_dir) { return run_dir.path + "/tcp-login.json"; }
 
@@ -84,7 +85,8 @@ Result<UniqueFd> MakeInput(const std::string& text) {
   return SystemError(errno, "cannot make a memory file");
 }
 
-Result<std::string> RunPsql(const TcpServer& server, const std::string& script) {
+Result<Captured> RunPsqlIn(const TcpServer& server, const char* database,
+                           const std::string& script) {
   VELAFS_ASSIGN(const UniqueFd input, MakeInput(script));
   Command psql;
   const std::string beside = server.home.programs.Path("psql");
@@ -92,12 +94,20 @@ Result<std::string> RunPsql(const TcpServer& server, const std::string& script) 
                "ON_ERROR_STOP=1"};
   psql.environment =
       ForOwnSession(ServerEnvironment(server.home.owner),
-                    {server.run_dir.socket_dir, server.port, server.superuser, kDatabase},
+                    {server.run_dir.socket_dir, server.port, server.superuser, database},
                     server.home.programs.version);
   psql.run_as = &server.home.owner;
   psql.stdin_fd = input.get();
-  VELAFS_ASSIGN(Captured captured, Capture(std::move(psql)));
-  if (captured.exit_status == 0) return std::move(captured.out);
+  return Capture(std::move(psql));
+}
+
+Result<std::string> RunPsql(const TcpServer& server, const std::string& script) {
+  Captured captured;
+  for (const char* database : kDatabases) {
+    VELAFS_ASSIGN(captured, RunPsqlIn(server, database, script));
+    if (captured.exit_status == 0) return std::move(captured.out);
+    if (captured.exit_status != kNoConnection) break;
+  }
   return Failed(
       "cannot set a password for role \"" + server.role + "\" of branch \"" + server.branch + "\"",
       QuoteLastLines("psql says", captured.err));
