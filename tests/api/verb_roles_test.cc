@@ -96,6 +96,7 @@ std::vector<Row> Table() {
       {"tablespaces-bring-in", subject, ".RRR.", ".RRR.", "UURRU"},
       {"tablespaces-drop", with({{"oid", "5"}}), "NRRRN", "NRRRN", "UURRU"},
       Anywhere("stats", none, "...R."),
+      Anywhere("counters", none, "...R."),
       Anywhere("scrub", none, "RRRR."),
       {"assign-port", subject, ".RRR.", ".RRR.", "UURRU"},
       Anywhere("pool-place", none, geteuid() == 0 ? "..RR." : "RRRRR"),

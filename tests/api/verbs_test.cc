@@ -3,9 +3,13 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+
 #include "tests/api/data_directory.h"
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/version.h"
+#include "velafs/base/process_counts.h"
 
 namespace velafs::api {
 namespace {
@@ -166,6 +170,20 @@ TEST_CASE_FIXTURE(Fixture, "a port stays with its branch") {
   const json assigned = Done("assign-port", {{"name", "main"}});
   CHECK(Done("assign-port", {{"name", "main"}}) == assigned);
   CHECK(Done("show", {{"name", "main"}})["port"] == assigned["port"]);
+}
+
+TEST_CASE_FIXTURE(Fixture, "counters are of this process and of the store's disk") {
+  CountsOfProcess().CountSync(std::chrono::milliseconds(3));
+  CountsOfProcess().CountError(ENOSPC);
+  const json counters = Done("counters", json::object());
+  CHECK(counters["memory_bytes"].get<uint64_t>() > 1 << 20);
+  CHECK(counters["fsync"]["seconds"].get<double>() >= 0.003);
+  CHECK(counters["errors"]["ENOSPC"].get<int>() >= 1);
+  CHECK(counters["disk_free_bytes"].get<uint64_t>() > 0);
+  const json& buckets = counters["fsync"]["buckets"];
+  CHECK(buckets[2]["seconds"] == 0.005);
+  CHECK(buckets[2]["count"].get<int>() > buckets[1]["count"].get<int>());
+  CHECK(counters["fsync"]["count"].get<int>() >= buckets.back()["count"].get<int>());
 }
 
 TEST_CASE_FIXTURE(Fixture, "status names the store and the process") {

@@ -43,7 +43,7 @@ const std::map<std::string, Names>& VerbsOfCommands() {
       {"init", {"policy-set"}},
       {"label", {"label"}},
       {"list", {"list", "trash-list"}},
-      {"metrics", {"status", "stats", "list"}},
+      {"metrics", {"status", "stats", "list", "counters", "audit"}},
       {"mount", {"status"}},
       {"note", {"note"}},
       {"policy", {}},  // only has commands

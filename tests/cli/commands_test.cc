@@ -92,7 +92,7 @@ TEST_CASE("every command's help has an example") {
     CHECK(outcome.err.empty());
     CHECK(outcome.out.find("Example:\n  velafs") != std::string::npos);
     CHECK(outcome.out.find("[Option Group") == std::string::npos);
-    CHECK((command.empty() || outcome.out.ends_with("see velafs --help\n")));
+    CHECK((command.empty() || outcome.out.find("see velafs --help\n") != std::string::npos));
   }
 }
 
@@ -440,8 +440,24 @@ TEST_CASE_FIXTURE(WithMain, "metrics have a line for each number, and say what i
   CHECK(text.out.find("velafs_branch_expires_timestamp_seconds{branch=\"main\"} ") ==
         std::string::npos);
   const json all = velafs.Done({"metrics"});
-  CHECK(all["metrics"][2] == json::parse(R"({"name": "velafs_branches", "help": "Branches",
+  CHECK(all["metrics"][2] ==
+        json::parse(R"({"name": "velafs_branches", "help": "Branches", "type": "gauge",
                                             "samples": [{"labels": {}, "value": 2}]})"));
+}
+
+TEST_CASE_FIXTURE(WithMain,
+                  "metrics tell of the disk, of the copies of the catalog and of scrubs") {
+  const std::string text = velafs({"metrics"}).out;
+  const auto number_of = [&](const std::string& name) {
+    const size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? -1.0 : std::stod(text.substr(at + name.size() + 2));
+  };
+  CHECK(number_of("velafs_disk_size_bytes") > number_of("velafs_disk_free_bytes"));
+  CHECK(number_of("velafs_disk_free_bytes") > 0);
+  CHECK(number_of("velafs_part_bytes{part=\"catalog\"}") > 0);
+  CHECK(number_of("velafs_catalog_copy_timestamp_seconds") > 1e9);
+  CHECK(number_of("velafs_scrub_timestamp_seconds") == -1.0);  // there was none
+  CHECK(number_of("velafs_daemon_memory_bytes") == -1.0);      // no daemon runs
 }
 
 TEST_CASE_FIXTURE(WithMain,

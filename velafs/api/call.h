@@ -52,6 +52,9 @@ Answer Expire(Call& call);
 // verbs_scrub.cc
 Answer Scrub(Call& call);
 
+// verbs_counters.cc
+Answer Counters(Call& call);
+
 // verbs_audit.cc
 Answer AuditList(Call& call);
 Answer AuditVerify(Call& call);

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,20 +25,37 @@ using nlohmann::json;
 
 class Metrics {
  public:
-  // A gauge; its samples follow.
-  void Begin(const std::string& name, const std::string& help) {
-    all_.push_back({{"name", "velafs_" + name}, {"help", help}, {"samples", json::array()}});
+  // Its samples follow.
+  void Begin(const std::string& name, const std::string& help, const char* type = "gauge") {
+    all_.push_back(
+        {{"name", "velafs_" + name}, {"help", help}, {"type", type}, {"samples", json::array()}});
   }
   void Add(const json& value, const json& labels = json::object()) {
     all_.back()["samples"].push_back({{"labels", labels}, {"value", value}});
   }
-  void One(const std::string& name, const std::string& help, const json& value) {
-    Begin(name, help);
+  void One(const std::string& name, const std::string& help, const json& value,
+           const char* type = "gauge") {
+    Begin(name, help, type);
     Add(value);
+  }
+  // What a reader computes percentiles of: `count` of those up to each bound, and of all.
+  void Histogram(const std::string& name, const std::string& help, const json& measured) {
+    Begin(name, help, "histogram");
+    for (const json& bucket : measured.at("buckets")) {
+      AddPart("_bucket", bucket.at("count"), {{"le", bucket.at("seconds").dump()}});
+    }
+    AddPart("_bucket", measured.at("count"), {{"le", "+Inf"}});
+    AddPart("_sum", measured.at("seconds"));
+    AddPart("_count", measured.at("count"));
   }
   json Document() const { return {{"metrics", all_}}; }
 
  private:
+  void AddPart(const char* suffix, const json& value, const json& labels = json::object()) {
+    Add(value, labels);
+    all_.back()["samples"].back()["suffix"] = suffix;
+  }
+
   json all_ = json::array();
 };
 
@@ -55,14 +73,14 @@ std::string RenderMetrics(const json& document, const Style&) {
   for (const json& metric : document.at("metrics")) {
     const auto name = metric["name"].get<std::string>();
     text += "# HELP " + name + " " + metric["help"].get<std::string>() + "\n";
-    text += "# TYPE " + name + " gauge\n";
+    text += "# TYPE " + name + " " + metric["type"].get<std::string>() + "\n";
     for (const json& sample : metric["samples"]) {
       std::string labels;
       for (const auto& [key, value] : sample["labels"].items()) {
         labels += (labels.empty() ? "{" : ",") + key + "=" + InQuotes(value.get<std::string>());
       }
       if (!labels.empty()) labels += "}";
-      text += name + labels + " " + sample["value"].dump() + "\n";
+      text += name + sample.value("suffix", "") + labels + " " + sample["value"].dump() + "\n";
     }
   }
   return text;
@@ -108,10 +126,59 @@ void AddUsers(const json& users, Metrics& metrics) {
   }
 }
 
+std::optional<int64_t> SecondsOf(const json& time) {
+  if (!time.is_string()) return std::nullopt;
+  const auto at = ParseTime(time.get<std::string>());
+  return at.ok() ? std::optional(*at / 1'000'000'000) : std::nullopt;
+}
+
+void AddTime(const std::string& name, const std::string& help, const json& time, Metrics& metrics) {
+  if (const auto seconds = SecondsOf(time)) metrics.One(name, help, *seconds);
+}
+
+// What the process that answers has done: that of a daemon, if one serves the store.
+void AddCounters(const json& counters, bool is_daemon, Metrics& metrics) {
+  metrics.One("disk_free_bytes", "Bytes free for everybody on the store's filesystem",
+              counters.at("disk_free_bytes"));
+  metrics.One("disk_size_bytes", "Size of the store's filesystem", counters.at("disk_size_bytes"));
+  AddTime("catalog_copy_timestamp_seconds", "When the newest copy of the catalog was made",
+          counters.at("catalog_copied_at"), metrics);
+  if (!is_daemon) return;
+  AddTime("daemon_start_timestamp_seconds", "When the daemon started", counters.at("started_at"),
+          metrics);
+  metrics.One("daemon_memory_bytes", "Memory of the daemon", counters.at("memory_bytes"));
+  metrics.One("daemon_cpu_seconds_total", "Processor time of the daemon",
+              counters.at("cpu_seconds"), "counter");
+  metrics.One("requests_total", "Requests of the kernel for files of the mount",
+              counters.at("requests"), "counter");
+  metrics.Begin("request_errors_total", "Requests that failed for want of space or of a whole disk",
+                "counter");
+  for (const auto& [name, count] : counters.at("errors").items()) {
+    metrics.Add(count, {{"error", name}});
+  }
+  metrics.Histogram("fsync_duration_seconds", "How long an fsync takes", counters.at("fsync"));
+  metrics.One("failed_branches",
+              "Branches that take no change until the store is mounted anew: an fsync failed there",
+              counters.at("failed_branches"));
+}
+
+// The last scrub of a store that was in use, as the audit log has it. Only admins may ask.
+void AddScrub(Client& client, Metrics& metrics) {
+  const auto log = client.Call("audit", {{"verb", "scrub"}, {"limit", 1}});
+  if (!log.ok() || log->at("entries").empty()) return;
+  const json& last = log->at("entries").back();
+  AddTime("scrub_timestamp_seconds", "When the last scrub of a daemon's began", last.at("at"),
+          metrics);
+  const bool is_good = last.at("result") == "done" && !last.at("detail").contains("corrupt");
+  metrics.One("scrub_damaged", "1 if the last scrub of a daemon's found damage, or failed",
+              is_good ? 0 : 1);
+}
+
 Result<json> Collect(Client& client) {
   VELAFS_ASSIGN(const json status, client.Call("status", json::object()));
   VELAFS_ASSIGN(const json stats, client.Call("stats", json::object()));
   VELAFS_ASSIGN(const json list, client.Call("list", json::object()));
+  VELAFS_ASSIGN(const json counters, client.Call("counters", json::object()));
   Metrics metrics;
   metrics.Begin("info", "Version of velafs");
   metrics.Add(1, {{"version", status["version"]}});
@@ -123,6 +190,12 @@ Result<json> Collect(Client& client) {
   metrics.One("stored_bytes", "Bytes on disk of packs and layers", stats["stored_bytes"]);
   metrics.One("chunks", "Chunks stored", stats["chunk_count"]);
   metrics.One("total_bytes", "Bytes on disk of the whole store", stats["total_bytes"]);
+  metrics.Begin("part_bytes", "Bytes on disk of a part of the store");
+  for (const auto& [part, bytes] : stats["disk_bytes"].items()) {
+    metrics.Add(bytes, {{"part", part}});
+  }
+  AddCounters(counters, client.is_remote(), metrics);
+  AddScrub(client, metrics);
 
   const auto of_branches = [&](const std::string& name, const std::string& help, auto value_of) {
     metrics.Begin("branch_" + name, help);
@@ -139,9 +212,8 @@ Result<json> Collect(Client& client) {
               [](const json& branch) { return json(branch["state"] == "running" ? 1 : 0); });
   of_branches("expires_timestamp_seconds", "When the branch expires",
               [](const json& branch) -> json {
-                if (!branch["expires_at"].is_string()) return nullptr;
-                const auto at = ParseTime(branch["expires_at"].get<std::string>());
-                return at.ok() ? json(*at / 1'000'000'000) : json();
+                const auto seconds = SecondsOf(branch["expires_at"]);
+                return seconds ? json(*seconds) : json();
               });
   AddUsers(stats.value("users", json::object()), metrics);
   return metrics.Document();

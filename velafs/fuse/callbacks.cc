@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <exception>
 #include <new>
 
+#include "velafs/base/process_counts.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
 
@@ -19,6 +21,7 @@ void Answer(fuse_req_t request, fuse_ino_t node, Body body) noexcept {
   try {
     Operations& operations = *static_cast<Operations*>(fuse_req_userdata(request));
     operations.CountRequest();
+    ++CountsOfProcess().requests;
     Result<Reply> reply = body(operations);
     if (reply.ok()) return Send(request, *reply);
     const Status status = std::move(reply).status();
@@ -29,6 +32,7 @@ void Answer(fuse_req_t request, fuse_ino_t node, Body body) noexcept {
   } catch (const std::exception& failure) {
     spdlog::error("unexpected failure of a request: {}", failure.what());
   }
+  CountsOfProcess().CountError(error_number);
   fuse_reply_err(request, error_number);
 }
 
@@ -140,7 +144,12 @@ fuse_lowlevel_ops MakeCallbacks() {
     });
   };
   ops.fsync = [](fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
-    Answer(request, node, [&](Operations& on) { return on.Sync(node, data_only != 0); });
+    Answer(request, node, [&](Operations& on) {
+      const auto began = std::chrono::steady_clock::now();
+      auto reply = on.Sync(node, data_only != 0);
+      CountsOfProcess().CountSync(std::chrono::steady_clock::now() - began);
+      return reply;
+    });
   };
   ops.fsyncdir = ops.fsync;
   ops.fallocate = [](fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <unordered_set>
 
+#include "velafs/base/process_counts.h"
 #include "velafs/layer/branch_inode.h"
 
 namespace velafs::layer {
@@ -32,7 +33,7 @@ Status Branch::CheckChangeable() const {
 }
 
 Status Branch::Fail(Status status) {
-  is_failed_ = true;
+  if (!is_failed_.exchange(true)) ++CountsOfProcess().failed_branches;
   return std::move(status).WithContext("branch " + QuotedName() + " takes no more changes");
 }
 
