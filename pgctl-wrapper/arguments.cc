@@ -7,10 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "pgctl-wrapper/manual.h"
 #include "pgctl-wrapper/own_words.h"
 #include "velafs/base/units.h"
 #include "velafs/candidates.h"
 #include "velafs/configuration.h"
+#include "velafs/manual.h"
 
 namespace velafs::pgctl {
 namespace {
@@ -52,6 +54,7 @@ class Grammar {
     AddCommands();
   }
   CLI::App& app() { return app_; }
+  const CLI::App& app() const { return app_; }
 
  private:
   CLI::App* Add(const std::string& name, const std::string& description,
@@ -59,8 +62,14 @@ class Grammar {
     CLI::App* command = app_.add_subcommand(name, description);
     command->fallthrough();  // so that --json may follow the command
     command->add_option("BRANCH", arguments_.branch, "The branch")->required()->option_text(" ");
-    command->footer("Example:\n  " + example);
+    AddFooter(command, example);
     return command;
+  }
+
+  static void AddFooter(CLI::App* command, const std::string& example,
+                        const std::string& before = "") {
+    command->footer(before + "Example:\n  " + example + "\n\nMore about it: velapg help " +
+                    CommandPath(*command));
   }
 
   void AddCommands() {
@@ -80,8 +89,14 @@ class Grammar {
     AddRun();
     AddInspect();
     AddPool();
-    // Hidden: its words, after --, are those of a line that a shell completes.
+    AddTo(&app_, "help", "Print the help of a command, and what its manual page says",
+          "velapg help start\n  velapg help pool refresh")
+        ->add_option("COMMAND", arguments_.branches, "Command (default: velapg itself)")
+        ->option_text(" ");
+    // Hidden. The words of both are after --: those of a line that a shell completes, and the
+    // directory and API.md, for the build.
     app_.add_subcommand("candidates", "What may follow the words of a command line")->group("");
+    app_.add_subcommand("manual", "Write the manual pages of velapg to a directory")->group("");
   }
 
   void AddStart() {
@@ -125,6 +140,7 @@ class Grammar {
                            "velapg logs pr-42 -f\n  velapg logs --rotate --all");
     logs->add_option("BRANCH", arguments_.branch, "The branch")->option_text(" ");
     logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
+        ->type_name("N")
         ->capture_default_str();
     logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
     logs->add_flag("--rotate", arguments_.rotate_log,
@@ -195,7 +211,8 @@ class Grammar {
     run->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")
         ->required()
         ->option_text(" ");
-    run->add_option("--name", arguments_.run_name, "Name of the clone (default: a fresh one)");
+    run->add_option("--name", arguments_.run_name, "Name of the clone (default: a fresh one)")
+        ->type_name("NAME");
     run->add_flag("--keep", arguments_.keep, "Keep the clone, stopped");
     run->add_option("--parallel", arguments_.workers,
                     "This many clones of one state of SOURCE at once, each with its server and its "
@@ -205,11 +222,13 @@ class Grammar {
         ->check(CLI::Range(1, 256).description(""));
     run->add_flag("--no-prefix", arguments_.no_prefix,
                   "With --parallel: do not put [NUMBER] before each line of output");
-    run->footer(
+    AddFooter(
+        run,
+        "velapg run main -- pytest -x\n"
+        "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'",
         "Exit status: that of CMD; 128+N when signal N ended it, 127 when it is not there. With "
         "--parallel: 0 when each CMD exits with 0, else that of the one that failed first; the "
-        "others go on.\nExample:\n  velapg run main -- pytest -x\n"
-        "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'");
+        "others go on.\n");
     AddCloneUser(AddSuperuser(AddLogin(run)));
     AddPort(run);
     AddServerOptions(run);
@@ -234,7 +253,7 @@ class Grammar {
                   const std::string& example) {
     CLI::App* command = parent->add_subcommand(name, description);
     command->fallthrough();
-    command->footer("Example:\n  " + example);
+    AddFooter(command, example);
     return command;
   }
 
@@ -252,7 +271,8 @@ class Grammar {
     pool->add_option("--size", arguments_.pool_size, "How many clones are to be ready")
         ->type_name("N")
         ->check(CLI::Range(1, 1000).description(""));
-    pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)");
+    pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)")
+        ->type_name("NAME");
     AddCloneUser(AddLogin(pool));
     AddServerOptions(pool);
     AddTo(pool, "list", "Say what pools there are, and how many clones each has",
@@ -322,11 +342,15 @@ class Grammar {
   }
 
   CLI::App* AddLogin(CLI::App* command) {
-    command->add_option(
-        "--user", arguments_.user,
-        "Role (default: as the policy default_user says, else the superuser that initdb made)");
-    command->add_option("--dbname", arguments_.dbname,
-                        "Database (default: as the policy default_database says, else postgres)");
+    command
+        ->add_option(
+            "--user", arguments_.user,
+            "Role (default: as the policy default_user says, else the superuser that initdb made)")
+        ->type_name("ROLE");
+    command
+        ->add_option("--dbname", arguments_.dbname,
+                     "Database (default: as the policy default_database says, else postgres)")
+        ->type_name("DATABASE");
     return command;
   }
 
@@ -462,7 +486,7 @@ Status CheckAfterDashes(const Arguments& arguments) {
     return UsageError("run needs a command", kHowToRun);
   }
   const bool takes_words = arguments.command == "run" || arguments.command == "psql" ||
-                           arguments.command == "candidates";
+                           arguments.command == "candidates" || arguments.command == "manual";
   if (!takes_words && has_words) {
     return UsageError("\"" + arguments.command + "\" takes nothing after --");
   }
@@ -511,6 +535,17 @@ Status CheckPool(const Arguments& arguments) {
   return {};
 }
 
+Result<std::string> HelpOf(const CLI::App& app, const Arguments& arguments) {
+  const CLI::App* command = FindCommand(app, arguments.branches);
+  if (command == nullptr) {
+    std::string name = "velapg";
+    for (const std::string& word : arguments.branches) name += " " + word;
+    return UsageError("there is no command \"" + name + "\"", "velapg help lists the commands");
+  }
+  if (arguments.json) return UsageError("help is not a JSON document", "leave out --json");
+  return HelpWithText(*command, kManual);
+}
+
 }  // namespace
 
 Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
@@ -536,6 +571,10 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
   }
   arguments.command = CommandName(grammar.app());
   VELAFS_TRY(CheckAfterDashes(arguments));
+  if (arguments.command == "help") {
+    VELAFS_ASSIGN(arguments.help, HelpOf(grammar.app(), arguments));
+    return arguments;
+  }
   VELAFS_TRY(ParseLabels(raw.labels, &arguments));
   if (arguments.command == "stop") VELAFS_TRY(CheckStop(arguments));
   if (arguments.command == "logs") VELAFS_TRY(CheckLogs(arguments));
@@ -586,6 +625,14 @@ std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words) 
   RawWords raw;
   Grammar grammar(&arguments, &raw);
   return Candidates(grammar.app(), words);
+}
+
+Status WriteManual(const std::vector<std::string>& words) {
+  if (words.size() != 2) return UsageError("manual needs a directory and API.md");
+  Arguments arguments;
+  RawWords raw;
+  const Grammar grammar(&arguments, &raw);
+  return WriteManualPages(grammar.app(), kManual, words[0], words[1]);
 }
 
 }  // namespace velafs::pgctl

@@ -69,4 +69,7 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words);
 // What the last of the words after the program's name can become: see velafs/candidates.h.
 std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words);
 
+// Writes velapg's manual pages; `words` are a directory and the path of API.md.
+Status WriteManual(const std::vector<std::string>& words);
+
 }  // namespace velafs::pgctl

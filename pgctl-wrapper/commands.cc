@@ -228,6 +228,11 @@ Result<int> RotateLogs(const Arguments& arguments, const Output& output) {
   return exit_status;
 }
 
+Result<int> WriteManualNow(const Arguments& arguments, const Output&) {
+  VELAFS_TRY(WriteManual(arguments.after_dashes));
+  return 0;
+}
+
 Result<int> ShowLog(const Arguments& arguments, const Output& output) {
   if (arguments.rotate_log) return RotateLogs(arguments, output);
   VELAFS_ASSIGN(Session session, Session::Open(arguments.store));
@@ -378,6 +383,7 @@ Result<int> RunCommand(const Arguments& arguments, const Output& output) {
       {"candidates", ShowCandidates},
       {"register", RegisterCluster},
       {"unregister", UnregisterCluster},
+      {"manual", WriteManualNow},
   };
   return kCommands.at(arguments.command)(arguments, output);
 }

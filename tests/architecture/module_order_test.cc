@@ -27,7 +27,8 @@ const std::set<std::pair<std::string, std::string>> kStrangers = {{"catalog", "c
                                                                   {"api", "fuse"}};
 
 // The public headers, and who may include them besides the wrapper.
-const std::set<std::string> kPublicHeaders = {"client.h", "candidates.h", "configuration.h"};
+const std::set<std::string> kPublicHeaders = {"client.h", "candidates.h", "configuration.h",
+                                              "manual.h"};
 const std::set<std::string> kClientUsers = {"api", "cli"};
 
 // What the wrapper may see of module os.

@@ -39,6 +39,7 @@ const std::map<std::string, Names>& VerbsOfCommands() {
       {"expire", {"expire"}},
       {"export", {"export"}},
       {"gc", {"gc", "trash-purge"}},
+      {"help", {}},  // prints words that are in the program
       {"import", {"import"}},
       {"init", {"policy-set"}},
       {"label", {"label"}},

@@ -7,6 +7,7 @@
 #include "velafs/cli/render_json.h"
 #include "velafs/cli/usage.h"
 #include "velafs/configuration.h"
+#include "velafs/manual.h"
 
 namespace velafs::cli {
 
@@ -55,7 +56,8 @@ CLI::App* CommandLine::Add(const std::string& name, const std::string& descripti
   CLI::App* command = (parent == nullptr ? &app_ : parent)->add_subcommand(name, description);
   command->fallthrough();  // so that --json may follow the command
   command->footer("Example:\n  " + example +
-                  "\n\n--store, --json, --quiet and --verbose may be given too: see velafs --help");
+                  "\n\n--store, --json, --quiet and --verbose may be given too: see velafs --help" +
+                  "\nMore about it: velafs help " + CommandPath(*command));
   return command;
 }
 

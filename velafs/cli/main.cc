@@ -17,6 +17,7 @@
 #include "velafs/cli/config.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/cli/log_formatter.h"
+#include "velafs/cli/manual.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/render_json.h"
 #include "velafs/cli/usage.h"
@@ -51,7 +52,7 @@ int PrintVersion(bool json) {
 }
 
 // They say themselves what is wrong with the configuration file, or ask for no store.
-constexpr std::array kWithoutFile = {"completion", "config", "doctor"};
+constexpr std::array kWithoutFile = {"completion", "config", "doctor", "help", "manual"};
 
 Status RunChosen(const CommandLine& line, bool asks_for_store) try {
   if (asks_for_store) VELAFS_TRY(UseConfiguredStore(line.globals().store));
@@ -74,11 +75,11 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CommandLine line;
   for (const auto& add :
-       {AddInit,    AddImport, AddMount,   AddClone,    AddList,     AddReset,
-        AddPromote, AddRename, AddDelete,  AddUndelete, AddProtect,  AddLabel,
-        AddNote,    AddChown,  AddExpire,  AddQuota,    AddBookmark, AddGc,
-        AddSeal,    AddStats,  AddMetrics, AddDiff,     AddExport,   AddTablespaces,
-        AddScrub,   AddAudit,  AddPolicy,  AddConfig,   AddDoctor,   AddCompletion}) {
+       {AddInit,   AddImport,     AddMount,       AddClone,   AddList,  AddReset,  AddPromote,
+        AddRename, AddDelete,     AddUndelete,    AddProtect, AddLabel, AddNote,   AddChown,
+        AddExpire, AddQuota,      AddBookmark,    AddGc,      AddSeal,  AddStats,  AddMetrics,
+        AddDiff,   AddExport,     AddTablespaces, AddScrub,   AddAudit, AddPolicy, AddConfig,
+        AddDoctor, AddCompletion, AddHelp}) {
     add(line);
   }
   try {
