@@ -8,8 +8,8 @@
 # also its TMPDIR. When the command ends, when a signal ends this script, and even when this script is
 # killed, the kernel ends every process of the sandbox and drops its mounts, and the directory is
 # removed. Loop devices are no namespace's: those on files whose name has the directory's in it are
-# given back. A command that succeeds but leaves processes or mounts behind has failed. Exit status:
-# the command's, 124 when the time ran out.
+# given back, and a cgroup of that name is removed. A command that succeeds but leaves processes or mounts
+# behind has failed. Exit status: the command's, 124 when the time ran out.
 #
 # A script that has the line `# needs: network` runs in the host's network.
 set -euo pipefail
@@ -38,6 +38,8 @@ janitor='
     rm -rf --one-file-system "$1" && break
     sleep 0.1
   done
+  cgroup=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)/${1##*/}
+  [[ ! -d $cgroup ]] || find "$cgroup" -depth -type d -exec rmdir {} +
   tracing=/sys/kernel/tracing/instances/${1##*/}
   [[ ! -d $tracing ]] || rmdir "$tracing"'
 exec {lifeline}> >(exec setsid bash -c "$janitor" janitor "$directory" >/dev/null 2>&1)

@@ -117,6 +117,7 @@ run_unit_tests() { # run_unit_tests NAME DIRECTORY [WRAPPER...]
 
 need_root
 started=$(now_ms)
+packages+=("${packaging_packages[@]}")
 install_packages
 run_build release "$build_dir"
 echo "built in $(in_words $(($(now_ms) - started)))"
