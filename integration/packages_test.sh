@@ -295,7 +295,7 @@ upgrades() {
 removes() {
   in_machine apt-get remove --yes --quiet velafs
   equal "$(property velafs.service ActiveState)" inactive
-  ! in_machine pgrep -x postgres || fail "a server runs"
+  ! pgrep -x postgres || fail "a server runs"
   ! in_machine mountpoint --quiet /srv/velafs || fail "/srv/velafs is mounted"
   ! in_machine mountpoint --quiet /srv/qa || fail "/srv/qa is mounted"
   in_machine test -e /var/lib/velafs/catalog.db -a -e /etc/velafs/velafs.conf
