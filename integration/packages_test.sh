@@ -14,7 +14,7 @@ for program in dpkg-buildpackage dh lintian rpmbuild rpmlint; do
   skip "${0##*/}" "there is no $program: ${packaging_packages[*]}"
   exit "$skip_status"
 done
-packages=$VELAFS_SANDBOX/packages
+made=$VELAFS_SANDBOX/packages
 machine_root=$VELAFS_SANDBOX/machine
 at_end=power_off
 export -n VELAFS_STORE
@@ -22,14 +22,14 @@ export -n VELAFS_STORE
 # ---- What is in the packages
 
 build_packages() {
-  "$root_dir/packaging/build.sh" deb rpm --compiled-in "$build_dir" --output "$packages" >build.out 2>&1 ||
+  "$root_dir/packaging/build.sh" deb rpm --compiled-in "$build_dir" --output "$made" >build.out 2>&1 ||
     fail "build.sh: $(tail -n 20 build.out)"
-  ls "$packages"
+  ls "$made"
 }
 
 deb_files() { # deb_files PACKAGE...: paths, as both packages have them
   local package
-  for package in "$@"; do dpkg-deb --fsys-tarfile "$packages/$package"_*.deb | tar --list; done |
+  for package in "$@"; do dpkg-deb --fsys-tarfile "$made/$package"_*.deb | tar --list; done |
     sed -n -e 's|^\./lib/|./usr/lib/|' -e 's|\.gz$||' -e 's|^\.\(/.*[^/]\)$|\1|p'
 }
 
@@ -39,7 +39,7 @@ red_hat_only='^/usr/(share/(licenses/velafs.*|zsh/site-functions/_velafs)|lib/\.
 
 same_files() {
   deb_files velafs | grep -Ev "$debian_only" | sort >deb.files
-  rpm --query --package --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$packages"/*.rpm |
+  rpm --query --package --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$made"/*.rpm |
     sed -n -e 's|\.gz$||' -e 's|^[^d][^ ]* ||p' | grep -Ev "$red_hat_only" | sort >rpm.files
   diff deb.files rpm.files || fail "the deb and the rpm hold different files"
   at_least "$(wc -l <deb.files)" 20 "the number of files"
@@ -50,8 +50,8 @@ one_version() {
   version=$(sed -n 's/^project(velafs VERSION \([0-9.]*\).*/\1/p' "$root_dir/CMakeLists.txt")
   equal "$(velafs --version)" "velafs $version"
   equal "$(velapg --version)" "velapg $version"
-  equal "$(dpkg-deb --field "$packages"/velafs_*.deb Version)" "$version"
-  equal "$(rpm --query --package --queryformat '%{VERSION}' "$packages"/*.rpm)" "$version"
+  equal "$(dpkg-deb --field "$made"/velafs_*.deb Version)" "$version"
+  equal "$(rpm --query --package --queryformat '%{VERSION}' "$made"/*.rpm)" "$version"
 }
 
 tarballs_are_the_same() {
@@ -71,12 +71,12 @@ product_alone() {
 }
 
 lintian_is_content() {
-  lintian --allow-root --fail-on error,warning "$packages"/*.changes
+  lintian --allow-root --fail-on error,warning "$made"/*.changes
 }
 
 rpmlint_is_content() {
   rpmlint --config "$root_dir/packaging/rpm/rpmlint.toml" --rpmlintrc "$root_dir/packaging/rpm/velafs.rpmlintrc" \
-    "$packages"/*.rpm >rpmlint.out || true
+    "$made"/*.rpm >rpmlint.out || true
   cat rpmlint.out
   has_line ' 0 errors, 0 warnings' rpmlint.out
 }
@@ -86,12 +86,12 @@ rpm_asks_for_what_it_needs() {
   local root=$VELAFS_SANDBOX/rpm-root
   mkdir "$root"
   rpm --root "$root" --initdb
-  ! rpm --root "$root" --install "$packages"/*.rpm 2>lacks || fail "it was installed without what it needs"
+  ! rpm --root "$root" --install "$made"/*.rpm 2>lacks || fail "it was installed without what it needs"
   local needed
   for needed in fuse3 'libfuse3.so.3()(64bit)' 'libsqlite3.so.0()(64bit)' 'libstdc++.so.6()(64bit)'; do
     has_line -F "$needed" lacks || fail "it does not ask for $needed: $(cat lacks)"
   done
-  rpm --root "$root" --install --nodeps --noscripts "$packages"/*.rpm
+  rpm --root "$root" --install --nodeps --noscripts "$made"/*.rpm
   [[ -x $root/usr/bin/velafs && -f $root/etc/velafs/velafs.conf ]]
   rpm --root "$root" --verify velafs --nodeps
 }
@@ -114,11 +114,11 @@ fi
 
 # The package as an older release had it.
 older_package() {
-  dpkg-deb --raw-extract "$packages"/velafs_*.deb older
+  dpkg-deb --raw-extract "$made"/velafs_*.deb older
   sed -i 's/^Version: .*/Version: 0.0.1/' older/DEBIAN/control
   dpkg-deb --root-owner-group --build older "$machine_root/root/older.deb" >/dev/null
-  cp "$packages"/velafs_*.deb "$machine_root/root/newer.deb"
-  cp "$packages"/velafs-postgresql-common_*.deb "$machine_root/root/cluster-tools.deb"
+  cp "$made"/velafs_*.deb "$machine_root/root/newer.deb"
+  cp "$made"/velafs-postgresql-common_*.deb "$machine_root/root/cluster-tools.deb"
 }
 
 makes_machine() {
