@@ -200,9 +200,9 @@ Result<Configuration> Configuration::Load() {
   const std::string file = named.empty() ? FileOfUser() : named;
   // A home that this user may not even look into is none of his.
   if (named.empty() && access(file.c_str(), F_OK) != 0) return Configuration();
-  Result<Configuration> read = Read(file);
-  if (read.ok()) read->was_named_ = !named.empty();
-  return read;
+  VELAFS_ASSIGN(Configuration configuration, Read(file));
+  configuration.was_named_ = !named.empty();
+  return configuration;
 }
 
 Result<Configuration> Configuration::LoadOfMachine() { return Read(kFileOfMachine); }
