@@ -1,7 +1,6 @@
 #include "pgctl-wrapper/inspect.h"
 
 #include <map>
-#include <sstream>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "pgctl-wrapper/pg_version.h"
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run.h"
+#include "pgctl-wrapper/schema_text.h"
 #include "velafs/base/text.h"
 
 namespace velafs::pgctl {
@@ -125,14 +125,7 @@ class Inspector {
 
   Result<std::string> Dump(const std::vector<std::string>& argv) {
     VELAFS_ASSIGN(const std::string dump, RunDump(open_database_, argv));
-    // Lines with a word that is drawn for each dump.
-    std::istringstream lines(dump);
-    std::string schema;
-    for (std::string line; std::getline(lines, line);) {
-      if (line.starts_with("\\restrict ") || line.starts_with("\\unrestrict ")) continue;
-      schema += line + "\n";
-    }
-    return schema;
+    return WithoutRestrictKeys(dump);
   }
 
   // Whether pg_dumpall can have this one among the others.
