@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <iterator>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -183,23 +183,34 @@ Status StatusOf(const Command& command, const FailureReport& failure) {
   return CannotRun(command);
 }
 
-// Of that size, and never larger: whoever has it open cannot fill the memory.
-Result<UniqueFd> MakeMemoryFile(uint64_t bytes) {
-  UniqueFd file(memfd_create("output", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (file && ftruncate(file.get(), static_cast<off_t>(bytes)) == 0 &&
-      fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) == 0) {
-    return file;
-  }
-  return SystemError(errno, "cannot make a memory file");
+struct Pipe {
+  UniqueFd out;  // reads what is there, and never waits
+  UniqueFd in;
+};
+
+// A pipe and no file: pg_dump of PostgreSQL 16 and later appends to its standard output, behind the
+// end of whatever room a file there has been given.
+Result<Pipe> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError(errno, "cannot make a pipe");
+  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (fcntl(pipe.out.get(), F_SETFL, O_NONBLOCK) == 0) return pipe;
+  return SystemError(errno, "cannot make a pipe");
 }
 
-// What a program that has ended has written into such a file: the place it came to is ours, too.
-Result<std::string> ReadWritten(const UniqueFd& file, uint64_t most_bytes) {
-  const off_t written = lseek(file.get(), 0, SEEK_CUR);
-  if (written < 0) return SystemError(errno, "cannot read the output of a program");
-  VELAFS_ASSIGN(std::string text, ReadAll(file.get(), 0, static_cast<uint64_t>(written)));
-  text.resize(std::min({text.size(), static_cast<size_t>(written), size_t{most_bytes}}));
-  return text;
+// Adds what the pipe holds now to `text`, until that has `most_bytes` or a little more. Closes the
+// pipe at its end.
+Status ReadAvailable(UniqueFd& pipe, uint64_t most_bytes, std::string& text) {
+  char buffer[16 * 1024];
+  while (pipe && text.size() < most_bytes) {
+    const ssize_t count = read(pipe.get(), buffer, sizeof buffer);
+    if (count > 0) text.append(buffer, static_cast<size_t>(count));
+    if (count == 0) pipe.Reset();
+    if (count >= 0 || errno == EINTR) continue;
+    if (errno == EAGAIN) break;
+    return SystemError(errno, "cannot read the output of a program");
+  }
+  return {};
 }
 
 Result<UniqueFd> OpenNull() {
@@ -325,32 +336,46 @@ Result<CapturedProcess> CapturedProcess::Start(Command command, const CaptureLim
   process.program_ = command.argv[0];
   process.limits_ = limits;
   process.deadline_ = steady_clock::now() + limits.time;
-  VELAFS_ASSIGN(process.out_, MakeMemoryFile(limits.output_bytes));
-  VELAFS_ASSIGN(process.err_, MakeMemoryFile(limits.output_bytes));
+  VELAFS_ASSIGN(Pipe out, MakePipe());
+  VELAFS_ASSIGN(Pipe err, MakePipe());
   VELAFS_ASSIGN(const UniqueFd null, OpenNull());
   if (command.stdin_fd == STDIN_FILENO) command.stdin_fd = null.get();
-  command.stdout_fd = process.out_.get();
-  command.stderr_fd = process.err_.get();
+  command.stdout_fd = out.in.get();
+  command.stderr_fd = err.in.get();
   VELAFS_ASSIGN(process.pid_, Spawn(command));
   VELAFS_ASSIGN(process.pidfd_, OpenPidFd(process.pid_));
+  process.out_ = std::move(out.out);
+  process.err_ = std::move(err.out);
   return process;
 }
 
 Result<Captured> CapturedProcess::Finish() {
-  const auto left = std::chrono::ceil<milliseconds>(deadline_ - steady_clock::now());
-  if (!WaitForEnd(pidfd_, std::max(left, milliseconds(0)))) {
-    EndChild(std::exchange(pid_, -1), SIGKILL, milliseconds(0));
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(limits_.time);
-    return Failed("\"" + program_ + "\" did not end within " + FormatDuration(seconds),
-                  "it may wait for a file of the branch that is a FIFO, or for the server");
-  }
   Captured captured;
+  for (bool has_ended = false; !has_ended;) {
+    pollfd files[] = {{pidfd_.get(), POLLIN, 0}, {out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}};
+    const auto left = std::chrono::ceil<milliseconds>(deadline_ - steady_clock::now());
+    const int count =
+        poll(files, std::size(files), static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (count < 0 && errno != EINTR) return SystemError(errno, "cannot wait for a program");
+    if (count < 0) continue;
+    if (count == 0) return DidNotEnd();
+    has_ended = files[0].revents != 0;  // all that it printed is in the pipes then
+    VELAFS_TRY(ReadAvailable(out_, limits_.output_bytes, captured.out));
+    VELAFS_TRY(ReadAvailable(err_, limits_.output_bytes, captured.err));
+    if (std::max(captured.out.size(), captured.err.size()) >= limits_.output_bytes) {
+      EndChild(std::exchange(pid_, -1), SIGKILL, milliseconds(0));
+      return Refused("\"" + program_ + "\" prints more than " + FormatSize(limits_.output_bytes));
+    }
+  }
   captured.exit_status = WaitForExit(std::exchange(pid_, -1));
-  VELAFS_ASSIGN(captured.out, ReadWritten(out_, limits_.output_bytes));
-  VELAFS_ASSIGN(captured.err, ReadWritten(err_, limits_.output_bytes));
-  const uint64_t most = std::max(captured.out.size(), captured.err.size());
-  if (most < limits_.output_bytes) return captured;
-  return Refused("\"" + program_ + "\" prints more than " + FormatSize(limits_.output_bytes));
+  return captured;
+}
+
+Status CapturedProcess::DidNotEnd() {
+  EndChild(std::exchange(pid_, -1), SIGKILL, milliseconds(0));
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(limits_.time);
+  return Failed("\"" + program_ + "\" did not end within " + FormatDuration(seconds),
+                "it may wait for a file of the branch that is a FIFO, or for the server");
 }
 
 Result<Captured> Capture(Command command, const CaptureLimits& limits) {

@@ -79,7 +79,8 @@ struct CaptureLimits {
   uint64_t output_bytes = uint64_t{1} << 20;  // of each stream; of memory
 };
 
-// A child whose output is kept. Several may run at once.
+// A child whose output is kept. Several may run at once; one that prints more than a pipe holds
+// waits for Finish.
 class CapturedProcess {
  public:
   // stdout_fd and stderr_fd of `command` are replaced, and so is the caller's own standard input:
@@ -94,6 +95,8 @@ class CapturedProcess {
 
  private:
   CapturedProcess() = default;
+  Status DidNotEnd();
+
   pid_t pid_ = -1;  // -1 once it has been waited for
   std::string program_;
   CaptureLimits limits_;

@@ -27,6 +27,27 @@ TEST_CASE("what a program prints is kept, and its exit status") {
   CHECK(captured->exit_status == 3);
 }
 
+TEST_CASE("a program may append to its standard output, as pg_dump does") {
+  const auto captured = Capture(Shell("echo one; echo two >>/proc/self/fd/1; echo three"));
+  REQUIRE(captured.ok());
+  CHECK(captured->out == "one\ntwo\nthree\n");
+}
+
+TEST_CASE("a program that prints more than a pipe holds is read to its end") {
+  const auto captured = Capture(Shell("head -c 300000 /dev/zero; head -c 200000 /dev/zero >&2"));
+  REQUIRE(captured.ok());
+  CHECK(captured->out.size() == 300000);
+  CHECK(captured->err.size() == 200000);
+}
+
+TEST_CASE("what a program leaves running with its output is not waited for") {
+  CaptureLimits limits;
+  limits.time = std::chrono::seconds(20);
+  const auto captured = Capture(Shell("sleep 60 & echo $!"), limits);
+  REQUIRE(captured.ok());
+  kill(std::stoi(captured->out), SIGKILL);
+}
+
 TEST_CASE("a program that prints without end fills no memory") {
   CaptureLimits limits;
   limits.output_bytes = 64 * 1024;
