@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <cstring>
 #include <string>
 
 using namespace velafs;
@@ -18,4 +20,16 @@ TEST_CASE("pg_control tells a cluster's state, and nothing when it is damaged") 
   CHECK_FALSE(ParseClusterState(with_state(1).substr(0, 19)));
   CHECK_FALSE(ParseClusterState(with_state(7)));
   CHECK_FALSE(ParseClusterState(std::string(8192, 'c')));
+}
+
+TEST_CASE("of each version of pg_control it is known where recovery must come to") {
+  const auto end_of = [](uint32_t version) {
+    std::string file(8192, '\0');
+    std::memcpy(file.data() + 8, &version, sizeof version);
+    const uint64_t end = 0x2ab5338;
+    std::memcpy(file.data() + 136, &end, sizeof end);
+    return ParseMinRecoveryEnd(file);
+  };
+  for (const uint32_t version : {1201, 1300, 1700, 1800}) CHECK(end_of(version) == 0x2ab5338);
+  CHECK(end_of(9999) == 0);
 }

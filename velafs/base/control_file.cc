@@ -21,7 +21,8 @@ size_t RecoveryEndOffset(uint32_t version) {
     case 1100:  // 11, without the checkpoint before the last
       return 128;
     case 1201:  // 12, with 64 bits for a transaction id
-    case 1300:  // 13 to 17
+    case 1300:  // 13 to 16
+    case 1700:  // 17
     case 1800:  // 18
       return 136;
     default:
@@ -43,7 +44,7 @@ T ValueAt(std::string_view bytes, size_t offset) {
 
 // Where the checksum of all before it is; 0 for a version of the file that is not known.
 size_t ChecksumOffset(uint32_t version) {
-  if (version == 1201 || version == 1300) return 288;
+  if (version == 1201 || version == 1300 || version == 1700) return 288;
   return version == 1800 ? 292 : 0;
 }
 
