@@ -132,5 +132,29 @@ TEST_CASE("root takes no configuration from a file that others can write or repl
   CHECK(Configuration::Read(scratch / "link").status().code() == Code::kRefused);
 }
 
+TEST_CASE("root reads no configuration through another's link, and waits for no FIFO") {
+  if (geteuid() != 0) return;  // nobody else is that careful
+  const ScratchDirectory scratch;
+  const std::string path = scratch / "velafs.conf";
+  const std::string link = scratch / "link";
+  Write(path, "store = '/s'\n");
+  REQUIRE(chmod(path.c_str(), 0644) == 0);
+  std::filesystem::create_symlink(path, link);
+  CHECK(Configuration::Read(link).ok());
+  REQUIRE(lchown(link.c_str(), 1000, 0) == 0);
+  CHECK(Configuration::Read(link).status().code() == Code::kRefused);
+  const std::string fifo = scratch / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(Configuration::Read(fifo).status().code() == Code::kRefused);
+}
+
+TEST_CASE("a configuration file of any length is not read") {
+  const ScratchDirectory scratch;
+  const std::string path = scratch / "velafs.conf";
+  Write(path, "");
+  std::filesystem::resize_file(path, uint64_t{1} << 40);
+  CHECK(Configuration::Read(path).status().code() == Code::kRefused);
+}
+
 }  // namespace
 }  // namespace velafs::api

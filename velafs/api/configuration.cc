@@ -1,5 +1,6 @@
 #include "velafs/api/configuration.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <toml++/toml.h>
@@ -9,8 +10,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "velafs/base/nearest.h"
 #include "velafs/base/units.h"
 #include "velafs/client.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs {
 namespace api {
@@ -121,9 +121,10 @@ Status CheckIsRoots(const fs::path& path, bool is_way) {
   if (lstat(path.c_str(), &info) != 0) {
     return SystemError(errno, "cannot read \"" + path.string() + "\"");
   }
-  if (S_ISLNK(info.st_mode)) return {};  // where it leads is looked at, too
-  const bool is_open =
-      (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !(is_way && (info.st_mode & S_ISVTX) != 0);
+  // Where a link leads is looked at, too, but its owner may have it lead elsewhere at any time.
+  const bool is_link = S_ISLNK(info.st_mode);
+  const bool is_open = !is_link && (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 &&
+                       !(is_way && (info.st_mode & S_ISVTX) != 0);
   if (info.st_uid == 0 && !is_open) return {};
   return Refused("\"" + path.string() + "\" is not root's alone to write",
                  "`chown root:root '" + path.string() + "'` and `chmod go-w '" + path.string() +
@@ -138,18 +139,52 @@ Status CheckWay(const fs::path& file) {
   }
 }
 
-}  // namespace
-
-std::span<const ConfigurationKey> ConfigurationKeys() { return kKeys; }
-
-Status CheckIsTrusted(const std::string& file) {
-  if (geteuid() != 0) return {};
+// Refused unless `opened`, which "file" led to, is where only root can have put it.
+Status CheckIsTrusted(const std::string& file, const struct stat& opened) {
   std::error_code error;
   const fs::path path = fs::absolute(file, error).lexically_normal();
   const fs::path real = fs::canonical(path, error);
   if (error) return SystemError(error.value(), "cannot read \"" + file + "\"");
   VELAFS_TRY(CheckWay(path));
-  return CheckWay(real);
+  VELAFS_TRY(CheckWay(real));
+  struct stat found {};
+  const bool is_it = lstat(real.c_str(), &found) == 0 && found.st_dev == opened.st_dev &&
+                     found.st_ino == opened.st_ino;
+  return is_it ? Status() : Refused("\"" + file + "\" has just been replaced");
+}
+
+Result<std::string> ReadUpTo(size_t most_bytes, int fd) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (text.size() <= most_bytes) {
+    const ssize_t count = read(fd, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return SystemError(errno, "cannot read it");
+    if (count == 0) return text;
+    text.append(buffer.data(), static_cast<size_t>(count));
+  }
+  return Refused("it is larger than " + FormatSize(most_bytes));
+}
+
+}  // namespace
+
+std::span<const ConfigurationKey> ConfigurationKeys() { return kKeys; }
+
+Result<std::string> ReadTrusted(const std::string& file) {
+  constexpr size_t kMostBytes = 1 << 20;
+  const bool is_careful = geteuid() == 0;
+  // Root waits for no FIFO of another's.
+  const int more_flags = is_careful ? O_NONBLOCK | O_NOCTTY : 0;
+  const os::UniqueFd opened(open(file.c_str(), O_RDONLY | O_CLOEXEC | more_flags));
+  struct stat info {};
+  if (!opened || fstat(opened.get(), &info) != 0) {
+    const int error = errno;
+    if (error == ENOENT) return NotFound("there is none");
+    return SystemError(error, "cannot open it");
+  }
+  if (is_careful) VELAFS_TRY(CheckIsTrusted(file, info));
+  if (is_careful && !S_ISREG(info.st_mode)) return Refused("it is no regular file");
+  return ReadUpTo(kMostBytes, opened.get());
 }
 
 Result<Configuration> Configuration::Parse(const std::string& text, const std::string& file) try {
@@ -182,17 +217,10 @@ Result<Configuration> Configuration::Parse(const std::string& text, const std::s
 }
 
 Result<Configuration> Configuration::Read(const std::string& file) {
-  std::ifstream stream(file);
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream.is_open() || stream.bad()) {
-    const int error = errno;
-    const std::string what = "cannot read the configuration file \"" + file + "\"";
-    if (error == ENOENT) return NotFound(what + ": there is none");
-    return SystemError(error, what);
-  }
-  VELAFS_TRY(
-      CheckIsTrusted(file).WithContext("cannot use the configuration file \"" + file + "\""));
-  return Parse(text, file);
+  Result<std::string> text = ReadTrusted(file);
+  if (text.ok()) return Parse(*text, file);
+  return std::move(text).status().WithContext("cannot read the configuration file \"" + file +
+                                              "\"");
 }
 
 Result<Configuration> Configuration::Load() {

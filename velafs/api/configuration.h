@@ -53,8 +53,8 @@ class Configuration {
   std::map<std::string, Value> values_;
 };
 
-// Refused unless only this process's user and root may write the file, or put another in its place.
-// Only root is that careful.
-Status CheckIsTrusted(const std::string& file);
+// The whole of a small text file; kNotFound when there is none. Refused to root unless only root
+// may write the file, or put another in its place: of no other a byte is looked at.
+Result<std::string> ReadTrusted(const std::string& file);
 
 }  // namespace velafs::api

@@ -1,9 +1,6 @@
 #include "velafs/cli/live_settings.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <iterator>
 
 #include "velafs/api/configuration.h"
 #include "velafs/api/verbs.h"
@@ -15,11 +12,9 @@ namespace {
 using nlohmann::json;
 
 Result<json> ReadPlaces(const std::string& path) {
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad()) return SystemError(errno, "cannot read \"" + path + "\"");
-  VELAFS_TRY(api::CheckIsTrusted(path));
-  return ParsePolicies(text, "\"" + path + "\"");
+  const Result<std::string> text = api::ReadTrusted(path);
+  if (!text.ok()) return Status(text.status()).WithContext("cannot read \"" + path + "\"");
+  return ParsePolicies(*text, "\"" + path + "\"");
 }
 
 // The places with what is said of the store besides; that comes before what the file says of it.
