@@ -211,6 +211,23 @@ unmounted() {
 }
 check "without the mount it does not start, and can be unregistered" unmounted
 
+# postgres's directories lead root nowhere else.
+led_astray() {
+  local elsewhere=$VELAFS_SANDBOX/elsewhere
+  velapg -q register prod
+  mkdir "$elsewhere"
+  ln -s /nowhere "$elsewhere/prod"
+  mv "$link" "$link.away"
+  ln -s "$elsewhere" "$link"
+  refuses 1 "cannot open \"$link\"" velapg unregister prod
+  [[ -L $elsewhere/prod ]] || fail "a link was removed elsewhere"
+  rm "$link"
+  mv "$link.away" "$link"
+  velapg -q unregister prod
+  nothing_left
+}
+check "unregister removes nothing that a link leads to" led_astray
+
 others() {
   refuses_as_postgres register prod
   refuses_as_postgres unregister prod

@@ -4,8 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <filesystem>
+#include <span>
 
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/text_file.h"
@@ -31,15 +34,19 @@ string UnitOf(const Registration& it) {
 string ConfigPlace(const Registration& it) {
   return string(kConfigs) + "/" + it.version + "/" + it.cluster;
 }
+string LinkPlace(const Registration& it) { return string(kLinks) + "/" + it.version; }
 string UnitPlace(const Registration& it) { return string(kUnits) + "/" + UnitOf(it) + ".d"; }
 
 Status CannotMake(const string& path) { return SystemError(errno, "cannot make \"" + path + "\""); }
 
-// A directory, those on its way included, each opened through no link.
-Result<UniqueFd> MakeDirectories(const string& path) {
+// A directory that is reached through no link: /etc/postgresql/V and /var/lib/postgresql/V may be
+// postgres's, who is not to say where root writes. `makes_it`: with those on its way.
+Result<UniqueFd> OpenDirectory(const string& path, bool makes_it) {
   UniqueFd at(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   for (const fs::path& part : fs::path(path).relative_path()) {
-    if (mkdirat(at.get(), part.c_str(), 0755) != 0 && errno != EEXIST) return CannotMake(path);
+    if (makes_it && mkdirat(at.get(), part.c_str(), 0755) != 0 && errno != EEXIST) {
+      return CannotMake(path);
+    }
     at.Reset(openat(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!at) return SystemError(errno, "cannot open \"" + path + "\"");
   }
@@ -59,18 +66,21 @@ Status WriteFile(const UniqueFd& directory, const string& name, const string& te
   return CannotMake(name);
 }
 
-string LinkTarget(const string& path) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(path, error);
-  return error ? "" : target.string();
+// Empty if it is no link.
+string LinkTarget(const UniqueFd& directory, const string& name) {
+  string target(PATH_MAX, '\0');
+  const ssize_t length = readlinkat(directory.get(), name.c_str(), target.data(), target.size());
+  target.resize(static_cast<size_t>(std::max<ssize_t>(length, 0)));
+  return target;
 }
 
-// A link that leads there, in the place of one of ours, or of none.
-Status MakeLink(const string& target, const string& path) {
-  if (LinkTarget(path) == target) return {};
-  if (!LinkTarget(path).empty() && unlink(path.c_str()) != 0) return CannotMake(path);
-  if (symlink(target.c_str(), path.c_str()) == 0) return {};
-  return CannotMake(path);
+// A link that leads there, in the place of another link, or of none.
+Status MakeLink(const string& target, const UniqueFd& directory, const string& name) {
+  const string old = LinkTarget(directory, name);
+  if (old == target) return {};
+  if (!old.empty() && unlinkat(directory.get(), name.c_str(), 0) != 0) return CannotMake(name);
+  if (symlinkat(target.c_str(), directory.get(), name.c_str()) == 0) return {};
+  return CannotMake(name);
 }
 
 // The registration whose files are in a directory; nothing of another cluster.
@@ -117,9 +127,26 @@ std::vector<Registration> FindLeftUnits(const string& store, const string& branc
   return found;
 }
 
-Status RemoveFile(const string& path) {
-  if (unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return {};
-  return SystemError(errno, "cannot remove \"" + path + "\"");
+Status RemoveFile(const UniqueFd& directory, const string& name) {
+  if (unlinkat(directory.get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  return SystemError(errno, "cannot remove \"" + name + "\"");
+}
+
+// Of what is below a directory: some names, or nothing if it is not there.
+Status RemoveFiles(const string& path, std::span<const char* const> names) {
+  const Result<UniqueFd> directory = OpenDirectory(path, /*makes_it=*/false);
+  if (directory.status().error_number() == ENOENT) return {};
+  VELAFS_TRY(directory.status());
+  for (const char* const name : names) VELAFS_TRY(RemoveFile(*directory, name));
+  return {};
+}
+
+// `name` if it is a link.
+Status RemoveLink(const string& path, const string& name) {
+  const Result<UniqueFd> directory = OpenDirectory(path, /*makes_it=*/false);
+  if (directory.status().error_number() == ENOENT) return {};
+  VELAFS_TRY(directory.status());
+  return LinkTarget(*directory, name).empty() ? Status() : RemoveFile(*directory, name);
 }
 
 }  // namespace
@@ -152,7 +179,8 @@ Status CheckClusterFree(const Registration& it) {
                   "choose another name with --cluster NAME");
   }
   const string link = ClusterLink(it.version, it.cluster);
-  if (lstat(link.c_str(), &info) != 0 || LinkTarget(link) == it.data_dir) return {};
+  std::error_code error;
+  if (lstat(link.c_str(), &info) != 0 || fs::read_symlink(link, error) == it.data_dir) return {};
   if (is_ours && S_ISLNK(info.st_mode)) return {};
   return Exists("\"" + link + "\" is there, and not of this branch",
                 "choose another name with --cluster NAME");
@@ -160,16 +188,15 @@ Status CheckClusterFree(const Registration& it) {
 
 Status MakeCluster(const Registration& it) {
   VELAFS_TRY(CheckClusterFree(it));
-  VELAFS_TRY(MakeDirectories(string(kLinks) + "/" + it.version).status());
-  VELAFS_TRY(MakeLink(it.data_dir, ClusterLink(it.version, it.cluster)));
-  VELAFS_ASSIGN(const UniqueFd unit, MakeDirectories(UnitPlace(it)));
+  VELAFS_ASSIGN(const UniqueFd links, OpenDirectory(LinkPlace(it), /*makes_it=*/true));
+  VELAFS_TRY(MakeLink(it.data_dir, links, it.cluster));
+  VELAFS_ASSIGN(const UniqueFd unit, OpenDirectory(UnitPlace(it), /*makes_it=*/true));
   VELAFS_TRY(WriteFile(unit, kDropIn, ClusterUnit(it)));
-  const string place = ConfigPlace(it);
-  VELAFS_ASSIGN(const UniqueFd config, MakeDirectories(place));
+  VELAFS_ASSIGN(const UniqueFd config, OpenDirectory(ConfigPlace(it), /*makes_it=*/true));
   VELAFS_TRY(WriteFile(config, "start.conf", "manual\n"));
   VELAFS_TRY(WriteFile(config, "environment", "PATH = '/usr/sbin:/usr/bin:/sbin:/bin'\n"));
   VELAFS_TRY(WriteFile(config, "pg_ctl.conf", ClusterControl(it)));
-  VELAFS_TRY(MakeLink(it.log, place + "/log"));
+  VELAFS_TRY(MakeLink(it.log, config, "log"));
   return WriteFile(config, "postgresql.conf", ClusterConfig(it));
 }
 
@@ -184,17 +211,17 @@ Status CheckClusterStopped(const Registration& it) {
 }
 
 Status RemoveCluster(const Registration& it) {
-  const string link = ClusterLink(it.version, it.cluster);
-  if (!LinkTarget(link).empty()) VELAFS_TRY(RemoveFile(link));
+  VELAFS_TRY(RemoveLink(LinkPlace(it), it.cluster));
   const string place = ConfigPlace(it);
   if (ReadCluster(place)) {
-    for (const char* name : kFiles) VELAFS_TRY(RemoveFile(place + "/" + name));
+    VELAFS_TRY(RemoveFiles(place, kFiles));
     rmdir(place.c_str());
   }
-  VELAFS_TRY(RemoveFile(UnitPlace(it) + "/" + kDropIn));
+  const char* const drop_ins[] = {kDropIn};
+  VELAFS_TRY(RemoveFiles(UnitPlace(it), drop_ins));
   rmdir(UnitPlace(it).c_str());  // an administrator may have more there
   rmdir((string(kConfigs) + "/" + it.version).c_str());
-  rmdir((string(kLinks) + "/" + it.version).c_str());
+  rmdir(LinkPlace(it).c_str());
   return {};
 }
 

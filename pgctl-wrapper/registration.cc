@@ -173,7 +173,7 @@ string ClusterUnit(const Registration& it) {
          it.velapg + " --store " + it.store + " --quiet start " + it.branch +
          " --foreground --timeout 1d\nExecStop=\nExecReload=\nExecReload=/bin/sh -c \"kill -HUP "
          "${MAINPID}\"\n"
-         "KillMode=mixed\nTimeoutStopSec=5min\nOOMScoreAdjust=-200\n"
+         "KillMode=mixed\nTimeoutStopSec=5min\nSyslogLevelPrefix=no\nOOMScoreAdjust=-200\n"
          "Environment=PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj PG_OOM_ADJUST_VALUE=0\n";
 }
 

@@ -52,6 +52,7 @@ TEST_CASE("a cluster is started by velapg, as a service, too") {
             "ExecStart=/usr/bin/velapg --store /var/lib/velafs --quiet start pr-1 "
             "--foreground --timeout 1d"));
   CHECK(Has(unit, "BindsTo=velafs.service"));
+  CHECK(Has(unit, "SyslogLevelPrefix=no"));  // lines of a branch's log have no say in the journal
   Registration other = Example();
   other.store = "/srv/store";
   CHECK_FALSE(Has(ClusterUnit(other), "BindsTo=velafs.service"));
