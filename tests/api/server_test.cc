@@ -74,6 +74,12 @@ TEST_CASE_FIXTURE(Fixture, "a verb answers one result line") {
   CHECK(Answer("/v1/echo", R"({"a":[1,null]})", 200)["result"] == json::parse(R"({"a":[1,null]})"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a server counts the calls it serves") {
+  const uint64_t before = server->served();
+  Answer("/v1/list", "{}", 200);
+  CHECK(server->served() == before + 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a failed verb answers code, message and hint") {
   const json error = Answer("/v1/clone", R"({"source":"main","name":"Bad"})", 200)["error"];
   CHECK(error["code"] == "usage");

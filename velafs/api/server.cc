@@ -120,6 +120,8 @@ class SocketServer : public Server {
     workers_.Stop();  // returns when every request that was received is answered
   }
 
+  uint64_t served() const override { return served_; }
+
  private:
   // The caller's number, unless it is one whose calls have no limits of their own.
   Guest GuestOf(const os::Credentials& peer) const {
@@ -137,7 +139,10 @@ class SocketServer : public Server {
     const Guest guest = GuestOf(*peer);
     const auto exchange = std::make_shared<Exchange>(Exchange{
         *std::move(peer), guest, std::move(request), Connection(std::move(socket), kTimeoutMs)});
-    const bool runs = workers_.Run(guest, [this, exchange] { Serve(*exchange); });
+    const bool runs = workers_.Run(guest, [this, exchange] {
+      ++served_;
+      Serve(*exchange);
+    });
     if (!runs) exchange->connection.WriteWithoutWaiting(BusyText(guest));
   }
 
@@ -258,6 +263,7 @@ class SocketServer : public Server {
   const ExtraVerbs extra_verbs_;
   const ServerLimits limits_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<uint64_t> served_ = 0;
   std::atomic<mode_t> socket_mode_ = 0;
   std::atomic<int64_t> admin_group_ = -1;  // its members are no guests
   Turns turns_{limits_.long_answers_each};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,6 +46,9 @@ class Server {
   // Takes no more calls, asks those that run to stop, waits for them, and removes the socket. Must
   // not be called by a verb.
   virtual void Stop() = 0;
+
+  // The calls that have got their turn so far, refused ones included: while it grows, it is alive.
+  virtual uint64_t served() const = 0;
 };
 
 }  // namespace velafs::api

@@ -213,6 +213,15 @@ std::string StatusLine(store::Store& store, const std::string& mountpoint) {
          Counted(servers, "running server", "running servers");
 }
 
+// An API that others keep too busy for a call of its own is alive as long as it serves them:
+// whoever may connect must not be able to have the watchdog end the daemon, and with it all
+// servers.
+Status AskApi(const store::Store& store, const api::Server& server) {
+  const uint64_t served_before = server.served();
+  Status asked = api::AskDaemon(store.paths().root);
+  return server.served() != served_before ? Status() : asked;
+}
+
 // Branches come and go, and policies for one that is gone must not keep the others from users.
 Status StartWithPolicies(store::Store& store, const DaemonOptions& options) {
   Status applied = ApplyPolicies(store, Self(), options.live);
@@ -270,7 +279,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   }
   VELAFS_TRY(on_live(live));
   service.Begin({.mountpoint = mountpoint,
-                 .ask_api = [&] { return api::AskDaemon(store.paths().root); },
+                 .ask_api = [&] { return AskApi(store, *server); },
                  .status = [&] { return StatusLine(store, mountpoint); }});
   Status served = mount->Serve();
   if (!served.ok()) spdlog::error("{}", served.message());
