@@ -58,6 +58,8 @@ class Reader {
   struct InodeInLayer {
     LayerId layer;
     InodeRow row;
+
+    bool operator==(const InodeInLayer&) const = default;
   };
   Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
   Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);

@@ -52,6 +52,8 @@ struct InodeRow {
   // Of a regular file whose pages in this layer have been sealed: how much of the file below is
   // still visible, as a page map says it. Empty: the layer has none, or was imported.
   std::optional<uint64_t> inherited_bytes = {};
+
+  bool operator==(const InodeRow&) const = default;
 };
 
 // What a row of an inode, or of a name, counts for besides its text.

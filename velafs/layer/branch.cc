@@ -90,31 +90,47 @@ Result<Branch::RowsByHeight> Branch::RowsOf(InodeNumber ino) {
     VELAFS_ASSIGN(said, reader.Inodes(ino));
     return {};
   }));
+  return ByHeight(std::move(said));
+}
+
+Branch::RowsByHeight Branch::ByHeight(std::vector<catalog::Reader::InodeInLayer> said) const {
   RowsByHeight rows;
   for (catalog::Reader::InodeInLayer& one : said) {
     const auto height = height_of_.find(one.layer);
-    if (height != height_of_.end())
-      rows.emplace(height->second, std::move(one));  // not another branch's
+    if (height == height_of_.end()) continue;  // another branch's
+    rows.emplace(height->second, std::move(one));
   }
   return rows;
 }
 
+// Rows and page files are read one after the other. What was sealed in between is in neither as it
+// should be: then the rows are others by now, and all is read again.
 Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
+  const catalog::Catalog& catalog = host_.parts().catalog;
+  catalog::CommitSequence read_at = catalog.LastCommit();
+  VELAFS_ASSIGN(RowsByHeight rows, RowsOf(ino));
   while (true) {
-    Result<InodePtr> loaded = TryLoad(ino);
-    // Sealed a moment ago: its row is another by now.
-    const bool is_stale = loaded.status().error_number() == EAGAIN;
-    if (!is_stale) return loaded;
+    Result<InodePtr> loaded = LoadAs(ino, rows);
+    const catalog::CommitSequence now = catalog.LastCommit();
+    RowsByHeight newer;
+    if (now != read_at) {
+      VELAFS_ASSIGN(newer, RowsOf(ino));
+    }
+    if (now == read_at || newer == rows) {
+      if (loaded.status().error_number() != EAGAIN) return loaded;
+      return Corrupt("inode " + std::to_string(ino.value) + " has sealed content without a row");
+    }
+    rows = std::move(newer);
+    read_at = now;
   }
 }
 
-Result<Branch::InodePtr> Branch::TryLoad(InodeNumber ino) {
-  VELAFS_ASSIGN(RowsByHeight rows, RowsOf(ino));
+Result<Branch::InodePtr> Branch::LoadAs(InodeNumber ino, const RowsByHeight& rows) {
   auto inode = std::make_shared<Inode>(ino);
-  for (auto& [height, said] : rows) {
+  for (const auto& [height, said] : rows) {
     if (said.row.born_here) inode->born_layer = said.layer;
     inode->row_layer = said.layer;
-    inode->row = std::move(said.row);
+    inode->row = said.row;
   }
   if (!inode->row_layer || inode->row.nlink == 0) return Errno(ESTALE);
   // It may have been changed, forgotten by the kernel, and never synced: nobody remembers when.

@@ -212,11 +212,13 @@ class Branch {
   // ESTALE when there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
-  Result<InodePtr> TryLoad(InodeNumber ino) REQUIRES_SHARED(namespace_);
-  Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
   // What the layers of the chain say of an inode, lowest first.
   using RowsByHeight = std::map<size_t, catalog::Reader::InodeInLayer>;
   Result<RowsByHeight> RowsOf(InodeNumber ino) REQUIRES_SHARED(namespace_);
+  RowsByHeight ByHeight(std::vector<catalog::Reader::InodeInLayer> said) const
+      REQUIRES_SHARED(namespace_);
+  Result<InodePtr> LoadAs(InodeNumber ino, const RowsByHeight& rows) REQUIRES_SHARED(namespace_);
+  Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
   // A regular file; takes namespace_ when it is not known yet.
   Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
   InodePtr FindKnown(InodeNumber ino);

@@ -37,15 +37,16 @@ Result<Directory*> Branch::NamesOf(Inode& directory) {
   if (directory.names) return directory.names.get();
   auto names = std::make_unique<Directory>(chain_[0].layer->id());
   // A layer that holds names of a directory holds a row of it: only those are asked, lowest first.
-  VELAFS_ASSIGN(const auto said, RowsOf(directory.ino));
-  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
-    for (const auto& [height, row] : said) {
-      const LayerId layer = row.layer;
-      VELAFS_ASSIGN(const auto rows, reader.Names(layer, directory.ino));
-      names->Apply(layer, rows);
+  // All in one transaction: a merge moves names and rows from one layer to another.
+  const auto load = [&](catalog::Reader& reader) REQUIRES_SHARED(namespace_) -> Status {
+    VELAFS_ASSIGN(auto said, reader.Inodes(directory.ino));
+    for (const auto& [height, row] : ByHeight(std::move(said))) {
+      VELAFS_ASSIGN(const auto rows, reader.Names(row.layer, directory.ino));
+      names->Apply(row.layer, rows);
     }
     return {};
-  }));
+  };
+  VELAFS_TRY(host_.parts().catalog.Read(load));
   const bool is_frozen_state = !instance_;
   if (is_frozen_state && directory.ino == root_) {
     for (const std::string_view name : kServerFiles) names->Remove(name);
