@@ -133,8 +133,7 @@ Result<Reply> Operations::Lookup(fuse_ino_t parent, const char* name) {
 Result<Reply> Operations::Forget(fuse_ino_t node, uint64_t count) {
   const Node at = ToNode(node);
   if (at.IsRoot()) return Reply(NoAnswer{});
-  if (auto branch = store_.volume().Open(at.instance); branch.ok())
-    (*branch)->Forget(at.ino, count);
+  if (const auto branch = store_.volume().FindOpen(at.instance)) branch->Forget(at.ino, count);
   return Reply(NoAnswer{});
 }
 
@@ -291,9 +290,12 @@ Result<Reply> Operations::List(fuse_req_t request, fuse_ino_t node, size_t size,
       [&](layer::DirectoryCookie cookie, const std::string& name, const layer::Attributes& found) {
         return listing.Add(cookie, name, Shown(*place.branch, found));
       }));
-  const auto bytes = listing.Finish();
-  for (uint64_t referred : listing.referred()) place.branch->Retain(ToNode(referred).ino);
-  return Reply(Bytes{bytes});
+  ListingReply reply{.bytes = listing.Finish(), .branch = place.branch, .inodes = {}};
+  for (const uint64_t node_id : listing.referred()) {
+    reply.inodes.push_back(ToNode(node_id).ino);
+    place.branch->Retain(reply.inodes.back());
+  }
+  return Reply(std::move(reply));
 }
 
 Result<Reply> Operations::ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus) {

@@ -25,8 +25,10 @@ struct Sender {
     nothing.entry_timeout = kCacheSeconds;
     fuse_reply_entry(request, &nothing);
   }
-  void operator()(const Bytes& reply) const {
-    fuse_reply_buf(request, reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size());
+  void operator()(const Bytes& reply) const { SendBytes(reply.bytes); }
+  void operator()(const ListingReply& reply) const {
+    if (SendBytes(reply.bytes) == 0) return;
+    for (const InodeNumber ino : reply.inodes) reply.branch->Forget(ino, 1);
   }
   void operator()(const Text& reply) const { fuse_reply_readlink(request, reply.text.c_str()); }
   void operator()(Written reply) const { fuse_reply_write(request, reply.bytes); }
@@ -39,6 +41,11 @@ struct Sender {
     fuse_reply_open(request, &info);
   }
   void operator()(const Space& reply) const { fuse_reply_statfs(request, &reply.space); }
+
+  // 0 when the kernel has taken them.
+  int SendBytes(std::span<const std::byte> bytes) const {
+    return fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
 };
 
 }  // namespace

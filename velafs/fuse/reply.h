@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "velafs/base/ids.h"
 #include "velafs/fuse/lowlevel.h"
@@ -33,6 +34,12 @@ struct NoEntry {};  // there is no such name, and the kernel may remember that
 struct Bytes {
   std::span<const std::byte> bytes;  // valid until Send returns
 };
+// The kernel holds one reference more to each inode, unless it could not take the answer.
+struct ListingReply {
+  std::span<const std::byte> bytes;  // valid until Send returns
+  std::shared_ptr<layer::Branch> branch;
+  std::vector<InodeNumber> inodes;
+};
 struct Text {
   std::string text;
 };
@@ -49,8 +56,8 @@ struct Space {
   struct statvfs space;
 };
 
-using Reply = std::variant<Done, NoAnswer, AttributesReply, EntryReply, NoEntry, Bytes, Text,
-                           Written, Position, OpenedDirectory, Space>;
+using Reply = std::variant<Done, NoAnswer, AttributesReply, EntryReply, NoEntry, Bytes,
+                           ListingReply, Text, Written, Position, OpenedDirectory, Space>;
 
 void Send(fuse_req_t request, const Reply& reply);
 

@@ -386,6 +386,7 @@ Volume::~Volume() = default;
 
 Result<std::shared_ptr<Branch>> Volume::Open(const std::string& name) { return impl_->Open(name); }
 Result<std::shared_ptr<Branch>> Volume::Open(InstanceId instance) { return impl_->Open(instance); }
+std::shared_ptr<Branch> Volume::FindOpen(InstanceId instance) { return impl_->FindOpen(instance); }
 Status Volume::Freeze(const std::string& name,
                       const std::function<Status(catalog::Writer&, LayerId)>& also) {
   return impl_->Freeze(name, also);

@@ -62,11 +62,15 @@ class Volume {
   // more.
   Result<std::shared_ptr<Branch>> Open(const std::string& name);
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
+  // Null when it is not open.
+  std::shared_ptr<Branch> FindOpen(InstanceId instance);
 
-  // Freezes what branch `name` is now, atomically over all its files and while it is written, and
-  // runs `also` in the catalog transaction that does it, with the layer that holds that state:
-  // there a caller makes the branch or bookmark that stands on it. Durable on return, pages
-  // included. A head that holds nothing is not frozen: its parent is that state already.
+  // Freezes what branch `name` is now, atomically over all its files and while it is written. Once
+  // the layer that holds that state is on disk, `also` runs in a catalog transaction: there a
+  // caller makes the branch or bookmark that stands on it. Durable on return. If it fails, `also`
+  // has not run, or left nothing; only a failure to make the catalog durable leaves that open. A
+  // head that holds nothing is not frozen: its parent is that state already. Nothing else may
+  // freeze, reset or remove the branch meanwhile.
   Status Freeze(const std::string& name,
                 const std::function<Status(catalog::Writer&, LayerId frozen)>& also);
 

@@ -24,6 +24,7 @@ class Volume::Impl : public BranchHost {
 
   Result<std::shared_ptr<Branch>> Open(const std::string& name);
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
+  std::shared_ptr<Branch> FindOpen(InstanceId instance);
   Status Freeze(const std::string& name,
                 const std::function<Status(catalog::Writer&, LayerId)>& also);
   Result<uint64_t> RemoveLayers(const Removal& removal);
@@ -63,7 +64,6 @@ class Volume::Impl : public BranchHost {
 
   static Status NoSuchBranch(const std::string& name);
   Result<catalog::BranchRow> FindRow(const std::string& name);
-  std::shared_ptr<Branch> FindOpen(InstanceId instance);  // null when it is not
   std::vector<std::shared_ptr<Branch>> OpenBranches();
   std::string LayerDirectory(LayerId layer) const;
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
