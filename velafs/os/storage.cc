@@ -79,18 +79,10 @@ class HostFile : public File {
 
   Status Write(uint64_t offset_bytes, std::span<const std::byte> data) override {
     VELAFS_ASSIGN(const auto file, descriptor_.Take());
+    Status written = WriteAll(file.fd(), offset_bytes, data);
+    // Afterwards: a sync that began before the write was made may have missed it.
     descriptor_.NoteWrite();
-    size_t done = 0;
-    while (done < data.size()) {
-      const ssize_t put = Retried([&] {
-        return pwrite(file.fd(), data.data() + done, data.size() - done,
-                      static_cast<off_t>(offset_bytes + done));
-      });
-      if (put < 0) return LastError("write", path());
-      if (put == 0) return SystemError(EIO, "cannot write \"" + path() + "\"");
-      done += static_cast<size_t>(put);
-    }
-    return {};
+    return written;
   }
 
   Status Truncate(uint64_t size_bytes) override {
@@ -147,6 +139,18 @@ class HostFile : public File {
 
  private:
   const std::string& path() const { return descriptor_.path(); }
+
+  Status WriteAll(int fd, uint64_t offset_bytes, std::span<const std::byte> data) {
+    while (!data.empty()) {
+      const ssize_t put = Retried(
+          [&] { return pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset_bytes)); });
+      if (put < 0) return LastError("write", path());
+      if (put == 0) return SystemError(EIO, "cannot write \"" + path() + "\"");
+      data = data.subspan(static_cast<size_t>(put));
+      offset_bytes += static_cast<size_t>(put);
+    }
+    return {};
+  }
 
   Status Fallocate(int mode, uint64_t offset_bytes, uint64_t length_bytes, const char* action) {
     VELAFS_ASSIGN(const auto file, descriptor_.Take());

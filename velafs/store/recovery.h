@@ -15,8 +15,8 @@ namespace velafs::store {
 // Success when the file was not there.
 Status RemovePackFile(os::Storage& storage, const std::string& path);
 
-// One import's layer (if any) and packs, in the catalog and on disk. Rows go before files: a crash
-// in between leaves files the catalog does not know, which RecoverImports removes.
+// One import's layer (if any) and packs, in the catalog and on disk. Files go before rows: a crash
+// in between leaves rows of packs that are not published, which RecoverImports removes.
 Status RemoveImport(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
                     const std::string& packs_directory, LayerId layer,
                     std::span<const PackId> pack_ids);
