@@ -24,6 +24,28 @@ void NoteUnsettled(VolumeFixture& fixture, LayerId layer) {
   REQUIRE(noted.ok());
 }
 
+// 10.
+TEST_CASE("what is frozen after an unclean end is settled, as at any other time") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kOld}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  const auto write = [&] { return fixture.Open("main")->Write(ino, 0, BytesOf("new")); };
+  REQUIRE(write().ok());
+  fixture.Crash();
+  REQUIRE(write().ok());
+  const LayerId frozen = fixture.HeadOf("main");
+  REQUIRE(fixture.Clone("main", "dev").ok());
+  std::optional<uint64_t> logical_bytes;
+  REQUIRE(fixture.catalog()
+              .Read([&](catalog::Reader& reader) -> Status {
+                VELAFS_ASSIGN(const catalog::LayerRow row, reader.Layer(frozen));
+                logical_bytes = row.logical_bytes;
+                return {};
+              })
+              .ok());
+  CHECK(logical_bytes == kOld.size());
+}
+
 // 2.
 TEST_CASE("changes to an inherited file that no fsync reached are undone by a crash") {
   VolumeFixture fixture;

@@ -95,10 +95,13 @@ class VolatileStorage::OpenFile : public os::File {
 
   Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
     const std::lock_guard lock(storage_.mutex_);
-    VELAFS_TRY(BeginChange(nullptr));
-    const uint64_t end = offset_bytes + length_bytes;
+    bool in_part = false;
+    Status status = BeginChange(&in_part);
+    if (!status.ok() && !in_part) return status;
+    // ext4 lets the file grow as far as it came.
+    const uint64_t end = offset_bytes + (in_part ? length_bytes / 2 : length_bytes);
     if (!keep_size && end > node_->content.size()) Resize(end);
-    return {};
+    return status;
   }
 
   Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) override {

@@ -63,6 +63,20 @@ TEST_CASE_FIXTURE(QuotasFixture, "holes of a file count once they are filled") {
   CHECK(Info("dev").own_bytes <= kMiB);
 }
 
+TEST_CASE_FIXTURE(QuotasFixture, "pages that zeros cut count, and those they cover do not") {
+  REQUIRE(Fill("main", 0, 1000).ok());
+  CloneWith("dev", kMiB, caller);
+  const auto branch = *store->volume().Open("dev");
+  const InodeNumber ino = branch->Lookup(branch->root(), "big")->ino;
+  CHECK(branch->Zero(ino, 0, 500 * kPageBytes, true).ok());
+  Status full;
+  for (uint64_t page = 500; page < 1000 && full.ok(); page += 2) {
+    full = branch->Zero(ino, page * kPageBytes + 100, kPageBytes, true);
+  }
+  CHECK(full.error_number() == EDQUOT);
+  CHECK(Info("dev").own_bytes <= kMiB);
+}
+
 TEST_CASE_FIXTURE(QuotasFixture, "bookmarks of a branch count for its quota, until it is reset") {
   CloneWith("dev", kMiB, caller);
   REQUIRE(Fill("dev", 0, 100).ok());

@@ -141,7 +141,11 @@ Status Catalog::State::SyncLogAndName() {
 // Commits that are no longer in the log are durable too: SQLite empties it only after it has synced
 // the database file.
 Status Catalog::State::SyncLog() {
-  return SyncLogAndName().WithContext("cannot make the catalog durable");
+  Status synced = SyncLogAndName().WithContext("cannot make the catalog durable");
+  if (synced.ok()) return synced;
+  return std::move(synced).WithHint(
+      "what the command did may stay or be lost: unmount the store, see to the disk, mount it "
+      "again");
 }
 
 Catalog::Catalog(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -242,10 +242,10 @@ class Branch {
   // Runs a change of a file's content with the locks it needs.
   Status ChangeContent(InodeNumber ino,
                        const std::function<Status(FileContent&, Layer& head)>& change);
-  // That, for one that makes everything from an offset up to what `end` says take space, within the
-  // branch's allowance.
-  Status GrowContent(InodeNumber ino, uint64_t offset_bytes,
-                     const std::function<uint64_t(const FileContent&, const Layer& head)>& end,
+  // That, for one that takes as much more space as `new_bytes` says: EDQUOT beyond the branch's
+  // allowance.
+  using NewBytes = std::function<Result<uint64_t>(const FileContent&, const Layer& head)>;
+  Status GrowContent(InodeNumber ino, const NewBytes& new_bytes,
                      const std::function<Status(FileContent&, Layer& head)>& change);
   Status CountSpace();
   // EDQUOT when there is no room in the catalog for a new name of `text_bytes`, with its inode's.

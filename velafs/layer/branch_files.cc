@@ -127,15 +127,12 @@ Status Branch::ChangeContent(InodeNumber ino,
   return status;
 }
 
-Status Branch::GrowContent(
-    InodeNumber ino, uint64_t offset_bytes,
-    const std::function<uint64_t(const FileContent&, const Layer& head)>& end,
-    const std::function<Status(FileContent&, Layer& head)>& change) {
+Status Branch::GrowContent(InodeNumber ino, const NewBytes& new_bytes,
+                           const std::function<Status(FileContent&, Layer& head)>& change) {
   if (!allowance_.IsLimited()) return ChangeContent(ino, change);
   bool is_refused = false;
   const auto change_if_allowed = [&](FileContent& content, Layer& head) -> Status {
-    VELAFS_ASSIGN(const uint64_t bytes,
-                  content.NewBytes(head, offset_bytes, end(content, head) - offset_bytes));
+    VELAFS_ASSIGN(const uint64_t bytes, new_bytes(content, head));
     is_refused = !allowance_.Take(bytes);
     return is_refused ? Errno(EDQUOT) : change(content, head);
   };
@@ -204,9 +201,10 @@ Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std
   if (data.empty()) return {};
   if (offset_bytes + data.size() > kMaxFileBytes) return Errno(EFBIG);
   return GrowContent(
-      ino, offset_bytes,
+      ino,
       [&](const FileContent& content, const Layer& head) {
-        return content.EndOfWrite(head, offset_bytes, offset_bytes + data.size());
+        const uint64_t end = content.EndOfWrite(head, offset_bytes, offset_bytes + data.size());
+        return content.NewBytes(head, offset_bytes, end - offset_bytes);
       },
       [&](FileContent& content, Layer& head) { return content.Write(head, offset_bytes, data); });
 }
@@ -215,8 +213,10 @@ Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_
                         bool keep_size) {
   if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
   return GrowContent(
-      ino, offset_bytes,
-      [&](const FileContent&, const Layer&) { return offset_bytes + length_bytes; },
+      ino,
+      [&](const FileContent& content, const Layer& head) {
+        return content.NewBytes(head, offset_bytes, length_bytes);
+      },
       [&](FileContent& content, Layer& head) {
         return content.Allocate(head, offset_bytes, length_bytes, keep_size);
       });
@@ -227,7 +227,10 @@ Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_byte
   const auto zero = [&](FileContent& content, Layer& head) {
     return content.Zero(head, offset_bytes, length_bytes, keep_size);
   };
-  return host_.parts().reserve.Run([&] { return ChangeContent(ino, zero); });
+  const auto new_bytes = [&](const FileContent& content, const Layer& head) {
+    return content.NewBytesOfZeros(head, offset_bytes, length_bytes, keep_size);
+  };
+  return host_.parts().reserve.Run([&] { return GrowContent(ino, new_bytes, zero); });
 }
 
 Result<uint64_t> Branch::Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data) {

@@ -231,8 +231,7 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
     status = WriteWith(*own, offset_bytes, data, begin_whole, end_whole);
   }
   if (!status.ok()) {
-    // The page file's size is the file's: take back what a short write may have added to it.
-    if (end > size_bytes_) static_cast<void>(own->Truncate(size_bytes_));
+    TakeBackGrowth(*own, end);
     return status;
   }
   own->Hold(first, PagesUpTo(end_ahead) - first);
@@ -272,9 +271,19 @@ Status FileContent::Truncate(Layer& head, uint64_t size_bytes) {
 Status FileContent::Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
                              bool keep_size) {
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
-  VELAFS_TRY(own->Allocate(offset_bytes, length_bytes, keep_size));
-  if (!keep_size) size_bytes_ = std::max(size_bytes_, offset_bytes + length_bytes);
+  const uint64_t end = offset_bytes + length_bytes;
+  Status allocated = own->Allocate(offset_bytes, length_bytes, keep_size);
+  if (!allocated.ok()) {
+    TakeBackGrowth(*own, end);
+    return allocated;
+  }
+  if (!keep_size) size_bytes_ = std::max(size_bytes_, end);
   return {};
+}
+
+// The page file's size is the file's: a change that failed may have added a part to it.
+void FileContent::TakeBackGrowth(PageFile& own, uint64_t end_bytes) const {
+  if (end_bytes > size_bytes_) static_cast<void>(own.Truncate(size_bytes_));
 }
 
 Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
@@ -319,6 +328,29 @@ Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
       at += extent.length_bytes;
     }
     page += run.pages;
+  }
+  return bytes;
+}
+
+Result<uint64_t> FileContent::NewBytesOfZeros(const Layer& head, uint64_t offset_bytes,
+                                              uint64_t length_bytes, bool keep_size) const {
+  const uint64_t wanted_end = offset_bytes + length_bytes;
+  const uint64_t end = keep_size ? std::min(wanted_end, size_bytes_) : wanted_end;
+  if (offset_bytes >= end) return uint64_t{0};
+  const bool cuts_first = offset_bytes % kPageBytes != 0;
+  const bool cuts_last = end % kPageBytes != 0 && end < size_bytes_;
+  const bool is_one_page = offset_bytes / kPageBytes == end / kPageBytes;
+  const auto new_bytes = [&](uint64_t from, uint64_t to) {
+    return NewBytes(head, from, EndOfWrite(head, from, to) - from);
+  };
+  uint64_t bytes = 0;
+  if (cuts_first) {
+    const uint64_t page_end = (offset_bytes / kPageBytes + 1) * kPageBytes;
+    VELAFS_ASSIGN(bytes, new_bytes(offset_bytes, std::min(page_end, end)));
+  }
+  if (cuts_last && !(cuts_first && is_one_page)) {
+    VELAFS_ASSIGN(const uint64_t last, new_bytes(end / kPageBytes * kPageBytes, end));
+    bytes += last;
   }
   return bytes;
 }

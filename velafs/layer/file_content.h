@@ -83,6 +83,9 @@ class FileContent {
 
   // How much more space the page file in `head` takes once all of the range is written.
   Result<uint64_t> NewBytes(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes) const;
+  // The same for Zero: only the pages at the ends of the range may be written.
+  Result<uint64_t> NewBytesOfZeros(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
+                                   bool keep_size) const;
   // How far Write goes for a write up to `end_bytes`: it takes along what is to come next.
   uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
 
@@ -117,6 +120,8 @@ class FileContent {
   // `end_whole`.
   Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
                    uint64_t begin_whole, uint64_t end_whole) const;
+  // After a change up to `end_bytes` that failed.
+  void TakeBackGrowth(PageFile& own, uint64_t end_bytes) const;
 
   InodeNumber ino_;
   LayerId born_layer_;

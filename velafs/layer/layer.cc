@@ -241,11 +241,12 @@ Status Layer::Discard(InodeNumber ino) {
   }
   const auto found = entries_.find(ino);
   if (found == entries_.end()) return {};
-  const bool has_map = found->second.has_map;
+  // The files first: what the host fails to remove is known as long as it is there.
+  VELAFS_TRY(RemoveIfAny(PagePath(ino)));
+  if (found->second.has_map) VELAFS_TRY(RemoveIfAny(MapPath(ino)));
   entries_.erase(found);
   has_changed_ = true;
-  VELAFS_TRY(RemoveIfAny(PagePath(ino)));
-  return has_map ? RemoveIfAny(MapPath(ino)) : Status();
+  return {};
 }
 
 Status Layer::RemoveIfAny(const std::string& path) const {
@@ -432,7 +433,7 @@ void Layer::AddDirty(PageFile& file) {
 void Layer::RemoveDirty(PageFile& file) {
   std::shared_ptr<PageFile> last_use;  // freed after the lock
   MutexLock lock(lock_);
-  if (file.is_dirty()) return;
+  if (!file.MayLeaveDirtyList()) return;
   if (auto found = dirty_.find(file.ino()); found != dirty_.end()) {
     last_use = std::move(found->second.file);
     dirty_.erase(found);

@@ -49,9 +49,9 @@ void PageFile::WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
 }
 
 Status PageFile::Write(uint64_t offset_bytes, std::span<const std::byte> data) {
-  VELAFS_TRY(file_->Write(offset_bytes, data));
+  Status written = file_->Write(offset_bytes, data);
   MarkDirty();
-  return {};
+  return written;
 }
 
 void PageFile::Hold(PageNumber first, uint64_t count) {
@@ -64,26 +64,26 @@ void PageFile::Hold(PageNumber first, uint64_t count) {
 }
 
 Status PageFile::Truncate(uint64_t size_bytes) {
-  VELAFS_TRY(file_->Truncate(size_bytes));
-  if (has_map_) {
+  Status truncated = file_->Truncate(size_bytes);
+  if (truncated.ok() && has_map_) {
     MutexLock lock(map_lock_);
     map_->HideFrom(size_bytes);
   }
   MarkDirty();
-  return {};
+  return truncated;
 }
 
 Status PageFile::Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
-  VELAFS_TRY(file_->Allocate(offset_bytes, length_bytes, keep_size));
+  Status allocated = file_->Allocate(offset_bytes, length_bytes, keep_size);
   MarkDirty();
-  return {};
+  return allocated;
 }
 
 Status PageFile::PunchPages(PageNumber first, uint64_t count) {
-  VELAFS_TRY(file_->PunchHole(first * kPageBytes, count * kPageBytes));
-  Hold(first, count);
+  Status punched = file_->PunchHole(first * kPageBytes, count * kPageBytes);
+  if (punched.ok()) Hold(first, count);
   MarkDirty();
-  return {};
+  return punched;
 }
 
 Result<PageFile::Extent> PageFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
@@ -102,25 +102,31 @@ Result<PageFile::Extent> PageFile::ExtentAt(uint64_t offset_bytes, uint64_t limi
 }
 
 Status PageFile::SetTimes(TimeNs atime, TimeNs mtime) {
-  VELAFS_TRY(file_->SetTimes(atime, mtime));
+  Status set = file_->SetTimes(atime, mtime);
   MarkDirty();
-  return {};
+  return set;
 }
 
 void PageFile::MarkDirty() {
-  if (!dirty_.exchange(true)) layer_.AddDirty(*this);
+  ++changes_;
+  if (!is_listed_.exchange(true)) layer_.AddDirty(*this);
+}
+
+bool PageFile::MayLeaveDirtyList() {
+  // In this order: a change from here on either is seen below, or lists the file anew.
+  is_listed_ = false;
+  if (!NeedsSync()) return true;
+  is_listed_ = true;
+  return false;
 }
 
 Status PageFile::Sync(os::SyncKind kind) {
   MutexLock sync(sync_lock_);
   VELAFS_TRY(failure_);
-  if (!dirty_ || is_abandoned_) return {};
-  syncing_ = true;
-  dirty_ = false;  // what changes from here on marks it dirty again
-  Status synced = SyncChanges(kind);
-  if (!synced.ok()) dirty_ = true;
-  syncing_ = false;
-  VELAFS_TRY(std::move(synced));
+  const uint64_t changes = changes_;  // later ones may be made durable, too, and are not counted
+  if (changes == durable_changes_ || is_abandoned_) return {};
+  VELAFS_TRY(SyncChanges(kind));
+  durable_changes_ = changes;
   layer_.RemoveDirty(*this);
   return {};
 }

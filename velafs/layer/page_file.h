@@ -34,10 +34,8 @@ class PageFile {
   Layer& layer() const { return layer_; }
   LayerId layer_id() const;
   InodeNumber ino() const { return ino_; }
-  // Changed since the last sync began.
-  bool is_dirty() const { return dirty_; }
-  // False only when all earlier changes are durable: not while a sync is under way.
-  bool NeedsSync() const { return syncing_ || dirty_; }
+  // False only if all earlier changes are durable: never while a sync of one is under way.
+  bool NeedsSync() const { return changes_ != durable_changes_; }
 
   // See PageMap; a file without a map holds every page and inherits nothing.
   PageMap::Run RunAt(PageNumber page, uint64_t limit) const;
@@ -75,8 +73,11 @@ class PageFile {
   // under way on return.
   void Abandon();
 
-  // Notes that there is something to sync.
+  // Notes that there is something to sync. Called after each change, also after one that failed:
+  // the host may have made a part of it.
   void MarkDirty();
+  // For the layer, whose list of dirty files this is in: whether it may leave the list.
+  bool MayLeaveDirtyList();
 
  private:
   Status SyncChanges(os::SyncKind kind) REQUIRES(sync_lock_);
@@ -92,9 +93,11 @@ class PageFile {
   mutable Mutex map_lock_;
   std::optional<PageMap> map_ GUARDED_BY(map_lock_);
 
-  std::atomic<bool> dirty_ = false;
-  std::atomic<bool> syncing_ = false;
-  Mutex sync_lock_;  // one sync at a time; taken before map_lock_
+  // How many changes there were, and how many of them are durable. Both only grow.
+  std::atomic<uint64_t> changes_ = 0;
+  std::atomic<uint64_t> durable_changes_ = 0;
+  std::atomic<bool> is_listed_ = false;  // in the layer's list of dirty files, or about to be
+  Mutex sync_lock_;                      // one sync at a time; taken before map_lock_
   std::unique_ptr<os::File> map_file_ GUARDED_BY(sync_lock_);
   bool names_durable_ GUARDED_BY(sync_lock_);
   bool is_abandoned_ GUARDED_BY(sync_lock_) = false;

@@ -118,45 +118,51 @@ std::vector<std::shared_ptr<Branch>> Volume::Impl::OpenBranches() {
   return branches;
 }
 
+// Two transactions: the head is frozen by the first, while changes are held off; only once all of
+// the frozen layer is on disk does the second let anything stand on it. A failure or a crash in
+// between leaves one more layer in the branch's chain, and nothing to be seen.
 Status Volume::Impl::Freeze(const std::string& name,
                             const std::function<Status(catalog::Writer&, LayerId)>& also) {
   VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
+  // A layer of unknown size does not pass for settled. It is unknown only after an unclean end.
+  VELAFS_TRY(branch->LogicalBytes().status());
   // Most of what must reach the disk goes there before anybody is held off.
   VELAFS_TRY(branch->SyncAll(false));
-  catalog::CommitSequence committed = 0;
   LayerId frozen;
-  std::optional<uint64_t> logical_bytes;
+  std::optional<uint64_t> settled_bytes;
   VELAFS_TRY(branch->ReplaceHead(
       [&](const Branch::HeadState& state) -> Result<std::optional<Branch::NewHead>> {
-        const bool reuse_parent = state.is_empty && state.parent;
-        LayerId new_head;
-        VELAFS_ASSIGN(committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-          if (reuse_parent) return also(writer, state.parent);
-          VELAFS_ASSIGN(auto row, writer.Branch(name));
-          if (!row) return NoSuchBranch(name);
-          VELAFS_TRY(writer.FreezeLayer(state.head, state.logical_bytes));
-          VELAFS_ASSIGN(new_head, writer.AddLayer(state.head, catalog::LayerState::kHead));
-          VELAFS_TRY(writer.SetLayerLogicalBytes(new_head, state.logical_bytes));
-          row->head = new_head;
-          VELAFS_TRY(writer.UpdateBranch(*row));
-          VELAFS_TRY(also(writer, state.head));
-          return writer.SetLayerLogicalBytes(state.head, std::nullopt);  // not settled yet
-        }));
-        if (reuse_parent) return std::optional<Branch::NewHead>();
+        if (state.is_empty && state.parent) {
+          frozen = state.parent;
+          return std::optional<Branch::NewHead>();
+        }
         frozen = state.head;
-        logical_bytes = state.logical_bytes;
-        return std::optional(Branch::NewHead{new_head, committed});
+        settled_bytes = state.logical_bytes;
+        VELAFS_ASSIGN(const Branch::NewHead head, AddHead(name, state));
+        return std::optional(head);
       }));
-  // What was written between the first sync and the freeze is in the frozen layer; it is durable
-  // before anybody is told of the freeze.
   VELAFS_TRY(branch->SyncAll(false));
-  VELAFS_TRY(parts_.catalog.MakeDurable(committed));
-  if (!frozen || !logical_bytes) return {};
-  // It is settled now. What this leaves when it fails, or is lost, is a layer that passes for one
-  // whose freeze was cut off, which costs a recovery.
-  (void)parts_.catalog.Write(
-      [&](catalog::Writer& writer) { return writer.SetLayerLogicalBytes(frozen, logical_bytes); });
-  return {};
+  VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    if (settled_bytes) VELAFS_TRY(writer.SetLayerLogicalBytes(frozen, settled_bytes));
+    return also(writer, frozen);
+  }));
+  return parts_.catalog.MakeDurable(committed);
+}
+
+// Puts a new, empty head on the branch. What was the head is frozen, and not settled yet.
+Result<Branch::NewHead> Volume::Impl::AddHead(const std::string& name,
+                                              const Branch::HeadState& state) {
+  Branch::NewHead head;
+  VELAFS_ASSIGN(head.commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+    VELAFS_ASSIGN(auto row, writer.Branch(name));
+    if (!row) return NoSuchBranch(name);
+    VELAFS_TRY(writer.FreezeLayer(state.head, std::nullopt));
+    VELAFS_ASSIGN(head.id, writer.AddLayer(state.head, catalog::LayerState::kHead));
+    VELAFS_TRY(writer.SetLayerLogicalBytes(head.id, state.logical_bytes));
+    row->head = head.id;
+    return writer.UpdateBranch(*row);
+  }));
+  return head;
 }
 
 Result<uint64_t> Volume::Impl::RemoveLayers(const Removal& removal) {
@@ -313,9 +319,19 @@ Status Volume::Impl::DiscardNow() {
   if (discards.empty()) return {};
   catalog::CommitSequence last = 0;
   for (const Discard& discard : discards) last = std::max(last, discard.after);
-  VELAFS_TRY(parts_.catalog.MakeDurable(last));
-  for (const Discard& discard : discards) VELAFS_TRY(discard.layer->Discard(discard.ino));
-  return {};
+  Status first_failure = parts_.catalog.MakeDurable(last);
+  std::vector<Discard> left;
+  for (Discard& discard : discards) {
+    Status done = first_failure.ok() ? discard.layer->Discard(discard.ino) : first_failure;
+    if (done.ok()) continue;
+    if (first_failure.ok()) first_failure = std::move(done);
+    left.push_back(std::move(discard));
+  }
+  if (left.empty()) return {};
+  MutexLock lock(upkeep_lock_);
+  discards_.insert(discards_.end(), std::make_move_iterator(left.begin()),
+                   std::make_move_iterator(left.end()));
+  return first_failure;
 }
 
 void Volume::Impl::StartUpkeep() {

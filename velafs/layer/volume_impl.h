@@ -56,6 +56,8 @@ class Volume::Impl : public BranchHost {
                     catalog::CommitSequence after) override;
 
  private:
+  Result<Branch::NewHead> AddHead(const std::string& name, const Branch::HeadState& state);
+
   struct Discard {
     std::shared_ptr<Layer> layer;
     InodeNumber ino;
