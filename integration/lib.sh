@@ -14,7 +14,7 @@ packages=(
   libzstd-dev libseccomp-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2 procps
 )
 # What tests of packages need besides; tests/run.sh installs these.
-packaging_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap)
+packaging_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap mandoc)
 # The extension is a package for the major version that the release has. systemd.pc says where units go.
 case $(sed -n 's/^VERSION_ID="\(.*\)"$/\1/p' /etc/os-release 2>/dev/null) in
   12) packages+=(postgresql-15-cron) packaging_packages+=(systemd) ;;
