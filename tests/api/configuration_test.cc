@@ -65,6 +65,25 @@ TEST_CASE("a configuration file that is wrong is refused, naming the line") {
   CHECK(ErrorOf("store = '/s'\nx\n").starts_with("/etc/v.conf:2: "));
 }
 
+TEST_CASE("a mountpoint that no store of the configuration file can have is refused") {
+  CHECK(ErrorOf("store = '/s'\nmountpoint = '/s/packs'\n") ==
+        "/etc/v.conf:2: mountpoint \"/s/packs\" is inside the store");
+  CHECK(ErrorOf("mountpoint = '/a/../s'\nstore = '/s'\n") ==
+        "/etc/v.conf:1: mountpoint \"/a/../s\" would hide the store");
+  CHECK(ErrorOf("store = '/data/s'\nmountpoint = '/data'\n") ==
+        "/etc/v.conf:2: mountpoint \"/data\" would hide the store");
+  CHECK(Configuration::Parse("store = '/s'\nmountpoint = '/s/mnt'\n", "/etc/v.conf").ok());
+  CHECK(Configuration::Parse("store = '/s'\nmountpoint = '/s2'\n", "/etc/v.conf").ok());
+}
+
+TEST_CASE("a directory is no configuration file") {
+  const ScratchDirectory scratch;
+  const auto file = Configuration::Read(scratch.path());
+  const std::string why = geteuid() == 0 ? "it is no regular file" : "Is a directory";
+  CHECK(file.status().message() ==
+        "cannot read the configuration file \"" + scratch.path() + "\": " + why);
+}
+
 TEST_CASE("a mistyped key of a configuration file is told the right one") {
   const auto parsed = Configuration::Parse("mountpont = '/m'\n", "f");
   CHECK(parsed.status().hint() == "did you mean \"mountpoint\"?");

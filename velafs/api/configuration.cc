@@ -103,6 +103,19 @@ Result<std::string> TextOf(const ConfigurationKey& key, const toml::node& node,
   return std::move(*text);
 }
 
+bool IsIn(const fs::path& inner, const fs::path& outer) {
+  const fs::path from_outer = inner.lexically_normal().lexically_relative(outer.lexically_normal());
+  return !from_outer.empty() && *from_outer.begin() != "..";
+}
+
+// Nothing if a store can be mounted there, as far as the names tell.
+std::optional<std::string> ObjectionToPlaces(const fs::path& store, const fs::path& mountpoint) {
+  if (IsIn(store, mountpoint)) return "would hide the store";
+  if (mountpoint.lexically_normal() == (store / "mnt").lexically_normal()) return std::nullopt;
+  if (IsIn(mountpoint, store)) return "is inside the store";
+  return std::nullopt;
+}
+
 std::string FileOfUser() {
   if (geteuid() == 0) return kFileOfMachine;
   std::string home = Environment("XDG_CONFIG_HOME");
@@ -211,7 +224,14 @@ Result<Configuration> Configuration::Parse(const std::string& text, const std::s
       VELAFS_TRY(add(name + "." + std::string(inner.str()), value));
     }
   }
-  return configuration;
+  const auto store = configuration.Find("store");
+  const auto mountpoint = configuration.Find("mountpoint");
+  const auto objection =
+      store && mountpoint ? ObjectionToPlaces(*store, *mountpoint) : std::nullopt;
+  if (!objection) return configuration;
+  return WrongAt(file, configuration.values_["mountpoint"].line,
+                 "mountpoint \"" + *mountpoint + "\" " + *objection)
+      .WithHint("name a directory elsewhere, or none for STORE/mnt");
 } catch (const toml::parse_error& error) {
   return WrongAt(file, error.source().begin.line, std::string(error.description()));
 }
