@@ -162,6 +162,29 @@ Result<ServerGroup> PlanDirectories(const string& branch, const ServerLimits& li
   return group;
 }
 
+// Systemd takes limits also where the kernel has nothing to enforce them with, as in some
+// containers.
+bool HasController(const string& controller, const string& cgroup_text) {
+  const auto hierarchy = HierarchyOf(controller, cgroup_text);
+  if (!hierarchy || !hierarchy->is_v2) return hierarchy.has_value();
+  std::istringstream words(ReadOr(hierarchy->mount + "/cgroup.controllers", ""));
+  for (string word; words >> word;) {
+    if (word == controller) return true;
+  }
+  return false;
+}
+
+Status CheckSystemdCanLimit(const ServerLimits& limits) {
+  const string own = ReadOr("/proc/self/cgroup", "");
+  for (const string controller : {"cpu", "memory"}) {
+    if (LimitFiles(limits, controller, /*is_v2=*/true).empty()) continue;
+    if (!HasController(controller, own)) {
+      return Failed("this machine has no control groups for " + controller);
+    }
+  }
+  return {};
+}
+
 Status SetUnitLimits(const ServerGroup& group) {
   const ServerLimits& limits = group.limits;
   std::vector<string> words = {"systemctl", "--runtime", "set-property", group.unit};
@@ -234,12 +257,16 @@ Result<ServerGroup> PlanServerGroup(const string& branch, const ServerLimits& li
     const bool is_root = geteuid() == 0;
     const bool is_set = limits.any() || (is_root && HasRuntimeLimits(unit));
     if (is_set && !is_root) return CannotLimit(branch, "only root may limit " + unit);
+    const Status can_limit = CheckSystemdCanLimit(limits);
+    if (!can_limit.ok()) return CannotLimit(branch, can_limit.message());
     group.kind = is_set ? ServerGroup::Kind::kUnit : ServerGroup::Kind::kCallers;
     group.unit = unit;
     return group;
   }
   if (!limits.any() && !is_jobs) return group;
   if (os::CanHaveScope()) {
+    const Status can_limit = CheckSystemdCanLimit(limits);
+    if (!can_limit.ok()) return CannotLimit(branch, can_limit.message());
     group.kind = ServerGroup::Kind::kScope;
     group.unit = DirectoryName(branch);
     return group;
