@@ -91,8 +91,11 @@ Result<Registration> NameCluster(const Session& session, const Branch& branch,
   return it;
 }
 
-// pg_ctlcluster, which systemd is not asked to stand for, starts it as the data's owner.
+bool SystemdRuns() { return access("/run/systemd/system", F_OK) == 0; }
+
+// Without systemd pg_ctlcluster starts it as the data's owner.
 void WarnIfOwnerIsShutOut(const Registration& it, const Target& target, const Output& output) {
+  if (SystemdRuns()) return;
   const Owner& owner = target.owner;
   Command ask;
   ask.argv = {it.velapg, "--store", it.store, "--quiet", "logs", it.branch, "--lines", "0"};
@@ -107,7 +110,7 @@ void WarnIfOwnerIsShutOut(const Registration& it, const Target& target, const Ou
 }
 
 Status ReloadSystemd() {
-  if (access("/run/systemd/system", F_OK) != 0) return {};
+  if (!SystemdRuns()) return {};
   Command reload;
   reload.argv = {"systemctl", "daemon-reload"};
   VELAFS_ASSIGN(const Captured captured, Capture(std::move(reload)));
