@@ -14,7 +14,7 @@
 # shellcheck source=../integration/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
 
-test_timeout_s=900
+test_timeout_s=1500
 sanitizers=()
 for argument in "$@"; do
   case $argument in
