@@ -188,7 +188,7 @@ check "root's commands do what root may" by_rulers root 4
 all_commands() {
   local command
   for command in $(velafs candidates -- ''); do
-    case $command in completion | doctor | init | mount | bookmark | policy) continue ;; esac
+    case $command in completion | config | doctor | help | init | mount | bookmark | policy) continue ;; esac
     has_line "^$command " <(commands) || fail "\"$command\" is not in the table"
   done
 }
