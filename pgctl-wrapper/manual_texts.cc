@@ -81,7 +81,10 @@ The branch stays where it is, and so does its configuration. However the cluster
 velapg starts the server, with everything that keeps a clone apart; PostgreSQL's own program refuses the
 configuration of the cluster. pg_dropcluster removes the cluster and leaves the branch. The cluster belongs to the
 name of the branch: unregister it before the branch is renamed or deleted. After a reset or a promotion it has the
-new state.)text"},
+new state.
+
+postgresql-common, when root runs it, reads the branch's `postgresql.auto.conf` as root. Do not register the branch of a
+user whom you do not trust: a FIFO in the place of that file makes pg_lsclusters wait for ever.)text"},
 
     ManualText{"unregister", R"text(
 The files of the cluster in `/etc/postgresql`, the link to the branch, and what was made for systemd(1) are removed. Stop

@@ -15,7 +15,7 @@ Result<uint64_t> ParseCpus(std::string_view text) {
     return static_cast<uint64_t>(std::llround(cpus * 100));
   }
   return UsageError("\"" + std::string(text) + "\" is no number of processors",
-                    "write 2 or 0.5, for example");
+                    "write 2 or 0.5, for example: from 0.01 to 10000");
 }
 
 std::string FormatCpus(uint64_t cpu_percent) {
