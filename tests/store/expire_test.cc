@@ -79,7 +79,7 @@ TEST_CASE_FIXTURE(RunningFixture, "the daemon's end ends all servers, and notes 
   };
   REQUIRE(store->SetPolicies("store", {}, {{"autostart", "last"}}).ok());
   CHECK(to_start().surely.empty());
-  REQUIRE(store->StopServers().ok());
+  REQUIRE(store->StopServers(std::chrono::seconds(60)).ok());
   CHECK(store->CheckNoServers().ok());
   Reopen();
   const Store::ServersToStart servers = to_start();

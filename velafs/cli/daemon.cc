@@ -27,7 +27,6 @@
 #include "velafs/cli/output.h"
 #include "velafs/cli/service_watch.h"
 #include "velafs/os/sandbox.h"
-#include "velafs/store/stop_patience.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -170,8 +169,8 @@ Status PrepareMountpoint(const std::string& mountpoint, bool makes_it, const std
 }
 
 // Servers first: without the mount they could not write what they still hold.
-void UnmountBySignal(store::Store& store, fuse::Mount& mount) {
-  const Status stopped = store.StopServers();
+void UnmountBySignal(store::Store& store, fuse::Mount& mount, std::chrono::seconds patience) {
+  const Status stopped = store.StopServers(patience);
   if (!stopped.ok()) spdlog::error("{}", stopped.message());
   const Status unmounted = mount.Unmount();
   if (unmounted.ok()) return;
@@ -179,17 +178,19 @@ void UnmountBySignal(store::Store& store, fuse::Mount& mount) {
   mount.Stop();
 }
 
-api::Server::ExtraVerbs UmountVerb(store::Store& store, fuse::Mount& mount, const json& identity) {
-  return {{api::kUmountVerb,
-           [&store, &mount, &identity](const json& words, const ProgressFn&) -> Result<json> {
-             api::Arguments arguments(words);
-             const bool stops_servers = arguments.Flag("stop_servers");
-             VELAFS_TRY(arguments.Finish());
-             if (stops_servers) VELAFS_TRY(store.StopServers());
-             VELAFS_TRY(mount.Unmount());
-             spdlog::info("unmounted on request");
-             return identity;
-           }}};
+api::Server::ExtraVerbs UmountVerb(store::Store& store, fuse::Mount& mount, const json& identity,
+                                   std::chrono::seconds patience) {
+  return {
+      {api::kUmountVerb,
+       [&store, &mount, &identity, patience](const json& words, const ProgressFn&) -> Result<json> {
+         api::Arguments arguments(words);
+         const bool stops_servers = arguments.Flag("stop_servers");
+         VELAFS_TRY(arguments.Finish());
+         if (stops_servers) VELAFS_TRY(store.StopServers(patience));
+         VELAFS_TRY(mount.Unmount());
+         spdlog::info("unmounted on request");
+         return identity;
+       }}};
 }
 
 store::Caller Self() {
@@ -250,7 +251,8 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   ServiceWatch service(manager);  // before the mount, which it asks
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options.mount));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
-  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity)));
+  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity,
+                                                                        options.stop_timeout)));
   os::HideMemory();  // the socket's name may have led through /proc/self/fd, root's from now on
   const store::Upkeep upkeep(store, Self());
   bool is_ending = false;
@@ -267,7 +269,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
     service.Stopping("stopping " +
                      Counted(store.servers().Lives().size(), "running server", "running servers"));
     const MoreTime more_time(manager);
-    UnmountBySignal(store, *mount);
+    UnmountBySignal(store, *mount, options.stop_timeout);
   });
   spdlog::info("velafs {}: store \"{}\" mounted at \"{}\"", api::kVersion, store.paths().root,
                mountpoint);
@@ -295,7 +297,6 @@ Status RunDaemon(const DaemonOptions& options, const os::ServiceManager& manager
                  const OnLive& on_live) {
   const std::string cannot = "cannot mount store \"" + options.store_directory + "\"";
   PrepareProcess();
-  store::SetStopPatience(options.stop_timeout);
   auto recovery_time = std::make_unique<MoreTime>(manager);
   VELAFS_ASSIGN(api::StoreAccess access, api::ReachStore(options.store_directory));
   recovery_time.reset();

@@ -20,7 +20,7 @@ struct DaemonOptions {
   bool makes_mountpoint = false;
   bool log_to_stderr = false;                                   // else to the store's log file
   bool autostart = true;                                        // tell which servers are to start
-  std::chrono::seconds stop_timeout = std::chrono::minutes(1);  // of servers, at SIGTERM
+  std::chrono::seconds stop_timeout = std::chrono::minutes(1);  // of servers, at the end
   fuse::MountOptions mount;
   LiveSettings live;
   std::function<Result<LiveSettings>()> reload;  // reads them anew

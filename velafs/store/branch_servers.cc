@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "velafs/store/rules.h"
-#include "velafs/store/stop_patience.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
@@ -16,9 +15,7 @@ namespace {
 
 using catalog::BranchRow;
 
-// With the daemon ends every server, so each gets more time for its last checkpoint than one whose
-// branch is to be deleted.
-ServerRegistry::StopTimes at_the_end{std::chrono::seconds(60), std::chrono::seconds(10)};
+constexpr std::chrono::seconds kTimeForImmediateStop{10};
 
 constexpr size_t kMostNamed = 5;
 
@@ -33,8 +30,6 @@ std::string ServersRunOn(const std::vector<BranchRow>& branches) {
 }
 
 }  // namespace
-
-void SetStopPatience(std::chrono::seconds patience) { at_the_end.fast = patience; }
 
 Result<Store::BranchServer> Store::ServerOn(const std::string& name) {
   VELAFS_ASSIGN(const BranchRow row, FindBranch(name));
@@ -67,10 +62,10 @@ Status Store::CheckNoServers() {
                                       : "stop them first: velapg stop --all");
 }
 
-Status Store::StopServers() {
+Status Store::StopServers(std::chrono::seconds patience) {
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, BranchesWithServers());
   Status noted = policies_->SetHasRun(branches, true);
-  servers_.Stop(servers_.Lives(), at_the_end);
+  servers_.Stop(servers_.Lives(), {patience, kTimeForImmediateStop});
   for (const BranchRow& branch : branches) {
     const bool has_ended = !servers_.On(branch.instance);
     spdlog::info("the server on {} {}", Quoted(branch.name),

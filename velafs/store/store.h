@@ -280,9 +280,9 @@ class Store {
   Result<BranchServer> ServerOn(const std::string& name);
   // Refused, naming the branches, while a server runs on any.
   Status CheckNoServers();
-  // Ends all servers, by a fast shutdown if that takes no longer than store/stop_patience.h says,
-  // and notes which ran. One that does not end is still there on return, and is in the log.
-  Status StopServers();
+  // Ends all servers by a fast shutdown, and after `patience` by an immediate one. Notes which ran.
+  // One that does not end is still there on return, and is in the log.
+  Status StopServers(std::chrono::seconds patience);
   // The servers that policy autostart wants started now that the daemon is there. What StopServers
   // noted is forgotten.
   struct ServersToStart {
