@@ -16,7 +16,6 @@
 namespace velafs::pgctl {
 namespace {
 
-namespace fs = std::filesystem;
 using std::string;
 
 constexpr char kConfigs[] = "/etc/postgresql";
@@ -43,7 +42,7 @@ Status CannotMake(const string& path) { return SystemError(errno, "cannot make \
 // postgres's, who is not to say where root writes. `makes_it`: with those on its way.
 Result<UniqueFd> OpenDirectory(const string& path, bool makes_it) {
   UniqueFd at(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  for (const fs::path& part : fs::path(path).relative_path()) {
+  for (const std::filesystem::path& part : std::filesystem::path(path).relative_path()) {
     if (makes_it && mkdirat(at.get(), part.c_str(), 0755) != 0 && errno != EEXIST) {
       return CannotMake(path);
     }
@@ -89,8 +88,8 @@ std::optional<Registration> ReadCluster(const string& directory) {
   if (!text.ok()) return std::nullopt;
   std::optional<Registration> found = ParseClusterConfig(*text);
   if (found) {
-    found->cluster = fs::path(directory).filename();
-    found->version = fs::path(directory).parent_path().filename();
+    found->cluster = std::filesystem::path(directory).filename();
+    found->version = std::filesystem::path(directory).parent_path().filename();
   }
   return found;
 }
@@ -98,7 +97,7 @@ std::optional<Registration> ReadCluster(const string& directory) {
 std::vector<string> EntriesOf(const string& directory) {
   std::vector<string> paths;
   std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     paths.push_back(entry->path());
   }
@@ -111,7 +110,7 @@ std::vector<Registration> FindLeftUnits(const string& store, const string& branc
   const string end = ".service.d";
   std::vector<Registration> found;
   for (const string& path : EntriesOf(kUnits)) {
-    const string name = fs::path(path).filename();
+    const string name = std::filesystem::path(path).filename();
     const size_t dash = name.find('-');
     if (!name.starts_with(begin) || !name.ends_with(end) || dash == string::npos) continue;
     const auto text = ReadForeignFile(path + "/" + kDropIn, kMostFileBytes);
@@ -180,7 +179,8 @@ Status CheckClusterFree(const Registration& it) {
   }
   const string link = ClusterLink(it.version, it.cluster);
   std::error_code error;
-  if (lstat(link.c_str(), &info) != 0 || fs::read_symlink(link, error) == it.data_dir) return {};
+  if (lstat(link.c_str(), &info) != 0 || std::filesystem::read_symlink(link, error) == it.data_dir)
+    return {};
   if (is_ours && S_ISLNK(info.st_mode)) return {};
   return Exists("\"" + link + "\" is there, and not of this branch",
                 "choose another name with --cluster NAME");

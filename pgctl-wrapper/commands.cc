@@ -27,14 +27,13 @@
 #include "pgctl-wrapper/stop.h"
 #include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/terminal.h"
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
 namespace {
 
 using nlohmann::json;
-
-std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
 struct RunningTarget {
   Target target;

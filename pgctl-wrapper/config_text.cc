@@ -12,8 +12,6 @@
 namespace velafs::pgctl {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uint64_t kMostBytes = 16 << 20;  // of all files together
 constexpr size_t kMostLineBytes = 4096;
 constexpr int kDeepest = 10;  // as PostgreSQL's own limit
@@ -63,7 +61,7 @@ bool IsInclude(const std::string& setting) {
 Result<std::vector<std::string>> FilesOf(const std::string& directory) {
   std::vector<std::string> paths;
   std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     if (name.ends_with(".conf") && !name.starts_with('.')) paths.push_back(entry->path().string());
@@ -133,7 +131,7 @@ Status ConfigText::AddLine(const std::string& path, size_t number, std::string t
 // The line stays in the text as a comment, with the files' lines after it.
 Status ConfigText::Include(Line line, const std::string& value, int depth) {
   const std::string directive = line.origin.setting;
-  const std::string path = (fs::path(line.origin.file).parent_path() / value).string();
+  const std::string path = (std::filesystem::path(line.origin.file).parent_path() / value).string();
   const size_t at = lines_.size();
   line.text = "# " + line.text;
   lines_.push_back(std::move(line));

@@ -35,7 +35,7 @@ constexpr size_t kTakesConnectionsOffset = 78;
 constexpr size_t kLocaleTextsOffset = 96;
 constexpr size_t kOldLocalesOffset = 76;
 constexpr size_t kOldTakesConnectionsOffset = 205;
-constexpr size_t kNameBytes = 64;
+constexpr size_t kLocaleBytes = 64;
 
 // Takes a short text off `columns`; empty of one that is stored in another way.
 std::string TakeText(std::string_view* columns) {
@@ -61,7 +61,7 @@ DatabaseRow ParseDatabase(std::string_view columns, int version) {
   row.takes_connections = flag < columns.size() && columns[flag] == 1;
   if (!has_texts) {
     row.collate = NameAt(columns, kOldLocalesOffset);
-    row.ctype = NameAt(columns, kOldLocalesOffset + kNameBytes);
+    row.ctype = NameAt(columns, kOldLocalesOffset + kLocaleBytes);
   } else if (columns.size() > kLocaleTextsOffset) {
     columns.remove_prefix(kLocaleTextsOffset);
     row.collate = TakeText(&columns);

@@ -6,8 +6,6 @@
 namespace velafs::pgctl {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr char kTablespaceLinks[] = "pg_tblspc";
 
 // Of the data directory's own names. The configuration files that begin with pg_ are only read.
@@ -17,15 +15,16 @@ bool IsWrittenTo(const std::string& name) {
          name == "postgresql.auto.conf" || name.starts_with("pg_");
 }
 
-bool LeadsOut(const fs::path& link, const fs::path& data_dir) {
+bool LeadsOut(const std::filesystem::path& link, const std::filesystem::path& data_dir) {
   std::error_code error;
   // Takes what is not there as it is written.
-  const fs::path real = fs::weakly_canonical(link, error);
+  const std::filesystem::path real = std::filesystem::weakly_canonical(link, error);
   if (error) return true;
-  if (fs::is_symlink(real, error)) {  // to where nothing is: it was taken as itself
-    const fs::path target = fs::read_symlink(real, error);
-    const fs::path there = fs::weakly_canonical(real.parent_path() / target, error);
-    if (error || fs::is_symlink(there, error)) return true;
+  if (std::filesystem::is_symlink(real, error)) {  // to where nothing is: it was taken as itself
+    const std::filesystem::path target = std::filesystem::read_symlink(real, error);
+    const std::filesystem::path there =
+        std::filesystem::weakly_canonical(real.parent_path() / target, error);
+    if (error || std::filesystem::is_symlink(there, error)) return true;
     return LeadsOut(there, data_dir);
   }
   const auto [end, at] = std::mismatch(data_dir.begin(), data_dir.end(), real.begin(), real.end());
@@ -33,16 +32,17 @@ bool LeadsOut(const fs::path& link, const fs::path& data_dir) {
 }
 
 // `levels`: of directories below that are looked through, too.
-Status AddLinks(const fs::path& directory, const fs::path& data_dir, const std::string& prefix,
-                int levels, std::vector<OutsideLink>* found) {
+Status AddLinks(const std::filesystem::path& directory, const std::filesystem::path& data_dir,
+                const std::string& prefix, int levels, std::vector<OutsideLink>* found) {
   std::error_code error;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
     const std::string name = at->path().filename();
     if (prefix.empty() && !IsWrittenTo(name)) continue;
     std::error_code ignored;
     if (at->is_symlink(ignored)) {
       if (!LeadsOut(at->path(), data_dir)) continue;
-      found->push_back({prefix + name, fs::read_symlink(at->path(), ignored)});
+      found->push_back({prefix + name, std::filesystem::read_symlink(at->path(), ignored)});
     } else if (levels > 0 && at->is_directory(ignored)) {
       VELAFS_TRY(AddLinks(at->path(), data_dir, prefix + name + "/", levels - 1, found));
     }
@@ -52,7 +52,7 @@ Status AddLinks(const fs::path& directory, const fs::path& data_dir, const std::
 }
 
 // Those of the directory of that name, unless it is a link itself: then it is among them already.
-Status AddLinksIn(const std::string& name, const fs::path& data_dir, int levels,
+Status AddLinksIn(const std::string& name, const std::filesystem::path& data_dir, int levels,
                   std::vector<OutsideLink>* found) {
   if (std::ranges::find(*found, name, &OutsideLink::name) != found->end()) return {};
   return AddLinks(data_dir / name, data_dir, name + "/", levels, found);
@@ -62,7 +62,7 @@ Status AddLinksIn(const std::string& name, const fs::path& data_dir, int levels,
 
 Result<std::vector<OutsideLink>> FindOutsideLinks(const std::string& data_dir) {
   std::error_code error;
-  const fs::path real = fs::canonical(data_dir, error);
+  const std::filesystem::path real = std::filesystem::canonical(data_dir, error);
   if (error) return SystemError(error.value(), "cannot read \"" + data_dir + "\"");
   std::vector<OutsideLink> found;
   VELAFS_TRY(AddLinks(real, real, "", 0, &found));

@@ -11,6 +11,7 @@
 #include "pgctl-wrapper/pool_clones.h"
 #include "pgctl-wrapper/pool_session.h"
 #include "velafs/base/name.h"
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -25,8 +26,6 @@ using std::chrono::steady_clock;
 constexpr size_t kLongestPoolName = 44;
 constexpr milliseconds kShortestWait{10};
 constexpr milliseconds kLongestWait{200};
-
-std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
 // What there is of one pool.
 struct PoolCounts {

@@ -8,12 +8,11 @@
 #include <sstream>
 
 #include "pgctl-wrapper/text_file.h"
+#include "velafs/base/text.h"
 #include "velafs/os/remove_tree.h"
 
 namespace velafs::pgctl {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Names no host: /dev/null has nothing below it, whatever others make on this machine.
 constexpr const char* kDetachedConnection =
@@ -22,13 +21,12 @@ constexpr const char* kDetachedConnection =
 constexpr uint64_t kLargestSmallFileBytes = 1 << 16;
 constexpr size_t kSlotDatabaseOffset = 80;  // in a slot's state: a header of 16 bytes, the name
 
-std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
-
 std::vector<std::string> EntriesOf(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;
-  if (!fs::is_directory(fs::symlink_status(directory, error))) return names;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+  if (!std::filesystem::is_directory(std::filesystem::symlink_status(directory, error)))
+    return names;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }

@@ -1,11 +1,10 @@
 // Transactions that were prepared on production. To commit one could bring a subscription to life,
 // and until then it keeps locks, which the rest of the preparation would wait for.
 #include "pgctl-wrapper/preparation.h"
+#include "velafs/base/text.h"
 
 namespace velafs::pgctl {
 namespace {
-
-std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
 // Of those of the database that the server is connected to: their names, which may hold any bytes.
 Result<std::vector<std::string>> OwnTransactions(SingleUser& server) {

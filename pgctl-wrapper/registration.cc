@@ -14,19 +14,17 @@
 #include "pgctl-wrapper/process.h"
 #include "pgctl-wrapper/run_dir.h"
 #include "pgctl-wrapper/stop.h"
+#include "velafs/base/text.h"
 #include "velafs/client.h"
 
 namespace velafs::pgctl {
 namespace {
 
-namespace fs = std::filesystem;
 using std::string;
 
 constexpr char kStoreKey[] = "velafs_store";
 constexpr char kBranchKey[] = "velafs_branch";
 constexpr char kDefaultStore[] = "/var/lib/velafs";
-
-string Quoted(const string& name) { return "\"" + name + "\""; }
 
 string Line(const string& key, const string& value) { return key + " = '" + value + "'\n"; }
 
@@ -52,7 +50,7 @@ Status CheckMayRegister() {
 
 string ProgramPath() {
   std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   return error ? "/usr/bin/velapg" : self.string();
 }
 
@@ -217,8 +215,8 @@ Result<int> RegisterCluster(const Arguments& arguments, const Output& output) {
 Result<int> UnregisterCluster(const Arguments& arguments, const Output& output) {
   VELAFS_TRY(CheckMayRegister());
   std::error_code error;
-  const fs::path named = StoreDirectory(arguments.store);
-  const fs::path canonical = fs::weakly_canonical(named, error);
+  const std::filesystem::path named = StoreDirectory(arguments.store);
+  const std::filesystem::path canonical = std::filesystem::weakly_canonical(named, error);
   const string store = error ? named.string() : canonical.string();
   const std::vector<Registration> clusters = FindClusters(store, arguments.branch);
   if (clusters.empty()) {

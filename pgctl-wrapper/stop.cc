@@ -10,6 +10,7 @@
 #include "pgctl-wrapper/server_group.h"
 #include "pgctl-wrapper/tcp_login.h"
 #include "pgctl-wrapper/throw_away.h"
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 
 namespace velafs::pgctl {
@@ -21,8 +22,6 @@ using std::chrono::steady_clock;
 
 constexpr seconds kImmediateTime{15};  // the server itself gives its backends 5
 constexpr seconds kForcedFastTime{10};
-
-std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
 // What a server that was told to stop still does. To be called as its user.
 std::string WhatItDoes(const std::string& data_dir, StopMode mode) {

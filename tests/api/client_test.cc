@@ -19,8 +19,8 @@ namespace {
 
 using nlohmann::json;
 
-struct Fixture {
-  Fixture() { REQUIRE(store::Store::Init(directory).ok()); }
+struct ClientFixture {
+  ClientFixture() { REQUIRE(store::Store::Init(directory).ok()); }
 
   void Serve() {
     auto opened = store::Store::Open(directory);
@@ -51,7 +51,7 @@ struct Fixture {
   std::unique_ptr<Server> server;
 };
 
-TEST_CASE_FIXTURE(Fixture, "without a daemon the verbs run in this process") {
+TEST_CASE_FIXTURE(ClientFixture, "without a daemon the verbs run in this process") {
   const auto client = Connect();
   CHECK_FALSE(client->is_remote());
   CHECK(client->Call("list", json::object())->at("branches").empty());
@@ -59,14 +59,14 @@ TEST_CASE_FIXTURE(Fixture, "without a daemon the verbs run in this process") {
   CHECK(client->Call("umount", json::object()).status().code() == Code::kUsage);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a client is the store's one user until it is destroyed") {
+TEST_CASE_FIXTURE(ClientFixture, "a client is the store's one user until it is destroyed") {
   auto client = Connect();
   CHECK(store::Store::Open(directory).status().code() == Code::kLocked);
   client.reset();
   CHECK(store::Store::Open(directory).ok());
 }
 
-TEST_CASE_FIXTURE(Fixture, "with a daemon the verbs run there, with the same outcome") {
+TEST_CASE_FIXTURE(ClientFixture, "with a daemon the verbs run there, with the same outcome") {
   Serve();
   const auto client = Connect();
   CHECK(client->is_remote());
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(Fixture, "with a daemon the verbs run there, with the same out
   CHECK(missing.hint() == here.hint());
 }
 
-TEST_CASE_FIXTURE(Fixture, "every progress event arrives, in order") {
+TEST_CASE_FIXTURE(ClientFixture, "every progress event arrives, in order") {
   Serve();
   int next = 0;
   const auto counted = Connect()->Call("count", {{"limit", 1000}}, [&next](const json& event) {
@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(Fixture, "every progress event arrives, in order") {
   CHECK(counted->at("counted") == 1000);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a caller that has enough gets the verb's own answer to that") {
+TEST_CASE_FIXTURE(ClientFixture, "a caller that has enough gets the verb's own answer to that") {
   Serve();
   int events = 0;
   const auto counted = Connect()->Call("count", {{"limit", 1'000'000'000}}, [&events](const json&) {
@@ -102,14 +102,14 @@ TEST_CASE_FIXTURE(Fixture, "a caller that has enough gets the verb's own answer 
   CHECK(events == 3);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a store too deep for a socket address is served all the same") {
+TEST_CASE_FIXTURE(ClientFixture, "a store too deep for a socket address is served all the same") {
   directory = scratch / std::string(100, 'd') + "/" + std::string(100, 'e');
   REQUIRE(store::Store::Init(directory).ok());
   Serve();
   CHECK(Connect()->is_remote());
 }
 
-TEST_CASE_FIXTURE(Fixture, "an answer of any size arrives whole") {
+TEST_CASE_FIXTURE(ClientFixture, "an answer of any size arrives whole") {
   Serve();
   const json arguments = {{"text", std::string(900'000, 'x')}};
   const auto answer = Connect()->Call("echo", arguments);
@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(Fixture, "an answer of any size arrives whole") {
   CHECK(*answer == arguments);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a daemon that does not answer is unreachable") {
+TEST_CASE_FIXTURE(ClientFixture, "a daemon that does not answer is unreachable") {
   const os::UniqueFd silent(socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Fixture, "a daemon that does not answer is unreachable") {
   CHECK(client.status().message() == "the daemon of store \"" + directory + "\" does not answer");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a daemon that has gone is unreachable, and then it is our turn") {
+TEST_CASE_FIXTURE(ClientFixture, "a daemon that has gone is unreachable, and then it is our turn") {
   Serve();
   const auto client = Connect();
   server.reset();
@@ -139,7 +139,7 @@ TEST_CASE_FIXTURE(Fixture, "a daemon that has gone is unreachable, and then it i
   CHECK_FALSE(Connect()->is_remote());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a caller waits for another command to finish") {
+TEST_CASE_FIXTURE(ClientFixture, "a caller waits for another command to finish") {
   auto other = store::Store::Open(directory);
   REQUIRE(other.ok());
   std::thread finish([&other] { other->reset(); });
@@ -147,7 +147,8 @@ TEST_CASE_FIXTURE(Fixture, "a caller waits for another command to finish") {
   finish.join();
 }
 
-TEST_CASE_FIXTURE(Fixture, "a store somebody keeps is locked, and the error names the process") {
+TEST_CASE_FIXTURE(ClientFixture,
+                  "a store somebody keeps is locked, and the error names the process") {
   const auto other = store::Store::Open(directory);
   REQUIRE(other.ok());
   const auto client = Client::Connect(directory);
@@ -156,7 +157,8 @@ TEST_CASE_FIXTURE(Fixture, "a store somebody keeps is locked, and the error name
   CHECK(client.status().message().find(std::to_string(getpid())) != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "of another user's store without a daemon it is said who mounts it") {
+TEST_CASE_FIXTURE(ClientFixture,
+                  "of another user's store without a daemon it is said who mounts it") {
   if (geteuid() != 0) return;  // who else could give it away
   REQUIRE(chown(directory.c_str(), 65534, 65534) == 0);
   const Status gone = Client::Connect(directory).status();
@@ -166,7 +168,7 @@ TEST_CASE_FIXTURE(Fixture, "of another user's store without a daemon it is said 
                            "\", to run velafs mount");
 }
 
-TEST_CASE_FIXTURE(Fixture, "no store is not found") {
+TEST_CASE_FIXTURE(ClientFixture, "no store is not found") {
   CHECK(Client::Connect(scratch / "none").status().code() == Code::kNotFound);
 }
 

@@ -22,8 +22,8 @@ namespace {
 using nlohmann::json;
 using test::RawClient;
 
-struct Fixture {
-  Fixture() {
+struct ServerFixture {
+  ServerFixture() {
     REQUIRE(store::Store::Init(scratch / "store").ok());
     auto opened = store::Store::Open(scratch / "store");
     REQUIRE_MESSAGE(opened.ok(), opened.status().message());
@@ -61,26 +61,26 @@ struct Fixture {
   std::unique_ptr<Server> server;
 };
 
-TEST_CASE_FIXTURE(Fixture, "only the owner may reach the socket") {
+TEST_CASE_FIXTURE(ServerFixture, "only the owner may reach the socket") {
   struct stat info;
   REQUIRE(stat(Socket().c_str(), &info) == 0);
   CHECK(S_ISSOCK(info.st_mode));
   CHECK((info.st_mode & 0777) == 0600);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a verb answers one result line") {
+TEST_CASE_FIXTURE(ServerFixture, "a verb answers one result line") {
   CHECK(Answer("/v1/list", "{}", 200) == json{{"result", {{"branches", json::array()}}}});
   CHECK(Answer("/v1/list", "", 200) == json{{"result", {{"branches", json::array()}}}});
   CHECK(Answer("/v1/echo", R"({"a":[1,null]})", 200)["result"] == json::parse(R"({"a":[1,null]})"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a server counts the calls it serves") {
+TEST_CASE_FIXTURE(ServerFixture, "a server counts the calls it serves") {
   const uint64_t before = server->served();
   Answer("/v1/list", "{}", 200);
   CHECK(server->served() == before + 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a failed verb answers code, message and hint") {
+TEST_CASE_FIXTURE(ServerFixture, "a failed verb answers code, message and hint") {
   const json error = Answer("/v1/clone", R"({"source":"main","name":"Bad"})", 200)["error"];
   CHECK(error["code"] == "usage");
   CHECK(error["message"].get<std::string>().find("\"Bad\"") != std::string::npos);
@@ -88,7 +88,7 @@ TEST_CASE_FIXTURE(Fixture, "a failed verb answers code, message and hint") {
   CHECK(Answer("/v1/show", R"({"name":"none"})", 200)["error"]["code"] == "not_found");
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is no call of a verb is a usage error") {
+TEST_CASE_FIXTURE(ServerFixture, "what is no call of a verb is a usage error") {
   CHECK(Answer("/v1/frobnicate", "{}", 200)["error"]["message"] == "unknown verb \"frobnicate\"");
   CHECK(Answer("/v1/list", "{", 400)["error"]["message"] ==
         "cannot read the arguments: the text is not JSON");
@@ -102,12 +102,12 @@ TEST_CASE_FIXTURE(Fixture, "what is no call of a verb is a usage error") {
   CHECK(get.HttpStatus() == 404);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a body over 1 MiB is turned down") {
+TEST_CASE_FIXTURE(ServerFixture, "a body over 1 MiB is turned down") {
   const std::string body = "{\"name\":\"" + std::string(1024 * 1024, 'x') + "\"}";
   CHECK(Answer("/v1/show", body, 413)["error"]["code"] == "usage");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a client cannot claim to be somebody else") {
+TEST_CASE_FIXTURE(ServerFixture, "a client cannot claim to be somebody else") {
   RawClient client(Socket());
   client.Post(
       "/v1/import",
@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(Fixture, "a client cannot claim to be somebody else") {
   CHECK(result["owner"] != "4243");
 }
 
-TEST_CASE_FIXTURE(Fixture, "progress comes before the result") {
+TEST_CASE_FIXTURE(ServerFixture, "progress comes before the result") {
   const std::string body =
       json{{"name", "main"}, {"from_dir", test::MakeDataDirectory(scratch / "data")}}.dump();
   RawClient client(Socket());
@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Fixture, "progress comes before the result") {
   CHECK(lines.back()["result"]["name"] == "main");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a client that goes away stops its verb") {
+TEST_CASE_FIXTURE(ServerFixture, "a client that goes away stops its verb") {
   RawClient client(Socket());
   client.Post("/v1/run-until-stopped", "");
   client.ReceiveUntil("progress");
@@ -139,7 +139,8 @@ TEST_CASE_FIXTURE(Fixture, "a client that goes away stops its verb") {
   CHECK(stopped);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a client that goes away as soon as it has asked has its verb run") {
+TEST_CASE_FIXTURE(ServerFixture,
+                  "a client that goes away as soon as it has asked has its verb run") {
   RawClient client(Socket());
   client.Post("/v1/run-until-stopped", "");
   client.Close();
@@ -148,7 +149,8 @@ TEST_CASE_FIXTURE(Fixture, "a client that goes away as soon as it has asked has 
 }
 
 TEST_CASE_FIXTURE(
-    Fixture, "a client that shuts down its sending side stops its verb and learns the outcome") {
+    ServerFixture,
+    "a client that shuts down its sending side stops its verb and learns the outcome") {
   RawClient client(Socket());
   client.Post("/v1/run-until-stopped", "");
   client.ReceiveUntil("progress");
@@ -156,7 +158,7 @@ TEST_CASE_FIXTURE(
   CHECK(client.Lines().back()["error"]["message"] == "interrupted");
 }
 
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(ServerFixture,
                   "stop ends running verbs, answers their callers and removes the socket") {
   RawClient client(Socket());
   client.Post("/v1/run-until-stopped", "");
@@ -167,20 +169,20 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK_FALSE(std::filesystem::exists(Socket()));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a server that never had a caller stops") {
+TEST_CASE_FIXTURE(ServerFixture, "a server that never had a caller stops") {
   server->Stop();
   server->Stop();
   CHECK_FALSE(std::filesystem::exists(Socket()));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a socket left by a dead process is replaced") {
+TEST_CASE_FIXTURE(ServerFixture, "a socket left by a dead process is replaced") {
   server.reset();
   std::ofstream(Socket()) << "stale";
   Start();
   CHECK(Answer("/v1/list", "{}", 200).contains("result"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a hundred callers at once are all answered") {
+TEST_CASE_FIXTURE(ServerFixture, "a hundred callers at once are all answered") {
   std::vector<std::unique_ptr<RawClient>> callers;
   for (size_t i = 0; i < 100; ++i) callers.push_back(std::make_unique<RawClient>(Socket()));
   for (size_t i = 0; i < 100; ++i) callers[i]->Post("/v1/echo", json{{"i", i}}.dump());
@@ -189,7 +191,7 @@ TEST_CASE_FIXTURE(Fixture, "a hundred callers at once are all answered") {
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "a verb of the process that serves leaves an entry") {
+TEST_CASE_FIXTURE(ServerFixture, "a verb of the process that serves leaves an entry") {
   Answer("/v1/echo", "{}", 200);
   const auto entries = store->audit_log().List({});
   REQUIRE(entries.ok());

@@ -16,8 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-struct Fixture {
-  Fixture() {
+struct VerbsFixture {
+  VerbsFixture() {
     REQUIRE(store::Store::Init(scratch / "store").ok());
     auto opened = store::Store::Open(scratch / "store");
     REQUIRE_MESSAGE(opened.ok(), opened.status().message());
@@ -46,7 +46,7 @@ struct Fixture {
   std::unique_ptr<store::Store> store;
 };
 
-TEST_CASE_FIXTURE(Fixture, "a verb refuses wrong arguments before it does anything") {
+TEST_CASE_FIXTURE(VerbsFixture, "a verb refuses wrong arguments before it does anything") {
   struct Wrong {
     const char* verb;
     json arguments;
@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(Fixture, "a verb refuses wrong arguments before it does anythi
   }
 }
 
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(VerbsFixture,
                   "an imported branch is described in full, with null for what is not known") {
   const std::string directory = test::MakeDataDirectory(scratch / "data");
   const json branch = Done("import", {{"name", "main"}, {"from_dir", directory}});
@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(created_at.back() == 'Z');
 }
 
-TEST_CASE_FIXTURE(Fixture, "a clone carries what it was given") {
+TEST_CASE_FIXTURE(VerbsFixture, "a clone carries what it was given") {
   Import("main");
   const json branch = Done("clone", {{"source", "main"},
                                      {"name", "pr-1"},
@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(Fixture, "a clone carries what it was given") {
   CHECK(list["branches"][1] == Done("show", {{"name", "pr-1"}}));
 }
 
-TEST_CASE_FIXTURE(Fixture, "bookmarks are made, listed by branch, cloned and deleted") {
+TEST_CASE_FIXTURE(VerbsFixture, "bookmarks are made, listed by branch, cloned and deleted") {
   Import("main");
   const json bookmark = Done("bookmark-create", {{"name", "main@before"}, {"note", "release 7"}});
   CHECK(bookmark["name"] == "main@before");
@@ -153,7 +153,8 @@ TEST_CASE_FIXTURE(Fixture, "bookmarks are made, listed by branch, cloned and del
   CHECK(Run("bookmark-delete", {{"name", "main@before"}}).status().code() == Code::kNotFound);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a dry run of delete changes nothing and fails where delete would") {
+TEST_CASE_FIXTURE(VerbsFixture,
+                  "a dry run of delete changes nothing and fails where delete would") {
   Import("main");
   const json would = Done("delete", {{"name", "main"}, {"dry_run", true}});
   CHECK(would["name"] == "main");
@@ -165,14 +166,14 @@ TEST_CASE_FIXTURE(Fixture, "a dry run of delete changes nothing and fails where 
   CHECK(Run("delete", {{"name", "main"}}).status().code() == Code::kNotFound);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a port stays with its branch") {
+TEST_CASE_FIXTURE(VerbsFixture, "a port stays with its branch") {
   Import("main");
   const json assigned = Done("assign-port", {{"name", "main"}});
   CHECK(Done("assign-port", {{"name", "main"}}) == assigned);
   CHECK(Done("show", {{"name", "main"}})["port"] == assigned["port"]);
 }
 
-TEST_CASE_FIXTURE(Fixture, "counters are of this process and of the store's disk") {
+TEST_CASE_FIXTURE(VerbsFixture, "counters are of this process and of the store's disk") {
   CountsOfProcess().CountSync(std::chrono::milliseconds(3));
   CountsOfProcess().CountError(ENOSPC);
   const json counters = Done("counters", json::object());
@@ -186,7 +187,7 @@ TEST_CASE_FIXTURE(Fixture, "counters are of this process and of the store's disk
   CHECK(counters["fsync"]["count"].get<int>() >= buckets.back()["count"].get<int>());
 }
 
-TEST_CASE_FIXTURE(Fixture, "status names the store and the process") {
+TEST_CASE_FIXTURE(VerbsFixture, "status names the store and the process") {
   const json status = Done("status", json::object());
   CHECK(status["store"] == scratch / "store");
   CHECK(status["mountpoint"].is_null());
@@ -194,7 +195,8 @@ TEST_CASE_FIXTURE(Fixture, "status names the store and the process") {
   CHECK(status["version"] == kVersion);
 }
 
-TEST_CASE_FIXTURE(Fixture, "an import told to stop says it was interrupted and leaves nothing") {
+TEST_CASE_FIXTURE(VerbsFixture,
+                  "an import told to stop says it was interrupted and leaves nothing") {
   const std::string directory = test::MakeDataDirectory(scratch / "data");
   const json arguments = {{"name", "main"}, {"from_dir", directory}};
   int events = 0;
@@ -212,7 +214,7 @@ TEST_CASE_FIXTURE(Fixture, "an import told to stop says it was interrupted and l
   Done("import", arguments);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done or not") {
+TEST_CASE_FIXTURE(VerbsFixture, "a verb that changes something leaves an entry, done or not") {
   Import("main");
   Done("clone", {{"source", "main"}, {"name", "pr-1"}, {"ttl", "12h"}, {"note", "secret"}});
   CHECK_FALSE(Run("clone", {{"source", "main"}, {"name", "pr-1"}}).ok());
@@ -245,14 +247,14 @@ TEST_CASE_FIXTURE(Fixture, "a verb that changes something leaves an entry, done 
   CHECK(Done("audit-verify", json::object())["entries"] == 6);
 }
 
-TEST_CASE_FIXTURE(Fixture, "an entry says who gave a branch to whom") {
+TEST_CASE_FIXTURE(VerbsFixture, "an entry says who gave a branch to whom") {
   Import("main");
   Done("chown", {{"name", "main"}, {"owner", "nobody"}});
   const json entry = Done("audit", {{"verb", "chown"}})["entries"][0];
   CHECK(entry["detail"] == json{{"owner", "nobody"}, {"former_owner", CallerOf(geteuid()).user}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "what labels, notes and connection strings say is in no entry") {
+TEST_CASE_FIXTURE(VerbsFixture, "what labels, notes and connection strings say is in no entry") {
   Import("main");
   const char* secret = "hunter2";
   Done("clone", {{"source", "main"},
@@ -272,7 +274,7 @@ TEST_CASE_FIXTURE(Fixture, "what labels, notes and connection strings say is in 
   CHECK(entries["entries"][2]["detail"] == json{{"set", "dsn"}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "the log is trimmed by policy, and says where it begins") {
+TEST_CASE_FIXTURE(VerbsFixture, "the log is trimmed by policy, and says where it begins") {
   Import("main");
   for (const char* text : {"a", "b", "c"}) Done("note", {{"name", "main"}, {"note", text}});
   CHECK(Run("audit-trim", json::object()).status().code() == Code::kUsage);
@@ -293,7 +295,7 @@ TEST_CASE_FIXTURE(Fixture, "the log is trimmed by policy, and says where it begi
   CHECK(verified["trimmed"] == trimmed["trimmed"]);
 }
 
-TEST_CASE_FIXTURE(Fixture, "entries are shipped until they are said to have come") {
+TEST_CASE_FIXTURE(VerbsFixture, "entries are shipped until they are said to have come") {
   Import("main");
   const json first = Done("audit-unshipped", {{"to", "syslog"}});
   CHECK(first["entries"].size() == 1);
@@ -306,7 +308,7 @@ TEST_CASE_FIXTURE(Fixture, "entries are shipped until they are said to have come
   CHECK(Done("audit", json::object())["entries"].back()["verb"] == "audit-forget");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a branch's instance ends with a reset, its id does not") {
+TEST_CASE_FIXTURE(VerbsFixture, "a branch's instance ends with a reset, its id does not") {
   Import("main");
   Done("clone", {{"source", "main"}, {"name", "pr-1"}});
   const json before = Done("show", {{"name", "pr-1"}});
@@ -317,7 +319,7 @@ TEST_CASE_FIXTURE(Fixture, "a branch's instance ends with a reset, its id does n
   CHECK(after["id"] == before["id"]);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what an entry takes from a caller is short and on one line") {
+TEST_CASE_FIXTURE(VerbsFixture, "what an entry takes from a caller is short and on one line") {
   CHECK_FALSE(Run("delete", {{"name", "a\nb" + std::string(100'000, 'x')}}).ok());
   const json entry = Done("audit", json::object())["entries"][0];
   REQUIRE(entry["subjects"].size() == 1);
@@ -326,7 +328,7 @@ TEST_CASE_FIXTURE(Fixture, "what an entry takes from a caller is short and on on
   CHECK(name.size() == 256);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a verified log must go through what was noted") {
+TEST_CASE_FIXTURE(VerbsFixture, "a verified log must go through what was noted") {
   Import("main");
   const json noted = Done("audit-verify", json::object())["head"];
   Done("note", {{"name", "main"}, {"note", "x"}});

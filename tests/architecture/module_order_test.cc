@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/places.h"
+
 namespace {
 
 struct SourceFile {
@@ -130,7 +132,7 @@ std::vector<std::string> ForbiddenIncludes(const std::vector<SourceFile>& files)
 }
 
 std::vector<SourceFile> FilesUnder(const std::string& directory) {
-  const std::filesystem::path root(VELAFS_SOURCE_DIR);
+  const std::filesystem::path root(velafs::kSourceDirectory);
   std::vector<SourceFile> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root / directory)) {
     const auto extension = entry.path().extension();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cli/run_velafs.h"
+#include "tests/places.h"
 #include "velafs/api/verbs.h"
 
 namespace velafs::test {
@@ -119,7 +120,8 @@ TEST_CASE("each verb has a command, or is velapg's") {
 
 TEST_CASE("what the command line calls is in the table") {
   std::string sources;
-  for (const auto& entry : boost::filesystem::directory_iterator(VELAFS_SOURCE_DIR "/velafs/cli")) {
+  for (const auto& entry :
+       boost::filesystem::directory_iterator(std::string(kSourceDirectory) + "/velafs/cli")) {
     sources += Velafs::Content(entry.path().string());
   }
   const auto names = [&sources](const std::string& verb) {

@@ -9,13 +9,14 @@
 #include <string>
 
 #include "tests/cli/run_velafs.h"
+#include "tests/places.h"
 
 namespace velafs::test {
 namespace {
 
 using nlohmann::json;
 
-bool CanMount() {
+bool CanUseFuse() {
   if (access("/dev/fuse", R_OK | W_OK) == 0) return true;
   MESSAGE("SKIPPED: there is no usable /dev/fuse");
   return false;
@@ -109,13 +110,14 @@ TEST_CASE_FIXTURE(WithConfig, "config check says what a file sets") {
   const json good = velafs.Done({"config", "check", file});
   CHECK(good == json{{"file", file}, {"set", {{"store", velafs.store()}}}});
   CHECK(velafs({"config", "check", velafs.scratch / "none"}).exit_status == 3);
-  CHECK(velafs.Done({"config", "check", VELAFS_SOURCE_DIR "/packaging/conf/velafs.conf"})["set"] ==
+  CHECK(velafs.Done({"config", "check",
+                     std::string(kSourceDirectory) + "/packaging/conf/velafs.conf"})["set"] ==
         json{{"store", "/var/lib/velafs"}, {"mountpoint", "/srv/velafs"}});
 }
 
 // Without a mount: the mountpoint is refused before anything is done.
 TEST_CASE_FIXTURE(WithConfig, "a mountpoint of the file is made only where nobody else could") {
-  if (!CanMount()) return;
+  if (!CanUseFuse()) return;
   velafs.Done({"init"});
   const std::string open = velafs.scratch / "open";
   REQUIRE(mkdir(open.c_str(), 0700) == 0);
@@ -132,7 +134,7 @@ TEST_CASE_FIXTURE(WithConfig, "a mountpoint of the file is made only where nobod
 }
 
 TEST_CASE_FIXTURE(WithConfig, "mount sets the policies and groups of the configuration") {
-  if (!CanMount()) return;
+  if (!CanUseFuse()) return;
   velafs.Done({"init"});
   const std::string policies = velafs.scratch / "policies.toml";
   std::ofstream(policies) << "[store]\nttl = \"3d\"\n";

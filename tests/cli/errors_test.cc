@@ -7,6 +7,7 @@
 
 #include "tests/api/data_directory.h"
 #include "tests/cli/run_velafs.h"
+#include "tests/places.h"
 
 namespace velafs::test {
 namespace {
@@ -168,7 +169,7 @@ TEST_CASE("umount of a store that is not mounted says so") {
 TEST_CASE("a full disk behind standard output is a failure") {
   const Velafs velafs;
   velafs.Done({"init"});
-  const std::string command = "'" + std::string(VELAFS_BIN) + "' --store '" + velafs.store() +
+  const std::string command = "'" + std::string(kVelafsProgram) + "' --store '" + velafs.store() +
                               "' list > /dev/full 2> '" + (velafs.scratch / "err") + "'";
   const int wait_status = std::system(command.c_str());
   CHECK(WEXITSTATUS(wait_status) == 1);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "tests/cli/run_velafs.h"
+#include "tests/places.h"
 #include "tests/store/store_fixture.h"
 #include "tests/store/tree.h"
 
@@ -285,8 +286,9 @@ TEST_CASE_FIXTURE(WithTree, "an export that fails half way leaves nothing") {
   const auto limited = [&](const std::string& target) {
     const char* binary = std::getenv("VELAFS_BIN");
     const std::string command = "trap '' XFSZ; ulimit -f 1000; exec " +
-                                std::string(binary != nullptr ? binary : VELAFS_BIN) + " --store " +
-                                velafs.store() + " export main " + target + " 2>" + place + "/err";
+                                std::string(binary != nullptr ? binary : kVelafsProgram) +
+                                " --store " + velafs.store() + " export main " + target + " 2>" +
+                                place + "/err";
     return WEXITSTATUS(std::system(command.c_str()));
   };
   for (const std::string& target : {"--to-dir " + place + "/out", "--to-dir " + place + "/empty",

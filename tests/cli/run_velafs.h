@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/os/scratch_directory.h"
+#include "tests/places.h"
 
 namespace velafs::test {
 
@@ -115,7 +116,7 @@ class Velafs {
   // The program that is run.
   static std::string Binary() {
     const char* from_environment = std::getenv("VELAFS_BIN");
-    return from_environment != nullptr ? from_environment : VELAFS_BIN;
+    return from_environment != nullptr ? from_environment : kVelafsProgram;
   }
 
  private:

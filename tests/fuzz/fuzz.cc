@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/places.h"
 #include "tests/random.h"
 #include "velafs/os/unique_fd.h"
 
@@ -24,7 +25,7 @@ constexpr size_t kMaxInputBytes = 1 << 20;
 std::vector<std::string> CorpusOf(const std::string& name) {
   std::vector<std::string> inputs;
   const std::filesystem::path directory =
-      std::filesystem::path(VELAFS_SOURCE_DIR) / "tests/fuzz/corpus" / name;
+      std::filesystem::path(kSourceDirectory) / "tests/fuzz/corpus" / name;
   if (!std::filesystem::exists(directory)) return inputs;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     std::ifstream file(entry.path(), std::ios::binary);

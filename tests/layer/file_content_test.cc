@@ -12,12 +12,13 @@
 namespace velafs::layer {
 namespace {
 
-constexpr size_t kPages = 256;
+constexpr size_t kFilePages = 256;
 
 // Content whose pages all differ.
 std::string Numbered() {
-  std::string content(kPages * kPageBytes, '.');
-  for (size_t i = 0; i < kPages; ++i) content.replace(i * kPageBytes, 4, std::to_string(1000 + i));
+  std::string content(kFilePages * kPageBytes, '.');
+  for (size_t i = 0; i < kFilePages; ++i)
+    content.replace(i * kPageBytes, 4, std::to_string(1000 + i));
   return content;
 }
 
@@ -52,12 +53,12 @@ TEST_CASE("what is committed to a file in order takes few changes of its page ma
   WriteAt(*branch, content, 0, "first");
   REQUIRE(branch->Sync(ino, os::SyncKind::kData).ok());
   host.map_changes = 0;
-  for (size_t i = 1; i < kPages; ++i) {
+  for (size_t i = 1; i < kFilePages; ++i) {
     WriteAt(*branch, content, i * kPageBytes + 10, "record");
     REQUIRE(branch->Sync(ino, os::SyncKind::kData).ok());
   }
   CHECK(host.map_changes > 0);
-  CHECK(host.map_changes < kPages / 8);
+  CHECK(host.map_changes < kFilePages / 8);
   CHECK(ContentOf(*branch, "file") == content);
   branch.reset();
   host.volume.Crash();
@@ -71,7 +72,7 @@ TEST_CASE("pages that are written here and there take no others along") {
   const auto branch = volume.Open("main");
   const InodeNumber ino = InodeOf(*branch, "file");
   uint64_t pages = 0;
-  for (size_t i = 0; i < kPages; i += i % 8 == 3 ? 5 : 1, ++pages) {  // four in a row
+  for (size_t i = 0; i < kFilePages; i += i % 8 == 3 ? 5 : 1, ++pages) {  // four in a row
     WriteAt(*branch, content, i * kPageBytes, "record");
   }
   REQUIRE(branch->Sync(ino, os::SyncKind::kData).ok());

@@ -12,8 +12,8 @@
 namespace velafs::layer {
 namespace {
 
-const std::string kOld(4 * kPageBytes, 'o');
-const std::string kNew(kPageBytes, 'n');
+const std::string kEarlier(4 * kPageBytes, 'o');
+const std::string kLater(kPageBytes, 'n');
 
 // A host where changes of page maps fail with `map_error`, when that is set.
 struct FullHost {
@@ -42,53 +42,53 @@ struct FailingDisk {
 TEST_CASE("the first write to an inherited page fails when there is no space for its map") {
   for (const int error : {ENOSPC, EDQUOT}) {
     FullHost host;
-    host.volume.MakeSource("main", {{"file", kOld}});
+    host.volume.MakeSource("main", {{"file", kEarlier}});
     const auto branch = host.volume.Open("main");
     const InodeNumber ino = InodeOf(*branch, "file");
     host.map_error = error;
-    CHECK(branch->Write(ino, 0, BytesOf(kNew)).error_number() == error);
-    CHECK(ContentOf(*branch, "file") == kOld);
+    CHECK(branch->Write(ino, 0, BytesOf(kLater)).error_number() == error);
+    CHECK(ContentOf(*branch, "file") == kEarlier);
     CHECK(branch->Sync(ino, os::SyncKind::kData).ok());
 
     host.map_error = 0;
-    CHECK(branch->Write(ino, 0, BytesOf(kNew)).ok());
+    CHECK(branch->Write(ino, 0, BytesOf(kLater)).ok());
     CHECK(branch->Sync(ino, os::SyncKind::kData).ok());
     host.volume.Crash();
-    CHECK(ContentOf(*host.volume.Open("main"), "file") == kNew + kOld.substr(kPageBytes));
+    CHECK(ContentOf(*host.volume.Open("main"), "file") == kLater + kEarlier.substr(kPageBytes));
   }
 }
 
 // 7.
 TEST_CASE("a sync that had no space for the map fails, and the next one does all of it") {
   FullHost host;
-  host.volume.MakeSource("main", {{"file", kOld}});
+  host.volume.MakeSource("main", {{"file", kEarlier}});
   auto branch = host.volume.Open("main");
   const InodeNumber ino = InodeOf(*branch, "file");
-  REQUIRE(branch->Write(ino, 0, BytesOf(kNew)).ok());
+  REQUIRE(branch->Write(ino, 0, BytesOf(kLater)).ok());
   host.map_error = ENOSPC;
   CHECK(branch->Sync(ino, os::SyncKind::kData).error_number() == ENOSPC);
   CHECK(branch->Sync(ino, os::SyncKind::kData).error_number() == ENOSPC);
-  CHECK(branch->Write(ino, 2 * kPageBytes, BytesOf(kNew)).ok());
+  CHECK(branch->Write(ino, 2 * kPageBytes, BytesOf(kLater)).ok());
   host.map_error = 0;
   CHECK(branch->Sync(ino, os::SyncKind::kData).ok());
   branch.reset();
   host.volume.Crash();
   CHECK(ContentOf(*host.volume.Open("main"), "file") ==
-        kNew + kOld.substr(0, kPageBytes) + kNew + kOld.substr(0, kPageBytes));
+        kLater + kEarlier.substr(0, kPageBytes) + kLater + kEarlier.substr(0, kPageBytes));
 }
 
 // 7.
 TEST_CASE("a sync of the map that failed is not tried again") {
   FullHost host;
-  host.volume.MakeSource("main", {{"file", kOld}});
+  host.volume.MakeSource("main", {{"file", kEarlier}});
   const auto branch = host.volume.Open("main");
   const InodeNumber ino = InodeOf(*branch, "file");
-  REQUIRE(branch->Write(ino, 0, BytesOf(kNew)).ok());
+  REQUIRE(branch->Write(ino, 0, BytesOf(kLater)).ok());
   host.map_error = EIO;
   CHECK(branch->Sync(ino, os::SyncKind::kData).error_number() == EIO);
   host.map_error = 0;
   CHECK(branch->Sync(ino, os::SyncKind::kData).error_number() == EIO);
-  CHECK(branch->Write(ino, 0, BytesOf(kNew)).error_number() == EIO);
+  CHECK(branch->Write(ino, 0, BytesOf(kLater)).error_number() == EIO);
 }
 
 // 7. Wherever space runs out: what a later sync has returned for survives a power cut.
@@ -99,12 +99,12 @@ TEST_CASE("after running out of space at any change, no sync is reported that wa
     CAPTURE(n);
     FailingDisk host(n);
     auto& [disk, sqlite, volume] = host;
-    volume.MakeSource("main", {{"file", kOld}});
+    volume.MakeSource("main", {{"file", kEarlier}});
     volume.Reopen();  // makes the source durable
     auto branch = volume.Open("main");
     const InodeNumber ino = InodeOf(*branch, "file");
     disk.FailAfter(n, ENOSPC);
-    const bool written = branch->Write(ino, 0, BytesOf(kNew)).ok();
+    const bool written = branch->Write(ino, 0, BytesOf(kLater)).ok();
     bool synced = branch->Sync(ino, os::SyncKind::kFull).ok();
     has_struck = !disk.CancelFailure();
     if (!synced) synced = branch->Sync(ino, os::SyncKind::kFull).ok();
@@ -116,9 +116,9 @@ TEST_CASE("after running out of space at any change, no sync is reported that wa
     disk.PowerOn(100);
     volume.OpenAll();
     const std::string content = ContentOf(*volume.Open("main"), "file");
-    const std::string all_new = kNew + kOld.substr(kPageBytes);
+    const std::string all_new = kLater + kEarlier.substr(kPageBytes);
     if (written && synced) CHECK(content == all_new);
-    CHECK((content == all_new || content == kOld));
+    CHECK((content == all_new || content == kEarlier));
   }
   CHECK(recovered > 0);
 }
@@ -131,10 +131,10 @@ TEST_CASE("after a sealing runs out of space at any change, the store opens, and
     CAPTURE(n);
     FailingDisk host(n);
     auto& [disk, sqlite, volume] = host;
-    volume.MakeSource("main", {{"a", kOld}, {"b", kOld}, {"c", kOld}});
+    volume.MakeSource("main", {{"a", kEarlier}, {"b", kEarlier}, {"c", kEarlier}});
     for (const char* name : {"a", "b", "c"}) {
       const auto branch = volume.Open("main");
-      REQUIRE(branch->Write(InodeOf(*branch, name), 0, BytesOf(kNew)).ok());
+      REQUIRE(branch->Write(InodeOf(*branch, name), 0, BytesOf(kLater)).ok());
     }
     REQUIRE(volume.Clone("main", "dev").ok());
     REQUIRE(volume.volume().SyncAll().ok());
@@ -144,7 +144,7 @@ TEST_CASE("after a sealing runs out of space at any change, the store opens, and
     volume.CloseAll();
     volume.OpenAll();
     for (const char* name : {"a", "b", "c"}) {
-      CHECK(ContentOf(*volume.Open("dev"), name) == kNew + kOld.substr(kPageBytes));
+      CHECK(ContentOf(*volume.Open("dev"), name) == kLater + kEarlier.substr(kPageBytes));
     }
     const auto rest = volume.Seal();
     REQUIRE_MESSAGE(rest.ok(), rest.status().message());

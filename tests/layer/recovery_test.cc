@@ -10,7 +10,7 @@
 namespace velafs::layer {
 namespace {
 
-const std::string kOld(4 * kPageBytes, 'o');
+const std::string kFrozenContent(4 * kPageBytes, 'o');
 
 std::string PagePath(VolumeFixture& fixture, InodeNumber ino) {
   return fixture.LayerDirectory(fixture.HeadOf("main")) + "/" + std::to_string(ino.value);
@@ -27,7 +27,7 @@ void NoteUnsettled(VolumeFixture& fixture, LayerId layer) {
 // 10.
 TEST_CASE("what is frozen after an unclean end is settled, as at any other time") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   const auto write = [&] { return fixture.Open("main")->Write(ino, 0, BytesOf("new")); };
   REQUIRE(write().ok());
@@ -43,17 +43,17 @@ TEST_CASE("what is frozen after an unclean end is settled, as at any other time"
                 return {};
               })
               .ok());
-  CHECK(logical_bytes == kOld.size());
+  CHECK(logical_bytes == kFrozenContent.size());
 }
 
 // 2.
 TEST_CASE("changes to an inherited file that no fsync reached are undone by a crash") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 100, BytesOf("new")).ok());
   fixture.Crash();
-  CHECK(ContentOf(*fixture.Open("main"), "file") == kOld);
+  CHECK(ContentOf(*fixture.Open("main"), "file") == kFrozenContent);
   CHECK(os::HostStorage().Stat(PagePath(fixture, ino)).status().error_number() == ENOENT);
 }
 
@@ -61,13 +61,13 @@ TEST_CASE("changes to an inherited file that no fsync reached are undone by a cr
 TEST_CASE(
     "what fsync has returned for survives a crash, and what came after is all or nothing by page") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("kept")).ok());
   REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
   REQUIRE(fixture.Open("main")->Write(ino, 2 * kPageBytes, BytesOf("lost")).ok());
   fixture.Crash();
-  std::string expected = kOld;
+  std::string expected = kFrozenContent;
   expected.replace(0, 4, "kept");
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
 }
@@ -75,7 +75,7 @@ TEST_CASE(
 TEST_CASE(
     "what a truncation took away does not come back when the file grows again after a crash") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("kept")).ok());
   REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
@@ -85,14 +85,14 @@ TEST_CASE(
   REQUIRE(fixture.Open("main")->Set(ino, {.size_bytes = 3 * kPageBytes}).ok());
   fixture.Crash();
   std::string expected(3 * kPageBytes, '\0');
-  expected.replace(0, kPageBytes, kOld.substr(0, kPageBytes));
+  expected.replace(0, kPageBytes, kFrozenContent.substr(0, kPageBytes));
   expected.replace(0, 4, "kept");
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
 }
 
 TEST_CASE("a map left without its page file is not taken for a later one's") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("gone")).ok());
   REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kData).ok());
@@ -102,7 +102,7 @@ TEST_CASE("a map left without its page file is not taken for a later one's") {
   fixture.Crash();
   REQUIRE(fixture.Open("main")->Write(ino, kPageBytes, BytesOf("mine")).ok());
   fixture.Reopen();
-  std::string expected = kOld;
+  std::string expected = kFrozenContent;
   expected.replace(kPageBytes, 4, "mine");
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
 }
@@ -118,13 +118,13 @@ TEST_CASE("a page file in a frozen layer counts only with its map") {
   SUBCASE("of zeros") { map_content.assign(1024, '\0'); }
   SUBCASE("empty, in a layer further below") { is_further_below = true; }
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("lost")).ok());
   const LayerId frozen = fixture.HeadOf("main");
   const std::string map_path = PagePath(fixture, ino) + ".map";
   REQUIRE(fixture.Clone("main", "clone").ok());
-  std::string expected = kOld;
+  std::string expected = kFrozenContent;
   if (is_further_below) {
     REQUIRE(fixture.Open("main")->Write(ino, kPageBytes, BytesOf("kept")).ok());
     REQUIRE(fixture.Clone("main", "another").ok());
@@ -137,14 +137,14 @@ TEST_CASE("a page file in a frozen layer counts only with its map") {
   }
   NoteUnsettled(fixture, frozen);
   fixture.Crash();
-  CHECK(ContentOf(*fixture.Open("clone"), "file") == kOld);
+  CHECK(ContentOf(*fixture.Open("clone"), "file") == kFrozenContent);
   CHECK(ContentOf(*fixture.Open("main"), "file") == expected);
 }
 
 // 6.
 TEST_CASE("a head in use does not pass for clean, and one that was closed does") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const auto logical_bytes = [&] {
     std::optional<uint64_t> bytes;
     REQUIRE(fixture.catalog()
@@ -158,16 +158,16 @@ TEST_CASE("a head in use does not pass for clean, and one that was closed does")
     return bytes;
   };
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
-  REQUIRE(fixture.Open("main")->Write(ino, kOld.size(), BytesOf("more")).ok());
+  REQUIRE(fixture.Open("main")->Write(ino, kFrozenContent.size(), BytesOf("more")).ok());
   CHECK_FALSE(logical_bytes());
   CHECK(fixture.catalog().LastDurable() >= 1);
   fixture.Reopen();
-  CHECK(logical_bytes() == kOld.size() + 4);
+  CHECK(logical_bytes() == kFrozenContent.size() + 4);
 }
 
 TEST_CASE("a damaged map is reported, not read") {
   VolumeFixture fixture;
-  fixture.MakeSource("main", {{"file", kOld}});
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("new")).ok());
   fixture.Reopen();
@@ -185,7 +185,7 @@ TEST_CASE("a damaged map is reported, not read") {
 struct VolatileFixture {
   static constexpr const char* kDirectory = "/disk/store";
 
-  VolatileFixture() { volume.MakeSource("main", {{"file", kOld}}); }
+  VolatileFixture() { volume.MakeSource("main", {{"file", kFrozenContent}}); }
   test::VolatileStorage& Prepared() {
     disk.MakeDurableDirectories(kDirectory);
     return disk;

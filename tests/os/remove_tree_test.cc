@@ -14,7 +14,6 @@
 namespace velafs::os {
 namespace {
 
-namespace fs = std::filesystem;
 using test::ScratchDirectory;
 
 constexpr uid_t kNobody = 65534;
@@ -30,61 +29,62 @@ class AsNobody {
   }
 };
 
-void Make(const std::string& path) { std::ofstream(path) << "x"; }
+void MakeTreeFile(const std::string& path) { std::ofstream(path) << "x"; }
 
 void GiveAll(const std::string& directory) {
   if (geteuid() != 0) return;
   REQUIRE(chown(directory.c_str(), kNobody, kNobody) == 0);
-  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
     REQUIRE(lchown(entry.path().c_str(), kNobody, kNobody) == 0);
   }
 }
 
 TEST_CASE("what its owner may not look into is removed, too") {
   ScratchDirectory scratch;
-  fs::create_directories(scratch / "tree/a/b/c");
-  Make(scratch / "tree/a/b/c/f");
+  std::filesystem::create_directories(scratch / "tree/a/b/c");
+  MakeTreeFile(scratch / "tree/a/b/c/f");
   GiveAll(scratch / "");
   for (const char* closed : {"tree/a/b/c", "tree/a/b", "tree/a"}) {
-    fs::permissions(scratch / closed, fs::perms::none);
+    std::filesystem::permissions(scratch / closed, std::filesystem::perms::none);
   }
   const AsNobody as_nobody;
   const Status removed = RemoveTree(AT_FDCWD, scratch / "tree");
   CHECK_MESSAGE(removed.ok(), removed.message());
-  CHECK_FALSE(fs::exists(scratch / "tree"));
+  CHECK_FALSE(std::filesystem::exists(scratch / "tree"));
 }
 
 TEST_CASE("what cannot be removed does not keep the rest, and is told") {
   if (geteuid() != 0) return;  // who else could put it there
   ScratchDirectory scratch;
-  fs::create_directories(scratch / "tree/b");
-  fs::create_directories(scratch / "tree/z");
-  Make(scratch / "tree/z/f");
+  std::filesystem::create_directories(scratch / "tree/b");
+  std::filesystem::create_directories(scratch / "tree/z");
+  MakeTreeFile(scratch / "tree/z/f");
   GiveAll(scratch / "");
-  fs::create_directories(scratch / "tree/roots");
-  Make(scratch / "tree/roots/f");
+  std::filesystem::create_directories(scratch / "tree/roots");
+  MakeTreeFile(scratch / "tree/roots/f");
   const AsNobody as_nobody;
   CHECK(RemoveTree(AT_FDCWD, scratch / "tree").error_number() == EACCES);
-  CHECK(fs::exists(scratch / "tree/roots/f"));
-  CHECK_FALSE(fs::exists(scratch / "tree/b"));
-  CHECK_FALSE(fs::exists(scratch / "tree/z"));
+  CHECK(std::filesystem::exists(scratch / "tree/roots/f"));
+  CHECK_FALSE(std::filesystem::exists(scratch / "tree/b"));
+  CHECK_FALSE(std::filesystem::exists(scratch / "tree/z"));
 }
 
 TEST_CASE("of a link that takes a directory's place neither content nor mode is touched") {
   ScratchDirectory scratch;
-  fs::create_directories(scratch / "kept");
-  Make(scratch / "kept/f");
-  fs::permissions(scratch / "kept", fs::perms::owner_read | fs::perms::owner_exec);
-  fs::create_directories(scratch / "tree");
-  fs::create_symlink(scratch / "kept", scratch / "tree/link");
+  std::filesystem::create_directories(scratch / "kept");
+  MakeTreeFile(scratch / "kept/f");
+  std::filesystem::permissions(
+      scratch / "kept", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  std::filesystem::create_directories(scratch / "tree");
+  std::filesystem::create_symlink(scratch / "kept", scratch / "tree/link");
   CHECK(RemoveTree(AT_FDCWD, scratch / "tree").ok());
-  fs::create_symlink(scratch / "kept", scratch / "link");
+  std::filesystem::create_symlink(scratch / "kept", scratch / "link");
   CHECK(RemoveTree(AT_FDCWD, scratch / "link").ok());
-  CHECK_FALSE(fs::is_symlink(scratch / "link"));
-  CHECK(fs::exists(scratch / "kept/f"));
-  CHECK(fs::status(scratch / "kept").permissions() ==
-        (fs::perms::owner_read | fs::perms::owner_exec));
-  fs::permissions(scratch / "kept", fs::perms::owner_all);
+  CHECK_FALSE(std::filesystem::is_symlink(scratch / "link"));
+  CHECK(std::filesystem::exists(scratch / "kept/f"));
+  CHECK(std::filesystem::status(scratch / "kept").permissions() ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec));
+  std::filesystem::permissions(scratch / "kept", std::filesystem::perms::owner_all);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ size_t NumberOf(const std::string& text, const std::string& line) {
          1;
 }
 
-bool HasLine(const std::string& text, const std::string& line) {
+bool ContainsLine(const std::string& text, const std::string& line) {
   return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
 }
 
@@ -75,7 +75,7 @@ TEST_CASE_FIXTURE(Files, "a line that is too long is left out") {
                                                        "'\nc = '" + std::string(4000, 'x') + "'\n");
   const ConfigText config = Read();
   CHECK(config.ToText().size() < 8192);
-  CHECK(HasLine(config.ToText(), "a = 1"));
+  CHECK(ContainsLine(config.ToText(), "a = 1"));
   REQUIRE(config.LeftOut().size() == 1);
   CHECK(config.LeftOut()[0].Place() == path + " line 2");
   CHECK(config.LeftOut()[0].why == "the line is longer than 4 KiB");
@@ -103,8 +103,8 @@ TEST_CASE_FIXTURE(Files, "what cannot be included is left out, and named with it
   REQUIRE(config.LeftOut().size() == 1);
   CHECK(config.LeftOut()[0].Place() == path + " line 2");
   CHECK(config.LeftOut()[0].why.find("missing.conf\": No such file") != std::string::npos);
-  CHECK(HasLine(config.ToText(), "# left out: # include 'missing.conf'"));
-  CHECK(HasLine(config.ToText(), "a = 1"));
+  CHECK(ContainsLine(config.ToText(), "# left out: # include 'missing.conf'"));
+  CHECK(ContainsLine(config.ToText(), "a = 1"));
 }
 
 TEST_CASE_FIXTURE(Files, "a file that includes itself ends somewhere") {
@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(Files, "a line is left out by its number in the text") {
   const std::string path = Make("postgresql.conf", "a = 1\nbroken line here\n");
   ConfigText config = Read();
   CHECK(config.LeaveOutLine(NumberOf(config.ToText(), "broken line here"), "syntax error"));
-  CHECK(HasLine(config.ToText(), "# left out: broken line here"));
+  CHECK(ContainsLine(config.ToText(), "# left out: broken line here"));
   REQUIRE(config.LeftOut().size() == 1);
   CHECK(config.LeftOut()[0].setting.empty());
   CHECK(config.LeftOut()[0].Place() == path + " line 2");
@@ -139,8 +139,8 @@ TEST_CASE_FIXTURE(Files, "all lines of a setting are left out, and the last of t
   CHECK(!config.LeaveOutSetting("b", "invalid"));
   REQUIRE(config.LeftOut().size() == 1);
   CHECK(config.LeftOut()[0].Place() == path + " line 3");
-  CHECK(HasLine(config.ToText(), "# left out: TimeZone = 'X'"));
-  CHECK(HasLine(config.ToText(), "a = 1"));
+  CHECK(ContainsLine(config.ToText(), "# left out: TimeZone = 'X'"));
+  CHECK(ContainsLine(config.ToText(), "a = 1"));
 }
 
 TEST_CASE_FIXTURE(Files, "the last line that sets something is found") {

@@ -33,7 +33,7 @@ struct Directory {
 };
 
 // A page of pg_database with one row.
-std::string PageOf(const std::string& columns) {
+std::string CatalogPage(const std::string& columns) {
   std::string page(8192, 0);
   const auto put = [&page](size_t offset, auto number) {
     std::memcpy(page.data() + offset, &number, sizeof number);
@@ -75,7 +75,7 @@ constexpr char kNoLocale[] = "xx_YY.UTF-8";
 
 TEST_CASE("databases whose locale is not on this machine are found in their catalog's file") {
   const auto find = [](const std::string& row, int version) {
-    const auto found = DatabasesWithoutLocaleIn(PageOf(row), version);
+    const auto found = DatabasesWithoutLocaleIn(CatalogPage(row), version);
     return found.empty() ? std::string() : found[0].name + ":" + found[0].locale;
   };
   CHECK(find(NewRow("de", kNoLocale, "C"), 15) == "de:xx_YY.UTF-8");

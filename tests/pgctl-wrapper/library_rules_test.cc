@@ -13,11 +13,12 @@ using namespace velafs::pgctl;
 
 namespace {
 
-struct Fixture {
-  Fixture() : dir(std::filesystem::temp_directory_path() / ("rules-" + std::to_string(getpid()))) {
+struct RulesFixture {
+  RulesFixture()
+      : dir(std::filesystem::temp_directory_path() / ("rules-" + std::to_string(getpid()))) {
     std::filesystem::create_directory(dir);
   }
-  ~Fixture() { std::filesystem::remove_all(dir); }
+  ~RulesFixture() { std::filesystem::remove_all(dir); }
   std::string Path() const { return dir / "extensions.toml"; }
   Result<std::optional<std::string>> Read() const { return ReadStoreLibraryRules(dir); }
 
@@ -69,7 +70,7 @@ TEST_CASE("a fault in the rules is told with its line") {
   CHECK(FailureOf(injected).find("no name of a setting") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "the store's rules are read only when nobody else can write them") {
+TEST_CASE_FIXTURE(RulesFixture, "the store's rules are read only when nobody else can write them") {
   CHECK(*Read() == std::nullopt);
   REQUIRE(WriteTextFile(Path(), "[a]\n").ok());
   CHECK(*Read() == "[a]\n");

@@ -14,8 +14,8 @@ namespace {
 
 constexpr const char* kShared = "shared_preload_libraries";
 
-struct Fixture {
-  Fixture()
+struct PreloadsFixture {
+  PreloadsFixture()
       : dir(std::filesystem::temp_directory_path() / ("preloads-" + std::to_string(getpid()))) {
     std::filesystem::create_directories(dir / "lib/plugins");
     std::filesystem::create_directories(dir / "data");
@@ -24,7 +24,7 @@ struct Fixture {
              {"quiet", {LibraryAction::kSetting, "quiet.workers", "0", "would work"}},
              {"fine", {LibraryAction::kAllow, "", "", ""}}};
   }
-  ~Fixture() { std::filesystem::remove_all(dir); }
+  ~PreloadsFixture() { std::filesystem::remove_all(dir); }
 
   void Make(const std::string& path, const std::string& code = "code") {
     REQUIRE(WriteTextFile(dir / path, code).ok());
@@ -42,7 +42,8 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "a library to leave out is, by any spelling and through a link") {
+TEST_CASE_FIXTURE(PreloadsFixture,
+                  "a library to leave out is, by any spelling and through a link") {
   Make("lib/jobs.so");
   Make("lib/plugins/jobs.so");
   std::filesystem::create_symlink("jobs.so", dir / "lib/other.so");
@@ -55,7 +56,8 @@ TEST_CASE_FIXTURE(Fixture, "a library to leave out is, by any spelling and throu
   CHECK(Only("jobs", /*as_is=*/true).fate == Fate::kLoaded);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a library that the server would not find is missing, as it is or not") {
+TEST_CASE_FIXTURE(PreloadsFixture,
+                  "a library that the server would not find is missing, as it is or not") {
   Make("lib/fine.so");
   CHECK(Only("fine").fate == Fate::kLoaded);
   CHECK(Only("gone").fate == Fate::kMissing);
@@ -66,14 +68,16 @@ TEST_CASE_FIXTURE(Fixture, "a library that the server would not find is missing,
   CHECK(Only("fine", false, "local_preload_libraries").fate == Fate::kLoaded);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a setting quiets a library only where its code knows the setting") {
+TEST_CASE_FIXTURE(PreloadsFixture,
+                  "a setting quiets a library only where its code knows the setting") {
   Make("lib/quiet.so", std::string("\0quiet.workers\0", 15));
   CHECK(Only("quiet").fate == Fate::kQuieted);
   Make("lib/quiet.so", std::string("\0quiet.workers_max\0", 19));
   CHECK(Only("quiet").fate == Fate::kLeftOut);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a library that nobody has listed is told when it registers workers") {
+TEST_CASE_FIXTURE(PreloadsFixture,
+                  "a library that nobody has listed is told when it registers workers") {
   Make("lib/unknown.so", std::string("\0RegisterBackgroundWorker\0", 26));
   Make("lib/fine.so", std::string("\0RegisterBackgroundWorker\0", 26));
   Make("lib/plain.so");

@@ -29,13 +29,14 @@ std::string PageWith(unsigned char first, const std::string& settings) {
   return page;
 }
 
-struct Fixture {
-  Fixture() : dir(std::filesystem::temp_directory_path() / ("prep-" + std::to_string(getpid()))) {
+struct PreparationFixture {
+  PreparationFixture()
+      : dir(std::filesystem::temp_directory_path() / ("prep-" + std::to_string(getpid()))) {
     for (const char* name : {"global", "pg_replslot", "pg_twophase", "base/5", "outside"}) {
       std::filesystem::create_directories(dir / name);
     }
   }
-  ~Fixture() { std::filesystem::remove_all(dir); }
+  ~PreparationFixture() { std::filesystem::remove_all(dir); }
 
   void Make(const std::string& name, const std::string& text = "") {
     REQUIRE(WriteTextFile(dir / name, text).ok());
@@ -60,7 +61,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "empty catalogs need no server to be known as such") {
+TEST_CASE_FIXTURE(PreparationFixture, "empty catalogs need no server to be known as such") {
   MakeMap();
   CHECK_FALSE(MayNeedPreparation(dir));
   Make("global/9000", "a page");
@@ -73,7 +74,8 @@ TEST_CASE_FIXTURE(Fixture, "empty catalogs need no server to be known as such") 
   CHECK(MayNeedPreparation(dir));
 }
 
-TEST_CASE_FIXTURE(Fixture, "settings that cannot be read without a server are sent to one") {
+TEST_CASE_FIXTURE(PreparationFixture,
+                  "settings that cannot be read without a server are sent to one") {
   MakeMap();
   const auto may_need = [this](const std::string& content) {
     Make("global/9001", content);
@@ -93,7 +95,7 @@ TEST_CASE_FIXTURE(Fixture, "settings that cannot be read without a server are se
   CHECK(may_need(page));
 }
 
-TEST_CASE_FIXTURE(Fixture, "catalogs that cannot be found count as filled") {
+TEST_CASE_FIXTURE(PreparationFixture, "catalogs that cannot be found count as filled") {
   CHECK(MayNeedPreparation(dir));
   MakeMap();
   std::filesystem::remove(dir / "global/9000");
@@ -105,7 +107,8 @@ TEST_CASE_FIXTURE(Fixture, "catalogs that cannot be found count as filled") {
   CHECK(MayNeedPreparation(dir));
 }
 
-TEST_CASE_FIXTURE(Fixture, "replication slots are removed by their kind, and no link is followed") {
+TEST_CASE_FIXTURE(PreparationFixture,
+                  "replication slots are removed by their kind, and no link is followed") {
   MakeSlot("physical", 0);
   MakeSlot("logical", 5);
   Make("outside/state", "somebody's");
@@ -125,7 +128,7 @@ TEST_CASE_FIXTURE(Fixture, "replication slots are removed by their kind, and no 
   CHECK(again.neutralised.empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a directory of slots that is a link is left alone") {
+TEST_CASE_FIXTURE(PreparationFixture, "a directory of slots that is a link is left alone") {
   std::filesystem::remove(dir / "pg_replslot");
   Make("outside/state", "somebody's");
   std::filesystem::create_directory_symlink(dir / "outside", dir / "pg_replslot");
@@ -134,7 +137,7 @@ TEST_CASE_FIXTURE(Fixture, "a directory of slots that is a link is left alone") 
   CHECK(std::filesystem::exists(dir / "outside/state"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "what was done holds for one life of a branch") {
+TEST_CASE_FIXTURE(PreparationFixture, "what was done holds for one life of a branch") {
   const RunDir run_dir{dir, dir};
   PreparedMarker marker = PreparedMarker::Read(run_dir, 7);
   CHECK_FALSE(marker.slots_removed());
@@ -149,7 +152,7 @@ TEST_CASE_FIXTURE(Fixture, "what was done holds for one life of a branch") {
   CHECK_FALSE(PreparedMarker::Read(run_dir, 7).slots_removed());
 }
 
-TEST_CASE_FIXTURE(Fixture, "prepared transactions are counted, foreign servers seen") {
+TEST_CASE_FIXTURE(PreparationFixture, "prepared transactions are counted, foreign servers seen") {
   CHECK(CountPreparedTransactions(dir) == 0);
   Make("pg_twophase/00000123", "x");
   CHECK(CountPreparedTransactions(dir) == 1);
@@ -167,7 +170,7 @@ TEST_CASE("any bytes become a literal of SQL on one line") {
   CHECK(SqlLiteral("a'\n\\") == "E'\\x61\\x27\\x0a\\x5c'");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a prepared transaction needs a server to be taken away") {
+TEST_CASE_FIXTURE(PreparationFixture, "a prepared transaction needs a server to be taken away") {
   MakeMap();
   Make("pg_twophase/0000000000000123", "x");
   CHECK(MayNeedPreparation(dir));

@@ -18,12 +18,13 @@ constexpr const char* kLabel =
     "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
     "CHECKPOINT LOCATION: 0/2000060\n";
 
-struct Fixture {
-  Fixture() : dir(std::filesystem::temp_directory_path() / ("data-" + std::to_string(getpid()))) {
+struct RecoveryFixture {
+  RecoveryFixture()
+      : dir(std::filesystem::temp_directory_path() / ("data-" + std::to_string(getpid()))) {
     std::filesystem::create_directories(dir / "global");
     std::filesystem::create_directories(dir / "pg_wal");
   }
-  ~Fixture() { std::filesystem::remove_all(dir); }
+  ~RecoveryFixture() { std::filesystem::remove_all(dir); }
 
   void Make(const std::string& name, const std::string& text = "") {
     REQUIRE(WriteTextFile(dir / name, text).ok());
@@ -45,7 +46,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "pg_control says whether a plain start is enough") {
+TEST_CASE_FIXTURE(RecoveryFixture, "pg_control says whether a plain start is enough") {
   MakeControl(1);
   CHECK(State().is_clean);
   CHECK_FALSE(State().NeedsRecovery());
@@ -61,7 +62,7 @@ TEST_CASE_FIXTURE(Fixture, "pg_control says whether a plain start is enough") {
   CHECK(ReadDataState(dir).status().code() == Code::kCorrupt);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a backup needs its first segment of WAL, which is named") {
+TEST_CASE_FIXTURE(RecoveryFixture, "a backup needs its first segment of WAL, which is named") {
   MakeControl(6);
   Make("backup_label", kLabel);
   CHECK(State().NeedsRecovery());
@@ -75,7 +76,7 @@ TEST_CASE_FIXTURE(Fixture, "a backup needs its first segment of WAL, which is na
   CHECK(FirstSegment("") == "");
 }
 
-TEST_CASE_FIXTURE(Fixture, "nobody is told to remove backup_label") {
+TEST_CASE_FIXTURE(RecoveryFixture, "nobody is told to remove backup_label") {
   MakeControl(6);
   Make("backup_label", kLabel);
   Make("pg_wal/000000010000000000000002");
@@ -97,7 +98,7 @@ TEST_CASE_FIXTURE(Fixture, "nobody is told to remove backup_label") {
   CHECK(damaged.hint().find("valid checkpoint record") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "WAL that ends too early is told by the last segment there is") {
+TEST_CASE_FIXTURE(RecoveryFixture, "WAL that ends too early is told by the last segment there is") {
   Make("pg_wal/000000010000000000000004");
   Make("pg_wal/000000010000000000000005");
   Make("pg_wal/00000002.history");
@@ -111,7 +112,7 @@ TEST_CASE_FIXTURE(Fixture, "WAL that ends too early is told by the last segment 
   CHECK(after_archive.hint().find("--recover") == std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a tablespace that WAL makes elsewhere is explained") {
+TEST_CASE_FIXTURE(RecoveryFixture, "a tablespace that WAL makes elsewhere is explained") {
   const Status status = ExplainFailedStart(
       "pr-1", dir, "FATAL:  could not create symbolic link \"pg_tblspc/16384\": not permitted\n");
   CHECK(status.hint().find("LOCATION ''") != std::string::npos);
@@ -138,7 +139,7 @@ TEST_CASE("a recovery from WAL that is there ignores what production's recovery 
   CHECK(value(archive, "recovery_target_time") == "absent");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a start that fails has changed no signal file") {
+TEST_CASE_FIXTURE(RecoveryFixture, "a start that fails has changed no signal file") {
   Make("standby.signal", "theirs");
   Make("recovery.signal", "theirs");
   {
@@ -160,7 +161,8 @@ TEST_CASE_FIXTURE(Fixture, "a start that fails has changed no signal file") {
   CHECK_FALSE(Has("standby.signal.velapg"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "what a start that was killed left aside comes back at the next one") {
+TEST_CASE_FIXTURE(RecoveryFixture,
+                  "what a start that was killed left aside comes back at the next one") {
   Make("standby.signal.velapg", "theirs");
   Make("recovery.signal", "made by velapg\n");
   REQUIRE(SignalFiles::PutBack(dir).ok());

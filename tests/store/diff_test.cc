@@ -59,7 +59,7 @@ std::string Content(const Found& file) {
 }
 
 // What Diff has to find, from the bytes of both trees.
-std::vector<FileDifference> Expected(const Files& a, const Files& b) {
+std::vector<FileDifference> ExpectedChange(const Files& a, const Files& b) {
   std::multimap<InodeNumber, std::string> left;
   for (const auto& [path, file] : a) {
     if (!b.contains(path)) left.emplace(file.attributes.ino, path);
@@ -158,7 +158,7 @@ struct DiffFixture : StoreFixture {
     CAPTURE(a);
     CAPTURE(b);
     const Lines found = DiffLines(a, b);
-    const Lines expected = InWords(Expected(FilesOf(a), FilesOf(b)));
+    const Lines expected = InWords(ExpectedChange(FilesOf(a), FilesOf(b)));
     for (size_t i = 0; i < std::max(found.size(), expected.size()); ++i) {
       REQUIRE((i < found.size() ? found[i] : "") == (i < expected.size() ? expected[i] : ""));
     }

@@ -8,7 +8,7 @@ namespace velafs::store {
 namespace {
 
 using namespace test;
-using Kind = Member::Kind;
+using MemberKind = Member::Kind;
 
 std::span<const std::byte> BytesOf(const std::string& text) {
   return std::as_bytes(std::span(text));
@@ -20,7 +20,7 @@ struct ArchiveFixture : StoreFixture {
     File("postgresql.conf", "include_dir 'conf.d'\n");
     File("global/pg_control", Noise(8192, 1));
   }
-  void Put(Kind kind, const std::string& path, const std::string& target = "",
+  void Put(MemberKind kind, const std::string& path, const std::string& target = "",
            uint32_t mode = 0700) {
     REQUIRE(writer.Put({kind, path, target, mode, 5, 6, 7'000'000'000, 0}).ok());
   }
@@ -29,7 +29,7 @@ struct ArchiveFixture : StoreFixture {
   }
   void Sparse(const std::string& path, uint64_t size,
               const std::vector<std::pair<uint64_t, std::string>>& blocks, uint32_t mode = 0600) {
-    REQUIRE(writer.Put({Kind::kFile, path, "", mode, 5, 6, 7'000'000'000, size}).ok());
+    REQUIRE(writer.Put({MemberKind::kFile, path, "", mode, 5, 6, 7'000'000'000, size}).ok());
     for (const auto& [offset, content] : blocks) {
       REQUIRE(writer.PutBlock({offset, BytesOf(content)}).ok());
     }
@@ -149,8 +149,8 @@ TEST_CASE_FIXTURE(ArchiveFixture, "an archive of a server that may have run is t
 
 TEST_CASE_FIXTURE(ArchiveFixture, "a file keeps its other names when its first is left out") {
   File("pg_notify/0000", "kept");
-  Put(Kind::kHardLink, "one", "pg_notify/0000");
-  Put(Kind::kHardLink, "two", "./one");
+  Put(MemberKind::kHardLink, "one", "pg_notify/0000");
+  Put(MemberKind::kHardLink, "two", "./one");
   ImportAll();
   CheckContent("one", "kept");
   CheckContent("two", "kept");
@@ -159,7 +159,7 @@ TEST_CASE_FIXTURE(ArchiveFixture, "a file keeps its other names when its first i
 
 TEST_CASE_FIXTURE(ArchiveFixture,
                   "an export of an earlier version has its tablespaces brought in") {
-  Put(Kind::kSymlink, "pg_tblspc/16384", "../velafs_tablespaces/16384");
+  Put(MemberKind::kSymlink, "pg_tblspc/16384", "../velafs_tablespaces/16384");
   File("velafs_tablespaces/16384/PG_15/5/1", "kept");
   File("postgresql.auto.conf", "");
   ImportAll();
@@ -169,7 +169,7 @@ TEST_CASE_FIXTURE(ArchiveFixture,
 
 TEST_CASE("all files of an archive are the caller's, unless that is root") {
   ArchiveFixture fixture;
-  fixture.Put(Kind::kDirectory, "base");
+  fixture.Put(MemberKind::kDirectory, "base");
   const auto imported = fixture.ImportStream(fixture.Whole(), {1234, "somebody", 4321});
   REQUIRE_MESSAGE(imported.ok(), imported.status().message());
   for (const auto& [path, text] : fixture.BranchTree("main")) {
@@ -211,7 +211,7 @@ TEST_CASE_FIXTURE(ArchiveFixture,
     CheckRefused("\"base/1\" is no directory");
   }
   SUBCASE("a file behind a link") {
-    Put(Kind::kSymlink, "link", "base");
+    Put(MemberKind::kSymlink, "link", "base");
     File("link/x", "x");
     CheckRefused("\"link\" is no directory");
   }
@@ -220,28 +220,28 @@ TEST_CASE_FIXTURE(ArchiveFixture,
     CheckRefused("\"./base//1\" is in the archive twice");
   }
   SUBCASE("a hard link to what comes later") {
-    Put(Kind::kHardLink, "other", "base/2");
+    Put(MemberKind::kHardLink, "other", "base/2");
     CheckRefused("\"other\" is a hard link to \"base/2\", which is not in the archive before it");
   }
   SUBCASE("a hard link to itself") {
-    Put(Kind::kHardLink, "other", "other");
+    Put(MemberKind::kHardLink, "other", "other");
     CheckRefused("which is not in the archive before it");
   }
   SUBCASE("a hard link to a link") {
-    Put(Kind::kSymlink, "base/link", "1");
-    Put(Kind::kHardLink, "other", "base/link");
+    Put(MemberKind::kSymlink, "base/link", "1");
+    Put(MemberKind::kHardLink, "other", "base/link");
     CheckRefused("which is no file");
   }
   SUBCASE("a link that leads out") {
-    Put(Kind::kSymlink, "base/link", "../../x");
+    Put(MemberKind::kSymlink, "base/link", "../../x");
     CheckRefused("\"base/link\" leads to \"../../x\", out of the archive");
   }
   SUBCASE("a link to a path of the machine") {
-    Put(Kind::kSymlink, "link", "/etc/shadow");
+    Put(MemberKind::kSymlink, "link", "/etc/shadow");
     CheckRefused("out of the archive");
   }
   SUBCASE("a link of a tablespace") {
-    Put(Kind::kSymlink, "pg_tblspc/16384", "../base");
+    Put(MemberKind::kSymlink, "pg_tblspc/16384", "../base");
     CheckRefused("tablespace 16384 would be missing");
   }
   SUBCASE("a file that is too large") {
@@ -253,7 +253,7 @@ TEST_CASE_FIXTURE(ArchiveFixture,
     CheckRefused("larger than a WAL segment can be");
   }
   SUBCASE("WAL that is another name of a file") {
-    Put(Kind::kHardLink, "pg_wal/000000010000000000000001", "base/1");
+    Put(MemberKind::kHardLink, "pg_wal/000000010000000000000001", "base/1");
     CheckRefused("is no WAL segment of its own");
   }
   SUBCASE("a file instead of the top") {
@@ -268,7 +268,7 @@ TEST_CASE_FIXTURE(ArchiveFixture,
 
 TEST_CASE_FIXTURE(ArchiveFixture, "setuid and setgid bits of an archive's files are left out") {
   File("base/1", "x", 06755);
-  Put(Kind::kDirectory, "base/2", "", 07755);
+  Put(MemberKind::kDirectory, "base/2", "", 07755);
   ImportAll();
   const Tree tree = BranchTree("main");
   CHECK_MESSAGE(tree.at("base/1").find("755") != std::string::npos, tree.at("base/1"));

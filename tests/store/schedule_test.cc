@@ -12,7 +12,7 @@ using std::chrono::hours;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-constexpr TimeNs kHour = 3'600'000'000'000;
+constexpr TimeNs kOneHour = 3'600'000'000'000;
 
 struct ScheduleFixture : BranchesFixture {
   void Policy(const std::map<std::string, std::optional<std::string>>& values) {
@@ -54,10 +54,10 @@ TEST_CASE("old bookmarks are thinned out, and it does not matter how often") {
   };
   for (const int more_hours : {0, 5, 23}) {
     INFO(more_hours);
-    const TimeNs end = (24 * 35 + more_hours) * kHour;
+    const TimeNs end = (24 * 35 + more_hours) * kOneHour;
     std::vector<TimeNs> hourly;
     std::vector<TimeNs> once;
-    for (TimeNs now = 0; now <= end; now += kHour) {
+    for (TimeNs now = 0; now <= end; now += kOneHour) {
       hourly.push_back(now);
       once.push_back(now);
       thin(hourly, now);
@@ -68,13 +68,13 @@ TEST_CASE("old bookmarks are thinned out, and it does not matter how often") {
     CHECK(once.size() >= 25 + 6 + 3);
     CHECK(once.size() <= 25 + 7 + 4);
     CHECK(once.back() == end);
-    CHECK(once.front() >= end - 28 * 24 * kHour);
+    CHECK(once.front() >= end - 28 * 24 * kOneHour);
   }
 }
 
 TEST_CASE("the newest bookmark stays, however old it is") {
   const std::vector<seconds> keep = {hours(1)};
-  CHECK(ThinOut(std::vector<TimeNs>{1, 2}, keep, 90 * kHour) == std::vector<size_t>{0});
+  CHECK(ThinOut(std::vector<TimeNs>{1, 2}, keep, 90 * kOneHour) == std::vector<size_t>{0});
   CHECK(ThinOut({}, keep, 1).empty());
 }
 
@@ -84,10 +84,10 @@ TEST_CASE_FIXTURE(ScheduleFixture, "a branch gets bookmarks as often as its poli
   Policy({{"bookmark_every", "1h"}});
   CHECK(RunAt(now).made == std::vector<std::string>{"main@" + ScheduledName(now)});
   WriteInto("main", "16\n");
-  CHECK(RunAt(now + kHour - 1).made.empty());
-  CHECK(RunAt(now + kHour).made.size() == 1);
+  CHECK(RunAt(now + kOneHour - 1).made.empty());
+  CHECK(RunAt(now + kOneHour).made.size() == 1);
   CHECK(Count() == 2);
-  Clone("main@" + ScheduledName(now + kHour), "dev");
+  Clone("main@" + ScheduledName(now + kOneHour), "dev");
   CHECK(BranchTree("dev") == BranchTree("main"));
 }
 
@@ -95,9 +95,9 @@ TEST_CASE_FIXTURE(ScheduleFixture, "a branch that has not changed gets no other 
   Policy({{"bookmark_every", "1h"}});
   const TimeNs now = NowNs();
   RunAt(now);
-  for (int i = 1; i < 5; ++i) CHECK(RunAt(now + i * kHour).made.empty());
+  for (int i = 1; i < 5; ++i) CHECK(RunAt(now + i * kOneHour).made.empty());
   WriteInto("main", "16\n");
-  CHECK(RunAt(now + 5 * kHour).made.size() == 1);
+  CHECK(RunAt(now + 5 * kOneHour).made.size() == 1);
 }
 
 TEST_CASE_FIXTURE(ScheduleFixture,
@@ -107,7 +107,7 @@ TEST_CASE_FIXTURE(ScheduleFixture,
   const TimeNs now = NowNs();
   const auto make = [&](int hour) {
     WriteInto("main", std::to_string(20 + hour) + "\n");
-    const std::vector<std::string> made = RunAt(now + hour * kHour).made;
+    const std::vector<std::string> made = RunAt(now + hour * kOneHour).made;
     REQUIRE(made.size() == 1);
     return made[0];
   };
@@ -118,11 +118,11 @@ TEST_CASE_FIXTURE(ScheduleFixture,
   Clone(origin, "dev");
   Policy({{"bookmark_every", std::nullopt}});
   WriteInto("main", "90\n");
-  CHECK(RunAt(now + 9 * kHour).removed.empty());  // the newest
+  CHECK(RunAt(now + 9 * kOneHour).removed.empty());  // the newest
   Policy({{"bookmark_every", "1h"}});
-  const Schedule done = RunAt(now + 10 * kHour);
+  const Schedule done = RunAt(now + 10 * kOneHour);
   CHECK(done.made.size() == 1);
-  CHECK(RunAt(now + 10 * kHour + 1).removed == std::vector<std::string>{old});
+  CHECK(RunAt(now + 10 * kOneHour + 1).removed == std::vector<std::string>{old});
   CHECK(Count() == 4);
   Reopen();
   CHECK(Count() == 4);

@@ -280,11 +280,6 @@ class LocalClient : public Client {
   store::Caller caller_;
 };
 
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 std::string HomeDirectory() {
   if (std::string home = Environment("HOME"); !home.empty()) return home;
   const passwd* entry = getpwuid(geteuid());

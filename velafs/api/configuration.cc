@@ -23,8 +23,6 @@ namespace velafs {
 namespace api {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr char kFileOfMachine[] = "/etc/velafs/velafs.conf";
 constexpr char kVariable[] = "VELAFS_CONFIG";
 
@@ -39,11 +37,6 @@ constexpr std::array kKeys = {
     ConfigurationKey{"users.user_group", ""},
     ConfigurationKey{"users.admin_group", ""},
 };
-
-std::string Environment(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 Status WrongAt(const std::string& file, unsigned line, const std::string& what) {
   return UsageError(file + ":" + std::to_string(line) + ": " + what);
@@ -103,13 +96,15 @@ Result<std::string> TextOf(const ConfigurationKey& key, const toml::node& node,
   return std::move(*text);
 }
 
-bool IsIn(const fs::path& inner, const fs::path& outer) {
-  const fs::path from_outer = inner.lexically_normal().lexically_relative(outer.lexically_normal());
+bool IsIn(const std::filesystem::path& inner, const std::filesystem::path& outer) {
+  const std::filesystem::path from_outer =
+      inner.lexically_normal().lexically_relative(outer.lexically_normal());
   return !from_outer.empty() && *from_outer.begin() != "..";
 }
 
 // Nothing if a store can be mounted there, as far as the names tell.
-std::optional<std::string> ObjectionToPlaces(const fs::path& store, const fs::path& mountpoint) {
+std::optional<std::string> ObjectionToPlaces(const std::filesystem::path& store,
+                                             const std::filesystem::path& mountpoint) {
   if (IsIn(store, mountpoint)) return "would hide the store";
   if (mountpoint.lexically_normal() == (store / "mnt").lexically_normal()) return std::nullopt;
   if (IsIn(mountpoint, store)) return "is inside the store";
@@ -129,7 +124,7 @@ std::string FileOfUser() {
 }
 
 // Nobody but root may write to it, or, with `is_way`, replace what is in it.
-Status CheckIsRoots(const fs::path& path, bool is_way) {
+Status CheckIsRoots(const std::filesystem::path& path, bool is_way) {
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0) {
     return SystemError(errno, "cannot read \"" + path.string() + "\"");
@@ -144,9 +139,9 @@ Status CheckIsRoots(const fs::path& path, bool is_way) {
                      "'` make it so");
 }
 
-Status CheckWay(const fs::path& file) {
+Status CheckWay(const std::filesystem::path& file) {
   VELAFS_TRY(CheckIsRoots(file, false));
-  for (fs::path at = file.parent_path();; at = at.parent_path()) {
+  for (std::filesystem::path at = file.parent_path();; at = at.parent_path()) {
     VELAFS_TRY(CheckIsRoots(at, true));
     if (at == at.root_path()) return {};
   }
@@ -155,8 +150,8 @@ Status CheckWay(const fs::path& file) {
 // Refused unless `opened`, which "file" led to, is where only root can have put it.
 Status CheckIsTrusted(const std::string& file, const struct stat& opened) {
   std::error_code error;
-  const fs::path path = fs::absolute(file, error).lexically_normal();
-  const fs::path real = fs::canonical(path, error);
+  const std::filesystem::path path = std::filesystem::absolute(file, error).lexically_normal();
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
   if (error) return SystemError(error.value(), "cannot read \"" + file + "\"");
   VELAFS_TRY(CheckWay(path));
   VELAFS_TRY(CheckWay(real));
@@ -180,6 +175,11 @@ Result<std::string> ReadUpTo(size_t most_bytes, int fd) {
 }
 
 }  // namespace
+
+std::string Environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
 
 std::span<const ConfigurationKey> ConfigurationKeys() { return kKeys; }
 
@@ -278,7 +278,7 @@ bool Configuration::IsAbout(const std::string& store_directory) const {
   if (!store && was_named_) return true;
   const std::string own = store ? StoreDirectory(*store) : DefaultStoreDirectory();
   std::error_code error;
-  return own == store_directory || fs::equivalent(own, store_directory, error);
+  return own == store_directory || std::filesystem::equivalent(own, store_directory, error);
 }
 
 }  // namespace api

@@ -53,6 +53,9 @@ class Configuration {
   std::map<std::string, Value> values_;
 };
 
+// A variable of the environment; empty if it is not set.
+std::string Environment(const char* name);
+
 // The whole of a small text file; kNotFound when there is none. Refused to root unless only root
 // may write the file, or put another in its place: of no other a byte is looked at.
 Result<std::string> ReadTrusted(const std::string& file);

@@ -27,7 +27,7 @@ std::vector<const CLI::App*> CommandsOf(const CLI::App& command) {
       [](const CLI::App* app) { return !app->get_name().empty() && !app->get_group().empty(); });
 }
 
-std::vector<const CLI::App*> GroupsOf(const CLI::App& command) {
+std::vector<const CLI::App*> OptionGroupsOf(const CLI::App& command) {
   return command.get_subcommands([](const CLI::App* app) { return app->get_name().empty(); });
 }
 
@@ -140,7 +140,7 @@ void WriteArguments(const CLI::App& command, MdocWriter& page) {
 
 void WriteSynopsis(const CLI::App& command, const Manual& manual, MdocWriter& page) {
   page.Line(".Nm \"" + FullName(command, ' ') + "\"");
-  for (const CLI::App* group : GroupsOf(command)) {
+  for (const CLI::App* group : OptionGroupsOf(command)) {
     std::string choices;
     for (const CLI::Option* option : group->get_options()) {
       if (!IsHelp(*option)) choices += (choices.empty() ? "." : " | ") + InSynopsis(*option);
@@ -174,9 +174,9 @@ std::string DescriptionOf(const CLI::Option& option) {
   return text;
 }
 
-std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
+std::vector<const CLI::Option*> ShownOptionsOf(const CLI::App& command) {
   std::vector<const CLI::Option*> options;
-  for (const CLI::App* group : GroupsOf(command)) {
+  for (const CLI::App* group : OptionGroupsOf(command)) {
     for (const CLI::Option* option : group->get_options()) {
       if (!IsHelp(*option)) options.push_back(option);
     }
@@ -188,10 +188,10 @@ std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
 void WriteOptions(const CLI::App& command, MdocWriter& page) {
   const bool is_nested =
       command.get_parent() != nullptr && command.get_parent()->get_parent() != nullptr;
-  if (is_nested && OptionsOf(command).size() == 1) return;  // only --help
+  if (is_nested && ShownOptionsOf(command).size() == 1) return;  // only --help
   page.Line(".Bl -tag -width Ds");
   for (const bool positional : {true, false}) {
-    for (const CLI::Option* option : OptionsOf(command)) {
+    for (const CLI::Option* option : ShownOptionsOf(command)) {
       if (option->get_positional() != positional || (is_nested && IsHelp(*option))) continue;
       page.Line(".It " + (positional ? "Ar " + option->get_name() : NamesOf(*option)));
       page.Sentences(DescriptionOf(*option));

@@ -54,6 +54,10 @@ inline constexpr uint64_t kLargestId<InstanceId> = kMaxInstance;
 
 // A page's position in its file: byte offset / kPageBytes. Page 0 is a page like any other.
 using PageNumber = uint64_t;
+// How many pages the bytes before `end_bytes` take, the last one perhaps in part.
+constexpr uint64_t PagesUpTo(uint64_t end_bytes) {
+  return (end_bytes + kPageBytes - 1) / kPageBytes;
+}
 
 // SHA-256 of a chunk's raw content: its name. All zero bytes: "a chunk of zeros, stored nowhere".
 struct ChunkId {

@@ -13,6 +13,9 @@ namespace velafs {
 // direction of writing, and bytes that are not UTF-8 become `\n`, `\x1b`, `\u202e`, `\xff`.
 std::string Printable(std::string_view text);
 
+// In double quotes, as messages show names and paths.
+std::string Quoted(std::string_view text);
+
 // As one word of a shell's command line: in quotes where it would be more than that.
 std::string ShellWord(std::string_view text);
 

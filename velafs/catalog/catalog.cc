@@ -15,7 +15,6 @@ namespace velafs::catalog {
 namespace {
 
 // Only somebody looking at the database by hand can hold it up.
-constexpr int kBusyTimeoutMs = 5000;
 
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');

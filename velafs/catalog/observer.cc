@@ -12,8 +12,6 @@
 namespace velafs::catalog {
 namespace {
 
-constexpr int kBusyTimeoutMs = 5000;
-
 // Each selects a sentence for every row that breaks a rule. A layer's state: 1 head, 2 frozen,
 // 3 sealed; types in a mode, of 61440: 32768 a regular file's, 16384 a directory's.
 constexpr std::array<std::string_view, 13> kRules = {

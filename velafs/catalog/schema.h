@@ -9,6 +9,9 @@
 
 namespace velafs::catalog {
 
+// How long a connection waits while another one writes.
+inline constexpr int kBusyTimeoutMs = 5000;
+
 // "VELA", in SQLite's header field for the kind of file.
 inline constexpr int64_t kApplicationId = 0x56454C41;
 

@@ -14,19 +14,16 @@
 #include <map>
 #include <utility>
 
+#include "velafs/base/text.h"
 #include "velafs/cli/interrupt.h"
 #include "velafs/os/confinement.h"
 
 namespace velafs::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kMaxOthers = 900;
 constexpr int kPipeBytes = 1024 * 1024;
 constexpr int kLookAgainMs = 200;
-
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
 // "base" and ".tar.gz" of base.tar.gz; two empty ones for another name.
 std::pair<std::string, std::string> SplitTarName(const std::string& file) {
@@ -39,15 +36,17 @@ std::pair<std::string, std::string> SplitTarName(const std::string& file) {
 
 // Those that a base backup may have: by name, NAME.tar or NAME.tar with the suffix of a
 // compression. Of several for a name it is the one with that suffix, or the first.
-std::map<std::string, fs::path> FindTars(const fs::path& directory, const std::string& suffix) {
-  std::map<std::string, fs::path> found;
+std::map<std::string, std::filesystem::path> FindTars(const std::filesystem::path& directory,
+                                                      const std::string& suffix) {
+  std::map<std::string, std::filesystem::path> found;
   std::error_code error;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
     const std::string file = at->path().filename();
     const auto [name, its_suffix] = SplitTarName(file);
     const bool is_oid = !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
     if (!is_oid && name != "pg_wal" && name != "base") continue;
-    fs::path& path = found[name];
+    std::filesystem::path& path = found[name];
     if (path.empty() || its_suffix == suffix ||
         (path.filename() != name + suffix && file < path.filename())) {
       path = at->path();
@@ -119,8 +118,8 @@ Status ArchiveProcess::Open(const std::string& given) {
     first_.Reset(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
     return first_ ? Status() : SystemError(errno, "cannot read standard input");
   }
-  if (fs::is_directory(tar, error)) {
-    const std::map<std::string, fs::path> found = FindTars(tar, ".tar");
+  if (std::filesystem::is_directory(tar, error)) {
+    const std::map<std::string, std::filesystem::path> found = FindTars(tar, ".tar");
     if (!found.contains("base")) {
       return Refused(Quoted(given) + " is a directory without a base.tar",
                      "--from-dir imports a PGDATA that is not in an archive");
@@ -142,7 +141,7 @@ Status ArchiveProcess::Open(const std::string& given) {
 
 // Which of them the backup needs, the process will see.
 void ArchiveProcess::OpenBeside(const std::string& tar) {
-  const fs::path path = fs::absolute(tar);
+  const std::filesystem::path path = std::filesystem::absolute(tar);
   const std::string suffix = SplitTarName(path.filename()).second;
   for (const auto& [name, beside] : FindTars(path.parent_path(), suffix)) {
     if (name == "base" || opened_.size() >= kMaxOthers) continue;

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "velafs/base/text.h"
 #include "velafs/cli/output.h"
 #include "velafs/cli/unpack.h"
 #include "velafs/os/remove_tree.h"
@@ -18,12 +19,8 @@
 namespace velafs::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr char kWork[] = "data";
 constexpr char kPartial[] = ".partial-";  // and the number of the process
-
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
 os::UniqueFd OpenDirectory(int at, const std::string& name, int more_flags) {
   return os::UniqueFd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | more_flags));
@@ -75,7 +72,7 @@ void WarnOfLeftovers(int place, const std::string& path, const std::string& name
     if (!one.starts_with(prefix)) continue;
     const pid_t pid = std::atoi(one.c_str() + prefix.size());
     if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH) continue;
-    const fs::path left = fs::path(path).parent_path() / one;
+    const std::filesystem::path left = std::filesystem::path(path).parent_path() / one;
     WriteNotice("warning: " + Quoted(left.string()) +
                 " is left of an export that was killed; remove it");
   }
@@ -98,7 +95,7 @@ void DirectoryTarget::RemovePrivate() {
 }
 
 Status DirectoryTarget::Prepare(const std::string& path) {
-  fs::path wanted = fs::absolute(path).lexically_normal();
+  std::filesystem::path wanted = std::filesystem::absolute(path).lexically_normal();
   if (!wanted.has_filename()) wanted = wanted.parent_path();  // "dir/"
   path_ = wanted;
   VELAFS_TRY(OpenPlace());
@@ -123,17 +120,17 @@ Status DirectoryTarget::Prepare(const std::string& path) {
 }
 
 Status DirectoryTarget::OpenPlace() {
-  const fs::path path = path_;
+  const std::filesystem::path path = path_;
   std::error_code error;
-  const fs::file_type type = fs::symlink_status(path, error).type();
-  if (type == fs::file_type::not_found) {
+  const std::filesystem::file_type type = std::filesystem::symlink_status(path, error).type();
+  if (type == std::filesystem::file_type::not_found) {
     name_ = path.filename();
     place_ = OpenDirectory(AT_FDCWD, path.parent_path(), 0);
     if (place_) return {};
     return SystemError(errno, "cannot make " + Quoted(path_));
   }
   if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
-  const bool is_directory = fs::is_directory(path, error);
+  const bool is_directory = std::filesystem::is_directory(path, error);
   if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
   if (!is_directory) return Exists(Quoted(path_) + " exists and is no directory");
   place_ = OpenDirectory(AT_FDCWD, path, 0);

@@ -14,6 +14,7 @@
 
 #include "velafs/api/configuration.h"
 #include "velafs/base/counted.h"
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/child.h"
 #include "velafs/cli/command.h"
@@ -56,8 +57,6 @@ class Findings {
   json checks_ = json::array();
   size_t failed_ = 0;
 };
-
-std::string Quoted(const std::string& path) { return "\"" + path + "\""; }
 
 std::string InPath(const std::string& program) {
   const char* path = std::getenv("PATH");
@@ -267,7 +266,7 @@ void CheckTablespaces(Findings& findings, const Globals& globals) {
       const std::string command = "velafs tablespaces " + name;
       findings.Bad("tablespaces",
                    "tablespace " + oid + " of branch " + Quoted(name) + " leads out of it, to " +
-                       Quoted(one["target"]),
+                       Quoted(one["target"].get_ref<const std::string&>()),
                    "stop its server; then " + command +
                        " --bring-in copies it into the branch, or " + command + " --drop " + oid +
                        " removes a link to what is gone");

@@ -9,6 +9,7 @@
 #include <map>
 #include <vector>
 
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/compressor.h"
@@ -32,8 +33,6 @@ struct ExportArguments {
   std::vector<std::string> mappings;  // OID=DIR
   bool keep_special = false;
 };
-
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
 Status SyncParent(const fs::path& path) {
   const os::UniqueFd fd(open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

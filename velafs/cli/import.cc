@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <span>
 
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/archive_process.h"
 #include "velafs/cli/command.h"
@@ -12,7 +13,6 @@
 namespace velafs::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 struct ImportArguments {
@@ -25,8 +25,6 @@ struct ImportArguments {
   bool allow_missing_wal = false;
 };
 
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
-
 std::string RenderImported(const json& branch) {
   return "imported \"" + branch["name"].get<std::string>() + "\": " + branch["files"].dump() +
          " files, " + FormatSize(branch["logical_bytes"].get<uint64_t>()) + ", stored in " +
@@ -37,7 +35,7 @@ std::string RenderImported(const json& branch) {
 // The daemon's working directory is not ours.
 std::string Absolute(const std::string& path) {
   std::error_code error;
-  return fs::absolute(path, error).string();
+  return std::filesystem::absolute(path, error).string();
 }
 
 // What both kinds of import have.

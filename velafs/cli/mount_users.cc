@@ -9,13 +9,12 @@
 namespace velafs::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 // The first directory below `directory` that the link leads to, "" for itself; nothing if the link
 // leads elsewhere.
-std::optional<std::string> PartUnder(const std::string& directory, const fs::path& link) {
+std::optional<std::string> PartUnder(const std::string& directory,
+                                     const std::filesystem::path& link) {
   std::error_code error;
-  const std::string target = fs::read_symlink(link, error).string();
+  const std::string target = std::filesystem::read_symlink(link, error).string();
   if (error) return std::nullopt;
   if (target == directory) return std::string();
   if (!target.starts_with(directory + "/")) return std::nullopt;
@@ -23,12 +22,13 @@ std::optional<std::string> PartUnder(const std::string& directory, const fs::pat
   return rest.substr(0, rest.find('/'));
 }
 
-std::optional<std::string> PartUsedBy(const std::string& directory, const fs::path& process) {
+std::optional<std::string> PartUsedBy(const std::string& directory,
+                                      const std::filesystem::path& process) {
   for (const char* link : {"cwd", "root", "exe"}) {
     if (auto part = PartUnder(directory, process / link)) return part;
   }
   std::error_code error;
-  for (fs::directory_iterator file(process / "fd", error), end; !error && file != end;
+  for (std::filesystem::directory_iterator file(process / "fd", error), end; !error && file != end;
        file.increment(error)) {
     if (auto part = PartUnder(directory, file->path())) return part;
   }
@@ -40,7 +40,7 @@ std::optional<std::string> PartUsedBy(const std::string& directory, const fs::pa
 std::vector<std::string> ProcessesUnder(const std::string& directory) {
   std::vector<std::string> users;
   std::error_code error;
-  for (fs::directory_iterator process("/proc", error), end; !error && process != end;
+  for (std::filesystem::directory_iterator process("/proc", error), end; !error && process != end;
        process.increment(error)) {
     const std::string pid = process->path().filename().string();
     if (!std::ranges::all_of(pid, [](char c) { return c >= '0' && c <= '9'; })) continue;

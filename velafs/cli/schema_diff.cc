@@ -14,19 +14,18 @@
 namespace velafs::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Two files for as long as diff reads them.
 class Scratch {
  public:
   Scratch() {
     std::error_code error;
-    std::string path = (fs::temp_directory_path(error) / "velafs-diff-XXXXXX").string();
+    std::string path =
+        (std::filesystem::temp_directory_path(error) / "velafs-diff-XXXXXX").string();
     if (mkdtemp(path.data()) != nullptr) directory_ = path;
   }
   ~Scratch() {
     std::error_code error;
-    if (!directory_.empty()) fs::remove_all(directory_, error);
+    if (!directory_.empty()) std::filesystem::remove_all(directory_, error);
   }
   Result<std::string> Write(const std::string& name, const std::string& content) {
     const std::string path = directory_ + "/" + name;

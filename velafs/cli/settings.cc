@@ -9,15 +9,10 @@
 namespace velafs::cli {
 namespace {
 
-std::string Environment(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 Setting StoreSetting(const Globals& globals, const api::Configuration& file) {
   const std::string here = globals.StoreDirectory();
   if (!globals.store.empty()) return {"store", here, "command line"};
-  if (!Environment("VELAFS_STORE").empty()) return {"store", here, "environment"};
+  if (!api::Environment("VELAFS_STORE").empty()) return {"store", here, "environment"};
   const auto named = file.Find("store");
   if (named) return {"store", StoreDirectory(*named), file.PlaceOf("store")};
   return {"store", here, "default"};
@@ -25,7 +20,7 @@ Setting StoreSetting(const Globals& globals, const api::Configuration& file) {
 
 Setting Before(const Globals& globals, const std::string& key) {
   if (key == "mountpoint") {
-    const std::string variable = Environment("VELAFS_MOUNTPOINT");
+    const std::string variable = api::Environment("VELAFS_MOUNTPOINT");
     if (!variable.empty()) return {key, variable, "environment"};
   }
   if (key == "mount.log_level" && globals.verbose) return {key, "debug", "command line"};

@@ -11,8 +11,6 @@ namespace {
 constexpr uint64_t kPagesPerRead = 32;
 constexpr uint64_t kPagesPerPart = catalog::kPartBytes / kPageBytes;
 
-uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / kPageBytes; }
-
 // The chunks of one file's manifest, a part at a time.
 class ChunkIds {
  public:

@@ -8,8 +8,6 @@
 namespace velafs::layer {
 namespace {
 
-uint64_t PagesUpTo(uint64_t end_bytes) { return (end_bytes + kPageBytes - 1) / kPageBytes; }
-
 // How many pages behind `last` a write from `first` on takes along: of a file that is written in
 // order, as a log is, as many as were written just before. One sync of the map, and one allocation
 // of the host, then serve many commits.

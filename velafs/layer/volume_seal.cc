@@ -14,7 +14,7 @@
 namespace velafs::layer {
 namespace {
 
-constexpr uint8_t kAllPages = 0xff;
+constexpr uint8_t kWholeChunk = 0xff;
 
 // One file of the layer, into the sink.
 class FileSealer {
@@ -81,7 +81,7 @@ class FileSealer {
       VELAFS_ASSIGN(const SealedFile::Held before, content_.sealed()->HeldIn(begin / kChunkBytes));
       if (before.pages == held.pages) return before;
     }
-    if (held.pages == kAllPages && !content_.sealed()) {
+    if (held.pages == kWholeChunk && !content_.sealed()) {
       VELAFS_ASSIGN(const auto extent, content_.ExtentAt(begin, end - begin));
       if (!extent.is_data && begin + extent.length_bytes >= end) return held;
     }
@@ -106,7 +106,7 @@ class FileSealer {
       if (run.held) held |= ((1u << run.pages) - 1) << page;
       page += run.pages;
     }
-    return held == (1u << pages) - 1 ? kAllPages : static_cast<uint8_t>(held);
+    return held == (1u << pages) - 1 ? kWholeChunk : static_cast<uint8_t>(held);
   }
 
   // As FORMAT.md has a part that holds nothing, or all, or nothing but zeros.
@@ -115,9 +115,9 @@ class FileSealer {
       return std::ranges::all_of(row->pages, [pages](uint8_t held) { return held == pages; });
     };
     const bool is_zeros = std::ranges::all_of(row->chunks, &ChunkId::IsZeros);
-    if (is_zeros && all(inherits_ ? 0 : kAllPages)) {
+    if (is_zeros && all(inherits_ ? 0 : kWholeChunk)) {
       *row = {};
-    } else if (all(kAllPages)) {
+    } else if (all(kWholeChunk)) {
       row->pages.clear();
     }
   }

@@ -46,7 +46,7 @@ Status LeaveRoot() {
 }
 
 // Where the kernel has no filters, what else is given up has to do.
-void FilterSystemCalls() {
+void AllowFewSystemCalls() {
   SystemCallFilter filter(EPERM);
   filter.Allow(kAllowed);
   if (kIsSanitized) filter.Allow("sigaltstack", {});
@@ -68,7 +68,7 @@ Status ConfineToOpenFiles() {
   VELAFS_TRY(SetLimit(RLIMIT_CORE, 0));
   VELAFS_TRY(SetLimit(RLIMIT_NOFILE, 0));
   if (!kIsSanitized) VELAFS_TRY(SetLimit(RLIMIT_AS, kMaxMemoryBytes));
-  FilterSystemCalls();
+  AllowFewSystemCalls();
   return {};
 }
 

@@ -9,12 +9,10 @@
 namespace velafs::store {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Every level is an open file; whoever made the directories may have nested them without end.
 constexpr int kMaxDepth = 64;
 
-void Add(const fs::path& path, ContentSize* size) {
+void Add(const std::filesystem::path& path, ContentSize* size) {
   struct stat info;
   if (lstat(path.c_str(), &info) != 0) {
     size->is_more = true;
@@ -36,9 +34,9 @@ ContentSize ContentMeasure::Of(const std::string& path) {
   const auto elapsed = [begin] { return std::chrono::steady_clock::now() - begin; };
   ContentSize size;
   std::error_code error;
-  if (!fs::is_directory(path, error)) Add(path, &size);
-  fs::recursive_directory_iterator at(path, error);
-  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+  if (!std::filesystem::is_directory(path, error)) Add(path, &size);
+  std::filesystem::recursive_directory_iterator at(path, error);
+  for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
     if (elapsed() >= patience_) {
       size.is_more = true;
       break;

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "velafs/base/ids.h"
+#include "velafs/base/text.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/store/source_backup.h"
 #include "velafs/store/source_config.h"
@@ -32,8 +33,6 @@ constexpr std::array<std::string_view, 9> kReadFiles = {
     "PG_VERSION",           "backup_label",    "tablespace_map",
     "recovery.conf",        "postgresql.conf", "recovery.signal",
     "postgresql.auto.conf", "postmaster.pid",  "postmaster.opts"};
-
-std::string Quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 // Of a path in an archive; without steps for its top directory. Refused when it may not be there.
 Result<std::vector<std::string_view>> StepsOf(std::string_view path) {

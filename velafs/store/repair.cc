@@ -24,7 +24,7 @@ Status MakeDirectoryIfNone(os::Storage& storage, const std::string& path) {
   return made.error_number() == EEXIST ? Status() : made;
 }
 
-std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 // The names in a directory that may be missing.
 Result<std::vector<std::string>> NamesIn(os::Storage& storage, const std::string& path) {
@@ -136,8 +136,8 @@ Status Scrubber::SetAside(const std::string& path) {
     VELAFS_TRY(MakeDirectoryIfNone(storage, aside_ + below.substr(0, slash)));
   }
   VELAFS_TRY(storage.Rename(path, aside_ + below));
-  VELAFS_TRY(storage.SyncDirectory(ParentOf(aside_ + below)));
-  return storage.SyncDirectory(ParentOf(path));
+  VELAFS_TRY(storage.SyncDirectory(DirectoryOf(aside_ + below)));
+  return storage.SyncDirectory(DirectoryOf(path));
 }
 
 // Order: (1) the copy, with its ids raised, is made durable under another name; (2) what it does

@@ -19,8 +19,6 @@ constexpr size_t kMaxLabelsBytes = 16 * 1024;
 
 }  // namespace
 
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
-
 Status NoBranch(catalog::Reader& reader, const std::string& name) {
   std::vector<std::string> names;
   VELAFS_ASSIGN(const std::vector<catalog::BranchRow> branches, reader.Branches());

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "velafs/base/status.h"
+#include "velafs/base/text.h"
 #include "velafs/base/units.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/catalog/rows.h"
@@ -16,8 +17,6 @@
 namespace velafs::store {
 
 struct StorePaths;
-
-std::string Quoted(const std::string& text);
 
 // NotFound. Its hint names the nearest branch, or says that the trash has the branch.
 Status NoBranch(catalog::Reader& reader, const std::string& name);

@@ -9,27 +9,27 @@
 namespace velafs::store {
 namespace {
 
-using Kind = Damage::Kind;
+using DamageKind = Damage::Kind;
 
 }  // namespace
 
-const char* DamageKindName(Kind kind) {
+const char* DamageKindName(DamageKind kind) {
   switch (kind) {
-    case Kind::kCatalog:
+    case DamageKind::kCatalog:
       return "catalog";
-    case Kind::kPack:
+    case DamageKind::kPack:
       return "pack";
-    case Kind::kRecord:
+    case DamageKind::kRecord:
       return "record";
-    case Kind::kChunk:
+    case DamageKind::kChunk:
       return "chunk";
-    case Kind::kIndex:
+    case DamageKind::kIndex:
       return "index";
-    case Kind::kMap:
+    case DamageKind::kMap:
       return "map";
-    case Kind::kPageFile:
+    case DamageKind::kPageFile:
       return "page_file";
-    case Kind::kOrphan:
+    case DamageKind::kOrphan:
       return "orphan";
   }
   return "unknown";
@@ -57,7 +57,7 @@ Result<ScrubReport> Scrubber::Run() {
   }
   for (const auto& finding : findings_) {
     Damage& damage = finding->damage;
-    if (is_open() && damage.kind == Kind::kChunk) Distrust(*finding);
+    if (is_open() && damage.kind == DamageKind::kChunk) Distrust(*finding);
     report_.corrupt.push_back(std::move(damage));
   }
   return std::move(report_);
@@ -70,11 +70,11 @@ Status Scrubber::RunPart(Status (Scrubber::*part)()) {
   const bool is_known = std::any_of(findings_.begin(), findings_.end(), [&](const auto& finding) {
     return finding->damage.what == status.message();
   });
-  if (!is_known) Add(Kind::kCatalog, status.message());
+  if (!is_known) Add(DamageKind::kCatalog, status.message());
   return {};
 }
 
-Finding& Scrubber::Add(Kind kind, std::string what) {
+Finding& Scrubber::Add(DamageKind kind, std::string what) {
   auto finding = std::make_unique<Finding>();
   finding->damage.kind = kind;
   finding->damage.what = std::move(what);
@@ -113,14 +113,14 @@ Status Scrubber::OpenCatalog() {
     return std::move(opened).status();
   }
   if (is_open()) return why;
-  if (!why.ok()) Add(Kind::kCatalog, why.message());
+  if (!why.ok()) Add(DamageKind::kCatalog, why.message());
   if (!options_.repair && !options_.dry_run) return {};
   return RestoreCatalog();
 }
 
 Status Scrubber::CheckCatalog() {
   VELAFS_ASSIGN(const std::vector<std::string> found, catalog_->FindDamage());
-  for (const std::string& what : found) Add(Kind::kCatalog, "catalog: " + what);
+  for (const std::string& what : found) Add(DamageKind::kCatalog, "catalog: " + what);
   is_catalog_sound_ = found.empty();
   return {};
 }

@@ -13,7 +13,7 @@ namespace velafs::store {
 namespace {
 
 using catalog::LayerState;
-using Kind = Damage::Kind;
+using DamageKind = Damage::Kind;
 
 // A layer in use changes under our eyes: what looks damaged is looked at again.
 constexpr int kLooks = 4;
@@ -29,7 +29,7 @@ struct PageFileOnDisk {
 using LayerOnDisk = std::map<InodeNumber, PageFileOnDisk>;
 
 struct LayerDamage {
-  Kind kind;
+  DamageKind kind;
   InodeNumber ino;
   std::string what;
 };
@@ -117,17 +117,17 @@ std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& 
   for (const auto& [ino, file] : disk) {
     if (!layer.known.contains(ino) || IsGone(layer, ino)) continue;
     if (!file.map_status.ok()) {
-      found.push_back({Kind::kMap, ino, file.map_status.message()});
+      found.push_back({DamageKind::kMap, ino, file.map_status.message()});
     } else if (!is_settled || (IsSealed(layer, ino) && !(file.size_bytes && file.is_map_written))) {
       continue;
     } else if (!file.size_bytes) {
-      found.push_back({Kind::kPageFile, ino, "the page file is missing"});
+      found.push_back({DamageKind::kPageFile, ino, "the page file is missing"});
     } else if (IsBornHere(layer, ino)) {
       continue;
     } else if (!file.is_map_written) {
-      found.push_back({Kind::kMap, ino, "the page map is missing"});
+      found.push_back({DamageKind::kMap, ino, "the page map is missing"});
     } else if (*file.size_bytes < file.inherited_bytes) {
-      found.push_back({Kind::kPageFile, ino, "the page file is shorter than its map says"});
+      found.push_back({DamageKind::kPageFile, ino, "the page file is shorter than its map says"});
     }
   }
   if (!is_settled || layer.row.state == LayerState::kSealed) return found;
@@ -135,7 +135,7 @@ std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& 
     const bool has_page_file =
         row.born_here && S_ISREG(row.mode) && row.nlink > 0 && !row.inherited_bytes;
     if (has_page_file && !disk.contains(ino)) {
-      found.push_back({Kind::kPageFile, ino, "the page file is missing"});
+      found.push_back({DamageKind::kPageFile, ino, "the page file is missing"});
     }
   }
   return found;
@@ -251,7 +251,7 @@ void Scrubber::AddOrphan(const std::string& name, const std::string& path, bool 
     report_.left_over.push_back(name + ", which the catalog no longer knows");
     return;
   }
-  Finding& finding = Add(Kind::kOrphan, name + " is of a later catalog than this one");
+  Finding& finding = Add(DamageKind::kOrphan, name + " is of a later catalog than this one");
   finding.repair = Finding::Repair::kSetAside;
   finding.path = path;
 }

@@ -10,7 +10,7 @@ namespace velafs::store {
 namespace {
 
 using catalog::Reader;
-using Kind = Damage::Kind;
+using DamageKind = Damage::Kind;
 
 constexpr size_t kRecordsPerLookup = 256;
 constexpr uint64_t kRowsPerStep = 1000;
@@ -33,7 +33,7 @@ void Scrubber::Tally::Add(const ChunkId& id) {
   sum += word;
 }
 
-Finding& Scrubber::AddChunk(Kind kind, const ChunkId& id, const ChunkLocation& location,
+Finding& Scrubber::AddChunk(DamageKind kind, const ChunkId& id, const ChunkLocation& location,
                             const std::string& what) {
   Finding& finding = Add(kind, Place(location) + ": " + what);
   finding.damage.pack = location.pack;
@@ -87,7 +87,7 @@ Status Scrubber::CheckPack(PackId pack) {
 void Scrubber::AddStretch(PackId pack, const chunk::PackPiece& piece) {
   const bool is_header = piece.offset_bytes == 0;
   Finding& finding =
-      Add(Kind::kPack, Place(pack, piece.offset_bytes) + ": " + piece.sound.message());
+      Add(DamageKind::kPack, Place(pack, piece.offset_bytes) + ": " + piece.sound.message());
   finding.damage.pack = pack;
   finding.damage.offset_bytes = piece.offset_bytes;
   if (is_header) {
@@ -109,10 +109,10 @@ Status Scrubber::LookUp(const std::vector<chunk::PackPiece>& records) {
       if (piece.sound.ok()) {
         if (!is_listed) elsewhere_.emplace(id, location);
       } else if (is_listed) {
-        AddChunk(Kind::kChunk, id, location, piece.sound.message());
+        AddChunk(DamageKind::kChunk, id, location, piece.sound.message());
       } else {
         // Nobody's: another copy of the chunk is used, or none.
-        Add(Kind::kPack, Place(location) + ": " + piece.sound.message()).damage.pack =
+        Add(DamageKind::kPack, Place(location) + ": " + piece.sound.message()).damage.pack =
             location.pack;
       }
     }
@@ -178,14 +178,14 @@ Status Scrubber::CheckRow(const Reader::ChunkRow& row) {
   std::vector<std::byte> content(location.raw_bytes);
   if (location.offset_bytes >= 2 * chunk::kRecordHeaderBytes &&
       packs().ReadVerified(location, id, 0, content).ok()) {
-    Finding& finding = AddChunk(Kind::kRecord, id, location,
+    Finding& finding = AddChunk(DamageKind::kRecord, id, location,
                                 "the header of " + name + " is damaged, its content is whole");
     finding.repair = Finding::Repair::kRewriteRecord;
     finding.rows = {row};
     return {};
   }
   if (const auto found = elsewhere_.find(id); found != elsewhere_.end()) {
-    Finding& finding = AddChunk(Kind::kIndex, id, location,
+    Finding& finding = AddChunk(DamageKind::kIndex, id, location,
                                 name + " is not there, but in " + Place(found->second));
     finding.repair = Finding::Repair::kPutChunks;
     finding.rows = {{id, found->second}};
@@ -193,12 +193,12 @@ Status Scrubber::CheckRow(const Reader::ChunkRow& row) {
   }
   const auto missing = missing_packs_.find(location.pack);
   if (missing == missing_packs_.end()) {
-    AddChunk(Kind::kChunk, id, location, name + " is not there, nor anywhere else");
+    AddChunk(DamageKind::kChunk, id, location, name + " is not there, nor anywhere else");
     return {};
   }
   if (missing->second == nullptr) {
     missing->second =
-        &Add(Kind::kPack, "pack " + std::to_string(location.pack.value) + " is missing");
+        &Add(DamageKind::kPack, "pack " + std::to_string(location.pack.value) + " is missing");
     missing->second->damage.pack = location.pack;
   }
   damaged_chunks_[id] = missing->second;
@@ -240,7 +240,7 @@ Status Scrubber::CheckManifest(Reader& reader, const Reader::ManifestRow& manife
 Finding& Scrubber::AddUnlisted(const ChunkId& id) {
   const auto found = elsewhere_.find(id);
   if (found == elsewhere_.end()) {
-    Finding& finding = Add(Kind::kChunk, "chunk " + id.ToHex() + " is in no pack");
+    Finding& finding = Add(DamageKind::kChunk, "chunk " + id.ToHex() + " is in no pack");
     finding.damage.chunk = id;
     return finding;
   }
@@ -248,7 +248,7 @@ Finding& Scrubber::AddUnlisted(const ChunkId& id) {
   const PackId pack = found->second.pack;
   Finding*& finding = unlisted_[pack];
   if (finding == nullptr) {
-    finding = &Add(Kind::kIndex, "");
+    finding = &Add(DamageKind::kIndex, "");
     finding->damage.pack = pack;
     finding->repair = Finding::Repair::kPutChunks;
   }

@@ -23,7 +23,7 @@ namespace {
 constexpr uint64_t kBufferBytes = 16 * kChunkBytes;
 constexpr int kBlockBytes = 1024 * 1024;  // of the stream, handed on at once
 constexpr TimeNs kNsPerSecond = 1'000'000'000;
-constexpr char kAutoConf[] = "postgresql.auto.conf";
+constexpr char kAutoConfName[] = "postgresql.auto.conf";
 
 struct FreeArchive {
   void operator()(archive* it) const { archive_write_free(it); }
@@ -242,7 +242,7 @@ class TarWriter {
 
   // What the export has after the file's own content.
   std::string SuffixOf(const Child& file) const {
-    if (old_tablespaces_.empty() || file.name != kAutoConf) return "";
+    if (old_tablespaces_.empty() || file.name != kAutoConfName) return "";
     return std::string("\n") + kAllowInPlace;
   }
 

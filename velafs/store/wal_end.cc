@@ -30,7 +30,7 @@ std::vector<uint32_t> SegmentsOf(const Source& source) {
 }
 
 // Nothing when it is none after all.
-Result<std::optional<WalSegment>> OpenSegment(const Source& source, uint32_t entry) {
+Result<std::optional<WalSegment>> OpenIfSegment(const Source& source, uint32_t entry) {
   VELAFS_ASSIGN(os::UniqueFd fd, source.Open(entry));
   return WalSegment::Open(source.entries[entry].name,
                           {std::move(fd), source.BeginOf(entry), source.SizeOf(entry)});
@@ -52,7 +52,7 @@ Result<bool> ReachesTo(const Source& source, uint64_t end) {
   for (const uint32_t entry : SegmentsOf(source)) {
     const std::string& name = source.entries[entry].name;
     if (segment_bytes != 0 && !name.ends_with(NameEnd(position, segment_bytes))) continue;
-    VELAFS_ASSIGN(std::optional<WalSegment> segment, OpenSegment(source, entry));
+    VELAFS_ASSIGN(std::optional<WalSegment> segment, OpenIfSegment(source, entry));
     if (!segment) continue;
     segment_bytes = segment->size_bytes();
     if (!name.ends_with(NameEnd(position, segment_bytes))) continue;

@@ -18,7 +18,7 @@ constexpr uint16_t kContinuesRecord = 1;
 constexpr uint16_t kLongHeader = 2;
 
 // Where in a page header its fields are: XLogLongPageHeaderData.
-constexpr size_t kInfoAt = 2;
+constexpr size_t kPageInfoAt = 2;
 constexpr size_t kPageAddressAt = 8;
 constexpr size_t kRestBytesAt = 16;
 constexpr size_t kSegmentBytesAt = 32;
@@ -46,7 +46,7 @@ std::string WalSegmentName(uint32_t timeline, uint64_t position, uint64_t segmen
 Result<std::optional<WalSegment>> WalSegment::Open(const std::string& name, WalFile file) {
   WalSegment segment(name, std::move(file));
   VELAFS_ASSIGN(const std::byte* first, segment.Load(0, kLongHeaderBytes));
-  if (first == nullptr || (LoadAs<uint16_t>(first + kInfoAt) & kLongHeader) == 0) {
+  if (first == nullptr || (LoadAs<uint16_t>(first + kPageInfoAt) & kLongHeader) == 0) {
     return std::optional<WalSegment>();
   }
   const auto size_bytes = LoadAs<uint32_t>(first + kSegmentBytesAt);
@@ -71,7 +71,7 @@ Result<std::optional<WalSegment::PageHeader>> WalSegment::HeaderAt(uint64_t offs
   if (bytes == nullptr || LoadAs<uint64_t>(bytes + kPageAddressAt) != begin_ + page) {
     return std::optional<PageHeader>();
   }
-  const auto info = LoadAs<uint16_t>(bytes + kInfoAt);
+  const auto info = LoadAs<uint16_t>(bytes + kPageInfoAt);
   return std::optional<PageHeader>(
       {(info & kContinuesRecord) != 0, LoadAs<uint32_t>(bytes + kRestBytesAt),
        (info & kLongHeader) != 0 ? kLongHeaderBytes : kShortHeaderBytes});

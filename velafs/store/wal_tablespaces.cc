@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kAlignment = 8;
 // Where in a record its fields are: XLogRecord.
 constexpr size_t kRecordHeaderBytes = 24;
-constexpr size_t kInfoAt = 16;
+constexpr size_t kRecordInfoAt = 16;
 constexpr size_t kResourceManagerAt = 17;
 constexpr size_t kCrcAt = 20;
 constexpr uint8_t kTablespaceManager = 5;  // RM_TBLSPC_ID
@@ -145,7 +145,7 @@ class Walker {
     if (header == nullptr) return kEnd;
     const auto length = LoadAs<uint32_t>(header);
     if (length < kRecordHeaderBytes) return kEnd;
-    const auto operation = static_cast<uint8_t>(header[kInfoAt]) & kOperationBits;
+    const auto operation = static_cast<uint8_t>(header[kRecordInfoAt]) & kOperationBits;
     if (static_cast<uint8_t>(header[kResourceManagerAt]) == kTablespaceManager &&
         operation == kCreate && length <= kMaxCreateBytes) {
       VELAFS_ASSIGN(Record record, Gather(segment, at, length));

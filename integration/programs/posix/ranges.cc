@@ -10,7 +10,7 @@
 namespace posix {
 namespace {
 
-std::string At(int file, off_t offset, size_t length) {
+std::string BytesAt(int file, off_t offset, size_t length) {
   std::string text(length, '?');
   const ssize_t got = pread(file, text.data(), length, offset);
   REQUIRE(Outcome(got) == "done");
@@ -44,10 +44,10 @@ TEST_CASE("sparse files reach beyond 4 GiB, and take the space of what is writte
   const UniqueFd file = Open("file", O_CREAT | O_RDWR);
   for (off_t at : {off_t{0}, 4 * kGiB - 3, 5 * kGiB, 1000 * kGiB}) {
     CHECK(pwrite(file.get(), "datum", 5, at) == 5);
-    CHECK(At(file.get(), at, 5) == "datum");
+    CHECK(BytesAt(file.get(), at, 5) == "datum");
     CHECK(Stat("file").st_size == at + 5);
   }
-  CHECK(At(file.get(), 4 * kGiB + 100, 4) == std::string(4, '\0'));
+  CHECK(BytesAt(file.get(), 4 * kGiB + 100, 4) == std::string(4, '\0'));
   CHECK(Stat("file").st_blocks * 512 < (1 << 20));
   CHECK(Stat("file").st_blocks > 0);
   CHECK(Outcome(ftruncate(file.get(), 5)) == "done");
@@ -56,11 +56,11 @@ TEST_CASE("sparse files reach beyond 4 GiB, and take the space of what is writte
 
 TEST_CASE("reading stops at the end, and writing may begin beyond it") {
   const UniqueFd file = Open("file", O_CREAT | O_RDWR);
-  CHECK(At(file.get(), 0, 10).empty());
+  CHECK(BytesAt(file.get(), 0, 10).empty());
   CHECK(pwrite(file.get(), "x", 1, 9'999) == 1);
-  CHECK(At(file.get(), 9'990, 100) == std::string(9, '\0') + "x");
-  CHECK(At(file.get(), 10'000, 10).empty());
-  CHECK(At(file.get(), 1 << 30, 10).empty());
+  CHECK(BytesAt(file.get(), 9'990, 100) == std::string(9, '\0') + "x");
+  CHECK(BytesAt(file.get(), 10'000, 10).empty());
+  CHECK(BytesAt(file.get(), 1 << 30, 10).empty());
 }
 
 TEST_CASE("SEEK_DATA and SEEK_HOLE find what is there") {
@@ -87,20 +87,20 @@ TEST_CASE("fallocate reserves, zeroes and punches") {
   const UniqueFd file = Open("file", O_RDWR);
   CHECK(Outcome(fallocate(file.get(), 0, 30'000, 20'000)) == "done");
   CHECK(Stat("file").st_size == 50'000);
-  CHECK(At(file.get(), 39'999, 3) == std::string("x\0\0", 3));
+  CHECK(BytesAt(file.get(), 39'999, 3) == std::string("x\0\0", 3));
   CHECK(Outcome(fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 50'000, 1 << 20)) == "done");
   CHECK(Stat("file").st_size == 50'000);
   CHECK(Stat("file").st_blocks * 512 >= 1 << 20);
   CHECK(Outcome(fallocate(file.get(), kPunch, 100, 20'000)) == "done");
-  CHECK(At(file.get(), 99, 3) == std::string("x\0\0", 3));
-  CHECK(At(file.get(), 20'098, 4) == std::string("\0\0xx", 4));
+  CHECK(BytesAt(file.get(), 99, 3) == std::string("x\0\0", 3));
+  CHECK(BytesAt(file.get(), 20'098, 4) == std::string("\0\0xx", 4));
   CHECK(Outcome(fallocate(file.get(), FALLOC_FL_ZERO_RANGE, 39'000, 21'000)) == "done");
   CHECK(Stat("file").st_size == 60'000);
-  CHECK(At(file.get(), 38'999, 2) == std::string("x\0", 2));
+  CHECK(BytesAt(file.get(), 38'999, 2) == std::string("x\0", 2));
   CHECK(Outcome(fallocate(file.get(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 30'000,
                           90'000)) == "done");
   CHECK(Stat("file").st_size == 60'000);
-  CHECK(At(file.get(), 29'999, 2) == std::string("x\0", 2));
+  CHECK(BytesAt(file.get(), 29'999, 2) == std::string("x\0", 2));
   CHECK(Outcome(fallocate(file.get(), kPunch, 70'000, 10'000)) == "done");
   CHECK(Stat("file").st_size == 60'000);
 
@@ -158,7 +158,7 @@ TEST_SUITE("ext4") {
     CHECK(Outcome(truncate("file", INT64_MAX)) == "EFBIG");
     CHECK(Stat("file").st_size == kLargest);
     CHECK(pwrite(file.get(), "end", 3, kLargest - 3) == 3);
-    CHECK(At(file.get(), kLargest - 3, 9) == "end");
+    CHECK(BytesAt(file.get(), kLargest - 3, 9) == "end");
     CHECK(Outcome(pwrite(file.get(), "x", 1, kLargest)) == "EFBIG");
     CHECK(Outcome(pwrite(file.get(), "x", 1, INT64_MAX - 1)) == "EFBIG");
     CHECK(Outcome(fallocate(file.get(), 0, kLargest, 1)) == "EFBIG");
