@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
     PassOn(argv[i], "--seed=", "VELAFS_SEED");
     PassOn(argv[i], "--steps=", "VELAFS_STEPS");
   }
-  // Tests look at what is returned; disks that fail on purpose would fill pages with what is logged.
+  // Tests look at what is returned; disks that fail on purpose would fill pages with what is
+  // logged.
   spdlog::set_level(spdlog::level::off);
   doctest::Context context(argc, argv);
   return context.run();

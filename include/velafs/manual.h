@@ -20,7 +20,7 @@ namespace velafs {
 struct ManualText {
   std::string_view command;  // "clone", "bookmark create"; "" is the program
   std::string_view text;
-  std::string_view synopsis_end = "";  // what the grammar does not know, in mdoc(7)
+  std::string_view synopsis_end = {};  // what the grammar does not know, in mdoc(7)
 };
 
 struct Manual {

@@ -24,7 +24,7 @@ Request Parse(const std::string& text, size_t piece_bytes) {
 // As above, whatever the size of the pieces.
 Request Parse(const std::string& text) {
   Request whole = Parse(text, text.size());
-  for (const size_t piece_bytes : {1, 2, 3, 7, 40}) {
+  for (const size_t piece_bytes : {1U, 2U, 3U, 7U, 40U}) {
     INFO("pieces of ", piece_bytes, " bytes: ", text);
     const Request same = Parse(text, piece_bytes);
     CHECK(same.refusal == whole.refusal);

@@ -30,6 +30,6 @@ TEST_CASE("of each version of pg_control it is known where recovery must come to
     std::memcpy(file.data() + 136, &end, sizeof end);
     return ParseMinRecoveryEnd(file);
   };
-  for (const uint32_t version : {1201, 1300, 1700, 1800}) CHECK(end_of(version) == 0x2ab5338);
+  for (const uint32_t version : {1201U, 1300U, 1700U, 1800U}) CHECK(end_of(version) == 0x2ab5338);
   CHECK(end_of(9999) == 0);
 }

@@ -230,8 +230,8 @@ TEST_CASE_FIXTURE(WithTree, "an archive is compressed as its name says") {
         "7zXZ"}},
       {"x.tar.lz4", {"lz4", "\x04\x22\x4d\x18"}}};
   for (const auto& [name, expected] : first_bytes) {
-    CAPTURE(name);
     const std::string file = velafs.scratch / name;
+    CAPTURE(file);
     CHECK(velafs.Done({"export", "main", "--to-tar", file})["compression"] == expected.first);
     CHECK(ReadHostFile(file).starts_with(expected.second));
     const std::string again = "again-" + expected.first;

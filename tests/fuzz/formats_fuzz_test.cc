@@ -63,7 +63,7 @@ std::string Sealed(std::string map) {
 
 TEST_CASE("fuzz: a page map is decoded or refused") {
   std::vector<std::string> seeds;
-  for (const uint64_t pages : {0, 1, 100, 20'000}) {
+  for (const uint64_t pages : {0U, 1U, 100U, 20'000U}) {
     layer::PageMap map(kLayer, kIno, pages * kPageBytes);
     if (pages > 0) map.Hold(pages / 2, (pages + 1) / 2);
     std::string& file = seeds.emplace_back();

@@ -1,5 +1,5 @@
-// The store of golden_v2.h as a velafs of version 3 left it: with policies, an approved bookmark, and
-// an audit log of one entry.
+// The store of golden_v2.h as a velafs of version 3 left it: with policies, an approved bookmark,
+// and an audit log of one entry.
 #pragma once
 
 #include "tests/store/golden_v2.h"

@@ -26,11 +26,11 @@ constexpr char kGoldenV5Pack[] =
 
 // Makes that store in `directory`, on the host.
 inline void MakeGoldenV5(const std::string& directory) {
-  MakeGoldenStore(directory,
-                  (std::string(kGoldenV2Catalog) + kGoldenV3Additions + kGoldenV4Additions +
-                   kGoldenV5Additions)
-                      .c_str(),
-                  5);
+  MakeGoldenStore(
+      directory,
+      (std::string(kGoldenV2Catalog) + kGoldenV3Additions + kGoldenV4Additions + kGoldenV5Additions)
+          .c_str(),
+      5);
   WriteHostFile(directory + "/packs/2.pack", FromHex(kGoldenV5Pack));
   WriteHostFile(directory + "/layers/5/sealed", "");
   fs::remove(directory + "/layers/5/7");

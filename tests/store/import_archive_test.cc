@@ -172,8 +172,8 @@ TEST_CASE("all files of an archive are the caller's, unless that is root") {
   fixture.Put(MemberKind::kDirectory, "base");
   const auto imported = fixture.ImportStream(fixture.Whole(), {1234, "somebody", 4321});
   REQUIRE_MESSAGE(imported.ok(), imported.status().message());
-  for (const auto& [path, text] : fixture.BranchTree("main")) {
-    CHECK_MESSAGE(text.find("1234:4321") != std::string::npos, text);
+  for (const auto& file : fixture.BranchTree("main")) {
+    CHECK_MESSAGE(file.second.find("1234:4321") != std::string::npos, file.second);
   }
 }
 

@@ -145,11 +145,13 @@ class Sender {
     std::vector<std::byte> buffer(kPieceBytes);
     while (!stop_) {
       Result<size_t> got = streams_.in(buffer);
-      if (!got.ok() && !stop_) {
+      if (!got.ok()) {
+        if (stop_) return;
         failure_ = std::move(got).status();
         shutdown(socket, SHUT_WR);
+        return;
       }
-      if (!got.ok() || *got == 0 || !SendAll(socket, std::span(buffer).first(*got))) return;
+      if (*got == 0 || !SendAll(socket, std::span(buffer).first(*got))) return;
     }
   }
 

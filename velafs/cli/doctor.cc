@@ -231,7 +231,7 @@ void CheckUsers(Findings& findings, const Globals& globals) {
       return findings.Good("users", std::to_string(users.size() - kMostUsers) +
                                         " more; velafs metrics tells of those who have most");
     }
-    const auto count = [&user](const char* key) {
+    const auto count = [&user = user](const char* key) {
       return std::to_string(user.value(key, uint64_t{0}));
     };
     const uint64_t branches = user.value("branches", uint64_t{0});

@@ -23,7 +23,9 @@ Result<uint64_t> KeepOnlyCapabilities(std::span<const int> kept) {
     return SystemError(errno, "cannot tell this process's capabilities");
   }
   std::array<__u32, 2> wanted{};
-  for (const int number : kept) wanted[CAP_TO_INDEX(number)] |= CAP_TO_MASK(number);
+  for (const int number : kept) {
+    wanted[static_cast<size_t>(CAP_TO_INDEX(number))] |= CAP_TO_MASK(number);
+  }
   for (size_t i = 0; i < data.size(); ++i) {
     data[i].permitted &= wanted[i];
     data[i].effective = data[i].permitted;

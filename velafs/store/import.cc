@@ -15,7 +15,7 @@ namespace velafs::store {
 namespace {
 
 // What tells that it is a copy of a running server, or of one that follows another; empty when
-// nothing does. A server that has crashed leaves what a snapshot of a running one has.
+// nothing does. A server that has crashed leaves what a running one has at some moment.
 Result<std::string> SignOfRunning(const Source& source) {
   for (const char* name : {"backup_label", "standby.signal", "recovery.signal", "recovery.conf"}) {
     if (source.Find(0, name) != 0) {

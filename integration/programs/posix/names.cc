@@ -87,8 +87,9 @@ TEST_CASE("a path that leads through what is no directory, or is not there, is r
   MakeFile("file");
   CHECK(Outcome(symlink("loop2", "loop")) == "done");
   CHECK(Outcome(symlink("loop", "loop2")) == "done");
-  for (const auto& [prefix, expected] :
+  for (const auto& [path, expected] :
        {std::pair{"file/x", "ENOTDIR"}, {"no/x", "ENOENT"}, {"loop/x", "ELOOP"}}) {
+    const char* const prefix = path;
     CAPTURE(prefix);
     struct stat found {};
     CHECK(Outcome(lstat(prefix, &found)) == expected);
