@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # How often the kernel must ask the daemon, counted by its own tracepoint fuse:fuse_request_send.
+# needs: the machine alone
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 begin "$@"
 
@@ -123,26 +124,35 @@ opened_again() {
 }
 check "opening and reading known files asks nothing" opened_again
 
-# Microseconds that idle processors have polled.
-polled_us() {
-  cat /sys/devices/system/cpu/cpu*/cpuidle/state0/time | awk '{ us += $1 } END { printf "%d\n", us }'
+# The latency in microseconds that processes ask of idle processors: 0 has them poll.
+latency_us() {
+  od --address-radix n --format d4 --read-bytes 4 /dev/cpu_dma_latency | tr -d ' '
 }
-asks_the_kernel() {
+asks_to_poll() {
+  (($(latency_us) == 0))
+}
+does_not_ask() {
+  ! asks_to_poll
+}
+has_latency_open() {
   find "/proc/$(daemon_pid)/fd" -lname /dev/cpu_dma_latency | grep -q .
 }
-write_pages() {
-  dd if=/dev/zero of="$mount_dir/one/pages" bs=8k count=20000 status=none
+write_pages() { # until it is killed
+  while :; do dd if=/dev/zero of="$mount_dir/one/pages" bs=8k count=20000 status=none; done
 }
 idle_polling() {
-  local before
-  asks_the_kernel || fail "the daemon does not ask for it"
-  before=$(polled_us)
-  write_pages
-  at_least "$(($(polled_us) - before))" 1000 "microseconds polled"
+  local writer
+  has_latency_open || fail "the daemon does not ask for it"
+  wait_until 10 does_not_ask || fail "it is asked for while nothing happens"
+  write_pages &
+  writer=$!
+  wait_until 30 asks_to_poll || fail "it is not asked for while requests come fast"
+  kill "$writer"
+  wait "$writer" || true
+  wait_until 10 does_not_ask || fail "it is asked for when no more requests come"
   velafs umount >/dev/null
   velafs mount --no-idle-polling >/dev/null
-  write_pages
-  ! asks_the_kernel || fail "a daemon that was not to ask for it does"
+  ! has_latency_open || fail "a daemon that was not to ask for it does"
 }
 if [[ $(cat /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null) == haltpoll && -w /dev/cpu_dma_latency ]]; then
   check "idle processors poll while requests come fast" idle_polling
