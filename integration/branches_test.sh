@@ -204,11 +204,11 @@ told() {
 check "labels, note and owner are set, and lists filtered by them" told
 
 cloned_at() {
-  local then
+  local then_at
   velafs -q bookmark create main@early
-  then=$(velafs --json bookmark list main | jq -r '.bookmarks[-1].created_at')
-  velafs --json clone main at-early --at "$then" | jq -e '.parent_bookmark == "main@early"'
-  velafs --json clone main at-local --at "$(date -d "$then" '+%Y-%m-%d %H:%M:%S')" |
+  then_at=$(velafs --json bookmark list main | jq -r '.bookmarks[-1].created_at')
+  velafs --json clone main at-early --at "$then_at" | jq -e '.parent_bookmark == "main@early"'
+  velafs --json clone main at-local --at "$(date -d "$then_at" '+%Y-%m-%d %H:%M:%S')" |
     jq -e '.parent_bookmark == "main@early"'
   refuses 3 'no bookmark of "main" from 2001-01-01T00:00:00Z or before' \
     velafs clone main at-never --at 2001-01-01T00:00:00Z

@@ -50,7 +50,7 @@ put_page() { # put_page BRANCH PAGE: one of its own
 }
 
 measure() { # measure SUBJECT COUNT SOURCE: of clones of SOURCE
-  local subject=$1 count=$2 source=$3 i start times line
+  local subject=$1 count=$2 source=$3 i start line
   progress "$subject: $count"
   line="$subject $count"
   for i in {1..10}; do
@@ -58,8 +58,8 @@ measure() { # measure SUBJECT COUNT SOURCE: of clones of SOURCE
     velafs -q clone "$source" "probe$i"
     since "$start" 1000
     echo
-  done >times
-  line+=" $(median <times)"
+  done >durations
+  line+=" $(median <durations)"
   sync
   echo 3 >/proc/sys/vm/drop_caches
   line+=" $(random_reads "$mount_dir/probe1/base/data" 1 1)"
@@ -73,15 +73,15 @@ measure() { # measure SUBJECT COUNT SOURCE: of clones of SOURCE
     velafs list >/dev/null
     since "$start" 1000
     echo
-  done >times
-  line+=" $(median <times)"
+  done >durations
+  line+=" $(median <durations)"
   for i in {1..10}; do
     start=$(micros)
     velafs -q delete --purge "probe$i"
     since "$start" 1000
     echo
-  done >times
-  line+=" $(median <times)"
+  done >durations
+  line+=" $(median <durations)"
   start=$(micros)
   velafs umount >/dev/null
   velafs -q mount

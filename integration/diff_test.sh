@@ -22,9 +22,9 @@ no_replay() {
   has_line 'database system was not properly shut down' <"$VELAFS_SANDBOX/log"
   local redo
   redo=$(sed -n 's/.*redo starts at \([0-9A-F/]*\).*/\1/p' "$VELAFS_SANDBOX/log")
-  local done
-  done=$(sed -n 's/.*redo done at \([0-9A-F/]*\).*/\1/p' "$VELAFS_SANDBOX/log")
-  [[ -z $redo ]] || at_most "$(sql fresh "select ('$done'::pg_lsn - '$redo'::pg_lsn)::int")" 65536 "bytes of log redone"
+  local redone
+  redone=$(sed -n 's/.*redo done at \([0-9A-F/]*\).*/\1/p' "$VELAFS_SANDBOX/log")
+  [[ -z $redo ]] || at_most "$(sql fresh "select ('$redone'::pg_lsn - '$redo'::pg_lsn)::int")" 65536 "bytes of log redone"
   velapg -q stop fresh
   velafs -q delete --purge fresh
 }

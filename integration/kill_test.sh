@@ -221,7 +221,7 @@ verb_killed() { # verb_killed daemon|client|command DO UNDO
     [[ $victim == command ]] || remount
     [[ $victim != client ]] || settle
     now=$(sight)
-    echo "killed $i: status $status, $([[ $now == "$before" ]] && echo not done || echo done)"
+    echo "killed $i: status $status, $([[ $now == "$before" ]] && echo "not done" || echo "done")"
     [[ $now == "$after" || ($now == "$before" && $status != 0) ]] ||
       fail "with status $status there is: $now"$'\n'"not: $after"
     [[ $now == "$before" ]] || $undo
@@ -247,13 +247,13 @@ is_settled() {
 velafs -q clone one old
 velafs -q bookmark create one@old
 for verb in "${verbs[@]}"; do
-  IFS=';' read -r name do undo <<<"$verb"
-  check "kill -9 of the daemon in $name: it is done, or not begun" verb_killed daemon "$do" "$undo"
-  check "kill -9 of the client in $name: it is done, or not begun" verb_killed client "$do" "$undo"
+  IFS=';' read -r name act undo <<<"$verb"
+  check "kill -9 of the daemon in $name: it is done, or not begun" verb_killed daemon "$act" "$undo"
+  check "kill -9 of the client in $name: it is done, or not begun" verb_killed client "$act" "$undo"
 done
 for verb in "${verbs[@]}"; do
-  IFS=';' read -r name do undo <<<"$verb"
-  check "kill -9 of $name without a daemon: it is done, or not begun" verb_killed command "$do" "$undo"
+  IFS=';' read -r name act undo <<<"$verb"
+  check "kill -9 of $name without a daemon: it is done, or not begun" verb_killed command "$act" "$undo"
 done
 remount
 velafs -q delete --purge old

@@ -13,12 +13,12 @@ packages=(
   libboost-filesystem-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libarchive-dev
   libzstd-dev libseccomp-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2 procps
 )
-# What tests of packages need besides; tests/run.sh installs these.
-packaging_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap mandoc)
+# What tests of packages and of the source need besides; tests/run.sh installs these.
+test_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap mandoc clang clang-format clang-tidy shellcheck)
 # The extension is a package for the major version that the release has. systemd.pc says where units go.
 case $(sed -n 's/^VERSION_ID="\(.*\)"$/\1/p' /etc/os-release 2>/dev/null) in
-  12) packages+=(postgresql-15-cron) packaging_packages+=(systemd) ;;
-  13) packages+=(postgresql-17-cron) packaging_packages+=(systemd-dev) ;;
+  12) packages+=(postgresql-15-cron) test_packages+=(systemd) ;;
+  13) packages+=(postgresql-17-cron) test_packages+=(systemd-dev) ;;
 esac
 
 die() {

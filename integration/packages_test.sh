@@ -11,7 +11,7 @@ begin "$@"
 
 for program in dpkg-buildpackage dh lintian rpmbuild rpmlint; do
   command -v "$program" >/dev/null && continue
-  skip "${0##*/}" "there is no $program: ${packaging_packages[*]}"
+  skip "${0##*/}" "there is no $program: ${test_packages[*]}"
   exit "$skip_status"
 done
 made=$VELAFS_SANDBOX/packages

@@ -161,9 +161,7 @@ mount_dir=$VELAFS_STORE/mnt
 install -d -o postgres "$HOME"
 make_source "$HOME/source"
 chown -R postgres: "$HOME"
-# shellcheck disable=SC2317
-velafs() { as_postgres velafs "$@"; }
-velafs -q init
-velafs -q import main --from-dir "$HOME/source"
-velafs -q mount
+as_postgres velafs -q init
+as_postgres velafs -q import main --from-dir "$HOME/source"
+as_postgres velafs -q mount
 posix_cases "a user's branch" "$mount_dir/main" as_postgres posix_check

@@ -212,7 +212,8 @@ ordinary() {
   ! is_mount "$VELAFS_STORE/mnt" || fail "it is still mounted"
   wait_until 20 has_ended "$helper"
   # A path too long for a socket's name leads through /proc/self/fd.
-  export VELAFS_STORE=$HOME/$(printf 'a%.0s' {1..120})
+  VELAFS_STORE=$HOME/$(printf 'a%.0s' {1..120})
+  export VELAFS_STORE
   as_postgres velafs -q init
   as_postgres velafs -q mount
   as_postgres velafs list >/dev/null

@@ -255,7 +255,8 @@ no_room() {
 check "a branch that finds no room is named in the daemon's log, once" no_room
 
 large_log() {
-  local run=$VELAFS_STORE/run/$(field other id)
+  local run
+  run=$VELAFS_STORE/run/$(field other id)
   velapg -q start other
   velapg -q stop other
   truncate -s 65M "$run/postgres.log"

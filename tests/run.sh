@@ -1,139 +1,174 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test: the unit tests case by case, then each
-# integration/*_test.sh. The last line is `N passed, N failed` and, if any, `, N skipped`.
+# Installs what is missing, builds, and runs every test: the rules of the source, the unit tests case by
+# case, then each integration/*_test.sh. The last line is `N passed, N failed` and, if any, `, N skipped`.
 #
-#   sudo ./tests/run.sh [--quick] [--asan] [--tsan]
+#   sudo ./tests/run.sh [OPTION...] [NAME...]
 #
-#   --quick   less data and load, fewer repetitions
-#   --asan    the unit tests once more with AddressSanitizer and UndefinedBehaviorSanitizer
-#   --tsan    the unit tests once more with ThreadSanitizer
+#   NAME        run only the tests whose names contain it: "unit", "merge_test.sh"
+#   --jobs N    run N tests at a time (default: one more than there are processors)
+#   --quick     less data and load, fewer repetitions
+#   --asan      the unit tests once more with AddressSanitizer and UndefinedBehaviorSanitizer
+#   --tsan      the unit tests that use threads once more with ThreadSanitizer
+#   --list      name the tests and run none
 #
-# Each test runs in integration/sandbox.sh: nothing of it stays, even when this script is killed. What
-# the tests printed is kept in build/release/logs.
+# Each test runs in integration/sandbox.sh: nothing of it stays, even when this script is killed. Its
+# output is shown when it ends, and kept in build/release/logs.
 
 # shellcheck source=../integration/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
 
-test_timeout_s=1500
+jobs=$(($(nproc) + 1))
+list_only=
+wanted=()
 sanitizers=()
-for argument in "$@"; do
-  case $argument in
+while (($# > 0)); do
+  case $1 in
     --quick) export VELAFS_QUICK=1 VELAFS_SCALE=2 VELAFS_SECONDS=5 VELAFS_CLONES=3 VELAFS_KILLS=1 VELAFS_CUTS=2 VELAFS_STEPS=500 ;;
-    --asan | --tsan) sanitizers+=("${argument#--}") ;;
+    --asan | --tsan) sanitizers+=("${1#--}") ;;
+    --list) list_only=yes ;;
+    --jobs)
+      jobs=${2:-}
+      [[ $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs takes a number"
+      shift
+      ;;
     --help) exec sed -n '2,/^$/ s/^# \{0,1\}//p' "$0" ;;
-    *) die "unknown option \"$argument\" (see --help)" ;;
+    -*) die "unknown option \"$1\" (see --help)" ;;
+    *) wanted+=("$1") ;;
   esac
+  shift
 done
 
+# ---- The tests -------------------------------------------------------------------------------------
+
+names=()           # in the order in which they start
+declare -A command # of a name: the arguments of run_one.sh, quoted
+declare -A alone   # names of those that run while no other does
+
+is_wanted() {
+  local pattern
+  ((${#wanted[@]} > 0)) || return 0
+  for pattern in "${wanted[@]}"; do [[ $1 != *"$pattern"* ]] || return 0; done
+  return 1
+}
+
+add_test() { # add_test NAME ARGUMENT-OF-RUN_ONE...
+  local name=$1
+  shift
+  is_wanted "$name" || return 0
+  names+=("$name")
+  command[$name]="${*@Q}"
+}
+
+add_script() {
+  local script=$1
+  add_test "${script##*/}" "${script##*/}" "$script"
+  ! grep -q '^# needs: the machine alone$' "$script" || alone[${script##*/}]=yes
+}
+
+add_unit_tests() { # add_unit_tests NAME [ARGUMENT-OF-DOCTEST...]
+  local name=$1
+  shift
+  add_test "$name" --doctest "$name" "$build_dir/tests/velafs_tests" --duration=true "$@"
+}
+
+# The longest first, so that none of them is what all wait for in the end.
+add_all_tests() {
+  local script sanitizer
+  local -a long=(debian_13 packages)
+  for sanitizer in "${sanitizers[@]}"; do
+    add_test "unit tests, $sanitizer" --doctest "unit tests, $sanitizer" \
+      "$root_dir/tests/sanitized.sh" "$sanitizer"
+  done
+  for script in "${long[@]}"; do add_script "$root_dir/integration/${script}_test.sh"; done
+  add_unit_tests "unit tests of store" --source-file='*/tests/store/*'
+  add_unit_tests "unit tests of cli" --source-file='*/tests/cli/*'
+  add_unit_tests "unit tests of the rest" --source-file-exclude='*/tests/store/*,*/tests/cli/*'
+  add_test "rules_test.sh" "rules_test.sh" "$root_dir/tests/rules_test.sh"
+  for script in "$root_dir"/integration/*_test.sh; do
+    [[ " ${long[*]} " == *" $(basename "$script" _test.sh) "* ]] || add_script "$script"
+  done
+}
+
+# ---- Running them ----------------------------------------------------------------------------------
+
+declare -A running # of a process of run_one.sh: the name
 passed=0
 failed=0
 skipped=0
-child=
 
-stop_child() {
-  [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true
-  [[ -z $child ]] || wait "$child" || true
+stop_all() {
+  ((${#running[@]} == 0)) || kill -TERM "${!running[@]}" 2>/dev/null || true
+  wait
 }
-trap stop_child EXIT
+trap stop_all EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Runs a command so that a signal to this script ends both.
-run_child() {
-  local status=0
-  "$@" &
-  child=$!
-  wait "$child" || status=$?
-  child=
-  return "$status"
+log_of() {
+  echo "$build_dir/logs/${1//[ ,]/_}.log"
+}
+
+start_test() {
+  local -a arguments
+  eval "arguments=(${command[$1]})"
+  setpriv --pdeathsig TERM "$root_dir/tests/run_one.sh" "${arguments[@]}" >"$(log_of "$1")" 2>&1 &
+  running[$!]=$1
+}
+
+# Waits until a test ends, shows what it printed and counts its cases.
+end_test() {
+  local pid log status=0
+  wait -n -p pid "${!running[@]}" || status=$?
+  log=$(log_of "${running[$pid]}")
+  unset "running[$pid]"
+  cat "$log"
+  ((status == 0)) || report FAIL "run_one.sh ended with status $status" | tee -a "$log"
+  ((passed += $(grep -c '^  PASS  ' "$log"))) || true
+  ((failed += $(grep -c '^  FAIL  ' "$log"))) || true
+  ((skipped += $(grep -c '^  SKIP  ' "$log"))) || true
+}
+
+run_all() {
+  local name
+  for name in "${names[@]}"; do
+    [[ -z ${alone[$name]:-} ]] || continue
+    ((${#running[@]} < jobs)) || end_test
+    start_test "$name"
+  done
+  while ((${#running[@]} > 0)); do end_test; done
+  for name in "${names[@]}"; do
+    [[ ${alone[$name]:-} ]] || continue
+    start_test "$name"
+    end_test
+  done
 }
 
 # Where a kill of this script ends the compilers too.
-run_build() { # run_build PRESET DIRECTORY
+build_all() {
   # shellcheck disable=SC2016
-  run_child setpriv --pdeathsig TERM bash -c 'source "$1/integration/lib.sh" && build "$2" "$3"' \
-    "$0" "$root_dir" "$@"
+  setpriv --pdeathsig TERM bash -c 'source "$1/integration/lib.sh" && build release "$2"' \
+    "$0" "$root_dir" "$build_dir" &
+  running[$!]=build
+  wait $!
+  unset "running[$!]"
 }
 
-# run_test NAME FILTER COMMAND...: runs it in a sandbox; FILTER makes lines of `report` of its output.
-run_test() {
-  local name=$1 filter=$2 log=$build_dir/logs/$1.log start status=0 out counter
-  shift 2
-  start=$(now_ms)
-  echo "$name"
-  exec {out}> >("$filter" | tee "$log")
-  counter=$!
-  run_child setpriv --pdeathsig TERM "$root_dir/integration/sandbox.sh" --timeout "$test_timeout_s" \
-    "$@" >&"$out" 2>&1 {out}>&- || status=$?
-  exec {out}>&-
-  wait "$counter" || true
-
-  local passes fails skips
-  passes=$(grep -c '^  PASS  ' "$log") || true
-  fails=$(grep -c '^  FAIL  ' "$log") || true
-  skips=$(grep -c '^  SKIP  ' "$log") || true
-  if ((status != 0 && status != skip_status && fails == 0)); then
-    report FAIL "ended with status $status"
-    fails=1
-  fi
-  if ((passes + fails + skips == 0)); then
-    report FAIL "ran no test"
-    fails=1
-  fi
-  echo "  $passes passed, $fails failed, $skips skipped in $(in_words $(($(now_ms) - start)))"
-  ((passed += passes, failed += fails, skipped += skips)) || true
-}
-
-# doctest heads a case before it runs, and names it with its time afterwards. The heading is only of
-# use above a failure.
-report_cases() {
-  awk '
-    /^=+$/ { heading = $0; next }
-    heading && (/^$/ || /^TEST CASE:/ || /^[^ ]+:[0-9]+:$/) { heading = heading "\n" $0; next }
-    /^[0-9.]+ s: / {
-      name = $0
-      sub(/^[0-9.]+ s: /, "", name)
-      printf "  %s  %-78s %7d ms\n", failed ? "FAIL" : "PASS", name, $1 * 1000
-      heading = ""
-      failed = 0
-      fflush()
-      next
-    }
-    {
-      if (/: (FATAL )?ERROR: /) failed = 1
-      if (heading && !/^\[doctest\]/) print heading
-      heading = ""
-      print
-      fflush()
-    }'
-}
-
-run_unit_tests() { # run_unit_tests NAME DIRECTORY [WRAPPER...]
-  local name=$1 directory=$2
-  shift 2
-  run_test "$name" report_cases "$@" "$directory/tests/velafs_tests" --duration=true
-}
-
+add_all_tests
+((${#names[@]} > 0)) || die "no test has such a name (see --list)"
+if [[ $list_only ]]; then
+  printf '%s\n' "${names[@]}"
+  exit
+fi
 need_root
 started=$(now_ms)
-packages+=("${packaging_packages[@]}")
+packages+=("${test_packages[@]}")
 install_packages
-run_build release "$build_dir"
+build_all
 echo "built in $(in_words $(($(now_ms) - started)))"
 export VELAFS_PREPARED=1
 mkdir -p "$build_dir/logs"
-
-run_unit_tests "unit tests" "$build_dir"
-for sanitizer in "${sanitizers[@]}"; do
-  directory=${build_dir%/*}/$sanitizer
-  run_build "$sanitizer" "$directory"
-  # ThreadSanitizer of gcc 12 does not know the address layouts of newer kernels.
-  run_unit_tests "unit tests, $sanitizer" "$directory" setarch --addr-no-randomize
-done
-for script in "$root_dir"/integration/*_test.sh; do
-  VELAFS_SANDBOX='' run_test "${script##*/}" cat "$script"
-done
+run_all
 
 summary="$passed passed, $failed failed"
 ((skipped == 0)) || summary+=", $skipped skipped"
