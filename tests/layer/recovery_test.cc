@@ -57,6 +57,33 @@ TEST_CASE("changes to an inherited file that no fsync reached are undone by a cr
   CHECK(os::HostStorage().Stat(PagePath(fixture, ino)).status().error_number() == ENOENT);
 }
 
+// 2. The row that the change of a name writes is durable, and the page file is not.
+void CheckSizeAfterCrash(uint64_t new_size_bytes, bool has_row_of_before) {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
+  {
+    const auto main = fixture.Open("main");
+    const InodeNumber ino = InodeOf(*main, "file");
+    if (has_row_of_before) REQUIRE(main->Set(ino, {.mode = 0640}).ok());
+    REQUIRE(main->Set(ino, {.size_bytes = new_size_bytes}).ok());
+    main->BeginRound();
+    REQUIRE(main->DropIdle(1) > 0);
+    REQUIRE(main->Rename(main->root(), "file", main->root(), "new", RenameMode::kReplace).ok());
+    REQUIRE(main->Sync(main->root(), os::SyncKind::kFull).ok());
+  }
+  fixture.Crash();
+  const bool is_as_before = ContentOf(*fixture.Open("main"), "new") == kFrozenContent;
+  CHECK_MESSAGE(is_as_before, "resized to ", new_size_bytes);
+}
+
+TEST_CASE("a change that no fsync reached is undone, though the file left memory meanwhile") {
+  for (const bool has_row_of_before : {false, true}) {
+    CheckSizeAfterCrash(0, has_row_of_before);
+    CheckSizeAfterCrash(kFrozenContent.size() / 2, has_row_of_before);
+    CheckSizeAfterCrash(kFrozenContent.size() * 2, has_row_of_before);
+  }
+}
+
 // 1, 3.
 TEST_CASE(
     "what fsync has returned for survives a crash, and what came after is all or nothing by page") {

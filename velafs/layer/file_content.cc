@@ -58,9 +58,22 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
     VELAFS_ASSIGN(const os::FileInfo info, nearest->Stat());
     content.size_bytes_ = info.size_bytes;
   }
-  content.size_before_own_ = content.size_bytes_;  // a page file that is found is there to stay
+  content.size_before_own_ = content.size_bytes_;
+  const PageFile* const own = content.OwnFile(*chain[0].layer);
+  if (own != nullptr && own->NeedsSync() && chain.size() > 1) {
+    VELAFS_ASSIGN(content.size_before_own_, SizeWithoutOwn(chain, row, row_layer, born_layer));
+  }
   content.LayersChanged();
   return content;
+}
+
+// The head's row has it. Without such a row, the file is as large as the layers below show it.
+Result<uint64_t> FileContent::SizeWithoutOwn(const Chain& chain, const catalog::InodeRow& row,
+                                             LayerId row_layer, LayerId born_layer) {
+  if (row_layer == chain[0].layer->id()) return row.size_bytes;
+  VELAFS_ASSIGN(const FileContent below,
+                Load(Chain(chain.begin() + 1, chain.end()), row, row_layer, born_layer));
+  return below.size_bytes_;
 }
 
 PageFile* FileContent::TimesFrom(LayerId row_layer) const {

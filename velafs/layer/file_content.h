@@ -116,6 +116,9 @@ class FileContent {
   Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
                                       uint64_t end_bytes) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
+  // How large the file is if the page file in the head, which is not durable yet, gets lost.
+  static Result<uint64_t> SizeWithoutOwn(const Chain& chain, const catalog::InodeRow& row,
+                                         LayerId row_layer, LayerId born_layer);
   // Writes the data together with what the file has before and after it, from `begin_whole` to
   // `end_whole`.
   Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
