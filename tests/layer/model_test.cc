@@ -24,7 +24,18 @@ TEST_CASE("branches behave as plain files do, through freezes, clones, crashes a
     model.Step(true);
   }
   model.CheckAll();
-  MESSAGE("merges: ", model.merges(), ", seals: ", model.seals());
+  const Model::Counts& counts = model.counts();
+  MESSAGE("merges: ", counts.merges, ", seals: ", counts.seals,
+          ", refused by quota: ", counts.refused_by_quota, ", renames over: ", counts.renames_over,
+          ", exchanges: ", counts.exchanges,
+          ", ephemeral branches after a crash: ", counts.reset_ephemerals);
+  if (steps < 4000) return;
+  CHECK(counts.merges > 0);
+  CHECK(counts.seals > 0);
+  CHECK(counts.refused_by_quota > 0);
+  CHECK(counts.renames_over > 0);
+  CHECK(counts.exchanges > 0);
+  CHECK(counts.reset_ephemerals > 0);
 }
 
 // The same operations again and again, with the power cut after one change of the disk, after two,

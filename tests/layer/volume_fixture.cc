@@ -46,7 +46,27 @@ Status VolumeFixture::TryOpenAll() {
   reserve_ = std::make_unique<os::SpaceReserve>(storage_, directory_ + "/reserve");
   volume_ = std::make_unique<Volume>(
       VolumeParts{storage_, *catalog_, *packs_, *reserve_, directory_ + "/layers"});
+  VELAFS_TRY(ResetEphemerals());
   return volume_->RemoveOrphans();
+}
+
+Status VolumeFixture::ResetEphemerals() {
+  const auto reset = [](catalog::Writer& writer) -> Status {
+    VELAFS_ASSIGN(const auto rows, writer.EphemeralBranches());
+    for (catalog::BranchRow row : rows) {
+      VELAFS_ASSIGN(const catalog::LayerRow head, writer.Layer(row.head));
+      if (head.logical_bytes) continue;
+      VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(head.parent));
+      VELAFS_ASSIGN(row.head, writer.AddLayer(below.id, catalog::LayerState::kHead));
+      VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, below.logical_bytes));
+      VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+      VELAFS_TRY(writer.UpdateBranch(row));
+      VELAFS_TRY(writer.RemoveUnusedLayers(head.id).status());
+    }
+    return {};
+  };
+  VELAFS_ASSIGN(const auto committed, catalog_->Write(reset));
+  return catalog_->MakeDurable(committed);
 }
 
 void VolumeFixture::CloseAll() {
@@ -85,8 +105,11 @@ void VolumeFixture::MakeSource(const std::string& name,
 
   const auto publish = [&](catalog::Writer& writer) -> Status {
     const auto inode = [](InodeNumber ino, uint32_t mode, uint64_t size) {
-      return catalog::InodeRow{
-          .ino = ino, .mode = mode, .nlink = 1, .size_bytes = size, .born_here = true};
+      return catalog::InodeRow{.ino = ino,
+                               .mode = mode,
+                               .nlink = S_ISDIR(mode) ? 2u : 1u,
+                               .size_bytes = size,
+                               .born_here = true};
     };
     VELAFS_TRY(writer.PutInode(base, inode(root, S_IFDIR | 0700, 0)));
     uint64_t logical_bytes = 0;
@@ -123,13 +146,14 @@ void VolumeFixture::MakeSource(const std::string& name,
     branch.owner = "test";
     VELAFS_ASSIGN(branch.head, writer.AddLayer(base, catalog::LayerState::kHead));
     VELAFS_TRY(writer.SetLayerLogicalBytes(branch.head, logical_bytes));
+    branch.first_layer = branch.head;
     VELAFS_ASSIGN(branch.instance, writer.ReserveInstance());
     return writer.AddBranch(branch).status();
   };
   REQUIRE(catalog_->Write(publish).ok());
 }
 
-Status VolumeFixture::Clone(const std::string& source, const std::string& name) {
+Status VolumeFixture::Clone(const std::string& source, const std::string& name, bool is_ephemeral) {
   return volume_->Freeze(source, [&](catalog::Writer& writer, LayerId frozen) -> Status {
     VELAFS_ASSIGN(auto branch, writer.Branch(source));
     VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(frozen));
@@ -137,6 +161,8 @@ Status VolumeFixture::Clone(const std::string& source, const std::string& name) 
     VELAFS_TRY(writer.SetLayerLogicalBytes(branch->head, below.logical_bytes));
     VELAFS_ASSIGN(branch->instance, writer.ReserveInstance());
     branch->name = name;
+    branch->first_layer = branch->head;
+    branch->is_ephemeral = is_ephemeral;
     return writer.AddBranch(*branch).status();
   });
 }
@@ -222,6 +248,29 @@ Status VolumeFixture::CommitAll(Volume::Seal& seal, uint64_t limit_bytes,
 Status VolumeFixture::SealWithoutEnd() {
   VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
   return seal ? CommitAll(*seal, UINT64_MAX, Always) : Failed("there is nothing to seal");
+}
+
+Result<bool> VolumeFixture::Merge(std::mutex& verbs_lock) {
+  std::unique_lock lock(verbs_lock);
+  VELAFS_ASSIGN(const auto merge, volume_->BeginMerge());
+  lock.unlock();
+  if (!merge) return false;
+  VELAFS_TRY(volume_->FinishMerge(*merge, Always).status());
+  return true;
+}
+
+Result<bool> VolumeFixture::Seal(std::mutex& verbs_lock) {
+  std::unique_lock lock(verbs_lock);
+  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
+  lock.unlock();
+  return Seal(std::move(seal), UINT64_MAX, Always);
+}
+
+Result<bool> VolumeFixture::Merge(const std::function<bool()>& go_on) {
+  VELAFS_ASSIGN(const auto merge, volume_->BeginMerge());
+  if (!merge) return false;
+  VELAFS_TRY(volume_->FinishMerge(*merge, go_on).status());
+  return true;
 }
 
 Result<bool> VolumeFixture::Seal(uint64_t limit_bytes, const std::function<bool()>& go_on) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,11 +28,17 @@ class VolumeFixture {
   // Makes a branch whose files lie in a sealed layer, as an import does.
   void MakeSource(const std::string& name, const std::map<std::string, std::string>& files);
   // Makes branch `name` of branch `source` as it is now.
-  Status Clone(const std::string& source, const std::string& name);
+  Status Clone(const std::string& source, const std::string& name, bool is_ephemeral = false);
   std::shared_ptr<Branch> Open(const std::string& name);
   // Seals a layer, if there is one to seal: whether there was. Refused when `go_on` was false.
   static bool Always() { return true; }
   Result<bool> Seal(uint64_t limit_bytes = UINT64_MAX, const std::function<bool()>& go_on = Always);
+  // Merges two layers, if there are two to merge: whether there were. Refused when `go_on` was
+  // false.
+  Result<bool> Merge(const std::function<bool()>& go_on = Always);
+  // The same with other verbs under way: they are begun with `verbs_lock` held.
+  Result<bool> Merge(std::mutex& verbs_lock);
+  Result<bool> Seal(std::mutex& verbs_lock);
   // Up to the commit, and no further, as a crash would have it.
   Status SealWithoutEnd();
   Result<bool> Seal(std::optional<Volume::Seal> begun, uint64_t limit_bytes,
@@ -53,6 +60,9 @@ class VolumeFixture {
 
  private:
   void MakeParts();
+  // As a store does when it is opened: what an ephemeral branch has changed since it was frozen is
+  // dropped, unless it was closed cleanly.
+  Status ResetEphemerals();
   Status CommitAll(Volume::Seal& seal, uint64_t limit_bytes, const std::function<bool()>& go_on);
   std::string CatalogPath() const { return directory_ + "/catalog.db"; }
   os::Storage& CatalogStorage();
