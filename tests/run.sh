@@ -41,8 +41,8 @@ done
 # ---- The tests -------------------------------------------------------------------------------------
 
 names=()           # in the order in which they start
-declare -A command # of a name: the arguments of run_one.sh, quoted
-declare -A alone   # names of those that run while no other does
+declare -A command=() # of a name: the arguments of run_one.sh, quoted
+declare -A alone=()   # names of those that run while no other does
 
 is_wanted() {
   local pattern
@@ -91,7 +91,7 @@ add_all_tests() {
 
 # ---- Running them ----------------------------------------------------------------------------------
 
-declare -A running # of a process of run_one.sh: the name
+declare -A running=() # of a process of run_one.sh: the name
 passed=0
 failed=0
 skipped=0
