@@ -13,6 +13,7 @@
 #include "pgctl-wrapper/data_dir.h"
 #include "pgctl-wrapper/idle_stop.h"
 #include "pgctl-wrapper/isolation.h"
+#include "pgctl-wrapper/launched_server.h"
 #include "pgctl-wrapper/library_judge.h"
 #include "pgctl-wrapper/outside_links.h"
 #include "pgctl-wrapper/pg_version.h"
@@ -42,8 +43,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kShortestPoll{2};
-constexpr milliseconds kLongestPoll{50};
+constexpr milliseconds kOrphanPoll{2};
 // How long a dead postmaster's backends get to notice and end.
 constexpr std::chrono::seconds kOrphansTime{10};
 
@@ -60,7 +60,7 @@ Result<Branch> WaitForOrphans(Session& session, Branch branch) {
                      "end it before starting another server");
     }
     const Result<UniqueFd> orphan = OpenPidFd(*branch.orphan_pid);
-    if (orphan.ok()) WaitForEnd(*orphan, kShortestPoll);
+    if (orphan.ok()) WaitForEnd(*orphan, kOrphanPoll);
   }
 }
 
@@ -137,13 +137,6 @@ Isolation PlaceApart(const ServerPrograms& programs, const Branch& branch, const
   return isolation;
 }
 
-// A server process on its way up.
-struct Launched {
-  pid_t pid = 0;
-  bool is_child = true;
-  OpenedLog log;
-};
-
 // This process becomes the server. A process that nobody waits for goes on with the start: in it
 // this returns the server's pid.
 Result<pid_t> BecomeServer(const Command& command) {
@@ -184,44 +177,6 @@ Result<Launched> Launch(const ServerHome& home, const Branch& branch, const RunD
   return launched;
 }
 
-// Has it end by a signal, or, if it has not within that time, by force.
-void EndLaunched(const Launched& launched, int signal, milliseconds time) {
-  if (launched.is_child) {
-    EndChild(launched.pid, signal, time);
-    return;
-  }
-  const Result<UniqueFd> pidfd = OpenPidFd(launched.pid);
-  kill(launched.pid, signal);
-  if (pidfd.ok() && !WaitForEnd(*pidfd, time)) kill(launched.pid, SIGKILL);
-}
-
-Status WaitUntilReady(const Launched& launched, const Branch& branch,
-                      const std::string& name_for_hints, std::chrono::seconds timeout,
-                      const std::function<bool()>& is_cancelled) {
-  const std::string server = "server of branch \"" + branch.name + "\"";
-  VELAFS_ASSIGN(const UniqueFd pidfd, OpenPidFd(launched.pid));
-  const auto start = steady_clock::now();
-  const auto deadline = start + timeout;
-  const auto next_poll = [start] {  // a twentieth of the time passed: no start gets much longer
-    const auto passed = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
-    return std::clamp(passed / 20, kShortestPoll, kLongestPoll);
-  };
-  while (!WaitForEnd(pidfd, next_poll())) {
-    VELAFS_ASSIGN(const std::optional<PostmasterFile> file, ReadPostmasterFile(branch.data_dir));
-    if (file && file->pid == launched.pid && file->IsUp()) return {};
-    if (is_cancelled()) {
-      EndLaunched(launched, SIGQUIT, kOrphansTime);
-      return Failed("start of the " + server + " was interrupted");
-    }
-    if (steady_clock::now() < deadline) continue;
-    return Failed(server + " is not ready after " + FormatDuration(timeout),
-                  "it goes on starting: see velapg status and velapg logs");
-  }
-  if (launched.is_child) WaitForExit(launched.pid);
-  VELAFS_ASSIGN(const std::string said, ReadTail(launched.log.fd.get(), launched.log.start_bytes));
-  return ExplainFailedStart(name_for_hints, branch.data_dir, said);
-}
-
 // A start on its way: what is known of the branch and what the user wants.
 struct Start {
   const ServerHome& home;
@@ -246,8 +201,11 @@ struct Start {
 Result<Launched> LaunchAndWait(const Start& start) {
   VELAFS_ASSIGN(Launched launched, Launch(start.home, start.branch, start.run_dir, start.group,
                                           start.overrides, start.control));
-  VELAFS_TRY(WaitUntilReady(launched, start.branch, start.name_for_hints, start.options.timeout,
-                            start.control.is_cancelled));
+  VELAFS_TRY(WaitUntilReady(launched, {.branch = start.branch.name,
+                                       .data_dir = start.branch.data_dir,
+                                       .name_for_hints = start.name_for_hints,
+                                       .timeout = start.options.timeout,
+                                       .is_cancelled = start.control.is_cancelled}));
   return launched;
 }
 
@@ -325,7 +283,12 @@ Result<Launched> PrepareAndLaunch(Start& start) {
   if (!is_prepared && !start.state.is_clean) {
     VELAFS_ASSIGN(launched, PrepareLate(start, std::move(launched), signals));
   }
-  VELAFS_ASSIGN(const std::vector<Override> removed, signals.Commit());
+  Result<std::vector<Override>> committed = signals.Commit();
+  if (!committed.ok()) {
+    EndLaunched(launched, SIGINT, start.options.timeout);
+    return std::move(committed).status();
+  }
+  const std::vector<Override> removed = *std::move(committed);
   for (const Override& file : removed) {
     if (source == WalSource::kArchive && file.setting == "recovery.signal") continue;  // it has
     start.report.neutralised.push_back(file);
@@ -349,8 +312,8 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
   return LaunchAndWait(start);
 }
 
-// Has somebody log in over TCP, or ends the server. The value is the password, if it is velapg's.
-Result<std::string> LetInOverTcp(Start& start, const Launched& launched, uint16_t port) {
+// Has somebody log in over TCP. The value is the password, if it is velapg's.
+Result<std::string> LetInOverTcp(Start& start, uint16_t port) {
   if (start.options.standby) {
     start.report.warnings.push_back(
         "a standby's roles cannot be changed: over TCP use a password that one of them has");
@@ -365,14 +328,27 @@ Result<std::string> LetInOverTcp(Start& start, const Launched& launched, uint16_
                                                .port = port,
                                                .superuser = superuser,
                                                .role = role});
-  if (!password.ok()) {
-    EndLaunched(launched, SIGINT, start.options.timeout);
-    return std::move(password).status();
-  }
+  if (!password.ok()) return password;
   start.report.neutralised.push_back(
       {"password of role \"" + role + "\"", "(velapg's)", "velapg url --tcp logs in with it"});
   start.report.warnings.push_back("the password of role \"" + role +
                                   "\" was set for TCP, until the next start");
+  return password;
+}
+
+// What a server that takes connections still lacks. The value is a password for TCP.
+Result<std::string> FinishStart(Start& start, const Launched& launched, uint16_t port) {
+  std::string password;
+  if (start.options.overrides.tcp) {
+    VELAFS_ASSIGN(password, LetInOverTcp(start, port));
+  }
+  const bool is_first = !start.marker.catalog_prepared();
+  if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
+  const auto idle_stop = start.options.idle_stop.value_or(std::chrono::seconds(0));
+  if (idle_stop.count() > 0) {
+    VELAFS_TRY(StopWhenIdle(start.branch.data_dir, launched.pid, port, start.run_dir,
+                            start.home.owner, idle_stop));
+  }
   return password;
 }
 
@@ -436,14 +412,10 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
 
   const bool is_first = !start.marker.catalog_prepared();
   VELAFS_ASSIGN(const Launched launched, PrepareSlotsAndLaunch(start));
-  std::string password;
-  if (options.overrides.tcp) {
-    VELAFS_ASSIGN(password, LetInOverTcp(start, launched, port));
-  }
-  if (!start.LeavesData() && is_first) VELAFS_TRY(start.marker.RecordCatalogPrepared());
-  if (options.idle_stop.value_or(std::chrono::seconds(0)).count() > 0) {
-    VELAFS_TRY(
-        StopWhenIdle(branch.data_dir, launched.pid, port, run_dir, owner, *options.idle_stop));
+  Result<std::string> password = FinishStart(start, launched, port);
+  if (!password.ok()) {
+    EndLaunched(launched, SIGINT, options.timeout);
+    return std::move(password).status();
   }
 
   StartedServer started{launched.pid,
@@ -451,7 +423,7 @@ Result<StartedServer> StartServer(Session& session, const Branch& found, const O
                         run_dir.socket_dir,
                         start.facts.network,
                         options.overrides.tcp,
-                        is_apart ? "" : std::move(password),
+                        is_apart ? "" : *std::move(password),
                         std::move(start.overrides),
                         {}};
   started.neutralised.insert(started.neutralised.end(), start.report.neutralised.begin(),
