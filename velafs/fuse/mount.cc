@@ -3,12 +3,10 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
-#include <spawn.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -24,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "velafs/fuse/fusermount.h"
 #include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/node_id.h"
@@ -72,22 +71,6 @@ Status CheckMountpoint(const std::string& mountpoint) {
                    "a mount would hide what is in it; name an empty directory");
   }
   return {};
-}
-
-// Runs fusermount3, as those who are not root must. True when it succeeded.
-bool RunFusermount(std::vector<std::string> words) {
-  words.insert(words.begin(), "fusermount3");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t pid = 0;
-  const int spawned = posix_spawnp(&pid, argv[0], &quiet, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&quiet);
-  int status = 0;
-  return spawned == 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 // Keeps what fusermount3, a child of libfuse's, says on standard error: it is part of our message.
