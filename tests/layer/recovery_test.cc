@@ -3,9 +3,10 @@
 
 #include <fstream>
 
-#include "tests/layer/volume_fixture.h"
+#include "tests/layer/merge_fixture.h"
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
+#include "velafs/layer/layer.h"
 
 namespace velafs::layer {
 namespace {
@@ -19,9 +20,21 @@ std::string PagePath(VolumeFixture& fixture, InodeNumber ino) {
 // As a layer is noted until it is closed cleanly, or its freeze has reached its end.
 void NoteUnsettled(VolumeFixture& fixture, LayerId layer) {
   const auto noted = fixture.catalog().Write([layer](catalog::Writer& writer) {
-    return writer.SetLayerLogicalBytes(layer, std::nullopt);
+    VELAFS_TRY(writer.SetLayerLogicalBytes(layer, std::nullopt));
+    return writer.SetLayerSettled(layer, false);
   });
   REQUIRE(noted.ok());
+}
+
+catalog::LayerRow RowOf(VolumeFixture& fixture, LayerId layer) {
+  catalog::LayerRow row;
+  REQUIRE(fixture.catalog()
+              .Read([&](catalog::Reader& reader) -> Status {
+                VELAFS_ASSIGN(row, reader.Layer(layer));
+                return {};
+              })
+              .ok());
+  return row;
 }
 
 // 10.
@@ -35,15 +48,68 @@ TEST_CASE("what is frozen after an unclean end is settled, as at any other time"
   REQUIRE(write().ok());
   const LayerId frozen = fixture.HeadOf("main");
   REQUIRE(fixture.Clone("main", "dev").ok());
-  std::optional<uint64_t> logical_bytes;
-  REQUIRE(fixture.catalog()
-              .Read([&](catalog::Reader& reader) -> Status {
-                VELAFS_ASSIGN(const catalog::LayerRow row, reader.Layer(frozen));
-                logical_bytes = row.logical_bytes;
-                return {};
-              })
-              .ok());
-  CHECK(logical_bytes == kFrozenContent.size());
+  const catalog::LayerRow row = RowOf(fixture, frozen);
+  CHECK(row.is_settled);
+  CHECK(row.logical_bytes == kFrozenContent.size());
+}
+
+// 10.
+TEST_CASE("layers that a crash has left unsettled are settled, counted and merged") {
+  MergeFixture fixture;
+  fixture.MakeTwoLayers();
+  const auto seen = fixture.TreeOf("main");
+  fixture.Reopen();
+  std::vector<LayerId> frozen;
+  for (const auto& layer : fixture.Open("main")->Layers()) {
+    if (layer->id() != fixture.HeadOf("main") && layer->IsOnDisk()) frozen.push_back(layer->id());
+  }
+  REQUIRE(frozen.size() == 2);
+  for (const LayerId layer : frozen) NoteUnsettled(fixture, layer);
+  fixture.Crash();
+  CHECK(fixture.MergeAll() == 0);
+  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  for (const LayerId layer : frozen) {
+    CHECK(RowOf(fixture, layer).is_settled);
+    CHECK(RowOf(fixture, layer).logical_bytes);
+  }
+  CHECK(fixture.MergeAll() == 1);
+  CHECK(fixture.TreeOf("main") == seen);
+}
+
+TEST_CASE(
+    "a file that a crash cut short below a row with its size reads as zeros there, sealed too") {
+  MergeFixture fixture;
+  fixture.Write("main", "born", 0, '1', 4);
+  const LayerId frozen = fixture.HeadOf("main");
+  const std::string page_file = PagePath(fixture, InodeOf(*fixture.Open("main"), "born"));
+  fixture.Freeze();
+  REQUIRE(fixture.Open("main")->Set(InodeOf(*fixture.Open("main"), "born"), {.mode = 0640}).ok());
+  fixture.Reopen();
+  std::filesystem::resize_file(page_file, 0);
+  NoteUnsettled(fixture, frozen);
+  fixture.Crash();
+  REQUIRE(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
+  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  REQUIRE(*fixture.Seal());
+  CHECK(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
+  fixture.Reopen();
+  CHECK(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
+}
+
+TEST_CASE("what is frozen already is settled while its freeze goes on") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("new")).ok());
+  const LayerId frozen = fixture.HeadOf("main");
+  const Status refused = fixture.volume().Freeze(
+      "main", [](catalog::Writer&, LayerId) { return Refused("the clone was refused"); });
+  REQUIRE(refused.code() == Code::kRefused);
+  REQUIRE_FALSE(RowOf(fixture, frozen).is_settled);
+  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  CHECK(RowOf(fixture, frozen).is_settled);
+  fixture.Crash();
+  CHECK(ContentOf(*fixture.Open("main"), "file").substr(0, 3) == "new");
 }
 
 // 2.
@@ -172,24 +238,15 @@ TEST_CASE("a page file in a frozen layer counts only with its map") {
 TEST_CASE("a head in use does not pass for clean, and one that was closed does") {
   VolumeFixture fixture;
   fixture.MakeSource("main", {{"file", kFrozenContent}});
-  const auto logical_bytes = [&] {
-    std::optional<uint64_t> bytes;
-    REQUIRE(fixture.catalog()
-                .Read([&](catalog::Reader& reader) -> Status {
-                  VELAFS_ASSIGN(const auto row, reader.Branch("main"));
-                  VELAFS_ASSIGN(const auto layer, reader.Layer(row->head));
-                  bytes = layer.logical_bytes;
-                  return {};
-                })
-                .ok());
-    return bytes;
-  };
+  const auto head = [&] { return RowOf(fixture, fixture.HeadOf("main")); };
   const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
   REQUIRE(fixture.Open("main")->Write(ino, kFrozenContent.size(), BytesOf("more")).ok());
-  CHECK_FALSE(logical_bytes());
+  CHECK_FALSE(head().is_settled);
+  CHECK_FALSE(head().logical_bytes);
   CHECK(fixture.catalog().LastDurable() >= 1);
   fixture.Reopen();
-  CHECK(logical_bytes() == kFrozenContent.size() + 4);
+  CHECK(head().is_settled);
+  CHECK(head().logical_bytes == kFrozenContent.size() + 4);
 }
 
 TEST_CASE("a damaged map is reported, not read") {

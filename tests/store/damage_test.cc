@@ -306,18 +306,16 @@ TEST_CASE_FIXTURE(DamageFixture, "a store whose catalog says nonsense is used wi
   MESSAGE("replay with VELAFS_SEED=", seed, " VELAFS_STEPS=", steps);
   Damager damager(seed);
   const char* const columns[] = {
-      "layers.parent",       "layers.state",      "layers.logical_bytes",
-      "layers.stored_bytes", "inodes.ino",        "inodes.layer",
-      "inodes.mode",         "inodes.nlink",      "inodes.size_bytes",
-      "inodes.rdev",         "inodes.target",     "inodes.born_here",
-      "names.directory",     "names.name",        "names.ino",
-      "names.layer",         "manifests.part",    "manifests.chunks",
-      "manifests.ino",       "chunks.pack",       "chunks.offset_bytes",
-      "chunks.stored_bytes", "chunks.raw_bytes",  "chunks.codec",
-      "packs.published",     "branches.instance", "branches.name",
-      "branches.head",       "branches.root",     "branches.owner",
-      "branches.expires_at", "branches.port",     "labels.key",
-      "bookmarks.name",      "bookmarks.layer",   "sequences.next",
+      "layers.parent",       "layers.state",        "layers.logical_bytes", "layers.is_settled",
+      "layers.stored_bytes", "inodes.ino",          "inodes.layer",         "inodes.mode",
+      "inodes.nlink",        "inodes.size_bytes",   "inodes.rdev",          "inodes.target",
+      "inodes.born_here",    "names.directory",     "names.name",           "names.ino",
+      "names.layer",         "manifests.part",      "manifests.chunks",     "manifests.ino",
+      "chunks.pack",         "chunks.offset_bytes", "chunks.stored_bytes",  "chunks.raw_bytes",
+      "chunks.codec",        "packs.published",     "branches.instance",    "branches.name",
+      "branches.head",       "branches.root",       "branches.owner",       "branches.expires_at",
+      "branches.port",       "labels.key",          "bookmarks.name",       "bookmarks.layer",
+      "sequences.next",
   };
   for (unsigned long step = 0; step < steps; ++step) {
     INFO("VELAFS_SEED=", seed, " step ", step);

@@ -1,7 +1,7 @@
 // Stores of earlier formats open, and are what they were.
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
-#include "tests/store/golden_v6.h"
+#include "tests/store/golden_v7.h"
 #include "velafs/catalog/schema.h"
 
 namespace velafs::store {
@@ -50,6 +50,10 @@ struct GoldenV5 : Golden {
 
 struct GoldenV6 : Golden {
   GoldenV6() { MakeGoldenV6(root); }
+};
+
+struct GoldenV7 : Golden {
+  GoldenV7() { MakeGoldenV7(root); }
 };
 
 std::string FileIn(Store& store, const std::string& branch, const std::string& path) {
@@ -244,6 +248,31 @@ TEST_CASE_FIXTURE(GoldenV6, "bookmarks that on_expire made are none of their bra
   }
   CHECK(store->Clone(alice, "main@before", "mine", {}).ok());
   CHECK(Integer("SELECT count(*) FROM settings WHERE key = 'state_of' AND value = 'pr-1'") == 1);
+}
+
+TEST_CASE_FIXTURE(GoldenV7, "a catalog migrated from version 7 has the tables of a new one") {
+  CheckHasTheTablesOfANewOne(*this);
+}
+
+TEST_CASE_FIXTURE(GoldenV7, "a layer that version 7 never settled is settled, and then sealed") {
+  {
+    const auto store = Open();
+    const std::string before = FileIn(*store, "dev", "base/1259");
+    CHECK(before != FileIn(*store, "main", "base/1259"));
+    REQUIRE(store->Close().ok());
+    CHECK(Integer("SELECT is_settled FROM layers WHERE id = 5") == 0);
+    CHECK(Integer("SELECT count(*) FROM layers WHERE is_settled = 1 AND id <> 5") == 7);
+  }
+  {
+    const auto store = Open();
+    const std::string before = FileIn(*store, "dev", "base/1259");
+    REQUIRE(store->Seal(caller, std::chrono::seconds(0), [] { return true; })->layers == 1);
+    CHECK(FileIn(*store, "dev", "base/1259") == before);
+    REQUIRE(store->Close().ok());
+  }
+  CHECK(Integer("SELECT is_settled FROM layers WHERE id = 5") == 1);
+  CHECK(Integer("SELECT logical_bytes FROM layers WHERE id = 5") == 25);
+  CHECK(Integer("SELECT state FROM layers WHERE id = 5") == 3);
 }
 
 TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {

@@ -22,7 +22,7 @@
 
 namespace velafs::catalog {
 
-inline constexpr int kSchemaVersion = 7;
+inline constexpr int kSchemaVersion = 8;
 
 // Position of a committed transaction in the order of all; 0 is before the first.
 using CommitSequence = uint64_t;
@@ -141,10 +141,11 @@ class Writer : public Reader {
  public:
   using Reader::Reader;
 
-  Result<LayerId> AddLayer(LayerId parent, LayerState state);
+  Result<LayerId> AddLayer(LayerId parent, LayerState state);  // empty, and so settled
   Status SetLayerState(LayerId layer, LayerState state);
-  // A head becomes frozen.
-  Status FreezeLayer(LayerId layer, std::optional<uint64_t> logical_bytes);
+  // A head becomes frozen. `is_settled`: all it holds is on disk already.
+  Status FreezeLayer(LayerId layer, bool is_settled);
+  Status SetLayerSettled(LayerId layer, bool is_settled);
   Status SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes);
   Status SetLayerStoredBytes(LayerId layer, uint64_t bytes);
   Status SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes);
@@ -158,8 +159,9 @@ class Writer : public Reader {
   // What `lower` says of names and inodes, and `upper`, which stands on it, does not, is said by
   // `upper` from now on, which then stands on what `lower` stood on; `lower` goes. When it
   // has manifests, which somebody may be reading, it stays in state kImporting, for the caller to
-  // remove. Refused when anything else stands on it. Page files are the caller's.
-  Status MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes);
+  // remove. `upper` is settled from then on: the caller has made its page files durable. Refused if
+  // anything else stands on `lower`.
+  Status MergeLayers(LayerId lower, LayerId upper);
 
   // A layer that holds names of a directory holds that directory's inode too: callers keep that.
   Status PutName(LayerId layer, const NameRow& name);

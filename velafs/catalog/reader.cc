@@ -30,6 +30,7 @@ LayerRow ReadLayer(Query& query) {
   row.stored_bytes = query.Unsigned(5);
   if (!query.IsNull(6)) row.allocated_bytes = query.Unsigned(6);
   row.seals = query.Unsigned(7);
+  row.is_settled = query.Bool(8);
   return row;
 }
 

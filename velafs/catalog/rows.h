@@ -24,12 +24,15 @@ struct LayerRow {
   LayerId parent;  // none for the first layer of a tree
   LayerState state = LayerState::kHead;
   TimeNs created_at = 0;
-  // Sum of the sizes of all regular files as seen through this layer. For a head: as it was when
-  // the head was made or last closed cleanly; empty while it may have changed since.
+  // Everything the layer holds is on disk. False for a head in use, for a layer whose freeze has
+  // not reached its end, and while another layer is merged into this one; a crash leaves it false.
+  bool is_settled = true;
+  // Sum of the sizes of all regular files as seen through this layer; empty if nobody has counted
+  // it since the layer last changed.
   std::optional<uint64_t> logical_bytes;
   uint64_t stored_bytes = 0;  // bytes of chunks an import added for this layer
-  // Bytes on disk of its page files and maps, as last counted; empty when they have not been. Of a
-  // head it counts only while logical_bytes is there.
+  // Bytes on disk of its page files and maps, as last counted; empty if nobody has counted them.
+  // Valid only for a settled layer.
   std::optional<uint64_t> allocated_bytes;
   uint64_t seals = 0;  // transactions by which content of it was sealed; not that of an import
 };

@@ -18,7 +18,8 @@ CREATE TABLE layers(
   logical_bytes INTEGER CHECK(logical_bytes >= 0),
   stored_bytes INTEGER NOT NULL CHECK(stored_bytes >= 0),
   allocated_bytes INTEGER CHECK(allocated_bytes >= 0),
-  seals INTEGER NOT NULL CHECK(seals >= 0)
+  seals INTEGER NOT NULL CHECK(seals >= 0),
+  is_settled INTEGER NOT NULL CHECK(is_settled IN (0, 1))
 ) STRICT;
 CREATE INDEX layers_by_parent ON layers(parent);
 
@@ -283,11 +284,17 @@ INSERT OR IGNORE INTO settings
   FROM bookmarks WHERE name GLOB 'expired-*' AND note GLOB 'what ?* was when it expired';
 )sql";
 
+// From version 7: a layer was settled if its size was known.
+constexpr char kFromVersion7[] = R"sql(
+ALTER TABLE layers ADD COLUMN is_settled INTEGER NOT NULL DEFAULT 0 CHECK(is_settled IN (0, 1));
+UPDATE layers SET is_settled = 1 WHERE logical_bytes IS NOT NULL;
+)sql";
+
 // What leads from version i + 1 to the next.
-const std::array kMigrations = {
-    std::string(kFromVersion1), std::string(kAudit) + kSettings,
-    std::string(kFromVersion3), std::string(kFromVersion4),
-    std::string(kFromVersion5), std::string(kAuditEnds) + kFromVersion6};
+const std::array kMigrations = {std::string(kFromVersion1), std::string(kAudit) + kSettings,
+                                std::string(kFromVersion3), std::string(kFromVersion4),
+                                std::string(kFromVersion5), std::string(kAuditEnds) + kFromVersion6,
+                                std::string(kFromVersion7)};
 static_assert(kMigrations.size() == kSchemaVersion - 1);
 
 std::string SetVersion() { return "PRAGMA user_version = " + std::to_string(kSchemaVersion); }

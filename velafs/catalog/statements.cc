@@ -11,7 +11,7 @@ struct Row {
 };
 
 #define LAYER_COLUMNS \
-  "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes, seals"
+  "id, parent, state, created_at, logical_bytes, stored_bytes, allocated_bytes, seals, is_settled"
 #define INODE_COLUMNS                                                                     \
   "ino, mode, uid, gid, nlink, size_bytes, rdev, atime, mtime, ctime, target, born_here," \
   " inherited_bytes"
@@ -108,12 +108,13 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      "SELECT " AUDIT_COLUMNS " FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2"},
 
     {Sql::kAddLayer,
-     "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes, seals)"
-     " VALUES (?1, ?2, ?3, 0, 0, 0)"},
+     "INSERT INTO layers(parent, state, created_at, stored_bytes, allocated_bytes, seals,"
+     " is_settled) VALUES (?1, ?2, ?3, 0, 0, 0, 1)"},
     {Sql::kSetLayerState, "UPDATE layers SET state = ?2 WHERE id = ?1"},
     {Sql::kSetAsideLayer, "UPDATE layers SET state = ?2, parent = NULL WHERE id = ?1"},
     {Sql::kFreezeLayer,
-     "UPDATE layers SET state = ?2, logical_bytes = ?3, allocated_bytes = NULL WHERE id = ?1"},
+     "UPDATE layers SET state = ?2, is_settled = ?3, allocated_bytes = NULL WHERE id = ?1"},
+    {Sql::kSetLayerSettled, "UPDATE layers SET is_settled = ?2 WHERE id = ?1"},
     {Sql::kSetLayerLogicalBytes, "UPDATE layers SET logical_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerStoredBytes, "UPDATE layers SET stored_bytes = ?2 WHERE id = ?1"},
     {Sql::kSetLayerAllocatedBytes, "UPDATE layers SET allocated_bytes = ?2 WHERE id = ?1"},
@@ -144,7 +145,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kMergeLeftovers, "DELETE FROM inodes WHERE layer = ?1 AND nlink = 0 AND born_here = 1"},
     {Sql::kMergeLayer,
      "UPDATE layers SET parent = (SELECT parent FROM layers WHERE id = ?1),"
-     " logical_bytes = ?3, allocated_bytes = NULL WHERE id = ?2"},
+     " is_settled = 1, allocated_bytes = NULL WHERE id = ?2"},
     {Sql::kPutName,
      "INSERT INTO names(layer, directory, name, ino) VALUES (?1, ?2, ?3, ?4)"
      " ON CONFLICT(layer, directory, name) DO UPDATE SET ino = excluded.ino"},

@@ -59,6 +59,7 @@ enum class Sql : size_t {
   kSetLayerState,
   kSetAsideLayer,
   kFreezeLayer,
+  kSetLayerSettled,
   kSetLayerLogicalBytes,
   kSetLayerStoredBytes,
   kSetLayerAllocatedBytes,

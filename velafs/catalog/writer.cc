@@ -106,9 +106,13 @@ Status Writer::SetLayerState(LayerId layer, LayerState state) {
   return RunOnRow(statements_, Sql::kSetLayerState, "layer", layer.value, static_cast<int>(state));
 }
 
-Status Writer::FreezeLayer(LayerId layer, std::optional<uint64_t> logical_bytes) {
+Status Writer::FreezeLayer(LayerId layer, bool is_settled) {
   return RunOnRow(statements_, Sql::kFreezeLayer, "layer", layer.value,
-                  static_cast<int>(LayerState::kFrozen), logical_bytes);
+                  static_cast<int>(LayerState::kFrozen), is_settled);
+}
+
+Status Writer::SetLayerSettled(LayerId layer, bool is_settled) {
+  return RunOnRow(statements_, Sql::kSetLayerSettled, "layer", layer.value, is_settled);
 }
 
 Status Writer::SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes) {
@@ -152,7 +156,7 @@ Result<std::vector<LayerId>> Writer::RemoveUnusedLayers(LayerId top) {
   return removed;
 }
 
-Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes) {
+Status Writer::MergeLayers(LayerId lower, LayerId upper) {
   VELAFS_ASSIGN(const LayerRow above, Layer(upper));
   VELAFS_ASSIGN(const uint64_t uses, LayerUses(lower));
   if (above.parent != lower || uses != 1) {
@@ -170,7 +174,7 @@ Status Writer::MergeLayers(LayerId lower, LayerId upper, uint64_t logical_bytes)
   VELAFS_TRY(Run(statements_, Sql::kMergeOverriddenInodes, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeInodes, lower, upper));
   VELAFS_TRY(Run(statements_, Sql::kMergeLeftovers, upper));
-  VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper, logical_bytes));
+  VELAFS_TRY(RunOnRow(statements_, Sql::kMergeLayer, "layer", lower.value, upper));
   VELAFS_ASSIGN(const bool is_empty, LayerIsEmpty(lower));
   if (is_empty) return Run(statements_, Sql::kRemoveLayer, lower);
   return Run(statements_, Sql::kSetAsideLayer, lower, static_cast<int>(LayerState::kImporting));

@@ -198,9 +198,6 @@ class Branch {
 
   Branch(BranchHost& host, const catalog::BranchRow& row);
   Status LoadChain(LayerId head);
-  Status RecoverLayer(Layer& layer);
-  Status MakeLostPageFiles(Layer& layer);
-  Result<bool> IsWorthKeeping(Layer& layer, const Layer::PageFileName& name);
 
   Status CheckAlive() const;       // ESTALE once retired
   Status CheckChangeable() const;  // and EIO once an fsync has failed

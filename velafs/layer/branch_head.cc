@@ -21,7 +21,8 @@ Status Branch::NoteChange() {
   if (is_change_noted_) return {};
   const LayerId head = head_->id();
   VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write([&](catalog::Writer& writer) {
-    return writer.SetLayerLogicalBytes(head, std::nullopt);
+    VELAFS_TRY(writer.SetLayerLogicalBytes(head, std::nullopt));
+    return writer.SetLayerSettled(head, false);
   }));
   // Durable before the first page file: a power cut must not leave page files in a head that passes
   // for cleanly closed.
@@ -73,7 +74,7 @@ Status Branch::ReplaceHead(
   WriterLock gate(gate_);
   WriterLock names(namespace_);
   VELAFS_TRY(CheckChangeable());
-  // In what order anything has reached the disk nobody knows: before a freeze all must have.
+  // Ephemeral writes reach the disk in any order, so all must be there before the freeze.
   if (is_ephemeral_) VELAFS_TRY(SyncHeldOff());
   VELAFS_ASSIGN(const HeadState state, DescribeHead());
   VELAFS_ASSIGN(const std::optional<NewHead> new_head, commit(state));
@@ -81,12 +82,11 @@ Status Branch::ReplaceHead(
   auto layer = host_.GetLayer(new_head->id, true);
   if (!layer.ok()) return Fail(std::move(layer).status());
   head_ = *std::move(layer);
-  head_->SetRecovered();  // it is new
   chain_.insert(chain_.begin(), {head_, false});
   height_of_[head_->id()] = chain_.size() - 1;
   base_commit_ = new_head->commit;
   is_base_durable_ = false;
-  is_change_noted_ = !knows_logical_bytes_;
+  is_change_noted_ = false;
   return {};
 }
 
@@ -95,13 +95,16 @@ Status Branch::SyncAll(bool closing) {
   VELAFS_TRY(SyncOld(everything));
   if (!closing) return {};
   WriterLock gate(gate_);
-  if (is_retired_ || is_failed_ || !is_change_noted_ || !knows_logical_bytes_) return {};
+  if (is_retired_ || is_failed_ || !is_change_noted_) return {};
+  std::optional<uint64_t> logical_bytes;
+  if (knows_logical_bytes_) logical_bytes = logical_bytes_;
   const LayerId head = head_->id();
   VELAFS_ASSIGN(const uint64_t allocated_bytes, head_->AllocatedBytes({}));
   VELAFS_ASSIGN(const auto commit,
                 host_.parts().catalog.Write([&](catalog::Writer& writer) -> Status {
                   VELAFS_TRY(writer.SetLayerAllocatedBytes(head, allocated_bytes));
-                  return writer.SetLayerLogicalBytes(head, logical_bytes_.load());
+                  VELAFS_TRY(writer.SetLayerLogicalBytes(head, logical_bytes));
+                  return writer.SetLayerSettled(head, true);
                 }));
   is_change_noted_ = false;
   return host_.parts().catalog.MakeDurable(commit);

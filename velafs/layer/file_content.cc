@@ -24,6 +24,22 @@ uint64_t PagesAhead(const PageFile& own, PageNumber first, PageNumber last) {
   return 0;
 }
 
+// What the layer has of the file, if anything.
+Status AddContentOf(const ChainLink& link, InodeNumber ino, bool is_born_here,
+                    std::vector<LayerContent>* contents) {
+  Layer& layer = *link.layer;
+  const Result<std::optional<LayerContent>> found = layer.ContentOf(ino, !is_born_here);
+  VELAFS_TRY(found.status());
+  if (*found) {
+    contents->push_back(**found);
+  } else if (is_born_here && link.is_sealed) {
+    contents->emplace_back(layer.id(), layer.Imported(ino), nullptr);
+  } else if (is_born_here && layer.is_settled()) {
+    return Corrupt("\"" + layer.PagePath(ino) + "\" is missing");
+  }
+  return {};
+}
+
 }  // namespace
 
 FileContent FileContent::Empty(InodeNumber ino, LayerId born_layer) {
@@ -41,14 +57,7 @@ Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRo
   content.size_bytes_ = row.size_bytes;
   for (const ChainLink& link : chain) {
     const bool is_born_here = link.layer->id() == born_layer;
-    VELAFS_ASSIGN(auto found, link.layer->ContentOf(row.ino, !is_born_here));
-    if (!found && is_born_here && link.is_sealed) {
-      found.emplace(link.layer->id(), link.layer->Imported(row.ino), nullptr);
-    }
-    if (!found && is_born_here && link.layer->is_settled()) {
-      return Corrupt("\"" + link.layer->PagePath(row.ino) + "\" is missing");
-    }
-    if (found) content.layers_.push_back(*std::move(found));
+    VELAFS_TRY(AddContentOf(link, row.ino, is_born_here, &content.layers_));
     const bool has_all = !content.layers_.empty() && content.layers_.back().inherited_bytes() == 0;
     if (is_born_here || has_all) break;
   }

@@ -104,6 +104,14 @@ Status Layer::ReadSealed() {
   return {};
 }
 
+Status Layer::SettleOnce(const std::function<Status()>& recover) {
+  MutexLock lock(recovery_lock_);
+  if (is_settled_) return {};
+  VELAFS_TRY(recover());
+  is_settled_ = true;
+  return {};
+}
+
 std::string Layer::PagePath(InodeNumber ino) const {
   return directory_ + "/" + std::to_string(ino.value);
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -91,17 +92,15 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // Makes the directory's entries, and the directory's own, durable.
   Status SyncNames();
 
-  // Whether a crash may have left page files here that no sync had reached: not in a layer that
-  // this process has recovered, or made.
-  bool needs_recovery() const { return needs_recovery_; }
-  void SetRecovered() { needs_recovery_ = false; }
-
   // Whether a sync has failed for good: see PageFile::Sync.
   bool has_failed() const { return has_failed_; }
   void SetFailed() { has_failed_ = true; }
-  // True when everything the layer should have is on disk, unless the disk has lost it: not in a
-  // head whose daemon died, nor in what a freeze made of a head and then could not finish.
+  // False if a crash may have left page files here that no sync had reached: in a layer that the
+  // catalog does not call settled, until this process has recovered it. What a settled layer should
+  // have and has not, the disk has lost.
   bool is_settled() const { return is_settled_; }
+  // Runs `recover` unless the layer is settled; it is if that succeeds. Others who call this wait.
+  Status SettleOnce(const std::function<Status()>& recover);
 
   // For PageFile: dirty page files are kept open, since their maps are only in memory.
   void AddDirty(PageFile& file);
@@ -126,9 +125,9 @@ class Layer : public std::enable_shared_from_this<Layer> {
   const VolumeParts& parts_;
   const LayerId id_;
   const std::string directory_;
-  std::atomic<bool> needs_recovery_ = true;
   std::atomic<bool> has_failed_ = false;
-  bool is_settled_ = true;  // set before anybody else has the layer
+  Mutex recovery_lock_;  // held while the layer is recovered; taken before every other lock here
+  std::atomic<bool> is_settled_ = true;
 
   struct Entry {
     bool has_map = false;

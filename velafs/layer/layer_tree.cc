@@ -58,8 +58,7 @@ bool LayerTree::IsMerge(const Entry& upper, const std::set<LayerId>& left_out) c
   if (lower == nullptr || lower->uses != 1 || left_out.contains(lower->row.id)) return false;
   if (!IsFrozen(upper.row) || !IsFrozen(lower->row)) return false;
   const bool is_import = lower->row.state == LayerState::kSealed && !lower->row.parent;
-  // One that is not settled, a crash has left so.
-  return !is_import && lower->row.logical_bytes;
+  return !is_import && lower->row.is_settled && upper.row.is_settled;
 }
 
 std::optional<LayerTree::Pair> LayerTree::FindMerge(const std::set<LayerId>& left_out) const {
@@ -80,7 +79,7 @@ const catalog::LayerRow* LayerTree::FindUnsealed(TimeNs frozen_before,
   }
   const catalog::LayerRow* lowest = nullptr;
   for (const auto& [id, entry] : layers_) {
-    if (entry.row.state != LayerState::kFrozen || !entry.row.logical_bytes) continue;
+    if (entry.row.state != LayerState::kFrozen || !entry.row.is_settled) continue;
     if (left_out.contains(id) || to_be_merged.contains(id)) continue;
     if (entry.frozen_at.value_or(entry.row.created_at) > frozen_before) continue;
     if (lowest == nullptr || id < lowest->id) lowest = &entry.row;

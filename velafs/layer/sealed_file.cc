@@ -19,7 +19,7 @@ uint64_t IndexOf(uint64_t offset_bytes) { return offset_bytes % catalog::kPartBy
 
 uint8_t SealedFile::PagesOf(const Part& part, uint64_t index) const {
   if (part.chunks.empty() && inherited_bytes_ > 0) return 0;
-  return part.pages.empty() ? kAllPages : part.pages[index];
+  return index < part.pages.size() ? part.pages[index] : kAllPages;
 }
 
 Result<PageMap::Run> SealedFile::RunAt(PageNumber page, uint64_t limit) {
@@ -131,11 +131,18 @@ Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {
   return std::move(row.chunks);
 }
 
-// Every part up to the file's end has a row: without one, its content is not known to be zeros.
+// Every part up to the end that the file had when it was sealed has a row: without one, its content
+// is not known to be zeros. A branch may show the file longer than that, with zeros there: a crash
+// cut the layer's page file short, and a row in a layer above says how long it was.
 Result<catalog::ManifestPartRow> SealedFile::ManifestPart(catalog::Reader& reader, uint64_t part) {
   VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row,
                 reader.ManifestPart(layer_, ino_, part));
   if (row) return *std::move(row);
+  VELAFS_ASSIGN(const std::optional<catalog::InodeRow> inode, reader.Inode(layer_, ino_));
+  const bool is_import = !inode || !inode->inherited_bytes;
+  if (!is_import && part * catalog::kPartBytes >= inode->size_bytes) {
+    return catalog::ManifestPartRow();
+  }
   return Corrupt("inode " + std::to_string(ino_.value) + " lacks part " + std::to_string(part) +
                  " of its manifest");
 }

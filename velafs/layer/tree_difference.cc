@@ -70,7 +70,7 @@ class Side {
   }
   Status LoadChain() {
     for (size_t i = 0; i < rows.size(); ++i) {
-      VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id, rows[i].logical_bytes.has_value()));
+      VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id, rows[i].is_settled));
       chain_.push_back({std::move(layer), rows[i].state == catalog::LayerState::kSealed});
       index_of_[rows[i].id] = i;
     }

@@ -124,12 +124,13 @@ std::vector<std::shared_ptr<Branch>> Volume::Impl::OpenBranches() {
 Status Volume::Impl::Freeze(const std::string& name,
                             const std::function<Status(catalog::Writer&, LayerId)>& also) {
   VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
-  // A layer of unknown size does not pass for settled. It is unknown only after an unclean end.
+  // For the frozen layer's row. Not known only after an unclean end.
   VELAFS_TRY(branch->LogicalBytes().status());
   // Most of what must reach the disk goes there before anybody is held off.
   VELAFS_TRY(branch->SyncAll(false));
   LayerId frozen;
-  std::optional<uint64_t> settled_bytes;
+  bool is_new = false;
+  std::optional<uint64_t> logical_bytes;
   VELAFS_TRY(branch->ReplaceHead(
       [&](const Branch::HeadState& state) -> Result<std::optional<Branch::NewHead>> {
         if (state.is_empty && state.parent) {
@@ -137,13 +138,17 @@ Status Volume::Impl::Freeze(const std::string& name,
           return std::optional<Branch::NewHead>();
         }
         frozen = state.head;
-        settled_bytes = state.logical_bytes;
+        is_new = true;
+        logical_bytes = state.logical_bytes;
         VELAFS_ASSIGN(const Branch::NewHead head, AddHead(name, state));
         return std::optional(head);
       }));
   VELAFS_TRY(branch->SyncAll(false));
   VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-    if (settled_bytes) VELAFS_TRY(writer.SetLayerLogicalBytes(frozen, settled_bytes));
+    if (is_new) {
+      VELAFS_TRY(writer.SetLayerLogicalBytes(frozen, logical_bytes));
+      VELAFS_TRY(writer.SetLayerSettled(frozen, true));
+    }
     return also(writer, frozen);
   }));
   return parts_.catalog.MakeDurable(committed);
@@ -156,7 +161,7 @@ Result<Branch::NewHead> Volume::Impl::AddHead(const std::string& name,
   VELAFS_ASSIGN(head.commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     VELAFS_ASSIGN(auto row, writer.Branch(name));
     if (!row) return NoSuchBranch(name);
-    VELAFS_TRY(writer.FreezeLayer(state.head, std::nullopt));
+    VELAFS_TRY(writer.FreezeLayer(state.head, false));
     VELAFS_ASSIGN(head.id, writer.AddLayer(state.head, catalog::LayerState::kHead));
     VELAFS_TRY(writer.SetLayerLogicalBytes(head.id, state.logical_bytes));
     row->head = head.id;
@@ -197,9 +202,10 @@ Result<uint64_t> Volume::Impl::EndInstance(const std::string& name, End end, con
       if (end == End::kKeep) {
         VELAFS_TRY(writer.SetLayerLogicalBytes(head.head, head.logical_bytes));
         VELAFS_TRY(writer.SetLayerAllocatedBytes(head.head, allocated_bytes));
+        VELAFS_TRY(writer.SetLayerSettled(head.head, true));
       }
-      VELAFS_ASSIGN(removed, change(writer, *std::move(row),
-                                    {head.head, head.parent, head.is_empty, head.logical_bytes}));
+      VELAFS_ASSIGN(removed,
+                    change(writer, *std::move(row), {head.head, head.parent, head.is_empty}));
       return {};
     };
     VELAFS_ASSIGN(committed, parts_.reserve.Run([&] { return parts_.catalog.Write(write); }));
@@ -435,6 +441,9 @@ Result<std::shared_ptr<Branch>> Volume::OpenState(LayerId top, InodeNumber root,
 Result<std::optional<Volume::Merge>> Volume::BeginMerge() { return impl_->BeginMerge(); }
 Result<uint64_t> Volume::FinishMerge(const Merge& merge, const std::function<bool()>& go_on) {
   return impl_->FinishMerge(merge, go_on);
+}
+Status Volume::SettleLayers(const std::function<bool()>& go_on) {
+  return impl_->SettleLayers(go_on);
 }
 Result<std::optional<Volume::Seal>> Volume::BeginSeal(TimeNs frozen_before) {
   return impl_->BeginSeal(frozen_before);

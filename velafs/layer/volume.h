@@ -49,7 +49,6 @@ struct EndedHead {
   LayerId id;
   LayerId parent;         // none when there is no layer below
   bool is_empty = false;  // its parent is the same state
-  std::optional<uint64_t> logical_bytes;
 };
 
 // Thread-safe.
@@ -113,10 +112,14 @@ class Volume {
     LayerId upper;
     LayerId pin;  // keeps them until the end
     InodeNumber root;
-    std::optional<uint64_t> logical_bytes;  // of the upper one; empty when a crash had left it
   };
   Result<std::optional<Merge>> BeginMerge();
   Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
+
+  // Settles the frozen layers that a crash has left, and counts the sizes of their files if nobody
+  // has: only settled layers are merged, sealed and checked. Returns early once `go_on` is false.
+  // Not while a merge or a sealing is under way.
+  Status SettleLayers(const std::function<bool()>& go_on);
 
   // A frozen layer's pages become chunks, and nothing anybody sees changes: all is as with a merge,
   // and no merge runs meanwhile. Begin, with no other operation on branches under way. Then, until

@@ -33,6 +33,7 @@ class Volume::Impl : public BranchHost {
   Status Rename(const std::string& name, const std::string& new_name);
   Result<std::optional<Merge>> BeginMerge();
   Result<uint64_t> FinishMerge(const Merge& merge, const std::function<bool()>& go_on);
+  Status SettleLayers(const std::function<bool()>& go_on);
   Result<std::optional<Seal>> BeginSeal(TimeNs frozen_before);
   Result<std::vector<catalog::InodeRow>> SealFiles(Seal& seal, SealSink& sink, uint64_t limit_bytes,
                                                    const std::function<bool()>& go_on);
@@ -71,12 +72,19 @@ class Volume::Impl : public BranchHost {
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
   Status CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber ino,
                 const std::function<bool()>& go_on);
-  Status CommitMerge(const Merge& merge, const Layer& lower, Layer& upper, uint64_t logical_bytes);
+  Status CommitMerge(const Merge& merge, const Layer& lower, Layer& upper);
   Status GiveUp(const Merge& merge);
   Status RemoveDoomed();
   // Layers with files that have no name any more but are open, or page files that are to go.
   std::set<LayerId> LayersInFlux();
   Result<uint64_t> RemoveRetired();
+  struct Unsettled {
+    LayerId layer;
+    LayerId pin;  // keeps it until the end
+    InodeNumber root;
+  };
+  Result<std::optional<Unsettled>> PinUnsettled(LayerId after);
+  Status SettleLayer(const Unsettled& unsettled);
   void KeepCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep() REQUIRES(upkeep_lock_);
   void Upkeep();
@@ -103,6 +111,7 @@ class Volume::Impl : public BranchHost {
   std::vector<std::shared_ptr<Layer>> doomed_ GUARDED_BY(upkeep_lock_);
   std::set<LayerId> unmergeable_ GUARDED_BY(upkeep_lock_);  // where a merge has failed
   std::set<LayerId> unsealable_ GUARDED_BY(upkeep_lock_);
+  std::set<LayerId> unsettleable_ GUARDED_BY(upkeep_lock_);
   struct RetiredFile {
     std::shared_ptr<Layer> layer;
     InodeNumber ino;

@@ -110,27 +110,31 @@ Result<std::optional<Volume::Merge>> Volume::Impl::BeginMerge() {
     if (!pair) return {};
     merge.lower = pair->lower->id;
     merge.upper = pair->upper->id;
-    merge.logical_bytes = pair->upper->logical_bytes;
     VELAFS_ASSIGN(const auto chain, reader.Chain(merge.upper));
     VELAFS_ASSIGN(merge.root, reader.FirstInode(chain.back().id));
     return {};
   };
   VELAFS_TRY(parts_.catalog.Read(find));
   if (!merge.lower) return std::optional<Merge>();
-  VELAFS_ASSIGN(const auto commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-    VELAFS_ASSIGN(merge.pin, writer.AddLayer(merge.upper, catalog::LayerState::kImporting));
-    VELAFS_TRY(writer.SetLayerState(merge.upper, catalog::LayerState::kFrozen));
-    return writer.SetLayerLogicalBytes(merge.upper, std::nullopt);
-  }));
-  VELAFS_TRY(parts_.catalog.MakeDurable(commit));
+  VELAFS_TRY(parts_.catalog
+                 .Write([&](catalog::Writer& writer) -> Status {
+                   VELAFS_ASSIGN(merge.pin,
+                                 writer.AddLayer(merge.upper, catalog::LayerState::kImporting));
+                   return {};
+                 })
+                 .status());
   return std::optional(merge);
 }
 
 Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::function<bool()>& go_on) {
   const auto run = [&]() -> Result<uint64_t> {
-    VELAFS_ASSIGN(const auto first_use, GetLayer(merge.upper, true));
-    if (merge.logical_bytes) first_use->SetRecovered();  // it was settled until now
     VELAFS_ASSIGN(const auto view, OpenState(merge.upper, merge.root, "a frozen layer"));
+    // Once its layer is in memory, and settled there: nobody recovers it while it is copied to.
+    VELAFS_ASSIGN(const auto begun, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+      VELAFS_TRY(writer.SetLayerState(merge.upper, catalog::LayerState::kFrozen));
+      return writer.SetLayerSettled(merge.upper, false);
+    }));
+    VELAFS_TRY(parts_.catalog.MakeDurable(begun));
     const std::vector<std::shared_ptr<Layer>> layers = view->Layers();
     Layer& upper = *layers[0];
     Layer& lower = *layers[1];
@@ -139,12 +143,8 @@ Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::functi
       if (!go_on()) return Stopped();
     }
     if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
-    uint64_t logical_bytes = merge.logical_bytes.value_or(0);
-    if (!merge.logical_bytes) {
-      VELAFS_ASSIGN(logical_bytes, view->LogicalBytes());
-    }
     VELAFS_ASSIGN(const uint64_t lower_bytes, lower.AllocatedBytes({}));
-    VELAFS_TRY(CommitMerge(merge, lower, upper, logical_bytes));
+    VELAFS_TRY(CommitMerge(merge, lower, upper));
     return lower_bytes;
   };
   Result<uint64_t> merged = run();
@@ -167,9 +167,7 @@ Status Volume::Impl::GiveUp(const Merge& merge) {
   Status synced = upper->SyncDirty(std::numeric_limits<TimeNs>::max());
   if (synced.ok() && upper->IsOnDisk()) synced = upper->SyncNames();
   return RemoveLayers([&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
-           if (synced.ok() && merge.logical_bytes) {
-             VELAFS_TRY(writer.SetLayerLogicalBytes(merge.upper, merge.logical_bytes));
-           }
+           if (synced.ok()) VELAFS_TRY(writer.SetLayerSettled(merge.upper, true));
            return writer.RemoveUnusedLayers(merge.pin);
          })
       .status();
@@ -210,12 +208,11 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
 }
 
 // From here on the upper layer says all, and the lower one is in nobody's chain.
-Status Volume::Impl::CommitMerge(const Merge& merge, const Layer& lower, Layer& upper,
-                                 uint64_t logical_bytes) {
+Status Volume::Impl::CommitMerge(const Merge& merge, const Layer& lower, Layer& upper) {
   MutexLock opening(opening_lock_);
   std::vector<LayerId> gone;
   VELAFS_ASSIGN(const auto commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-    VELAFS_TRY(writer.MergeLayers(merge.lower, merge.upper, logical_bytes));
+    VELAFS_TRY(writer.MergeLayers(merge.lower, merge.upper));
     // What stood on the upper one may have gone meanwhile.
     VELAFS_ASSIGN(gone, writer.RemoveUnusedLayers(merge.pin));
     return {};

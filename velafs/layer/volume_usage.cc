@@ -26,11 +26,11 @@ Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<Usage
       usage.own_bytes += row->stored_bytes;
       if (row->state == catalog::LayerState::kSealed) continue;
       const bool is_head = row->state == catalog::LayerState::kHead;
-      if (row->allocated_bytes && !(is_head && (open || !row->logical_bytes))) {
+      if (row->allocated_bytes && !(is_head && (open || !row->is_settled))) {
         usage.own_bytes += *row->allocated_bytes;
         continue;
       }
-      VELAFS_ASSIGN(const auto layer, GetLayer(row->id, row->logical_bytes.has_value()));
+      VELAFS_ASSIGN(const auto layer, GetLayer(row->id, row->is_settled));
       VELAFS_ASSIGN(const uint64_t allocated, layer->AllocatedBytes(kMaxUsageAge));
       usage.own_bytes += allocated;
       if (!is_head) counted[row->id] = allocated;

@@ -14,7 +14,7 @@ Status Store::ResetEphemerals() {
     VELAFS_ASSIGN(std::vector<catalog::BranchRow> rows, reader.EphemeralBranches());
     for (catalog::BranchRow& row : rows) {
       VELAFS_ASSIGN(const catalog::LayerRow head, reader.Layer(row.head));
-      if (!head.logical_bytes) lost.push_back(std::move(row));
+      if (!head.is_settled) lost.push_back(std::move(row));
     }
     return {};
   }));

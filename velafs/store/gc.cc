@@ -312,6 +312,7 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
 
 Result<std::optional<uint64_t>> Store::MergeLayers(const std::function<bool()>& go_on) {
   MutexLock lock(merge_mutex_);
+  VELAFS_TRY(volume_->SettleLayers(go_on));
   std::optional<layer::Volume::Merge> merge;
   {
     MutexLock verbs(verbs_mutex_);

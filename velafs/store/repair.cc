@@ -211,7 +211,7 @@ Status Scrubber::PrepareDraft(const std::string& draft) {
       ids.instance = InstanceId(last.instance.value + kSkippedInstances);
       VELAFS_ASSIGN(const auto ephemerals, writer.EphemeralBranches());
       for (const catalog::BranchRow& branch : ephemerals) {
-        VELAFS_TRY(writer.SetLayerLogicalBytes(branch.head, {}));
+        VELAFS_TRY(writer.SetLayerSettled(branch.head, false));
       }
       return writer.RaiseIds(ids);
     }));

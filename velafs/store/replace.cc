@@ -208,7 +208,7 @@ Result<LayerId> Store::BookmarkEnded(catalog::Writer& writer, const layer::Ended
                                      BookmarkRow bookmark) {
   const bool keep_parent = head.is_empty && head.parent;
   bookmark.layer = keep_parent ? head.parent : head.id;
-  if (!keep_parent) VELAFS_TRY(writer.FreezeLayer(head.id, head.logical_bytes));
+  if (!keep_parent) VELAFS_TRY(writer.FreezeLayer(head.id, true));
   VELAFS_TRY(writer.AddBookmark(bookmark));
   return bookmark.layer;
 }

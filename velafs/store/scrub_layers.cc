@@ -113,7 +113,7 @@ bool IsBornHere(const LayerInCatalog& layer, InodeNumber ino) {
 // either of a file that was sealed.
 std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& layer) {
   std::vector<LayerDamage> found;
-  const bool is_settled = layer.row.logical_bytes.has_value();
+  const bool is_settled = layer.row.is_settled;
   for (const auto& [ino, file] : disk) {
     if (!layer.known.contains(ino) || IsGone(layer, ino)) continue;
     if (!file.map_status.ok()) {
