@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/layer/volume_fixture.h"
+#include "tests/os/scheduler.h"
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/hooked_storage.h"
@@ -119,6 +120,34 @@ TEST_CASE("a clone whose last pages cannot be synced is not there, and its branc
   host.volume.Crash();
   CHECK(ContentOf(*host.volume.Open("main"), "file") == "late" + kNew.substr(4));
   CHECK(host.volume.Clone("main", "dev").ok());
+}
+
+// 5. At each step of the freeze in turn, something is written, and then the host syncs no more.
+TEST_CASE("a clone that failed is not there, wherever in it the host began to fail") {
+  if (!test::Scheduler::IsPossible()) return;
+  int failures = 0;
+  bool has_paused = true;
+  for (uint64_t steps = 0; has_paused; ++steps) {
+    HookedVolume host;
+    host.volume.MakeSource("main", {{"file", kOld}});
+    const auto branch = host.volume.Open("main");
+    const InodeNumber ino = InodeOf(*branch, "file");
+    REQUIRE(branch->Write(ino, 0, BytesOf(kNew)).ok());
+    Status cloned;
+    const auto clone = [&] { cloned = host.volume.Clone("main", "dev"); };
+    const auto fail = [&] {
+      static_cast<void>(branch->Write(ino, 0, BytesOf("late")));
+      host.hook = [] { return Errno(EIO); };
+    };
+    test::Scheduler scheduler = test::Scheduler::WithPauseAfter(steps);
+    scheduler.Run({{"clone", clone}, {"fail", fail}});
+    has_paused = scheduler.has_paused();
+    host.hook = [] { return Status(); };
+    const Status found = host.volume.volume().Open("dev").status();
+    CHECK_MESSAGE(found.ok() == cloned.ok(), "after ", steps, " steps: ", cloned.message());
+    if (!cloned.ok()) ++failures;
+  }
+  CHECK(failures > 0);
 }
 
 // 4.
