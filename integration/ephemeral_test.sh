@@ -23,9 +23,18 @@ kept_over_umount() {
 }
 check "it outlives a clean end of the daemon" kept_over_umount
 
+# start_load SECONDS: writes to branch "fast", and returns once something is written.
+start_load() {
+  local before
+  before=$(commits)
+  on fast pgbench --no-vacuum --client 4 --jobs 2 --time "$1" >pgbench.log 2>&1 &
+  wait_until 20 has_commits_after "$before" || fail "pgbench writes nothing: $(tail -n 3 pgbench.log)"
+}
+commits() { sql fast 'select count(*) from pgbench_history'; }
+has_commits_after() { (($(commits) > $1)); }
+
 frozen_under_load() {
-  on fast pgbench --no-vacuum --client 4 --jobs 2 --time 4 >pgbench.log 2>&1 &
-  sleep 1
+  start_load 4
   velafs -q bookmark create fast@point
   velafs -q clone fast copy
   wait $!
@@ -38,8 +47,7 @@ check "what is frozen of it under load recovers" frozen_under_load
 crashed() {
   local daemon
   sql fast 'create table lost (i int)'
-  on fast pgbench --no-vacuum --client 4 --jobs 2 --time 10 >pgbench.log 2>&1 &
-  sleep 1
+  start_load 10
   daemon=$(daemon_pid)
   kill -KILL "$daemon"
   wait_until 10 has_ended "$daemon" || fail "the daemon does not end"
