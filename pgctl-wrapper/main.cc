@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "pgctl-wrapper/arguments.h"
-#include "pgctl-wrapper/commands.h"
-#include "pgctl-wrapper/no_server.h"
-#include "pgctl-wrapper/output.h"
-#include "pgctl-wrapper/own_words.h"
-#include "pgctl-wrapper/process.h"
-#include "pgctl-wrapper/stand_in.h"
+#include "pgctl-wrapper/command/arguments.h"
+#include "pgctl-wrapper/command/commands.h"
+#include "pgctl-wrapper/command/output.h"
+#include "pgctl-wrapper/command/own_words.h"
+#include "pgctl-wrapper/process/process.h"
+#include "pgctl-wrapper/server/no_server.h"
+#include "pgctl-wrapper/server/stand_in.h"
 #include "velafs/configuration.h"
 
 namespace velafs::pgctl {

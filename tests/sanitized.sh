@@ -14,7 +14,7 @@ build "$preset" "$directory"
 
 only=()
 if [[ $preset == tsan ]]; then
-  files=$(cd "$root_dir" && grep -lE 'std::(jthread|thread|async)\b' tests/*/*_test.cc | sed 's/^/*/' | paste -sd,)
+  files=$(cd "$root_dir" && grep -lE 'std::(jthread|thread|async)\b' tests/*/*_test.cc tests/*/*/*_test.cc | sed 's/^/*/' | paste -sd,)
   only=(--source-file="$files")
 fi
 # ThreadSanitizer of gcc 12 does not know the address layouts of newer kernels.

@@ -1,0 +1,37 @@
+#include "pgctl-wrapper/connect/network.h"
+
+#include <array>
+#include <utility>
+
+namespace velafs::pgctl {
+namespace {
+
+using std::string_view;
+
+constexpr std::array<std::pair<Network, const char*>, 3> kNames = {{
+    {Network::kIsolated, "isolated"},
+    {Network::kLoopback, "loopback"},
+    {Network::kHost, "host"},
+}};
+
+}  // namespace
+
+Result<Network> ParseNetwork(string_view word) {
+  for (const auto& [network, name] : kNames) {
+    if (word == name) return network;
+  }
+  return UsageError("\"" + std::string(word) + "\" is none of isolated, loopback and host");
+}
+
+const char* NetworkName(Network network) {
+  for (const auto& [known, name] : kNames) {
+    if (known == network) return name;
+  }
+  return "unknown";
+}
+
+bool IsIsolated(const std::optional<Network>& network) {
+  return network.value_or(Network::kIsolated) != Network::kHost;
+}
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,19 @@
+// Sessions in which velapg asks a server something for itself.
+#pragma once
+
+#include <string>
+
+#include "pgctl-wrapper/connect/connection.h"
+#include "pgctl-wrapper/process/process.h"
+
+namespace velafs::pgctl {
+
+// PGOPTIONS of such a session, whatever the cluster, its roles and its databases set for theirs: it
+// waits for as long as velapg does, and is the role that logs in. `version` is the server's, which
+// refuses what it does not know.
+std::string OwnSessionOptions(int version);
+
+// WithConnection for such a session: none of the caller's own wishes for sessions is left.
+Environment ForOwnSession(Environment environment, const Connection& connection, int version);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,22 @@
+// TCP ports on this host's own addresses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/server/session.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// True when nobody listens on it at 127.0.0.1 or ::1.
+bool IsPortFree(uint16_t port);
+
+// The port for the branch's server. Refused when `wanted` is taken. When the port kept for the
+// branch is taken by another program, another one is found and kept instead, with a warning.
+Result<uint16_t> ChoosePort(Session& session, const std::string& branch,
+                            std::optional<uint16_t> wanted, std::vector<std::string>* warnings);
+
+}  // namespace velafs::pgctl

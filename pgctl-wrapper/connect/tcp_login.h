@@ -1,0 +1,59 @@
+// How somebody logs in to a branch's server over TCP: with a password that velapg makes at each
+// start, from the kernel's random bytes. While the server is stopped somebody else may listen at
+// its port, and clients with an old URL give him their password: it is good for nothing by then. It
+// is kept until the server is stopped, in STORE/run/<id>/tcp-login.json, which only the branch's
+// user reads, and is in no argument, log or audit entry; the server itself gets what scram-sha-256
+// checks it by. That goes into the branch's own pg_authid: it is the one change that velapg makes
+// to roles.
+//
+// Everything here is to be called while acting as the branch's user.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pgctl-wrapper/server/run_dir.h"
+#include "pgctl-wrapper/server/server_command.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+struct TcpLogin {
+  std::string password;
+  std::string role;  // who logs in with it
+
+  bool operator==(const TcpLogin&) const = default;
+};
+
+// Nothing when the text is not one.
+std::optional<TcpLogin> ParseTcpLogin(std::string_view text);
+std::string FormatTcpLogin(const TcpLogin& login);
+
+// Nothing when velapg has made none, or what is there is not one.
+std::optional<TcpLogin> ReadTcpLogin(const RunDir& run_dir);
+Status ClearTcpLogin(const RunDir& run_dir);
+// Once a server has ended whose login that was: removes it, unless the next start has made another.
+Status ForgetTcpLogin(const RunDir& run_dir, const std::optional<TcpLogin>& login);
+
+// No two are the same.
+std::string NewPassword();
+// What pg_authid is to have of a password.
+std::string NewVerifier(const std::string& password);
+
+// A server that has just been started, and who is to log in to it.
+struct TcpServer {
+  const ServerHome& home;  // as the two others, borrowed
+  const RunDir& run_dir;
+  const std::string& branch;
+  uint16_t port = 0;
+  std::string superuser;
+  std::string role;
+};
+
+// Has the role, and nobody else, log in with a new password, and returns that. Refused when the
+// role may not log in, NotFound when there is none.
+Result<std::string> AdmitOverTcp(const TcpServer& server);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,46 @@
+// What a server finds in a data directory, or asks of it, before it starts. To be called as the
+// data's owner.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/config/overrides.h"
+#include "pgctl-wrapper/process/owner.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// Refused if the branch's top directory is not the data's owner's, whom PostgreSQL wants to have
+// it. To be called as anybody.
+Status CheckDirectoryOwner(const std::string& data_dir, const Owner& owner);
+
+// Refused, naming the first directory on the way to `path` that is closed to `owner`. Not while
+// acting as anybody.
+Status CheckWayTo(const std::string& path, const Owner& owner);
+
+// A hint for who meets a server that velapg did not start.
+std::string HowToReachStranger(const std::string& branch, const std::string& data_dir);
+
+// PostgreSQL refuses a directory that others may write to, or read but for its group. Takes those
+// rights away from the branch's top directory, and returns what was changed; nothing if it was
+// right.
+Result<std::optional<Override>> MendDirectoryMode(const std::string& data_dir);
+
+// How many replication origins a server is going to load; it stops with a panic if its settings
+// allow fewer.
+size_t CountReplicationOrigins(const std::string& data_dir);
+
+// A database that no session can be opened in, because this machine lacks its locale.
+struct UnusableDatabase {
+  std::string name;
+  std::string locale;
+};
+// Read from pg_database's file: what a running server has not written yet is not seen.
+std::vector<UnusableDatabase> DatabasesWithoutLocale(const std::string& data_dir, int version);
+// The same from the content of that file.
+std::vector<UnusableDatabase> DatabasesWithoutLocaleIn(std::string_view content, int version);
+
+}  // namespace velafs::pgctl

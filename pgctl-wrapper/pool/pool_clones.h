@@ -1,0 +1,89 @@
+// The clones of a pool. Each carries the labels `pool` and `pool-state` from its making on:
+//
+//   filling   being made; by nobody any more when nobody has the right to fill
+//   ready     its server runs, and it may be taken
+//   taken     somebody's
+//   released  to be thrown away
+//   base      has the state that the others are clones of; never started
+//
+// A pool consists of branches of its user alone, whatever labels others put on theirs.
+//
+// Whatever process dies, the next that fills the pool finds in the labels what there is to do.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/command/commands.h"
+#include "pgctl-wrapper/command/output.h"
+#include "pgctl-wrapper/connect/login.h"
+#include "pgctl-wrapper/pool/pool_dir.h"
+#include "pgctl-wrapper/server/session.h"
+
+namespace velafs::pgctl {
+
+inline constexpr char kPoolLabel[] = "pool";
+inline constexpr char kStateLabel[] = "pool-state";
+inline constexpr char kFilling[] = "filling";
+inline constexpr char kReady[] = "ready";
+inline constexpr char kTaken[] = "taken";
+inline constexpr char kReleased[] = "released";
+inline constexpr char kBase[] = "base";
+
+// The pool's name, or the clone's state in it; empty when the branch is of no pool.
+std::string PoolOf(const Branch& branch);
+std::string StateOf(const Branch& branch);
+
+// As whom its clones are used: as the plan says, else as the policies of its source do.
+LoginChoice LoginOf(const PoolPlan& plan);
+
+// The user whose pools this process deals with: for root, whoever the store runs as.
+Result<Owner> PoolUser(const Session& session);
+Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool);
+Status SetState(Session& session, const Branch& clone, const char* state);
+
+// Makes all that are in one of `states` released. With the right to take, unless none of the
+// states is kReady.
+Status Retire(Session& session, const std::string& pool, const std::vector<std::string>& states);
+// Throws away all that are in one of `states`. With the right to fill, unless that is kReleased.
+Status ThrowAwayAll(Session& session, const std::string& pool,
+                    const std::vector<std::string>& states);
+
+struct TakenClone {
+  Target target;
+  pid_t pid = 0;
+  ServerAddress address;
+};
+// Takes a clone that is ready and whose server takes connections; no two callers get the same
+// one. NotFound once the pool is being stopped.
+// It is given back by itself after the lease, if there is one.
+Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool,
+                                          const std::optional<std::chrono::seconds>& lease);
+// From now on.
+Status SetLease(Session& session, const Branch& clone, std::chrono::seconds lease);
+
+// What is known of a clone when a pool is filled.
+struct CloneFact {
+  std::string state;
+  bool is_up = false;
+};
+
+// What to do next to fill a pool.
+struct FillStep {
+  enum Kind { kNothing, kMake, kRestart, kRetire, kThrowAway };
+  Kind kind = kNothing;
+  size_t clone = 0;  // of all but kMake
+  bool operator==(const FillStep&) const = default;
+};
+
+// Towards `enough` of `size` clones that can be taken; then, if these are all, also away with what
+// is too much. No I/O.
+FillStep NextFillStep(const std::vector<CloneFact>& clones, size_t size, size_t enough);
+
+// Does that until there is nothing to do. To be called with the right to fill. A clone whose server
+// does not start is thrown away; the failure is then told, with what else was left undone.
+Status FillPool(Session& session, const PoolDir& pool, size_t enough, const Output& output);
+
+}  // namespace velafs::pgctl

@@ -1,0 +1,36 @@
+// What all commands on pools begin with.
+#pragma once
+
+#include <string>
+
+#include "pgctl-wrapper/pool/pool_dir.h"
+#include "pgctl-wrapper/server/session.h"
+#include "velafs/base/status.h"
+
+namespace velafs::pgctl {
+
+// A session on the mounted store, in which this process acts as the user whose pools it deals with.
+// Root's are those of the user the store runs as.
+Result<Session> OpenPoolSession(const std::string& store_option);
+
+struct FoundPool {
+  PoolDir dir;
+  PoolPlan plan;
+};
+// The pool of that name, or the one that is of the branch or bookmark of that name. NotFound when
+// there is none, or it is being stopped; Refused when several are of it.
+Result<FoundPool> FindPool(Session& session, const std::string& word);
+// The name alone, also of a pool of which little is left.
+Result<std::string> FindPoolName(Session& session, const std::string& word);
+
+// What has the source's present state: the source itself if it is a bookmark, else a new bookmark
+// for this pool, or, of a branch that is another user's, a new clone.
+Result<std::string> NewPoolState(Session& session, const std::string& source,
+                                 const std::string& pool);
+// Deletes what NewPoolState made for the pool, except one. Clones of it stay.
+Status DeletePoolStates(Session& session, const std::string& pool, const std::string& except);
+
+// Has the pool filled by a process of its own.
+Status FillInBackground(Session& session, const std::string& pool);
+
+}  // namespace velafs::pgctl

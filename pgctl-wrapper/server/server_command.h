@@ -1,0 +1,25 @@
+// The one place where PostgreSQL's programs are made ready to run on a branch.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pgctl-wrapper/process/isolation.h"
+#include "pgctl-wrapper/process/owner.h"
+#include "pgctl-wrapper/process/process.h"
+#include "pgctl-wrapper/server/server_programs.h"
+
+namespace velafs::pgctl {
+
+// Which programs run on a branch, as whom, and where. Borrows what it refers to.
+struct ServerHome {
+  const ServerPrograms& programs;
+  const Owner& owner;
+  const Isolation* isolation = nullptr;  // null: where the caller is
+};
+
+// `program` at home, with no PG* variable of the caller's. Borrows what `home` does.
+Command ServerCommand(const ServerHome& home, const std::string& program,
+                      const std::vector<std::string>& arguments);
+
+}  // namespace velafs::pgctl
