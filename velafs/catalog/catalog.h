@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "velafs/base/chunk_location.h"
@@ -204,6 +205,25 @@ class Writer : public Reader {
   Status RemoveAuditMark(const std::string& destination);  // if it is there
 };
 
+template <typename T>
+inline constexpr bool kIsResult = false;
+template <typename T>
+inline constexpr bool kIsResult<Result<T>> = true;
+template <typename Body>
+concept ReturnsResult = kIsResult<std::invoke_result_t<Body&, Reader&>>;
+
+// What `body` returns for a reader of `source`, a Catalog or an Observer.
+template <typename Source, ReturnsResult Body>
+std::invoke_result_t<Body&, Reader&> ReadValue(Source& source, Body& body) {
+  std::optional<std::invoke_result_t<Body&, Reader&>> value;
+  const std::function<Status(Reader&)> keep_value = [&](Reader& reader) {
+    value.emplace(std::invoke(body, reader));
+    return value->status();
+  };
+  VELAFS_TRY(source.Read(keep_value));
+  return *std::move(value);
+}
+
 // Thread-safe. `storage`, borrowed, is where SQLite keeps the file; what SQLite itself does goes
 // past it.
 class Catalog {
@@ -220,6 +240,11 @@ class Catalog {
   // Runs `body` with the connection to itself. A failed body or commit leaves no trace. An SQLite
   // failure for want of space is ENOSPC.
   Status Read(const std::function<Status(Reader&)>& body);
+  // The same, for a body that returns a Result or is a query of the reader: returns the value.
+  template <ReturnsResult Body>
+  auto Read(Body&& body) {
+    return ReadValue(*this, body);
+  }
   Result<CommitSequence> Write(const std::function<Status(Writer&)>& body);
 
   // Returns when the transaction with that number, and all before it, would survive a power cut. No

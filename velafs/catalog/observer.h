@@ -22,6 +22,10 @@ class Observer {
 
   // Runs `body` on one state of the catalog. While it runs, the log of the catalog only grows.
   Status Read(const std::function<Status(Reader&)>& body);
+  template <ReturnsResult Body>
+  auto Read(Body&& body) {
+    return ReadValue(*this, body);
+  }
   // What is wrong with the catalog in itself, a sentence for each, some hundreds at most: first
   // what SQLite finds, then what the rest of velafs relies on.
   Result<std::vector<std::string>> FindDamage();

@@ -171,10 +171,8 @@ Result<std::vector<AuditRow>> AuditLog::List(const AuditFilter& filter) {
   std::vector<AuditRow> found;
   const auto has_all = [&] { return filter.limit > 0 && found.size() == filter.limit; };
   for (uint64_t before = INT64_MAX; before > 0 && !has_all();) {
-    std::vector<AuditRow> rows;
-    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(rows, reader.AuditBefore(before, kRowsAtATime));
-      return {};
+    VELAFS_ASSIGN(std::vector<AuditRow> rows, catalog_.Read([&](catalog::Reader& reader) {
+      return reader.AuditBefore(before, kRowsAtATime);
     }));
     before = rows.empty() ? 0 : rows.back().id;
     for (AuditRow& row : rows) {
@@ -210,10 +208,8 @@ Result<AuditHead> AuditLog::Verify(const std::optional<AuditHead>& noted) {
   AuditHead at = begin;
   std::optional<AuditRow> trimming;  // the last
   while (at.count < head.count) {
-    std::vector<AuditRow> rows;
-    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(rows, reader.AuditAfter(at.count, kRowsAtATime));
-      return {};
+    VELAFS_ASSIGN(std::vector<AuditRow> rows, catalog_.Read([&](catalog::Reader& reader) {
+      return reader.AuditAfter(at.count, kRowsAtATime);
     }));
     if (rows.empty()) return Broken(at.count + 1, "is missing");
     for (const AuditRow& row : rows) {
@@ -233,11 +229,7 @@ Result<AuditHead> AuditLog::Verify(const std::optional<AuditHead>& noted) {
 }
 
 Result<AuditHead> AuditLog::Begin() {
-  AuditHead begin;
-  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(begin, reader.ReadAuditBegin());
-    return {};
-  }));
+  VELAFS_ASSIGN(const AuditHead begin, catalog_.Read(&catalog::Reader::ReadAuditBegin));
   return begin;
 }
 
@@ -258,10 +250,8 @@ Result<AuditLog::OldEntries> AuditLog::FindOld(const AuditHead& after, const Bou
   OldEntries old;
   old.last = after;
   for (bool is_end = false; !is_end && old.entries < kTrimmedAtOnce;) {
-    std::vector<AuditRow> rows;
-    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(rows, reader.AuditAfter(old.last.count, kRowsAtATime));
-      return {};
+    VELAFS_ASSIGN(std::vector<AuditRow> rows, catalog_.Read([&](catalog::Reader& reader) {
+      return reader.AuditAfter(old.last.count, kRowsAtATime);
     }));
     is_end = rows.empty();
     for (const AuditRow& row : rows) {
@@ -373,11 +363,7 @@ Status AuditLog::ForgetDestination(const std::string& destination) {
 }
 
 Result<std::vector<AuditMark>> AuditLog::Marks() {
-  std::vector<AuditMark> marks;
-  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(marks, reader.AuditMarks());
-    return {};
-  }));
+  VELAFS_ASSIGN(const std::vector<AuditMark> marks, catalog_.Read(&catalog::Reader::AuditMarks));
   return marks;
 }
 

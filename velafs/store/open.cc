@@ -216,11 +216,7 @@ Status Store::OpenParts() {
 // An id reaches the disk with the catalog before anything that bears it does. Whatever has a later
 // one is of a later catalog than this, which an earlier copy must have replaced: it is not garbage.
 Status Store::CheckCatalogIsLatest() {
-  catalog::GivenIds last;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(last, reader.LastIds());
-    return {};
-  }));
+  VELAFS_ASSIGN(const catalog::GivenIds last, catalog_->Read(&catalog::Reader::LastIds));
   const auto check = [this](const std::string& directory, std::string_view suffix,
                             uint64_t last_id) -> Status {
     VELAFS_ASSIGN(const auto entries, storage_.List(directory));

@@ -209,11 +209,7 @@ Status CheckPolicy(const PolicyPlace& place, const std::string& key,
 }  // namespace
 
 Status Policies::Load() {
-  std::vector<SettingRow> rows;
-  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Settings());
-    return {};
-  }));
+  VELAFS_ASSIGN(const std::vector<SettingRow> rows, catalog_.Read(&catalog::Reader::Settings));
   MutexLock lock(mutex_);
   for (const SettingRow& row : rows) settings_[{row.scope, row.subject, row.key}] = row.value;
   return {};

@@ -148,29 +148,25 @@ Status Scrubber::CheckIndex() {
 }
 
 Status Scrubber::ForEachRow(const std::function<Status(const Reader::ChunkRow&)>& visit) {
-  std::vector<Reader::ChunkRow> rows;
   ChunkId after;
-  do {
+  while (true) {
     VELAFS_TRY(Report(0));
-    VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
-      VELAFS_ASSIGN(rows, reader.ChunksAfter(after, kRowsPerStep));
-      return {};
+    VELAFS_ASSIGN(const std::vector<Reader::ChunkRow> rows, catalog_->Read([&](Reader& reader) {
+      return reader.ChunksAfter(after, kRowsPerStep);
     }));
     for (const Reader::ChunkRow& row : rows) VELAFS_TRY(visit(row));
-    if (!rows.empty()) after = rows.back().id;
-  } while (rows.size() == kRowsPerStep);
-  return {};
+    if (rows.size() < kRowsPerStep) return {};
+    after = rows.back().id;
+  }
 }
 
 Status Scrubber::CheckRow(const Reader::ChunkRow& row) {
   const ChunkId& id = row.id;
   const ChunkLocation& location = row.location;
   if (damaged_chunks_.contains(id)) return {};
-  std::optional<ChunkLocation> now;  // others may have moved the chunk since
-  VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
-    VELAFS_ASSIGN(now, reader.Chunk(id));
-    return {};
-  }));
+  // Others may have moved the chunk since.
+  VELAFS_ASSIGN(const std::optional<ChunkLocation> now,
+                catalog_->Read([&](Reader& reader) { return reader.Chunk(id); }));
   if (now != location) return {};
   const Status verified = packs().Verify(location, id);
   if (verified.ok()) return {};
