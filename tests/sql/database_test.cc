@@ -118,6 +118,30 @@ TEST_CASE_FIXTURE(Fixture, "a database without room fails with ENOSPC and stays 
   CHECK(Count() == 1);
 }
 
+TEST_CASE("an error of the disk is one, and no damage of the database") {
+  VolatileStorage storage(1);
+  const StorageForSqlite redirect("/disk/", storage);
+  storage.MakeDurableDirectories("/disk");
+  REQUIRE(storage.Open("/disk/test.db", os::OpenMode::kCreate).ok());
+  auto database = Database::Open("/disk/test.db", 0);
+  REQUIRE(database.ok());
+  REQUIRE((*database)->Execute("CREATE TABLE t(v ANY) STRICT; INSERT INTO t VALUES (1)").ok());
+  storage.CutOff();
+  const Status failed = (*database)->Execute("SELECT v FROM t");
+  CHECK(failed.code() == Code::kFailed);
+  CHECK(failed.error_number() == EIO);
+  CHECK(failed.message() == "cannot read \"/disk/test.db\": Input/output error");
+  CHECK(failed.hint().find("dmesg") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a log that is to be kept is there when the database is closed") {
+  REQUIRE(database->Text("PRAGMA journal_mode = WAL").ok());
+  database->KeepLogFile();
+  REQUIRE(database->Execute("INSERT INTO t(v) VALUES (1)").ok());
+  database.reset();
+  CHECK(std::ifstream(directory / "test.db-wal").good());
+}
+
 TEST_CASE_FIXTURE(Fixture, "after SQLite rolled a transaction back nothing more runs in it") {
   auto insert = database->Prepare("INSERT INTO t(v) VALUES (?1)");
   REQUIRE(insert.ok());

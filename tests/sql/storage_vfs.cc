@@ -80,7 +80,8 @@ int Close(sqlite3_file* file) {
 int Read(sqlite3_file* file, void* into, int bytes, sqlite3_int64 offset) {
   const std::span<std::byte> buffer(static_cast<std::byte*>(into), static_cast<size_t>(bytes));
   const auto got = Self(file).file->Read(static_cast<uint64_t>(offset), buffer);
-  if (!got.ok()) return SQLITE_IOERR_READ;
+  // As SQLite's own answers EIO, which it takes for a sign of damage.
+  if (!got.ok()) return SQLITE_IOERR_CORRUPTFS;
   if (*got == buffer.size()) return SQLITE_OK;
   std::ranges::fill(buffer.subspan(*got), std::byte{0});
   return SQLITE_IOERR_SHORT_READ;

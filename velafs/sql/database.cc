@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "velafs/sql/host_vfs.h"
+
 namespace velafs::sql {
 namespace {
 
@@ -30,6 +32,33 @@ int ErrnoOf(int result, int system_errno) {
     default:
       return EIO;
   }
+}
+
+// What of a database's files could not be done; empty if SQLite does not say.
+std::string_view FailedAccess(int result) {
+  switch (result) {
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+    case SQLITE_IOERR_FSTAT:
+    case SQLITE_IOERR_ACCESS:
+      return "cannot read ";
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_TRUNCATE:
+      return "cannot write ";
+    case SQLITE_IOERR_FSYNC:
+    case SQLITE_IOERR_DIR_FSYNC:
+      return "cannot sync ";
+    default:
+      return "";
+  }
+}
+
+// An error of the host's disk, which says nothing about the database on it.
+Status DiskError(std::string_view failed_access, const char* path) {
+  return std::move(SystemError(EIO, std::string(failed_access) + "\"" + path + "\""))
+      .WithHint(
+          "the host's disk has failed, and its kernel log says how (dmesg): nothing says that "
+          "the store is damaged");
 }
 
 Status ToStatus(int result, int system_errno, std::string message) {
@@ -66,14 +95,6 @@ int SystemErrno(sqlite3* handle, int result) {
     if (error_number != 0) return error_number;
   }
   return sqlite3_system_errno(handle);
-}
-
-// The log's index in this process's memory. In a file, written to through a mapping, it is SIGBUS
-// and no error when a host that writes in new places has no space for it. Null, for the default,
-// where that is another than SQLite's own.
-const char* Vfs() {
-  const sqlite3_vfs* standard = sqlite3_vfs_find(nullptr);
-  return std::string_view(standard->zName) == "unix" ? "unix-excl" : nullptr;
 }
 
 }  // namespace
@@ -195,7 +216,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int bu
   sqlite3* handle = nullptr;
   const int mode = access == Access::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   // NOMUTEX: callers serialise, and know better where.
-  const int result = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX, Vfs());
+  const int result = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX, HostVfs());
   if (handle == nullptr) return SystemError(ENOMEM, "cannot open \"" + path + "\"");
   std::unique_ptr<Database> database(new Database(handle));
   if (result != SQLITE_OK)
@@ -216,7 +237,13 @@ Status Database::PrepareTransactions() {
 
 Status Database::Fail(int result) {
   if (in_transaction_ && sqlite3_get_autocommit(handle_) != 0) transaction_lost_ = true;
-  return ToStatus(result, SystemErrno(handle_, result), sqlite3_errmsg(handle_));
+  const int error_number = SystemErrno(handle_, result);
+  const std::string_view failed_access = FailedAccess(result);
+  if (!failed_access.empty() && ErrnoOf(result, error_number) == EIO) {
+    const char* const path = sqlite3_db_filename(handle_, "main");
+    return DiskError(failed_access, path != nullptr ? path : "");
+  }
+  return ToStatus(result, error_number, sqlite3_errmsg(handle_));
 }
 
 Result<Statement> Database::Prepare(std::string_view text) {
@@ -254,6 +281,12 @@ Result<std::string> Database::Text(std::string_view text) {
   VELAFS_TRY(query.CheckRow(text));
   VELAFS_TRY(query.Run());
   return value;
+}
+
+void Database::KeepLogFile() {
+  int keeps = 1;
+  // A VFS that cannot is one of tests.
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &keeps);
 }
 
 int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(handle_); }

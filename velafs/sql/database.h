@@ -169,6 +169,8 @@ class Database {
   // WAL mode: copies what it can of the log into the database file. If that is all of it, the next
   // transaction begins the log anew, in the space it has.
   Status ReuseLog();
+  // WAL mode: from now on closing the database leaves the log's file there, empty.
+  void KeepLogFile();
 
  private:
   friend class Query;
