@@ -128,7 +128,7 @@ TEST_CASE_FIXTURE(CatalogFixture,
 }
 
 TEST_CASE_FIXTURE(CatalogFixture,
-                  "the log stays one file while the catalog is open, and is gone when it closed") {
+                  "the log stays one file, which is empty when the catalog has been closed") {
   const auto log_inode = [&] {
     struct stat st {};
     REQUIRE(stat((path + "-wal").c_str(), &st) == 0);
@@ -146,7 +146,8 @@ TEST_CASE_FIXTURE(CatalogFixture,
   CHECK(std::filesystem::file_size(path + "-wal") < 64u << 20);
   CHECK(log_inode() == first);
   catalog.reset();
-  CHECK_FALSE(std::filesystem::exists(path + "-wal"));
+  CHECK(log_inode() == first);
+  CHECK(std::filesystem::file_size(path + "-wal") == 0);
 }
 
 TEST_CASE_FIXTURE(CatalogFixture, "the catalog and its log are readable by their owner only") {

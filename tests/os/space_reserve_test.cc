@@ -54,6 +54,22 @@ TEST_CASE_FIXTURE(ReserveFixture, "an operation that is out of space even so fai
   CHECK(reserve.Run([] { return Errno(EDQUOT); }).error_number() == EDQUOT);
 }
 
+TEST_CASE_FIXTURE(ReserveFixture, "a disk without inodes is given those of the reserve") {
+  reserve.Refill();
+  const auto files = [this] { return HostStorage().List(scratch.path())->size(); };
+  const size_t before = files();
+  size_t taken = 0;
+  // The operation makes three files, and the disk has no inode for any.
+  const Status made = reserve.Run([&] {
+    taken = before - files();
+    return taken < 3 ? Errno(ENOSPC) : Status();
+  });
+  CHECK_MESSAGE(made.ok(), made.message());
+  CHECK(taken >= 3);
+  reserve.Refill();
+  CHECK(files() == before);
+}
+
 TEST_CASE_FIXTURE(ReserveFixture, "nothing is given back to an operation that fails otherwise") {
   reserve.Refill();
   int runs = 0;

@@ -106,7 +106,9 @@ class SocketServer : public Server {
 
   Status Listen() {
     VELAFS_TRY(receiver_.Start());
-    VELAFS_TRY(listener_.Bind(store_.paths().Socket()));
+    // A full disk must not keep a store from being served, and cleaned up.
+    os::SpaceReserve reserve(os::HostStorage(), store_.paths().Reserve());
+    VELAFS_TRY(reserve.Run([this] { return listener_.Bind(store_.paths().Socket()); }));
     VELAFS_TRY(LetInWhoMay());
     listener_.Start();
     return {};

@@ -111,6 +111,8 @@ Status Catalog::State::Open() {
     return std::move(migrated).status().WithContext("cannot bring it to schema version " + to);
   }
   VELAFS_TRY(Configure(*database));
+  // On a host that has used up its inodes the next opening could not make another.
+  database->KeepLogFile();
   VELAFS_ASSIGN(statements, Statements::Prepare(*database));
   VELAFS_ASSIGN(log, storage.Open(LogPath(path), os::OpenMode::kReadWrite));
   // The log's name too, before a checkpoint may leave the database file half way.

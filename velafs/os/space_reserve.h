@@ -1,5 +1,5 @@
-// Disk space kept back in a file for operations that free space: on a full disk these need a
-// little of it first.
+// Disk space kept back for operations that free space, which on a full disk need a little of it
+// first: blocks in a file, and inodes in empty files beside it.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,7 @@ namespace velafs::os {
 // The disk, or the owner's share of it, is used up: ENOSPC or EDQUOT.
 bool IsOutOfSpace(const Status& status);
 
-// Thread-safe. Holds nothing that would be missed: the file need not be there, nor be durable.
+// Thread-safe. Holds nothing that would be missed: the files need not be there, nor be durable.
 class SpaceReserve {
  public:
   static constexpr uint64_t kBytes = 4 * 1024 * 1024;
@@ -44,6 +44,10 @@ class SpaceReserve {
     return result.status();
   }
   bool GiveBack();
+  bool GiveBackFiles() REQUIRES(mutex_);
+  bool GiveBackBytes() REQUIRES(mutex_);
+  bool RefillFiles() REQUIRES(mutex_);
+  bool RefillBytes() REQUIRES(mutex_);
 
   Storage& storage_;
   const std::string path_;
