@@ -7,8 +7,10 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "tests/layer/volume_fixture.h"
+#include "tests/store/branches_fixture.h"
 #include "velafs/chunk/codec.h"
 
 namespace velafs {
@@ -139,6 +141,46 @@ void ReadChunk(benchmark::State& state) {
   std::filesystem::remove_all(directory);
 }
 BENCHMARK(ReadChunk)->ArgNames({"verified", "zstd"})->ArgsProduct({{0, 1}, {0, 1}});
+
+// 16 clients clone at once, of so many branches, each of which has files that nobody has synced.
+// Syncs count here: the directory has to be on a disk.
+void ClonesAtOnce(benchmark::State& state) {
+  constexpr int kClients = 16;
+  const auto sources = static_cast<int>(state.range(0));
+  store::BranchesFixture fixture;
+  const auto source = [sources](int client) { return "source" + std::to_string(client % sources); };
+  for (int i = 0; i < sources; ++i) fixture.Clone("main", source(i));
+  int round = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    ++round;
+    for (int i = 0; i < sources; ++i) {
+      layer::Branch& branch = fixture.Opened(source(i));
+      for (int file = 0; file < 10; ++file) {
+        const std::string name = "file" + std::to_string(round) + "-" + std::to_string(file);
+        const auto made = branch.Make(branch.root(), name, {.mode = S_IFREG | 0600});
+        REQUIRE(made.ok());
+        const std::string text = Content(4);
+        REQUIRE(branch.Write(made->ino, 0, std::as_bytes(std::span(text))).ok());
+      }
+    }
+    state.ResumeTiming();
+    std::vector<std::thread> clients;
+    for (int i = 0; i < kClients; ++i) {
+      clients.emplace_back([&fixture, &source, round, i] {
+        fixture.Clone(source(i), "clone" + std::to_string(round) + "-" + std::to_string(i));
+      });
+    }
+    for (std::thread& client : clients) client.join();
+  }
+}
+BENCHMARK(ClonesAtOnce)
+    ->ArgName("sources")
+    ->Arg(1)
+    ->Arg(16)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->Iterations(10);
 
 }  // namespace
 }  // namespace velafs

@@ -39,9 +39,11 @@ Answer TrashPurge(Call& call) {
 Answer Gc(Call& call) {
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());
-  const auto progress = [&call](const store::GcProgress& done) {
-    return !call.progress ||
-           call.progress({{"bytes_done", done.bytes_done}, {"bytes_total", done.bytes_total}});
+  ProgressGate gate(call.progress);
+  const auto progress = [&gate](const store::GcProgress& done) {
+    return gate.Pass([&done] {
+      return json{{"bytes_done", done.bytes_done}, {"bytes_total", done.bytes_total}};
+    });
   };
   VELAFS_ASSIGN(const store::GcResult result,
                 call.store.CollectGarbage(call.caller, dry_run, progress));

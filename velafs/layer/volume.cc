@@ -121,8 +121,8 @@ std::vector<std::shared_ptr<Branch>> Volume::Impl::OpenBranches() {
 // Two transactions: the head is frozen by the first, while changes are held off; only once all of
 // the frozen layer is on disk does the second let anything stand on it. A failure or a crash in
 // between leaves one more layer in the branch's chain, and nothing to be seen.
-Status Volume::Impl::Freeze(const std::string& name,
-                            const std::function<Status(catalog::Writer&, LayerId)>& also) {
+Result<catalog::CommitSequence> Volume::Impl::CommitFreeze(
+    const std::string& name, const std::function<Status(catalog::Writer&, LayerId)>& also) {
   VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
   // For the frozen layer's row. Not known only after an unclean end.
   VELAFS_TRY(branch->LogicalBytes().status());
@@ -144,14 +144,13 @@ Status Volume::Impl::Freeze(const std::string& name,
         return std::optional(head);
       }));
   VELAFS_TRY(branch->SyncAll(false));
-  VELAFS_ASSIGN(const auto committed, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
+  return parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     if (is_new) {
       VELAFS_TRY(writer.SetLayerLogicalBytes(frozen, logical_bytes));
       VELAFS_TRY(writer.SetLayerSettled(frozen, true));
     }
     return also(writer, frozen);
-  }));
-  return parts_.catalog.MakeDurable(committed);
+  });
 }
 
 // Puts a new, empty head on the branch. What was the head is frozen, and not settled yet.
@@ -411,7 +410,12 @@ Result<std::shared_ptr<Branch>> Volume::Open(InstanceId instance) { return impl_
 std::shared_ptr<Branch> Volume::FindOpen(InstanceId instance) { return impl_->FindOpen(instance); }
 Status Volume::Freeze(const std::string& name,
                       const std::function<Status(catalog::Writer&, LayerId)>& also) {
-  return impl_->Freeze(name, also);
+  VELAFS_ASSIGN(const catalog::CommitSequence committed, CommitFreeze(name, also));
+  return impl_->parts().catalog.MakeDurable(committed);
+}
+Result<catalog::CommitSequence> Volume::CommitFreeze(
+    const std::string& name, const std::function<Status(catalog::Writer&, LayerId)>& also) {
+  return impl_->CommitFreeze(name, also);
 }
 Status Volume::Remove(const std::string& name,
                       const std::function<Status(catalog::Writer&)>& also) {

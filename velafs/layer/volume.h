@@ -72,6 +72,10 @@ class Volume {
   // freeze, reset or remove the branch meanwhile.
   Status Freeze(const std::string& name,
                 const std::function<Status(catalog::Writer&, LayerId frozen)>& also);
+  // The same, but `also` is not durable before the catalog has made the returned transaction so:
+  // callers on several threads then share one sync.
+  Result<catalog::CommitSequence> CommitFreeze(
+      const std::string& name, const std::function<Status(catalog::Writer&, LayerId frozen)>& also);
 
   // A catalog transaction that says which layers it has removed.
   // It may run more than once: see SpaceReserve.

@@ -25,8 +25,8 @@ class Volume::Impl : public BranchHost {
   Result<std::shared_ptr<Branch>> Open(const std::string& name);
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
   std::shared_ptr<Branch> FindOpen(InstanceId instance);
-  Status Freeze(const std::string& name,
-                const std::function<Status(catalog::Writer&, LayerId)>& also);
+  Result<catalog::CommitSequence> CommitFreeze(
+      const std::string& name, const std::function<Status(catalog::Writer&, LayerId)>& also);
   Result<uint64_t> RemoveLayers(const Removal& removal);
   Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);

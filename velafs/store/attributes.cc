@@ -35,7 +35,7 @@ Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& ver
                                     const std::function<Status(BranchRow&)>& change) {
   VELAFS_TRY(CheckName("branch", name));
   const auto run = [&]() -> Status {
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     BranchRow changed;
     VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(std::optional<BranchRow> row, writer.Branch(name));
@@ -104,7 +104,7 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
   bool is_shown_anew = false;
   BranchRow former;
   const auto run = [&]() -> Status {
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
     VELAFS_TRY(CheckMayChange(caller, branch));
     VELAFS_TRY(CheckOwner(owner));

@@ -32,10 +32,8 @@ BookmarkInfo ToInfo(const BranchRow& branch, const BookmarkRow& row) {
 }  // namespace
 
 Result<BookmarkRow> Store::FindBookmark(const BranchRow& branch, const std::string& name) {
-  std::optional<BookmarkRow> row;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(row, reader.Bookmark(branch.id, name));
-    return {};
+  VELAFS_ASSIGN(std::optional<BookmarkRow> row, catalog_->Read([&](catalog::Reader& reader) {
+    return reader.Bookmark(branch.id, name);
   }));
   if (row) return *std::move(row);
   return NoBookmark(branch, name);
@@ -56,10 +54,8 @@ Status Store::NoBookmark(const BranchRow& branch, const std::string& name) {
 
 Result<BookmarkRow> Store::FindBookmarkAt(const BranchRow& branch, TimeNs at) {
   constexpr TimeNs kSecond = 1'000'000'000;
-  std::vector<BookmarkRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Bookmarks(branch.id));
-    return {};
+  VELAFS_ASSIGN(std::vector<BookmarkRow> rows, catalog_->Read([&](catalog::Reader& reader) {
+    return reader.Bookmarks(branch.id);
   }));
   std::erase_if(rows, [this](const BookmarkRow& row) { return policies_->IsOfOther(row); });
   // People take the time from a list, where it has no fraction.
@@ -87,9 +83,24 @@ Result<BookmarkInfo> Store::CreateBookmark(const Caller& caller, const std::stri
 Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const SourceRef& bookmark,
                                               const std::string& note,
                                               std::optional<std::chrono::seconds> keep) {
-  MutexLock lock(verbs_mutex_);
+  SyncAhead(caller, {.branch = bookmark.branch, .bookmark = ""});
+  BookmarkInfo info;
+  VELAFS_ASSIGN(const catalog::CommitSequence committed,
+                CommitBookmark(caller, bookmark, note, keep, &info));
+  VELAFS_TRY(catalog_->MakeDurable(committed));
+  return info;
+}
+
+Result<catalog::CommitSequence> Store::CommitBookmark(const Caller& caller,
+                                                      const SourceRef& bookmark,
+                                                      const std::string& note,
+                                                      std::optional<std::chrono::seconds> keep,
+                                                      BookmarkInfo* info) {
+  ReaderLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(bookmark.branch));
   VELAFS_TRY(CheckMayChange(caller, branch));
+  const auto freezing = freezing_.Of(branch.id);
+  MutexLock freeze_lock(*freezing);
   BookmarkRow row;
   row.branch = branch.id;
   row.name = bookmark.bookmark;
@@ -104,11 +115,11 @@ Result<BookmarkInfo> Store::RunCreateBookmark(const Caller& caller, const Source
     VELAFS_ASSIGN(const std::vector<BookmarkRow> all, reader.Bookmarks(row.branch));
     return CheckMayAddBookmark(caller, branch, all.size());
   }));
-  VELAFS_TRY(volume_->Freeze(branch.name, [&row](catalog::Writer& writer, LayerId frozen) {
+  *info = ToInfo(branch, row);
+  return volume_->CommitFreeze(branch.name, [&row](catalog::Writer& writer, LayerId frozen) {
     row.layer = frozen;
     return writer.AddBookmark(row);
-  }));
-  return ToInfo(branch, row);
+  });
 }
 
 Result<std::vector<BookmarkInfo>> Store::ListBookmarks(const std::optional<std::string>& branch) {
@@ -143,7 +154,7 @@ Status Store::DeleteBookmark(const Caller& caller, const std::string& name) {
 }
 
 Status Store::RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(bookmark.branch));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(FindBookmark(branch, bookmark.bookmark).status());

@@ -51,12 +51,11 @@ Result<uint64_t> BytesOnDisk(os::Storage& storage, const std::string& directory)
 
 Result<BranchRow> Store::FindBranch(const std::string& name) {
   VELAFS_TRY(CheckName("branch", name));
-  std::optional<BranchRow> row;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(row, reader.Branch(name));
-    return row ? Status() : NoBranch(reader, name);
-  }));
-  return *std::move(row);
+  return catalog_->Read([&](catalog::Reader& reader) -> Result<BranchRow> {
+    VELAFS_ASSIGN(std::optional<BranchRow> row, reader.Branch(name));
+    if (!row) return NoBranch(reader, name);
+    return *std::move(row);
+  });
 }
 
 Status Store::CheckMayChange(const Caller& caller, const BranchRow& branch) const {
@@ -115,12 +114,57 @@ Result<BranchInfo> Store::Clone(const Caller& caller, const std::string& source,
 
 Status Store::RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                        const CloneOptions& options) {
-  MutexLock lock(verbs_mutex_);
+  if (!options.at) SyncAhead(caller, source);
+  VELAFS_ASSIGN(const catalog::CommitSequence committed,
+                CommitClone(caller, source, name, options));
+  // With no lock held: clones that are made at the same time share a sync.
+  return catalog_->MakeDurable(committed);
+}
+
+void Store::SyncAhead(const Caller& caller, const SourceRef& source) {
+  const Result<Origin> origin = FindOrigin(source);
+  if (!origin.ok() || origin->bookmark || !CheckMayTake(caller, *origin).ok()) return;
+  const auto branch = volume_->Open(origin->branch.name);
+  if (branch.ok()) (void)(*branch)->SyncAll(/*closing=*/false);
+}
+
+Result<catalog::CommitSequence> Store::CommitClone(const Caller& caller, const SourceRef& source,
+                                                   const std::string& name,
+                                                   const CloneOptions& options) {
+  ReaderLock lock(verbs_mutex_);
   VELAFS_ASSIGN(Origin from, FindOrigin(source));
   if (options.at) {
     VELAFS_ASSIGN(from.bookmark, FindBookmarkAt(from.branch, *options.at));
   }
   VELAFS_TRY(CheckMayTake(caller, from));
+  VELAFS_ASSIGN(BranchRow row, PlanClone(caller, from, name, options));
+  const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
+    if (HasBranchLimits(from.branch)) {
+      // Others may have made branches since these were counted.
+      VELAFS_ASSIGN(const std::vector<BranchRow> branches, writer.Branches());
+      VELAFS_TRY(CheckBranchCounts(row.owner, from.branch, branches));
+    }
+    VELAFS_TRY(StandOn(writer, state, from.root(), &row));
+    VELAFS_ASSIGN(row.id, writer.AddBranch(row));
+    if (!options.is_isolated) return {};
+    return writer.PutSetting(Policies::Isolated(PolicyPlace::OfBranch(row)));
+  };
+  const auto commit = [&]() -> Result<catalog::CommitSequence> {
+    if (from.bookmark) {
+      return catalog_->Write(
+          [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); });
+    }
+    const auto freezing = freezing_.Of(from.branch.id);
+    MutexLock freeze_lock(*freezing);
+    return volume_->CommitFreeze(from.branch.name, add_branch);
+  };
+  VELAFS_ASSIGN(const catalog::CommitSequence committed, commit());
+  if (options.is_isolated) policies_->Learn(Policies::Isolated(PolicyPlace::OfBranch(row)));
+  return committed;
+}
+
+Result<BranchRow> Store::PlanClone(const Caller& caller, const Origin& from,
+                                   const std::string& name, const CloneOptions& options) {
   VELAFS_TRY(CheckNameIsFree(name));
   VELAFS_TRY(CheckNamePolicy(name, from.branch));
   const std::string owner = options.owner.value_or(caller.user);
@@ -150,20 +194,7 @@ Status Store::RunClone(const Caller& caller, const SourceRef& source, const std:
   if (!row.shown_as && is_left_open) row.shown_as = from.branch.shown_as;
   row.is_ephemeral = options.is_ephemeral;
   VELAFS_ASSIGN(row.quota_bytes, CloneQuota(caller, options.quota_bytes, from.branch));
-  const auto add_branch = [&](catalog::Writer& writer, LayerId state) -> Status {
-    VELAFS_TRY(StandOn(writer, state, from.root(), &row));
-    VELAFS_ASSIGN(row.id, writer.AddBranch(row));
-    if (!options.is_isolated) return {};
-    return writer.PutSetting(Policies::Isolated(PolicyPlace::OfBranch(row)));
-  };
-  if (from.bookmark) {
-    VELAFS_TRY(WriteDurably(
-        [&](catalog::Writer& writer) { return add_branch(writer, from.bookmark->layer); }));
-  } else {
-    VELAFS_TRY(volume_->Freeze(from.branch.name, add_branch));
-  }
-  if (options.is_isolated) policies_->Learn(Policies::Isolated(PolicyPlace::OfBranch(row)));
-  return {};
+  return row;
 }
 
 Result<std::optional<catalog::FileOwner>> Store::ShownAs(const Caller& caller,
@@ -302,11 +333,7 @@ Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
     return UsageError(Quoted(*filter.state) + " is not a state of a branch",
                       "the states are ready and running");
   }
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Branches());
-    return {};
-  }));
+  VELAFS_ASSIGN(std::vector<BranchRow> rows, Branches());
   std::erase_if(rows, [&](const BranchRow& row) {
     if (filter.owner && row.owner != *filter.owner) return true;
     if (filter.state && (*filter.state == "running") != servers_.On(row.instance).has_value()) {
@@ -330,26 +357,20 @@ Result<std::map<uint64_t, uint64_t>> Store::CloneCounts() {
 }
 
 Result<std::vector<std::string>> Store::BranchNames() {
+  VELAFS_ASSIGN(const std::vector<BranchRow> rows, Branches());
   std::vector<std::string> names;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const std::vector<BranchRow> rows, reader.Branches());
-    for (const BranchRow& row : rows) names.push_back(row.name);
-    return {};
-  }));
+  for (const BranchRow& row : rows) names.push_back(row.name);
   return names;
 }
 
 Result<std::vector<std::string>> Store::NamesShownTo(const Caller& caller) {
   if (RoleOf(*policies_, caller) >= Role::kViewer) return BranchNames();
+  VELAFS_ASSIGN(const std::vector<BranchRow> rows, Branches());
   std::vector<std::string> names;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(const std::vector<BranchRow> rows, reader.Branches());
-    for (const BranchRow& row : rows) {
-      const bool is_shown = row.shown_as && row.shown_as->uid == caller.uid;
-      if (is_shown || row.owner == caller.user) names.push_back(row.name);
-    }
-    return {};
-  }));
+  for (const BranchRow& row : rows) {
+    const bool is_shown = row.shown_as && row.shown_as->uid == caller.uid;
+    if (is_shown || row.owner == caller.user) names.push_back(row.name);
+  }
   return names;
 }
 

@@ -22,7 +22,7 @@ std::string SourceOf(const BranchRow& branch) {
 // Errno ESTALE when the branch is gone by now.
 Status Store::TakeExisting(const Caller& caller, const SourceRef& source, const std::string& name,
                            const CloneOptions& options) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(Origin origin, FindOrigin(source));
   if (options.at) {
     VELAFS_ASSIGN(origin.bookmark, FindBookmarkAt(origin.branch, *options.at));

@@ -38,18 +38,14 @@ Result<Expired> Store::Expire(const Caller& caller, bool dry_run, TimeNs now) {
 }
 
 Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Expired* expired) {
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Branches());
-    return {};
-  }));
+  VELAFS_ASSIGN(std::vector<BranchRow> rows, Branches());
   std::erase_if(rows, [&](const BranchRow& row) {
     return !IsPast(row.expires_at, now) || !CheckMayChange(caller, row).ok();
   });
   if (!dry_run) StopExpired(rows, expired);
   for (const BranchRow& row : rows) {
     const auto delete_if_past = [&]() -> Result<BranchInfo> {
-      MutexLock lock(verbs_mutex_);
+      WriterLock lock(verbs_mutex_);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(row.name));
       if (!IsPast(current.expires_at, now)) return NotFound("it was given more time");
       return ExpireBranch(caller, current, dry_run, expired);
@@ -139,7 +135,7 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
 }
 
 Status Store::ExpireBookmarks(const Caller& caller, bool dry_run, TimeNs now, Expired* expired) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   struct Named {
     BookmarkRow row;
     std::string name;

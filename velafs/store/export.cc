@@ -36,7 +36,8 @@ Result<ExportResult> Store::Export(const Caller& caller, const std::string& sour
 }
 
 Result<Store::HeldState> Store::Hold(const Caller& caller, const SourceRef& source) {
-  MutexLock lock(verbs_mutex_);
+  SyncAhead(caller, source);
+  ReaderLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const Origin origin, FindOrigin(source));
   VELAFS_TRY(CheckMayTake(caller, origin));
   VELAFS_ASSIGN(const LayerId state, FreezeOrigin(origin));
@@ -50,7 +51,7 @@ Result<Store::HeldState> Store::Hold(const Caller& caller, const SourceRef& sour
 }
 
 Status Store::Release(const HeldState& state) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   return volume_
       ->RemoveLayers(
           [&](catalog::Writer& writer) { return writer.RemoveUnusedLayers(state.layer); })

@@ -103,11 +103,10 @@ Status GarbageCollector::FindUsedChunks() {
   size_t sort_at = 1 << 16;  // doubles: what files share does not pile up
   catalog::Reader::ManifestRow last;
   for (bool is_more = true; is_more;) {
-    std::vector<catalog::Reader::ManifestRow> manifests;
-    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(manifests, reader.ManifestsAfter(last, kManifestsPerRead));
-      return {};
-    }));
+    VELAFS_ASSIGN(std::vector<catalog::Reader::ManifestRow> manifests,
+                  catalog_.Read([&](catalog::Reader& reader) {
+                    return reader.ManifestsAfter(last, kManifestsPerRead);
+                  }));
     for (const catalog::Reader::ManifestRow& manifest : manifests) {
       for (const ChunkId& id : manifest.chunks) {
         if (!id.IsZeros()) used_.push_back(Prefix(id));
@@ -128,11 +127,8 @@ bool GarbageCollector::IsUsed(const ChunkId& id) const {
 }
 
 Status GarbageCollector::MeasurePacks() {
-  std::vector<catalog::Reader::PackRow> packs;
-  VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(packs, reader.Packs());
-    return {};
-  }));
+  VELAFS_ASSIGN(const std::vector<catalog::Reader::PackRow> packs,
+                catalog_.Read(&catalog::Reader::Packs));
   for (const catalog::Reader::PackRow& pack : packs) {
     const auto info = storage_.Stat(chunk::PackPath(packs_directory_, pack.id));
     // One that is missing is for scrub to tell of.
@@ -140,11 +136,10 @@ Status GarbageCollector::MeasurePacks() {
   }
   ChunkId last;
   for (bool is_more = true; is_more;) {
-    std::vector<catalog::Reader::ChunkRow> chunks;
-    VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      VELAFS_ASSIGN(chunks, reader.ChunksAfter(last, kChunksPerRead));
-      return {};
-    }));
+    VELAFS_ASSIGN(const std::vector<catalog::Reader::ChunkRow> chunks,
+                  catalog_.Read([&](catalog::Reader& reader) {
+                    return reader.ChunksAfter(last, kChunksPerRead);
+                  }));
     for (const catalog::Reader::ChunkRow& chunk : chunks) {
       const auto use = uses_.find(chunk.location.pack);
       if (use != uses_.end() && IsUsed(chunk.id)) {
@@ -293,15 +288,22 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
                                        const GcProgressFn& progress) {
   const std::string context = "cannot collect garbage";
   if (!caller.IsAdmin()) return Refused(context + ": that is for admins");
+  const Status interrupted = Failed(context + ": interrupted");
+  const auto go_on = [&progress] { return progress == nullptr || progress({}); };
   GcResult merged;
   while (!dry_run) {
-    VELAFS_ASSIGN(const std::optional<uint64_t> freed, MergeLayers([] { return true; }));
-    if (!freed) break;
+    const Result<std::optional<uint64_t>> freed = MergeLayers(go_on);
+    if (!go_on()) return interrupted;
+    VELAFS_TRY(freed.status());
+    if (!*freed) break;
     ++merged.layers_merged;
-    merged.bytes_freed += *freed;
+    merged.bytes_freed += **freed;
   }
-  MutexLock packs_lock(packs_mutex_);
-  MutexLock lock(import_mutex_);  // an import may be about to use a chunk that nothing else does
+  const auto packs_turn = packs_turn_.WaitWhile(go_on);
+  if (!packs_turn) return interrupted;
+  // An import may be about to use a chunk that nothing else does.
+  const auto import_turn = import_turn_.WaitWhile(go_on);
+  if (!import_turn) return interrupted;
   GarbageCollector collector(storage_, *catalog_, *packs_, paths_.Packs());
   Result<GcResult> result = collector.Run(dry_run, progress);
   if (!result.ok()) return std::move(result).status().WithContext(context);
@@ -311,11 +313,12 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
 }
 
 Result<std::optional<uint64_t>> Store::MergeLayers(const std::function<bool()>& go_on) {
-  MutexLock lock(merge_mutex_);
+  const auto turn = merge_turn_.WaitWhile(go_on);
+  if (!turn) return std::optional<uint64_t>();
   VELAFS_TRY(volume_->SettleLayers(go_on));
   std::optional<layer::Volume::Merge> merge;
   {
-    MutexLock verbs(verbs_mutex_);
+    WriterLock verbs(verbs_mutex_);
     VELAFS_ASSIGN(merge, volume_->BeginMerge());
   }
   if (!merge) return std::optional<uint64_t>();

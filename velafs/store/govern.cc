@@ -28,23 +28,16 @@ bool IsFull(const PolicyValue& policy, const BranchRow& of, const std::vector<Br
 }  // namespace
 
 Result<std::vector<BranchRow>> Store::Branches() {
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Branches());
-    return {};
-  }));
-  return rows;
+  return catalog_->Read(&catalog::Reader::Branches);
 }
 
 Result<std::vector<BranchRow>> Store::AllBranches() {
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.Branches());
+  return catalog_->Read([](catalog::Reader& reader) -> Result<std::vector<BranchRow>> {
+    VELAFS_ASSIGN(std::vector<BranchRow> rows, reader.Branches());
     VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
     rows.insert(rows.end(), deleted.begin(), deleted.end());
-    return {};
-  }));
-  return rows;
+    return rows;
+  });
 }
 
 Result<std::vector<PolicyValue>> Store::ShowPolicies(const std::optional<std::string>& name) {
@@ -57,7 +50,7 @@ Result<std::vector<PolicyValue>> Store::SetPolicies(
     const std::string& place, const std::optional<std::string>& name,
     const std::map<std::string, std::optional<std::string>>& values) {
   {
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     VELAFS_ASSIGN(const PolicyPlace where, FindPlace(place, name));
     VELAFS_TRY(policies_->Set({{where, values}}));
   }
@@ -81,7 +74,7 @@ Result<PolicyPlace> Store::FindPlace(const std::string& place,
 
 Result<std::vector<PolicyChange>> Store::ApplyPolicies(const std::vector<PolicyPlan>& plans,
                                                        bool dry_run) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   std::vector<PolicyChange> changes;
   std::map<PolicyPlace, Policies::Values> wanted;
   for (const PolicyPlan& plan : plans) {
@@ -106,7 +99,7 @@ Result<std::vector<PolicyChange>> Store::ApplyPolicies(const std::vector<PolicyP
 
 Status Store::SetApproved(const std::string& source, bool approved) {
   VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(source));
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const Origin origin, FindOrigin(ref));
   return policies_->SetApproved(origin.bookmark ? PolicyPlace::OfBookmark(*origin.bookmark)
                                                 : PolicyPlace::OfBranch(origin.branch),
@@ -125,29 +118,39 @@ Status Store::CheckNamePolicy(const std::string& name, const BranchRow& of) cons
                  "`velafs policy show " + of.name + "` shows the policies");
 }
 
+bool Store::HasBranchLimits(const BranchRow& of) const {
+  return !policies_->Get("max_branches", &of).empty() ||
+         !policies_->Get("max_branches_per_owner", &of).empty();
+}
+
 Status Store::CheckBranchPolicies(const std::string& owner, const BranchRow& of) {
+  if (HasBranchLimits(of)) {
+    VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
+    VELAFS_TRY(CheckBranchCounts(owner, of, branches));
+  }
+  return CheckOwnerQuota(owner, of, 0);
+}
+
+Status Store::CheckBranchCounts(const std::string& owner, const BranchRow& of,
+                                const std::vector<BranchRow>& branches) const {
   const PolicyValue most = policies_->Nearest("max_branches", &of);
-  const bool is_limited = !most.value.empty() ||
-                          !policies_->Get("max_branches_per_owner", &of).empty() ||
-                          policies_->Size("quota_per_owner", nullptr);
-  if (!is_limited) return {};
-  VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
   if (IsFull(most, of, branches, [](const BranchRow&) { return true; })) {
     return Refused(
         "policy max_branches allows " + Counted(std::stoull(most.value), "branch", "branches"),
         "delete one first: velafs list");
   }
-  return CheckOwnerPolicies(owner, of, branches, 0);
+  return CheckOwnerCount(owner, of, branches);
 }
 
 Status Store::CheckMayOwn(const std::string& owner, const BranchRow& branch) {
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, Branches());
+  VELAFS_TRY(CheckOwnerCount(owner, branch, branches));
   VELAFS_ASSIGN(const auto used, UsageOfOwners({branch}));
-  return CheckOwnerPolicies(owner, branch, branches, used.at(branch.owner));
+  return CheckOwnerQuota(owner, branch, used.at(branch.owner));
 }
 
-Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
-                                 const std::vector<BranchRow>& branches, uint64_t more_bytes) {
+Status Store::CheckOwnerCount(const std::string& owner, const BranchRow& of,
+                              const std::vector<BranchRow>& branches) const {
   const PolicyValue most = policies_->Nearest("max_branches_per_owner", &of);
   if (IsFull(most, of, branches,
              [&owner](const BranchRow& branch) { return branch.owner == owner; })) {
@@ -156,6 +159,10 @@ Status Store::CheckOwnerPolicies(const std::string& owner, const BranchRow& of,
                        ", as many as policy max_branches_per_owner allows",
                    "delete one first: velafs list --owner " + owner);
   }
+  return {};
+}
+
+Status Store::CheckOwnerQuota(const std::string& owner, const BranchRow& of, uint64_t more_bytes) {
   const auto quota = policies_->Size("quota_per_owner", nullptr);
   if (!quota) return {};
   VELAFS_ASSIGN(const std::vector<BranchRow> all, AllBranches());

@@ -84,14 +84,16 @@ Result<ImportResult> Store::ImportFrom(const Caller& caller, const std::string& 
   const std::string context = "cannot import \"" + from + "\" as \"" + name + "\"";
   Result<ImportResult> result = ImportResult();
   {
-    MutexLock import_lock(import_mutex_);
+    const auto turn =
+        import_turn_.WaitWhile([&progress] { return progress == nullptr || progress({}); });
+    if (!turn) return Failed(context + ": cancelled");
     {
-      MutexLock lock(verbs_mutex_);
+      WriterLock lock(verbs_mutex_);
       VELAFS_TRY(CheckNameIsFree(name).WithContext(context));
       importing_ = name;
     }
     result = RunImport(caller, name, find, progress);
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     importing_.clear();
   }
   if (!result.ok()) return std::move(result).status().WithContext(context);

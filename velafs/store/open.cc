@@ -236,7 +236,9 @@ Result<ScrubReport> Store::Scrub(const ScrubOptions& options, const ScrubProgres
                            .catalog = catalog_.get(),
                            .packs = packs_.get(),
                            .verbs_mutex = &verbs_mutex_};
-  MutexLock lock(packs_mutex_);
+  const auto turn =
+      packs_turn_.WaitWhile([&progress] { return progress == nullptr || progress({}); });
+  if (!turn) return Failed("cancelled");
   return store::Scrub(target, options, progress);
 }
 

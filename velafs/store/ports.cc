@@ -71,7 +71,7 @@ Status MakeServerPlace(os::Storage& storage, const StorePaths& paths, const Bran
 
 Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name,
                                    std::optional<uint16_t> wanted) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(MakeServerPlace(storage_, paths_, branch));

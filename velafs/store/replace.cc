@@ -56,6 +56,8 @@ Result<Store::Origin> Store::FindParent(const BranchRow& branch) {
 
 Result<LayerId> Store::FreezeOrigin(const Origin& origin) {
   if (origin.bookmark) return origin.bookmark->layer;
+  const auto freezing = freezing_.Of(origin.branch.id);
+  MutexLock freeze_lock(*freezing);
   LayerId state;
   VELAFS_TRY(volume_->Freeze(origin.branch.name, [&state](catalog::Writer&, LayerId frozen) {
     state = frozen;
@@ -81,7 +83,8 @@ Result<ResetResult> Store::Reset(const Caller& caller, const std::string& name,
 Result<ResetResult> Store::RunReset(const Caller& caller, const std::string& name,
                                     const std::optional<std::string>& source,
                                     const ResetOptions& options) {
-  MutexLock lock(verbs_mutex_);
+  if (!options.dry_run && options.keep_state) SyncAhead(caller, {.branch = name, .bookmark = ""});
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotProtected(branch));
@@ -165,7 +168,11 @@ Result<PromoteResult> Store::Promote(const Caller& caller, const std::string& na
 
 Result<PromoteResult> Store::RunPromote(const Caller& caller, const std::string& name,
                                         const std::string& target, bool dry_run) {
-  MutexLock lock(verbs_mutex_);
+  if (!dry_run) {
+    SyncAhead(caller, {.branch = name, .bookmark = ""});
+    SyncAhead(caller, {.branch = target, .bookmark = ""});
+  }
+  WriterLock lock(verbs_mutex_);
   Origin origin;
   VELAFS_ASSIGN(origin.branch, FindBranch(name));
   VELAFS_ASSIGN(const BranchRow onto, FindBranch(target));
@@ -225,7 +232,7 @@ Result<BranchInfo> Store::Rename(const Caller& caller, const std::string& name,
 
 Status Store::RunRename(const Caller& caller, const std::string& name,
                         const std::string& new_name) {
-  MutexLock lock(verbs_mutex_);
+  WriterLock lock(verbs_mutex_);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotRunning(branch));

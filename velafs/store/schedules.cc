@@ -12,6 +12,7 @@ using catalog::BookmarkRow;
 using catalog::BranchRow;
 
 Result<Schedule> Store::KeepSchedules(const Caller& caller, TimeNs now) {
+  MutexLock lock(schedules_mutex_);
   std::vector<BranchRow> branches;
   std::map<BranchId, std::vector<BookmarkRow>> scheduled;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
@@ -43,7 +44,6 @@ Status Store::MakeScheduled(const Caller& caller, const BranchRow& branch,
                             const std::vector<BookmarkRow>& bookmarks, TimeNs now, Schedule* done) {
   const auto every = policies_->Duration("bookmark_every", &branch);
   if (!every) return {};
-  MutexLock lock(verbs_mutex_);
   TimeNs& looked_at = looked_at_[branch.id];
   const TimeNs last = std::max(looked_at, bookmarks.empty() ? 0 : bookmarks.back().created_at);
   if (now - last < std::chrono::nanoseconds(*every).count()) return {};
@@ -54,6 +54,10 @@ Status Store::MakeScheduled(const Caller& caller, const BranchRow& branch,
   row.created_at = now;
   row.is_scheduled = true;
   bool is_new = false;
+  SyncAhead(caller, {.branch = branch.name, .bookmark = ""});
+  ReaderLock lock(verbs_mutex_);
+  const auto freezing = freezing_.Of(branch.id);
+  MutexLock freeze_lock(*freezing);
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(volume_->Freeze(branch.name, [&](catalog::Writer& writer, LayerId state) -> Status {
     is_new = bookmarks.empty() || bookmarks.back().layer != state;
@@ -75,7 +79,7 @@ Status Store::ThinOutScheduled(const BranchRow& branch, const std::vector<Bookma
   for (const size_t i : ThinOut(made_at, keep, now)) {
     const BookmarkRow& bookmark = bookmarks[i];
     if (origins.contains(bookmark.id) || policies_->IsApproved(bookmark)) continue;
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     const Status removed = RemoveBookmark(branch.id, bookmark.name);
     if (removed.code() == Code::kNotFound) continue;  // somebody was faster
     VELAFS_TRY(removed);

@@ -72,7 +72,7 @@ struct ScrubTarget {
   // Of a store that is open and in use; all null for one that is not.
   catalog::Catalog* catalog = nullptr;
   chunk::PackReader* packs = nullptr;
-  Mutex* verbs_mutex = nullptr;  // keeps layers from coming and going
+  SharedMutex* verbs_mutex = nullptr;  // held alone, keeps layers from coming and going
 };
 
 // Corrupt only where not even a repair could open the catalog; Failed when its schema is of a later

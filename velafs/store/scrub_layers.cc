@@ -144,11 +144,8 @@ std::vector<LayerDamage> Compare(const LayerOnDisk& disk, const LayerInCatalog& 
 }  // namespace
 
 Status Scrubber::CheckLayers() {
-  std::vector<catalog::LayerRow> layers;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(layers, reader.Layers());
-    return {};
-  }));
+  VELAFS_ASSIGN(const std::vector<catalog::LayerRow> layers,
+                catalog_->Read(&catalog::Reader::Layers));
   for (const catalog::LayerRow& row : layers) {
     VELAFS_TRY(Report(0));
     if (row.state == LayerState::kImporting) continue;
@@ -241,7 +238,7 @@ Status Scrubber::CheckOrphans() {
     return {};
   };
   if (!is_open()) return check();
-  MutexLock lock(*target_.verbs_mutex);
+  WriterLock lock(*target_.verbs_mutex);
   return check();
 }
 

@@ -17,6 +17,8 @@ constexpr uint64_t kBytesAtOnce = 256ull << 20;
 // The longest it works, at a gentle pace, before it leaves the disk to others for as long.
 constexpr auto kTurn = std::chrono::milliseconds(5);
 
+Status SealingStopped() { return Refused("sealing was stopped"); }
+
 class Sink : public Volume::SealSink {
  public:
   explicit Sink(ChunkSink& chunks) : chunks_(chunks) {}
@@ -39,13 +41,14 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
                                                    const std::function<bool()>& go_on) {
   {
     // An import may take as long as somebody takes to send it: layers are merged meanwhile.
-    MutexLock verbs(verbs_mutex_);
+    ReaderLock verbs(verbs_mutex_);
     if (pace == Pace::kGentle && !importing_.empty()) return std::optional<SealResult>();
   }
-  MutexLock lock(merge_mutex_);
+  const auto turn = merge_turn_.WaitWhile(go_on);
+  if (!turn) return SealingStopped();
   std::optional<Volume::Seal> seal;
   {
-    MutexLock verbs(verbs_mutex_);
+    WriterLock verbs(verbs_mutex_);
     VELAFS_ASSIGN(seal, volume_->BeginSeal(frozen_before));
   }
   if (!seal) return std::optional<SealResult>();
@@ -82,7 +85,8 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
 Status Store::SealSome(Volume::Seal& seal, const std::function<bool()>& go_on, SealResult* result) {
   VELAFS_ASSIGN(const chunk::Compression compression,
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
-  MutexLock lock(import_mutex_);
+  const auto turn = import_turn_.WaitWhile(go_on);
+  if (!turn) return SealingStopped();
   VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(*catalog_));
   ChunkSink chunks(storage_, *catalog_, paths_.Packs(), seal.pin, std::move(published),
                    compression);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "velafs/base/mutex.h"
+#include "velafs/base/mutex_by_key.h"
 #include "velafs/base/name.h"
 #include "velafs/base/status.h"
 #include "velafs/base/streams.h"
@@ -27,6 +28,7 @@
 #include "velafs/store/policies.h"
 #include "velafs/store/scrub.h"
 #include "velafs/store/server_registry.h"
+#include "velafs/store/turn.h"
 #include "velafs/store/verb_types.h"
 
 namespace velafs::store {
@@ -62,8 +64,9 @@ struct StorePaths {
 
 // Thread-safe. Every verb that returns success is durable.
 //
-// Lock order: packs_mutex_, merge_mutex_, import_mutex_, verbs_mutex_, then the catalog's and the
-// volume's own; mount_mutex_ and listener_mutex_ are taken alone.
+// Lock order: packs_turn_, merge_turn_, import_turn_, schedules_mutex_, verbs_mutex_, a mutex of
+// freezing_, then the catalog's and the volume's own; mount_mutex_ and listener_mutex_ are taken
+// alone.
 class Store {
  public:
   // Makes a store in `directory`, which must be missing (its parents are made too) or empty.
@@ -82,7 +85,7 @@ class Store {
   // user `options.read_as`. Refused, before anything is stored, when it is no
   // PGDATA, a server runs on it, or it holds what cannot be copied, for one because the caller may
   // not read it. A failed or cancelled import leaves nothing. One at a time: a second one waits for
-  // the first.
+  // the first, or is cancelled.
   //
   // Where it has no postgresql.conf, the configuration files are taken from `options.config_dir`,
   // or from the directory in /etc/postgresql that is this cluster's; see source_config.h.
@@ -215,7 +218,8 @@ class Store {
   Status DeleteBookmark(const Caller& caller, const std::string& name);
 
   // Gives back the space of chunks that no branch, bookmark or deleted branch uses. Branches are
-  // used and changed meanwhile; imports wait. `dry_run` only says what it would free.
+  // used and changed meanwhile; imports wait. `dry_run` only says what it would free. `progress` is
+  // also asked while layers are merged, and while somebody else's work has to end first.
   Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
 
   // Merges layers that nothing needs for themselves any more; see layer::Volume::BeginMerge. One
@@ -329,6 +333,18 @@ class Store {
                                                  ImportResult* result);
   Status RunClone(const Caller& caller, const SourceRef& source, const std::string& name,
                   const CloneOptions& options);
+  // Visible on return, not yet durable.
+  Result<catalog::CommitSequence> CommitClone(const Caller& caller, const SourceRef& source,
+                                              const std::string& name, const CloneOptions& options);
+  // The row of a new clone of `from`, which stands on nothing yet. Refused if the caller may not
+  // make that branch.
+  Result<catalog::BranchRow> PlanClone(const Caller& caller, const Origin& from,
+                                       const std::string& name, const CloneOptions& options)
+      REQUIRES_SHARED(verbs_mutex_);
+  // Syncs what branch `source` has yet to sync, if the caller may take its state: so that a verb
+  // that then freezes the branch holds up others only briefly. Best effort: the freeze syncs what
+  // is left, and returns the failure.
+  void SyncAhead(const Caller& caller, const SourceRef& source);
   // The branch that is there instead of a new clone: see CloneOptions::if_exists.
   Status TakeExisting(const Caller& caller, const SourceRef& source, const std::string& name,
                       const CloneOptions& options);
@@ -359,6 +375,11 @@ class Store {
   Result<BookmarkInfo> RunCreateBookmark(const Caller& caller, const SourceRef& bookmark,
                                          const std::string& note,
                                          std::optional<std::chrono::seconds> keep);
+  // Visible on return, not yet durable.
+  Result<catalog::CommitSequence> CommitBookmark(const Caller& caller, const SourceRef& bookmark,
+                                                 const std::string& note,
+                                                 std::optional<std::chrono::seconds> keep,
+                                                 BookmarkInfo* info);
   Status RunDeleteBookmark(const Caller& caller, const SourceRef& bookmark);
   Status RemoveBookmark(BranchId branch, const std::string& name) REQUIRES(verbs_mutex_);
   Status ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Expired* expired);
@@ -371,7 +392,7 @@ class Store {
                                   bool dry_run, Expired* expired) REQUIRES(verbs_mutex_);
   Status MakeScheduled(const Caller& caller, const catalog::BranchRow& branch,
                        const std::vector<catalog::BookmarkRow>& bookmarks, TimeNs now,
-                       Schedule* done);
+                       Schedule* done) REQUIRES(schedules_mutex_);
   Status ThinOutScheduled(const catalog::BranchRow& branch,
                           const std::vector<catalog::BookmarkRow>& bookmarks,
                           const std::set<BookmarkId>& origins, TimeNs now, Schedule* done);
@@ -397,8 +418,8 @@ class Store {
   Result<Origin> FindOrigin(const SourceRef& source);
   // What the branch was cloned from, as far as it is still there.
   Result<Origin> FindParent(const catalog::BranchRow& branch);
-  // The frozen layer that is the origin's state now. It lasts while no other verb runs.
-  Result<LayerId> FreezeOrigin(const Origin& origin) REQUIRES(verbs_mutex_);
+  // The frozen layer that is the origin's state now. It lasts while verbs_mutex_ is held.
+  Result<LayerId> FreezeOrigin(const Origin& origin) REQUIRES_SHARED(verbs_mutex_);
   // Gives the row a new head on `state`, of the tree with that root, and a new instance.
   static Status StandOn(catalog::Writer& writer, LayerId state, InodeNumber root,
                         catalog::BranchRow* row);
@@ -429,11 +450,17 @@ class Store {
   // What the policies of branch `of` have against another branch of that name, or of that owner.
   Status CheckNamePolicy(const std::string& name, const catalog::BranchRow& of) const;
   Status CheckBranchPolicies(const std::string& owner, const catalog::BranchRow& of);
+  // Of `branches`, all there are: whether there may be one more, and whether the owner may have it.
+  Status CheckBranchCounts(const std::string& owner, const catalog::BranchRow& of,
+                           const std::vector<catalog::BranchRow>& branches) const;
+  Status CheckOwnerCount(const std::string& owner, const catalog::BranchRow& of,
+                         const std::vector<catalog::BranchRow>& branches) const;
+  bool HasBranchLimits(const catalog::BranchRow& of) const;
   // What they have against that owner's having that branch, which is there, and another's.
   Status CheckMayOwn(const std::string& owner, const catalog::BranchRow& branch);
-  // Of `branches`, all there are: whether the owner may have one more, which takes `more_bytes`.
-  Status CheckOwnerPolicies(const std::string& owner, const catalog::BranchRow& of,
-                            const std::vector<catalog::BranchRow>& branches, uint64_t more_bytes);
+  // Whether the owner may have another branch, which takes `more_bytes`.
+  Status CheckOwnerQuota(const std::string& owner, const catalog::BranchRow& of,
+                         uint64_t more_bytes);
   // The lifetime of a clone of `of` that asks for `ttl`, or nothing; refused when it is too long.
   Result<std::optional<std::chrono::seconds>> CloneTtl(
       const std::optional<std::chrono::seconds>& ttl, const catalog::BranchRow& of) const;
@@ -443,7 +470,7 @@ class Store {
   Status CheckNotRunning(const catalog::BranchRow& branch);
   Result<std::vector<catalog::BranchRow>> BranchesWithServers();
   // Exists when a branch has the name or an import is making it.
-  Status CheckNameIsFree(const std::string& name) REQUIRES(verbs_mutex_);
+  Status CheckNameIsFree(const std::string& name) REQUIRES_SHARED(verbs_mutex_);
   // Runs `body` in a transaction; durable on return.
   Status WriteDurably(const std::function<Status(catalog::Writer&)>& body);
   BranchInfo Describe(const catalog::BranchRow& row, const layer::SpaceUsage& usage);
@@ -478,13 +505,18 @@ class Store {
   std::vector<std::string> ephemerals_reset_;
   std::unique_ptr<CatalogCopyKeeper> copies_;
 
-  Mutex packs_mutex_;   // held by what looks at all packs, and by what moves chunks between them
-  Mutex merge_mutex_;   // held by the merge, or sealing, of layers under way
-  Mutex import_mutex_;  // held by what stores chunks, or collects those that nothing uses
-  Mutex verbs_mutex_;   // held by every other changing verb
+  Turn packs_turn_;   // of what looks at all packs, and of what moves chunks between them
+  Turn merge_turn_;   // of the merge, or sealing, of layers under way
+  Turn import_turn_;  // of what stores chunks, or collects those that nothing uses
+  // Held by every other changing verb: shared by those that make a branch or bookmark of a state,
+  // and leave all else as it is; by the others alone.
+  SharedMutex verbs_mutex_;
+  MutexByKey<BranchId> freezing_;  // held to freeze a branch while verbs_mutex_ is shared
   std::string importing_ GUARDED_BY(verbs_mutex_);  // name of the branch being imported
+
+  Mutex schedules_mutex_;  // held by KeepSchedules
   // When a branch was last looked at for a bookmark by schedule.
-  std::map<BranchId, TimeNs> looked_at_ GUARDED_BY(verbs_mutex_);
+  std::map<BranchId, TimeNs> looked_at_ GUARDED_BY(schedules_mutex_);
 
   mutable Mutex mount_mutex_;
   std::optional<std::string> mountpoint_ GUARDED_BY(mount_mutex_);

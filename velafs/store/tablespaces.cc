@@ -107,7 +107,7 @@ Result<std::vector<Tablespace>> Store::MendTablespaces(
   const std::string context = "cannot mend the tablespaces of " + Quoted(name);
   std::shared_ptr<layer::Branch> branch;
   {
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(name));
     VELAFS_TRY(CheckMayChange(caller, row).WithContext(context));
     VELAFS_TRY(CheckNotRunning(row).WithContext(context));

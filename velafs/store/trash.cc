@@ -98,9 +98,10 @@ void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t i
 
 Result<BranchInfo> Store::Delete(const Caller& caller, const std::string& name,
                                  const DeleteOptions& options) {
+  if (!options.purge && !options.dry_run) SyncAhead(caller, {.branch = name, .bookmark = ""});
   BranchInfo info;
   {
-    MutexLock lock(verbs_mutex_);
+    WriterLock lock(verbs_mutex_);
     Result<BranchInfo> deleted = RunDelete(caller, name, options);
     if (!deleted.ok()) {
       return std::move(deleted).status().WithContext("cannot delete " + Quoted(name));
@@ -174,12 +175,8 @@ Result<BranchInfo> Store::Undelete(const Caller& caller, const std::string& name
 
 Status Store::RunUndelete(const Caller& caller, const std::string& name,
                           const std::string& new_name) {
-  MutexLock lock(verbs_mutex_);
-  std::vector<BranchRow> deleted;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(deleted, reader.DeletedBranches());
-    return {};
-  }));
+  WriterLock lock(verbs_mutex_);
+  VELAFS_ASSIGN(std::vector<BranchRow> deleted, catalog_->Read(&catalog::Reader::DeletedBranches));
   // What others have deleted under that name since is in no way.
   const auto is_named = [&name](const BranchRow& row) { return row.name == name; };
   auto found = std::ranges::find_if(deleted, [&](const BranchRow& row) {
@@ -211,11 +208,7 @@ Status Store::RunUndelete(const Caller& caller, const std::string& name,
 }
 
 Result<std::vector<BranchInfo>> Store::ListTrash() {
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.DeletedBranches());
-    return {};
-  }));
+  VELAFS_ASSIGN(std::vector<BranchRow> rows, catalog_->Read(&catalog::Reader::DeletedBranches));
   return DescribeAll(rows);
 }
 
@@ -234,12 +227,8 @@ Result<Purged> Store::PurgeTrash(const Caller& caller,
 
 Result<Purged> Store::RunPurgeTrash(const Caller& caller, std::optional<TimeNs> deleted_before,
                                     bool dry_run) {
-  MutexLock lock(verbs_mutex_);
-  std::vector<BranchRow> rows;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(rows, reader.DeletedBranches());
-    return {};
-  }));
+  WriterLock lock(verbs_mutex_);
+  VELAFS_ASSIGN(std::vector<BranchRow> rows, catalog_->Read(&catalog::Reader::DeletedBranches));
   std::erase_if(rows, [&](const BranchRow& row) {
     return !CheckMayChange(caller, row).ok() ||
            (deleted_before && *row.deleted_at > *deleted_before);
