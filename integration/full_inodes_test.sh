@@ -35,7 +35,7 @@ deletes_without_inodes() {
 mounts_without_inodes() {
   fill
   velafs -q mount
-  cmp "$mount_dir/main/base/1/1259" "$VELAFS_SANDBOX/source/base/1/1259"
+  cmp "$mount_dir/main/base/1/1259" "$VELAFS_SANDBOX/cluster/base/1/1259"
   velafs -q umount
 }
 
@@ -49,15 +49,11 @@ goes_on() {
 }
 
 if why=$(needs_loop_devices ext4); then
-  mkdir -p "$VELAFS_SANDBOX/source/base/1" "$VELAFS_SANDBOX/source/global"
-  echo 15 >"$VELAFS_SANDBOX/source/PG_VERSION"
-  touch "$VELAFS_SANDBOX/source/postgresql.conf"
-  cp /bin/true "$VELAFS_SANDBOX/source/base/1/1259"
-  head -c 8192 /bin/true >"$VELAFS_SANDBOX/source/global/pg_control"
-  make_disk ext4 64M -N 256
+  make_cluster "$VELAFS_SANDBOX/cluster" 1
+  make_disk ext4 300M -N 256
   mount -o loop "$disk_image" "$host_dir"
   velafs -q init
-  velafs -q import main --from-dir "$VELAFS_SANDBOX/source"
+  velafs -q import main --from-dir "$VELAFS_SANDBOX/cluster"
   velafs -q clone main one
   velafs -q bookmark create one@point
   check "a store opens on a host without a free inode" opens_without_inodes

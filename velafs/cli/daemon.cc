@@ -27,6 +27,7 @@
 #include "velafs/cli/output.h"
 #include "velafs/cli/service_watch.h"
 #include "velafs/os/sandbox.h"
+#include "velafs/os/space_reserve.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -307,7 +308,9 @@ Status RunDaemon(const DaemonOptions& options, const os::ServiceManager& manager
   std::string mountpoint = is_default ? store.paths().DefaultMountpoint() : options.mountpoint;
   VELAFS_TRY(DetachRemains(store.paths().root, cannot));
   const bool makes_it = is_default || (options.makes_mountpoint && IsOursAbove(mountpoint));
-  VELAFS_TRY(PrepareMountpoint(mountpoint, makes_it, cannot));
+  // A host without a free inode must not keep a store from being mounted, and cleaned up.
+  os::SpaceReserve reserve(os::HostStorage(), store.paths().Reserve());
+  VELAFS_TRY(reserve.Run([&] { return PrepareMountpoint(mountpoint, makes_it, cannot); }));
   VELAFS_ASSIGN(mountpoint, RealMountpoint(mountpoint));
   VELAFS_TRY(CheckMountpointPlace(mountpoint, store.paths().root, store.paths().DefaultMountpoint())
                  .WithContext(cannot));
