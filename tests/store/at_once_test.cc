@@ -85,6 +85,35 @@ TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while the branch to re
   RunBesideClone([this] { return store->Reset(caller, "slow", "main", {}).status(); });
 }
 
+TEST_CASE_FIXTURE(BranchesFixture, "many files of a branch are synced side by side") {
+  std::atomic<bool> is_first = false;
+  std::atomic<bool> is_second = false;
+  bool has_company = false;
+  Event other_began;
+  HookedStorage storage([&](const std::string& path) -> Status {
+    if (path.find("/layers/") == std::string::npos) return {};
+    if (is_first.exchange(false)) {
+      is_second = true;
+      has_company = other_began.Wait();
+    } else if (is_second.exchange(false)) {
+      other_began.Happen();
+    }
+    return {};
+  });
+  Reopen(storage);
+  layer::Branch& branch = Opened("main");
+  for (int i = 0; i < 64; ++i) {
+    const auto made =
+        branch.Make(branch.root(), "file" + std::to_string(i), {.mode = S_IFREG | 0600});
+    REQUIRE(made.ok());
+    REQUIRE(branch.Write(made->ino, 0, std::as_bytes(std::span("text", 4))).ok());
+  }
+  is_first = true;
+  CHECK(branch.SyncAll(/*closing=*/false).ok());
+  CHECK(has_company);
+  store.reset();
+}
+
 TEST_CASE_FIXTURE(BranchesFixture, "clones made at once have what their sources had, each once") {
   constexpr int kClients = 16;
   for (int i = 0; i < kClients; ++i) {

@@ -1,11 +1,16 @@
 #include "velafs/layer/layer.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <future>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace velafs::layer {
 namespace {
@@ -32,6 +37,33 @@ uint64_t SealsOf(std::string_view name) {
   if (name == kSealedMark) return 1;
   if (!name.starts_with(kSealedMark) || name[kSealedMark.size()] != '.') return 0;
   return InodeOf(name.substr(kSealedMark.size() + 1)).value;
+}
+
+// Syncs all of them, and returns the first failure. The sync of a new file waits for the host's
+// journal, and syncs on several threads share that wait.
+Status SyncFiles(const std::vector<std::shared_ptr<PageFile>>& files) {
+  constexpr size_t kMostThreads = 8;
+  constexpr size_t kFilesOfThread = 16;  // fewer are not worth a thread
+  std::atomic<size_t> next = 0;
+  const auto sync_files = [&files, &next] {
+    Status first_failure;
+    for (size_t at = next++; at < files.size(); at = next++) {
+      Status synced = files[at]->Sync(os::SyncKind::kData);
+      if (!synced.ok() && first_failure.ok()) first_failure = std::move(synced);
+    }
+    return first_failure;
+  };
+  std::vector<std::future<Status>> others;
+  const size_t threads = std::min(kMostThreads, files.size() / kFilesOfThread);
+  for (size_t i = 1; i < threads; ++i) {
+    others.push_back(std::async(std::launch::async, sync_files));
+  }
+  Status first_failure = sync_files();
+  for (std::future<Status>& other : others) {
+    Status synced = other.get();
+    if (first_failure.ok()) first_failure = std::move(synced);
+  }
+  return first_failure;
 }
 
 }  // namespace
@@ -412,12 +444,7 @@ Status Layer::SyncDirty(TimeNs older_than) {
       if (entry.since <= older_than) files.push_back(entry.file);
     }
   }
-  Status first_failure;
-  for (const auto& file : files) {
-    Status status = file->Sync(os::SyncKind::kData);
-    if (!status.ok() && first_failure.ok()) first_failure = std::move(status);
-  }
-  return first_failure;
+  return SyncFiles(files);
 }
 
 Status Layer::SyncNames() {
