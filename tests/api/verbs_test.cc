@@ -10,6 +10,7 @@
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/version.h"
 #include "velafs/base/process_counts.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {
@@ -56,6 +57,8 @@ TEST_CASE_FIXTURE(VerbsFixture, "a verb refuses wrong arguments before it does a
       {"frobnicate", json::object(), "unknown verb \"frobnicate\""},
       {"list", json::array(), "arguments are not a JSON object"},
       {"list", {{"nmae", "x"}}, "unknown argument \"nmae\""},
+      {"list", {{"state", "asleep"}}, "\"asleep\" is not a state of a branch"},
+      {"list", {{"state", "deleted"}}, "\"deleted\" is not a state of a branch"},
       {"show", json::object(), "argument \"name\" is missing"},
       {"server", json::object(), "argument \"name\" is missing"},
       {"show", {{"name", nullptr}}, "argument \"name\" is missing"},

@@ -18,7 +18,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone is what its parent was, and costs no
   CHECK_FALSE(clone->parent_bookmark);
   CHECK_FALSE(clone->path);
   CHECK(clone->owner == "tester");
-  CHECK(clone->state == "ready");
+  CHECK(clone->state == BranchState::kReady);
   CHECK(clone->own_bytes == 0);
   CHECK(clone->logical_bytes == store->Show("main")->logical_bytes);
   CHECK_FALSE(clone->expires_at);
@@ -148,21 +148,21 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch on which a server runs says so and 
   CHECK(store->mountpoint() == mountpoint);
   {
     const WaitingProcess server(scratch.path());
-    CHECK(store->Show("dev")->state == "ready");
+    CHECK(store->Show("dev")->state == BranchState::kReady);
     StartServer("dev", server.pid());
     CHECK(store->Show("dev")->server_pid == server.pid());
     CHECK(store->CheckNoServers().hint() == "stop it first: velapg stop dev");
     const auto list = store->List();
     REQUIRE(list.ok());
-    CHECK((*list)[0].state == "running");
+    CHECK((*list)[0].state == BranchState::kRunning);
     CHECK((*list)[0].path == mountpoint + "/dev");
-    CHECK((*list)[1].state == "ready");
+    CHECK((*list)[1].state == BranchState::kReady);
     const Status refused = store->Delete(caller, "dev", {}).status();
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint() == "stop it first: velapg stop dev");
     CHECK(Names().size() == 2);
   }
-  CHECK(store->Show("dev")->state == "ready");
+  CHECK(store->Show("dev")->state == BranchState::kReady);
   CHECK(store->Delete(caller, "dev", {}).ok());
   CHECK(listener.told == std::vector<std::string>{"-dev"});
   Clone("main", "new");

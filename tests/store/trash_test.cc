@@ -46,7 +46,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
   CHECK(Info("child").parent == "dev");
   CHECK(store->ListBookmarks({})->empty());
   CHECK(store->Stats()->trashed == 1);
-  CHECK((*store->ListTrash())[0].state == "deleted");
+  CHECK((*store->ListTrash())[0].state == BranchState::kDeleted);
   CHECK((*store->ListTrash())[0].own_bytes > 0);
   CHECK_FALSE(store->volume().Open("dev").ok());
   Reopen();  // without a clean end
@@ -385,10 +385,8 @@ TEST_CASE_FIXTURE(TrashFixture, "a list is of those asked for") {
   CHECK(names({.owner = "alice", .labels = {}, .state = {}}) == Found{"dev"});
   CHECK(names({.owner = {}, .labels = {{"team", "db"}}, .state = {}}) == Found{"dev"});
   CHECK(names({.owner = {}, .labels = {{"team", "db"}, {"pr", "2"}}, .state = {}}).empty());
-  CHECK(names({.owner = {}, .labels = {}, .state = "running"}).empty());
-  CHECK(names({.owner = {}, .labels = {}, .state = "ready"}) == Found{"dev", "main"});
-  CHECK(store->List({.owner = {}, .labels = {}, .state = "asleep"}).status().code() ==
-        Code::kUsage);
+  CHECK(names({.owner = {}, .labels = {}, .state = BranchState::kRunning}).empty());
+  CHECK(names({.owner = {}, .labels = {}, .state = BranchState::kReady}) == Found{"dev", "main"});
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a clone of a time is of the newest bookmark from then or before") {

@@ -18,7 +18,7 @@ json BranchToJson(const store::BranchInfo& branch) {
       {"parent_id", OrNull(branch.parent_id)},
       {"parent_bookmark", OrNull(branch.parent_bookmark)},
       {"owner", branch.owner},
-      {"state", branch.state},
+      {"state", NameOf(store::kBranchStates, branch.state)},
       {"server_pid", OrNull(branch.server_pid)},
       {"orphan_pid", OrNull(branch.orphan_pid)},
       {"created_at", FormatTime(branch.created_at)},

@@ -24,6 +24,13 @@ Result<store::IfExists> ParseIfExists(const std::string& text) {
                     "it is one of: error reuse reset");
 }
 
+Result<store::BranchState> ParseListedState(const std::string& text) {
+  const std::optional<store::BranchState> state = ValueOf(store::kBranchStates, text);
+  if (state && *state != store::BranchState::kDeleted) return *state;
+  return UsageError("\"" + text + "\" is not a state of a branch",
+                    "the states are ready and running");
+}
+
 const char* OutcomeName(store::CloneOutcome outcome) {
   if (outcome == store::CloneOutcome::kReused) return "reused";
   return outcome == store::CloneOutcome::kReset ? "reset" : "created";
@@ -59,8 +66,11 @@ Answer List(Call& call) {
   store::ListFilter filter;
   filter.owner = call.arguments.Text("owner");
   filter.labels = call.arguments.TextMap("labels");
-  filter.state = call.arguments.Text("state");
+  const std::optional<std::string> state = call.arguments.Text("state");
   VELAFS_TRY(call.arguments.Finish());
+  if (state) {
+    VELAFS_ASSIGN(filter.state, ParseListedState(*state));
+  }
   VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.List(filter));
   return json{{"branches", BranchesToJson(branches)}};
 }

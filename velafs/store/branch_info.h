@@ -3,14 +3,27 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "velafs/base/named_values.h"
 #include "velafs/base/units.h"
 
 namespace velafs::store {
+
+enum class BranchState {
+  kReady,
+  kRunning,  // a server runs on it
+  kDeleted,  // it is in the trash
+};
+inline constexpr std::array kBranchStates = {
+    NamedValue<BranchState>{BranchState::kReady, "ready"},
+    NamedValue<BranchState>{BranchState::kRunning, "running"},
+    NamedValue<BranchState>{BranchState::kDeleted, "deleted"},
+};
 
 struct BranchInfo {
   std::string name;
@@ -19,7 +32,7 @@ struct BranchInfo {
   std::optional<uint64_t> parent_id;
   std::optional<std::string> parent_bookmark;  // full name, BRANCH@NAME
   std::string owner;
-  std::string state;                // "ready", or "running" while a server runs on it
+  BranchState state = BranchState::kReady;
   std::optional<pid_t> server_pid;  // its postmaster's, in the daemon's PID namespace
   std::optional<pid_t> orphan_pid;  // or, where that is dead, one of its backends'
   TimeNs created_at = 0;

@@ -274,9 +274,9 @@ BranchInfo Store::Describe(const BranchRow& row, const layer::SpaceUsage& usage)
     info.parent_bookmark = row.parent_name + "@" + row.parent_bookmark_name;
   }
   info.owner = row.owner;
-  info.state = row.deleted_at ? "deleted" : "ready";
+  info.state = row.deleted_at ? BranchState::kDeleted : BranchState::kReady;
   if (const auto server = servers_.On(row.instance); server && !row.deleted_at) {
-    info.state = "running";
+    info.state = BranchState::kRunning;
     (server->is_postmaster ? info.server_pid : info.orphan_pid) = server->pid;
   }
   info.created_at = row.created_at;
@@ -329,16 +329,11 @@ Result<BranchInfo> Store::Show(const std::string& name) {
 }
 
 Result<std::vector<BranchInfo>> Store::List(const ListFilter& filter) {
-  if (filter.state && *filter.state != "ready" && *filter.state != "running") {
-    return UsageError(Quoted(*filter.state) + " is not a state of a branch",
-                      "the states are ready and running");
-  }
   VELAFS_ASSIGN(std::vector<BranchRow> rows, Branches());
   std::erase_if(rows, [&](const BranchRow& row) {
     if (filter.owner && row.owner != *filter.owner) return true;
-    if (filter.state && (*filter.state == "running") != servers_.On(row.instance).has_value()) {
-      return true;
-    }
+    const bool is_running = servers_.On(row.instance).has_value();
+    if (filter.state && (*filter.state == BranchState::kRunning) != is_running) return true;
     return !std::ranges::all_of(filter.labels, [&row](const auto& label) {
       const auto found = row.labels.find(label.first);
       return found != row.labels.end() && found->second == label.second;

@@ -15,6 +15,10 @@ bool IsPast(const std::optional<TimeNs>& expires_at, TimeNs now) {
   return expires_at && *expires_at <= now;
 }
 
+OnExpire HowToExpire(const Policies& policies, const BranchRow& branch) {
+  return ValueOf(kOnExpire, policies.Get("on_expire", &branch)).value_or(OnExpire::kDelete);
+}
+
 // The name, cut to what a name may have, with a number behind it when it is taken.
 std::string UnusedName(const std::string& wanted, const std::vector<BookmarkRow>& bookmarks) {
   constexpr size_t kLongest = 56;  // leaves room for the number
@@ -69,10 +73,10 @@ Status Store::ExpireBranches(const Caller& caller, bool dry_run, TimeNs now, Exp
 }
 
 Status Store::CheckMayExpire(const BranchRow& branch) {
-  const std::string how = policies_->Get("on_expire", &branch);
-  if (how == "keep") return Refused("its policy is on_expire=keep");
+  const OnExpire how = HowToExpire(*policies_, branch);
+  if (how == OnExpire::kKeep) return Refused("its policy is on_expire=keep");
   VELAFS_TRY(CheckNotProtected(branch));
-  if (how != "bookmark") return {};
+  if (how != OnExpire::kBookmark) return {};
   std::optional<BranchRow> parent;
   VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
     if (!branch.parent) return {};
@@ -106,7 +110,7 @@ Result<BranchInfo> Store::ExpireBranch(const Caller& caller, const BranchRow& br
   // A dry run has stopped nothing: a server that would be stopped is in no way.
   const bool would_stop = dry_run && policies_->Get("expire_running", &branch) == "stop";
   const DeleteOptions options{.force = would_stop, .purge = false, .dry_run = dry_run};
-  if (policies_->Get("on_expire", &branch) != "bookmark") {
+  if (HowToExpire(*policies_, branch) != OnExpire::kBookmark) {
     return RunDelete(caller, branch.name, options);
   }
   std::optional<BranchRow> parent;

@@ -63,7 +63,7 @@ Status CheckCompression(const std::string& value) {
 }
 
 Status CheckOnExpire(const std::string& value) {
-  if (value == "delete" || value == "bookmark" || value == "keep") return {};
+  if (ValueOf(kOnExpire, value)) return {};
   return UsageError(Quoted(value) + " is not delete, bookmark or keep");
 }
 

@@ -1,6 +1,7 @@
 // Policies: what holds for the branches of a store, of one tree, or for one branch; and approvals.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "velafs/base/mutex.h"
+#include "velafs/base/named_values.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 
@@ -18,6 +20,18 @@ struct PolicyValue {
   std::string key;
   std::string value;  // empty: none
   std::string from;   // "branch", "source", "store" or "default"
+};
+
+// What becomes of a branch whose time has passed: policy on_expire.
+enum class OnExpire {
+  kDelete,    // into the trash
+  kBookmark,  // likewise, and its state stays as a bookmark of its parent
+  kKeep,
+};
+inline constexpr std::array kOnExpire = {
+    NamedValue<OnExpire>{OnExpire::kDelete, "delete"},
+    NamedValue<OnExpire>{OnExpire::kBookmark, "bookmark"},
+    NamedValue<OnExpire>{OnExpire::kKeep, "keep"},
 };
 
 // Where a policy is set: of a source for its whole tree, by the inode number of its top directory.

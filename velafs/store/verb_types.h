@@ -51,7 +51,7 @@ struct CloneOptions {
 struct ListFilter {
   std::optional<std::string> owner;
   std::map<std::string, std::string> labels;  // each of them
-  std::optional<std::string> state;
+  std::optional<BranchState> state;           // kReady or kRunning
 };
 
 struct DeleteOptions {
