@@ -12,6 +12,7 @@
 #include "velafs/api/server.h"
 #include "velafs/client.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {

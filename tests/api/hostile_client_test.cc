@@ -26,6 +26,7 @@
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
 #include "velafs/layer/branch.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

@@ -15,6 +15,7 @@
 #include "tests/api/raw_client.h"
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/wire.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

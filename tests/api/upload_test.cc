@@ -11,6 +11,7 @@
 #include "velafs/api/server.h"
 #include "velafs/client.h"
 #include "velafs/store/member_stream.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

@@ -12,6 +12,7 @@
 #include "tests/api/data_directory.h"
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/verbs.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

@@ -14,6 +14,7 @@
 #include "velafs/api/http.h"
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

@@ -9,7 +9,8 @@
 #include <string_view>
 
 #include "velafs/base/status.h"
-#include "velafs/store/store.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/caller.h"
 
 namespace velafs::api {
 

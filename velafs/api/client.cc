@@ -26,6 +26,7 @@
 #include "velafs/base/text.h"
 #include "velafs/os/file_lock.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/store.h"
 
 namespace velafs {
 namespace api {
@@ -332,6 +333,10 @@ std::string DefaultStoreDirectory() {
   const std::string data_home = Environment("XDG_DATA_HOME");
   return (data_home.empty() ? HomeDirectory() + "/.local/share" : data_home) + "/velafs";
 }
+
+StoreAccess::StoreAccess() = default;
+StoreAccess::StoreAccess(StoreAccess&&) noexcept = default;
+StoreAccess::~StoreAccess() = default;
 
 Result<StoreAccess> ReachStore(const std::string& store_directory) {
   StoreAccess access;

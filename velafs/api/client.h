@@ -6,12 +6,19 @@
 
 #include "velafs/base/status.h"
 #include "velafs/client.h"
-#include "velafs/store/store.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::api {
 
 // Exactly one is set.
 struct StoreAccess {
+  StoreAccess();
+  StoreAccess(StoreAccess&&) noexcept;
+  ~StoreAccess();
+
   std::unique_ptr<store::Store> store;  // opened here, with its lock
   std::unique_ptr<Client> daemon;       // served by another process
 };

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "velafs/base/units.h"
-#include "velafs/store/store.h"
+#include "velafs/store/verb_types.h"
 
 namespace velafs::api {
 

@@ -26,6 +26,7 @@
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
 #include "velafs/store/access.h"
+#include "velafs/store/store.h"
 
 namespace velafs::api {
 namespace {

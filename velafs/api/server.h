@@ -12,7 +12,10 @@
 #include "velafs/api/workers.h"
 #include "velafs/base/status.h"
 #include "velafs/client.h"
-#include "velafs/store/store.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::api {
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {

@@ -10,7 +10,11 @@
 
 #include "velafs/base/status.h"
 #include "velafs/client.h"
-#include "velafs/store/store.h"
+#include "velafs/store/caller.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::api {
 

@@ -7,7 +7,11 @@
 
 #include "velafs/base/status.h"
 #include "velafs/cli/settings.h"
-#include "velafs/store/store.h"
+#include "velafs/store/caller.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::cli {
 

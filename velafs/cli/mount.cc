@@ -24,7 +24,7 @@
 #include "velafs/cli/settings.h"
 #include "velafs/os/file_lock.h"
 #include "velafs/os/unique_fd.h"
-#include "velafs/store/store.h"
+#include "velafs/store/paths.h"
 
 namespace velafs::cli {
 namespace {

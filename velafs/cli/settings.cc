@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "velafs/api/configuration.h"
-#include "velafs/store/store.h"
+#include "velafs/store/paths.h"
 
 namespace velafs::cli {
 namespace {

@@ -29,6 +29,7 @@
 #include "velafs/fuse/operations.h"
 #include "velafs/os/helper.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/store.h"
 
 namespace velafs::fuse {
 namespace {

@@ -5,7 +5,11 @@
 #include <string>
 
 #include "velafs/base/status.h"
-#include "velafs/store/store.h"
+#include "velafs/store/mount_listener.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::fuse {
 

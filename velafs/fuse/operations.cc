@@ -12,6 +12,7 @@
 
 #include "velafs/fuse/listing.h"
 #include "velafs/fuse/node_id.h"
+#include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
 namespace velafs::fuse {
@@ -72,6 +73,9 @@ std::string TroubleOf(const Status& failure) {
 }
 
 }  // namespace
+
+Operations::Operations(store::Store& store)
+    : store_(store), rules_(store.servers()), mounted_at_(NowNs()) {}
 
 void Operations::TellTrouble(fuse_ino_t node, const Status& failure) {
   const std::string trouble = TroubleOf(failure);

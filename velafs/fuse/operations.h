@@ -17,15 +17,17 @@
 #include "velafs/fuse/reply.h"
 #include "velafs/fuse/trouble_log.h"
 #include "velafs/layer/branch.h"
-#include "velafs/store/store.h"
+
+namespace velafs::store {
+class Store;
+}  // namespace velafs::store
 
 namespace velafs::fuse {
 
 // Thread-safe.
 class Operations {
  public:
-  explicit Operations(store::Store& store)
-      : store_(store), rules_(store.servers()), mounted_at_(NowNs()) {}
+  explicit Operations(store::Store& store);
   // May be null. Before the first operation.
   void SetIdlePolling(std::unique_ptr<IdlePolling> idle_polling) {
     idle_polling_ = std::move(idle_polling);

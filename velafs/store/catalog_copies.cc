@@ -6,9 +6,10 @@
 #include <cerrno>
 #include <chrono>
 
+#include "velafs/base/mutex.h"
 #include "velafs/catalog/observer.h"
 #include "velafs/store/numbered_file.h"
-#include "velafs/store/store.h"
+#include "velafs/store/paths.h"
 
 namespace velafs::store {
 namespace {

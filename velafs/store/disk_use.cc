@@ -1,6 +1,6 @@
 #include "velafs/store/disk_use.h"
 
-#include "velafs/store/store.h"
+#include "velafs/store/paths.h"
 
 namespace velafs::store {
 namespace {

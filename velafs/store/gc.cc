@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "velafs/store/recovery.h"
+#include "velafs/store/store.h"
 
 namespace velafs::store {
 namespace {

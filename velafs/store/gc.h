@@ -12,7 +12,7 @@
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/os/storage.h"
-#include "velafs/store/store.h"
+#include "velafs/store/verb_types.h"
 
 namespace velafs::store {
 

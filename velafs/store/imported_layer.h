@@ -12,8 +12,8 @@
 #include "velafs/chunk/packs.h"
 #include "velafs/os/storage.h"
 #include "velafs/store/chunk_sink.h"
+#include "velafs/store/paths.h"
 #include "velafs/store/source.h"
-#include "velafs/store/store.h"
 
 namespace velafs::store {
 

@@ -11,7 +11,7 @@
 #include "velafs/base/status.h"
 #include "velafs/store/imported_layer.h"
 #include "velafs/store/source.h"
-#include "velafs/store/store.h"
+#include "velafs/store/verb_types.h"
 
 namespace velafs::store {
 

@@ -12,8 +12,8 @@
 #include "velafs/catalog/observer.h"
 #include "velafs/chunk/pack_scan.h"
 #include "velafs/store/catalog_copies.h"
+#include "velafs/store/paths.h"
 #include "velafs/store/scrub.h"
-#include "velafs/store/store.h"
 
 namespace velafs::store {
 

@@ -25,6 +25,8 @@
 #include "velafs/store/audit_log.h"
 #include "velafs/store/caller.h"
 #include "velafs/store/catalog_copies.h"
+#include "velafs/store/mount_listener.h"
+#include "velafs/store/paths.h"
 #include "velafs/store/policies.h"
 #include "velafs/store/scrub.h"
 #include "velafs/store/server_registry.h"
@@ -35,32 +37,6 @@ namespace velafs::store {
 
 class ImportedLayer;
 class Source;
-
-// Told of branches that come and go under the mount, after the change is durable. Called without
-// any lock a verb may wait for; SetMount, though, returns only when no call is under way.
-class MountListener {
- public:
-  virtual ~MountListener() = default;
-  virtual void BranchAdded(const std::string& name) = 0;
-  virtual void BranchRemoved(const std::string& name) = 0;
-};
-
-// The host paths of a store's parts.
-struct StorePaths {
-  explicit StorePaths(std::string store_directory) : root(std::move(store_directory)) {}
-  std::string root;
-  std::string Catalog() const { return root + "/catalog.db"; }
-  std::string Copies() const { return root + "/copies"; }
-  std::string LostAndFound() const { return root + "/lost+found"; }
-  std::string Packs() const { return root + "/packs"; }
-  std::string Layers() const { return root + "/layers"; }
-  std::string Reserve() const { return root + "/reserve"; }
-  std::string Run() const { return root + "/run"; }
-  std::string Lock() const { return root + "/run/lock"; }
-  std::string Socket() const { return root + "/run/api.sock"; }
-  std::string Log() const { return root + "/run/velafs.log"; }
-  std::string DefaultMountpoint() const { return root + "/mnt"; }
-};
 
 // Thread-safe. Every verb that returns success is durable.
 //

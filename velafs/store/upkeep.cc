@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "velafs/store/store.h"
+
 namespace velafs::store {
 namespace {
 

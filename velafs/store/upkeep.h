@@ -10,9 +10,13 @@
 #include <string>
 #include <thread>
 
-#include "velafs/store/store.h"
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/caller.h"
 
 namespace velafs::store {
+
+class Store;
 
 // Works on threads of its own, from construction to destruction: one for layers, which may take
 // long. What it does, and what fails, goes to the log; what users asked for, also to the audit log.
