@@ -53,6 +53,17 @@ TEST_CASE_FIXTURE(BrokenStore,
   CheckFinds(Kind::kChunk, "does not match its SHA-256", kFile, {"dev@then", "main"});
 }
 
+TEST_CASE_FIXTURE(BrokenStore,
+                  "a flipped bit in a chunk that one branch has sealed pages of its own over") {
+  Reopen();
+  Write("dev", kFile, 0, std::string(kChunkBytes, 'x'));
+  REQUIRE(store->CreateBookmark(caller, "dev@later", "").ok());
+  REQUIRE(store->Seal(caller, std::chrono::seconds(0), [] { return true; })->layers > 0);
+  Close();
+  FlipBit(PackFile(), ChunkOfFile(0).location.offset_bytes);
+  CheckFinds(Kind::kChunk, "does not match its SHA-256", kFile, {"dev@then", "main"});
+}
+
 TEST_CASE_FIXTURE(BrokenStore, "a flipped bit in a record header") {
   const auto [id, location] = ChunkOfFile(1);
   FlipBit(PackFile(), location.offset_bytes - kHeader + 20);

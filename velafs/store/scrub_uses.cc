@@ -2,8 +2,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <unordered_map>
 
+#include "velafs/catalog/chain_view.h"
 #include "velafs/layer/page_map.h"
 #include "velafs/store/scrubber.h"
 
@@ -37,16 +37,13 @@ Result<std::vector<View>> AllViews(Reader& reader) {
   return views;
 }
 
-// The chain of a view, by height: 0 is its lowest layer.
+// What a view shows.
 class ViewReader {
  public:
-  ViewReader(Reader& reader, std::vector<catalog::LayerRow> chain)
-      : reader_(reader), chain_(std::move(chain)) {
-    std::reverse(chain_.begin(), chain_.end());
-    for (size_t i = 0; i < chain_.size(); ++i) height_of_[chain_[i].id] = i;
-  }
+  ViewReader(Reader& reader, const std::vector<catalog::LayerRow>& chain)
+      : order_(catalog::OrderOf(chain)), seen_(reader, order_) {}
 
-  bool Has(LayerId layer) const { return height_of_.contains(layer); }
+  bool Has(LayerId layer) const { return order_.Has(layer); }
 
   // A path for each of `wanted` that has a name.
   Result<std::map<InodeNumber, std::string>> PathsOf(InodeNumber root,
@@ -59,8 +56,8 @@ class ViewReader {
       VELAFS_ASSIGN(const auto names, NamesOf(directory));
       for (const auto& [name, ino] : names) {
         if (wanted.contains(ino)) paths.emplace(ino, path + name);
-        VELAFS_ASSIGN(const bool is_directory, IsDirectory(ino));
-        if (is_directory) to_visit.emplace_back(ino, path + name + "/");
+        VELAFS_ASSIGN(const auto inode, seen_.Inode(ino));
+        if (inode && S_ISDIR(inode->row.mode)) to_visit.emplace_back(ino, path + name + "/");
       }
     }
     return paths;
@@ -68,48 +65,28 @@ class ViewReader {
 
   // Layers above `layer`, nearest first.
   std::vector<LayerId> Above(LayerId layer) const {
-    std::vector<LayerId> layers;
-    for (size_t i = chain_.size() - 1; i > height_of_.at(layer); --i)
-      layers.push_back(chain_[i].id);
-    return layers;
+    const std::vector<LayerId>& layers = order_.layers();
+    return {layers.begin(), std::ranges::find(layers, layer)};
   }
 
  private:
-  // What the layers of the chain say of an inode, lowest first.
-  Result<std::map<size_t, Reader::InodeInLayer>> RowsOf(InodeNumber ino) {
-    std::map<size_t, Reader::InodeInLayer> rows;
-    VELAFS_ASSIGN(auto said, reader_.Inodes(ino));
-    for (Reader::InodeInLayer& one : said) {
-      const auto height = height_of_.find(one.layer);
-      if (height != height_of_.end()) rows.emplace(height->second, std::move(one));
-    }
-    return rows;
-  }
-
-  Result<bool> IsDirectory(InodeNumber ino) {
-    VELAFS_ASSIGN(const auto rows, RowsOf(ino));
-    return !rows.empty() && S_ISDIR(rows.rbegin()->second.row.mode);
-  }
-
   Result<std::map<std::string, InodeNumber>> NamesOf(InodeNumber directory) {
     std::map<std::string, InodeNumber> names;
-    VELAFS_ASSIGN(const auto rows, RowsOf(directory));
-    for (const auto& [height, row] : rows) {
-      VELAFS_ASSIGN(const auto said, reader_.Names(row.layer, directory));
-      for (const catalog::NameRow& name : said) {
-        if (name.ino) {
-          names[name.name] = name.ino;
-        } else {
-          names.erase(name.name);
-        }
-      }
-    }
+    VELAFS_TRY(
+        seen_.ForEachLayerOf(directory, [&](LayerId, const std::vector<catalog::NameRow>& said) {
+          for (const catalog::NameRow& name : said) {
+            if (name.ino) {
+              names[name.name] = name.ino;
+            } else {
+              names.erase(name.name);
+            }
+          }
+        }));
     return names;
   }
 
-  Reader& reader_;
-  std::vector<catalog::LayerRow> chain_;
-  std::unordered_map<LayerId, size_t> height_of_;
+  const catalog::ChainOrder order_;
+  catalog::ChainView seen_;
 };
 
 // The map of a file in a layer; none when it has none, or none that can be read.
@@ -129,17 +106,41 @@ std::optional<PageMap> MapOf(os::Storage& storage, const std::string& layers_dir
   return *std::move(map);
 }
 
+// Whether the layer has the page of its own, in chunks: then nothing below it is seen. One that
+// begins where the layer shows nothing from below is the layer's too.
+Result<bool> IsSealedIn(Reader& reader, LayerId layer, const catalog::InodeRow& row,
+                        PageNumber page) {
+  const uint64_t inherited = row.inherited_bytes.value_or(0);
+  if (page * kPageBytes >= inherited) return true;
+  const uint64_t chunk = page / kPagesPerChunk;
+  VELAFS_ASSIGN(const auto part,
+                reader.ManifestPart(layer, row.ino, chunk / catalog::kChunksPerPart));
+  const uint64_t index = chunk % catalog::kChunksPerPart;
+  if (!part || index >= part->chunks.size()) return false;
+  if (part->pages.empty()) return true;
+  return ((part->pages[index] >> (page % kPagesPerChunk)) & 1) != 0;
+}
+
 // Whether any page of the chunks is still seen through the layers above, whose own pages hide it.
-bool IsSeen(os::Storage& storage, const std::string& layers_directory,
-            const std::vector<LayerId>& above, InodeNumber ino, const DamagedChunks& chunks) {
+Result<bool> IsSeen(Reader& reader, os::Storage& storage, const std::string& layers_directory,
+                    const std::vector<LayerId>& above, InodeNumber ino,
+                    const DamagedChunks& chunks) {
   std::set<PageNumber> pages;
   for (const uint64_t chunk : chunks) {
     for (uint64_t i = 0; i < kPagesPerChunk; ++i) pages.insert(chunk * kPagesPerChunk + i);
   }
   if (pages.empty()) return true;
   for (const LayerId layer : above) {
+    VELAFS_ASSIGN(const auto row, reader.Inode(layer, ino));
+    const bool is_sealed = row && row->inherited_bytes;
     const auto map = MapOf(storage, layers_directory, layer, ino);
-    if (map) std::erase_if(pages, [&](PageNumber page) { return map->RunAt(page, 1).held; });
+    for (auto page = pages.begin(); page != pages.end();) {
+      bool is_hidden = map && map->RunAt(*page, 1).held;
+      if (!is_hidden && is_sealed) {
+        VELAFS_ASSIGN(is_hidden, IsSealedIn(reader, layer, *row, *page));
+      }
+      page = is_hidden ? pages.erase(page) : std::next(page);
+    }
   }
   return !pages.empty();
 }
@@ -171,8 +172,8 @@ Status Scrubber::NameFiles() {
     VELAFS_TRY(catalog_->Read([&](Reader& reader) -> Status {
       VELAFS_ASSIGN(const auto top, reader.FindLayer(view.top));
       if (!top) return {};  // deleted meanwhile
-      VELAFS_ASSIGN(auto chain, reader.Chain(view.top));
-      ViewReader seen(reader, std::move(chain));
+      VELAFS_ASSIGN(const auto chain, reader.Chain(view.top));
+      ViewReader seen(reader, chain);
       std::set<InodeNumber> wanted;
       for (const FileInLayer& file : damaged) {
         if (seen.Has(file.layer)) wanted.insert(file.ino);
@@ -183,10 +184,9 @@ Status Scrubber::NameFiles() {
         for (const auto& [file, chunks] : finding->uses) {
           const auto path = paths.find(file.ino);
           if (path == paths.end() || !seen.Has(file.layer)) continue;
-          if (IsSeen(target_.storage, target_.paths.Layers(), seen.Above(file.layer), file.ino,
-                     chunks)) {
-            AddName(&finding->damage, path->second, view.name);
-          }
+          VELAFS_ASSIGN(const bool is_seen, IsSeen(reader, target_.storage, target_.paths.Layers(),
+                                                   seen.Above(file.layer), file.ino, chunks));
+          if (is_seen) AddName(&finding->damage, path->second, view.name);
         }
       }
       return {};
