@@ -1,11 +1,16 @@
 // What a head looks like when its daemon died. Numbers are DURABILITY.md's invariants.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "tests/layer/merge_fixture.h"
 #include "tests/os/volatile_storage.h"
 #include "tests/sql/storage_vfs.h"
+#include "tests/store/hooked_storage.h"
 #include "velafs/layer/layer.h"
 
 namespace velafs::layer {
@@ -94,6 +99,58 @@ TEST_CASE(
   CHECK(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
   fixture.Reopen();
   CHECK(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
+}
+
+// 5, 10.
+TEST_CASE("every layer that a crash has left unsettled is recovered, however far below the head") {
+  MergeFixture fixture;
+  fixture.Write("main", "born", 0, '1', 4);
+  const LayerId lowest = fixture.HeadOf("main");
+  const std::string page_file = PagePath(fixture, InodeOf(*fixture.Open("main"), "born"));
+  fixture.Freeze();
+  fixture.Write("main", "both", 0, '2');
+  fixture.Freeze();
+  fixture.Write("main", "both", 1, '3');
+  fixture.Reopen();
+  std::filesystem::remove(page_file);
+  NoteUnsettled(fixture, lowest);
+  fixture.Crash();
+  for (const auto& layer : fixture.Open("main")->Layers()) CHECK(layer->is_settled());
+  CHECK(std::filesystem::exists(page_file));
+}
+
+TEST_CASE("the recovery of one branch holds up the opening of no other") {
+  std::promise<void> is_recovering;
+  std::atomic<bool> is_other_open = false;
+  std::string awaited;
+  bool has_waited_in_vain = false;
+  test::HookedStorage storage([&](const std::string& path) -> Status {
+    if (path != awaited) return {};
+    awaited.clear();
+    is_recovering.set_value();
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!is_other_open && !has_waited_in_vain) {
+      has_waited_in_vain = std::chrono::steady_clock::now() > until;
+      std::this_thread::yield();
+    }
+    return {};
+  });
+  VolumeFixture fixture(storage);
+  fixture.MakeSource("main", {{"file", kFrozenContent}});
+  fixture.MakeSource("other", {{"file", kFrozenContent}});
+  const InodeNumber ino = InodeOf(*fixture.Open("main"), "file");
+  REQUIRE(fixture.Open("main")->Write(ino, 0, BytesOf("new")).ok());
+  REQUIRE(fixture.Open("main")->Sync(ino, os::SyncKind::kFull).ok());
+  const std::string page_file = PagePath(fixture, ino);
+  fixture.Crash();
+  awaited = page_file;
+  std::thread opening([&] { CHECK(fixture.volume().Open("main").ok()); });
+  is_recovering.get_future().wait();
+  CHECK(fixture.volume().Open("other").ok());
+  is_other_open = true;
+  opening.join();
+  CHECK_FALSE(has_waited_in_vain);
+  CHECK(ContentOf(*fixture.Open("main"), "file").substr(0, 3) == "new");
 }
 
 TEST_CASE("what is frozen already is settled while its freeze goes on") {

@@ -84,57 +84,28 @@ Result<Branch::InodePtr> Branch::FindDirectory(InodeNumber ino) {
   return inode;
 }
 
-Result<Branch::RowsByHeight> Branch::RowsOf(InodeNumber ino) {
-  std::vector<catalog::Reader::InodeInLayer> said;
-  VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
-    VELAFS_ASSIGN(said, reader.Inodes(ino));
-    return {};
-  }));
-  return ByHeight(std::move(said));
-}
-
-Branch::RowsByHeight Branch::ByHeight(std::vector<catalog::Reader::InodeInLayer> said) const {
-  RowsByHeight rows;
-  for (catalog::Reader::InodeInLayer& one : said) {
-    const auto height = height_of_.find(one.layer);
-    if (height == height_of_.end()) continue;  // another branch's
-    rows.emplace(height->second, std::move(one));
-  }
-  return rows;
-}
-
-// Rows and page files are read one after the other. What was sealed in between is in neither as it
-// should be: then the rows are others by now, and all is read again.
 Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
-  const catalog::Catalog& catalog = host_.parts().catalog;
-  catalog::CommitSequence read_at = catalog.LastCommit();
-  VELAFS_ASSIGN(RowsByHeight rows, RowsOf(ino));
-  while (true) {
-    Result<InodePtr> loaded = LoadAs(ino, rows);
-    const catalog::CommitSequence now = catalog.LastCommit();
-    RowsByHeight newer;
-    if (now != read_at) {
-      VELAFS_ASSIGN(newer, RowsOf(ino));
-    }
-    if (now == read_at || newer == rows) {
-      if (loaded.status().error_number() != EAGAIN) return loaded;
-      return Corrupt("inode " + std::to_string(ino.value) + " has sealed content without a row");
-    }
-    rows = std::move(newer);
-    read_at = now;
+  while (true) {  // as LoadUnmoved
+    const uint64_t generation = host_.generation();
+    Result<InodePtr> loaded = TryLoad(ino);
+    if (host_.generation() == generation) return loaded;
   }
 }
 
-Result<Branch::InodePtr> Branch::LoadAs(InodeNumber ino, const RowsByHeight& rows) {
+Result<Branch::InodePtr> Branch::TryLoad(InodeNumber ino) {
+  std::optional<catalog::InodeInChain> found;
+  const auto read = [&](catalog::Reader& reader) REQUIRES_SHARED(namespace_) -> Status {
+    VELAFS_ASSIGN(found, catalog::ChainView(reader, chain_->order()).Inode(ino));
+    return {};
+  };
+  VELAFS_TRY(host_.parts().catalog.Read(read));
+  if (!found || found->row.nlink == 0) return Errno(ESTALE);
   auto inode = std::make_shared<Inode>(ino);
-  for (const auto& [height, said] : rows) {
-    if (said.row.born_here) inode->born_layer = said.layer;
-    inode->row_layer = said.layer;
-    inode->row = said.row;
-  }
-  if (!inode->row_layer || inode->row.nlink == 0) return Errno(ESTALE);
+  inode->row = std::move(found->row);
+  inode->row_layer = found->row_layer;
+  inode->born_layer = found->born_layer;
   // It may have been changed, forgotten by the kernel, and never synced: nobody remembers when.
-  if (inode->row_layer == chain_[0].layer->id()) {
+  if (inode->row_layer == chain_->head_id()) {
     inode->changed_at = host_.parts().catalog.LastCommit();
   }
   if (inode->IsFile()) {
@@ -145,20 +116,26 @@ Result<Branch::InodePtr> Branch::LoadAs(InodeNumber ino, const RowsByHeight& row
 }
 
 Result<FileContent> Branch::LoadContent(const Inode& inode) {
-  Result<FileContent> content =
-      FileContent::Load(chain_, inode.row, inode.row_layer, inode.born_layer);
+  Result<FileContent> content = FileContent::Load(
+      *chain_, {.row = inode.row, .row_layer = inode.row_layer, .born_layer = inode.born_layer});
   if (content.ok()) return content;
   return std::move(content).status().WithContext("inode " + std::to_string(inode.ino.value) +
                                                  " of branch " + QuotedName());
 }
 
 void Branch::Retain(InodeNumber ino, uint64_t count) {
-  if (InodePtr known = FindKnown(ino)) {
-    known->lookups += count;
-    return;
-  }
+  // Counted under inodes_lock_, so that no count is lost with an inode that is forgotten meanwhile.
+  const auto add = [&] {
+    MutexLock lock(inodes_lock_);
+    const auto found = inodes_.find(ino);
+    if (found == inodes_.end()) return false;
+    found->second->lookups += count;
+    found->second->last_used = round_.load();
+    return true;
+  };
+  if (add()) return;
   ReaderLock names(namespace_);
-  if (Result<InodePtr> inode = Find(ino); inode.ok()) (*inode)->lookups += count;
+  if (Find(ino).ok()) add();
 }
 
 void Branch::Forget(InodeNumber ino, uint64_t count) {
@@ -229,9 +206,14 @@ void Branch::SetName(const std::string& name) {
 std::vector<std::shared_ptr<Layer>> Branch::Layers() {
   ReaderLock names(namespace_);
   std::vector<std::shared_ptr<Layer>> layers;
-  layers.reserve(chain_.size());
-  for (const ChainLink& link : chain_) layers.push_back(link.layer);
+  layers.reserve(chain_->links().size());
+  for (const ChainLink& link : chain_->links()) layers.push_back(link.layer);
   return layers;
+}
+
+uint64_t Branch::generation() {
+  ReaderLock names(namespace_);
+  return chain_->generation();
 }
 
 Result<uint64_t> Branch::LogicalBytes() {

@@ -22,6 +22,7 @@
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/layer/allowance.h"
+#include "velafs/layer/chain.h"
 #include "velafs/layer/directory.h"
 #include "velafs/layer/file_content.h"
 #include "velafs/layer/layer.h"
@@ -62,19 +63,6 @@ struct NewNode {
 };
 
 enum class RenameMode { kReplace, kNoReplace, kExchange };
-
-// What branches of one volume share, and give one another.
-class BranchHost {
- public:
-  virtual ~BranchHost() = default;
-  virtual const VolumeParts& parts() const = 0;
-  // `is_settled`: see Layer; counts only when the layer is not in memory.
-  virtual Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) = 0;
-  virtual Result<InodeNumber> NewInodeNumber() = 0;
-  // Removes the inode's page file from the layer once the transaction can no longer be lost.
-  virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
-                            catalog::CommitSequence after) = 0;
-};
 
 // Thread-safe. Failures carry the errno for the caller; ESTALE for an inode that is no more.
 class Branch {
@@ -153,10 +141,10 @@ class Branch {
   // The layers in which files lost their last name that somebody has open: those show such a file
   // no more, and it may be read from them.
   std::vector<LayerId> GoneLayers();
-  // `lower`, of the chain, has been merged into `upper`. A branch that fails here stays failed.
-  Status Absorb(const Layer& lower, Layer& upper);
-  // Content of `layer` has been sealed; these are the rows the layer now has of the files.
-  Status Refresh(Layer& layer, const std::vector<catalog::InodeRow>& rows);
+  // Content of these files has moved out of `layer`, or out of its page files. If the layer is in
+  // the branch's chain, takes the chain that the catalog has now, and forgets what was loaded of
+  // the files: it is loaded anew when somebody asks for it. A branch that fails here stays failed.
+  Status FollowMove(LayerId layer, const std::vector<InodeNumber>& files);
   // What a row of the inode in the nearest layer would say now.
   Result<catalog::InodeRow> RowOf(InodeNumber ino);
   void SetName(const std::string& name);
@@ -172,6 +160,7 @@ class Branch {
   void HoldBack(bool held_back) { allowance_.Close(held_back); }
   Result<uint64_t> LogicalBytes();
   std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
+  uint64_t generation();                         // of its chain
   // Inodes in memory.
   size_t KnownInodes();
   // Time passes for DropIdle.
@@ -209,13 +198,10 @@ class Branch {
   // ESTALE when there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
-  // What the layers of the chain say of an inode, lowest first.
-  using RowsByHeight = std::map<size_t, catalog::Reader::InodeInLayer>;
-  Result<RowsByHeight> RowsOf(InodeNumber ino) REQUIRES_SHARED(namespace_);
-  RowsByHeight ByHeight(std::vector<catalog::Reader::InodeInLayer> said) const
-      REQUIRES_SHARED(namespace_);
-  Result<InodePtr> LoadAs(InodeNumber ino, const RowsByHeight& rows) REQUIRES_SHARED(namespace_);
+  // One attempt of Load, which is void if content has moved meanwhile.
+  Result<InodePtr> TryLoad(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
+  Status ForgetLoaded(InodeNumber ino) REQUIRES(namespace_) REQUIRES(inodes_lock_);
   // A regular file; takes namespace_ when it is not known yet.
   Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
   InodePtr FindKnown(InodeNumber ino);
@@ -270,8 +256,7 @@ class Branch {
   // namespace_.
   SharedMutex gate_;
   SharedMutex namespace_;  // guards names, attributes and link counts of all inodes
-  Chain chain_ GUARDED_BY(namespace_);
-  std::unordered_map<LayerId, size_t> height_of_ GUARDED_BY(namespace_);  // in the chain; 0: lowest
+  ChainPtr chain_ GUARDED_BY(namespace_);
   std::shared_ptr<Layer> head_ GUARDED_BY(gate_);
 
   // What the kernel knows of an inode that is not in memory.

@@ -159,15 +159,17 @@ Status Branch::CountSpace() {
 }
 
 Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into) {
-  VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
   Status read;
   size_t length = 0;
-  {
+  while (true) {
+    VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
     ReaderLock content(inode->content_lock);
+    if (inode->is_forgotten) continue;
     const uint64_t size = inode->content->size_bytes();
     if (offset_bytes >= size) return size_t{0};
     length = std::min<uint64_t>(into.size(), size - offset_bytes);
     read = inode->content->Read(offset_bytes, into.first(length));
+    break;
   }
   if (read.ok()) return length;
   if (read.code() != Code::kCorrupt) return read;
@@ -234,9 +236,11 @@ Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_byte
 }
 
 Result<uint64_t> Branch::Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data) {
-  VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
-  ReaderLock content(inode->content_lock);
-  return inode->content->Seek(offset_bytes, for_data);
+  while (true) {
+    VELAFS_ASSIGN(const InodePtr inode, FindFile(ino));
+    ReaderLock content(inode->content_lock);
+    if (!inode->is_forgotten) return inode->content->Seek(offset_bytes, for_data);
+  }
 }
 
 }  // namespace velafs::layer

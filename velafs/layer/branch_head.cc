@@ -34,15 +34,18 @@ Status Branch::NoteChange() {
 Status Branch::Sync(InodeNumber ino, os::SyncKind kind) {
   VELAFS_TRY(CheckChangeable());
   if (is_ephemeral_) return {};
-  InodePtr inode = FindKnown(ino);
-  if (!inode) {
-    ReaderLock names(namespace_);
-    VELAFS_ASSIGN(inode, Find(ino));
-  }
+  InodePtr inode;
   std::vector<std::shared_ptr<PageFile>> files;
-  {
+  while (true) {
+    inode = FindKnown(ino);
+    if (!inode) {
+      ReaderLock names(namespace_);
+      VELAFS_ASSIGN(inode, Find(ino));
+    }
     ReaderLock content(inode->content_lock);
+    if (inode->is_forgotten) continue;
     if (inode->content) files = inode->content->DirtyFiles();
+    break;
   }
   for (const auto& file : files) {
     if (Status synced = file->Sync(kind); !synced.ok()) {
@@ -58,7 +61,7 @@ Status Branch::Sync(InodeNumber ino, os::SyncKind kind) {
 
 Result<Branch::HeadState> Branch::DescribeHead() {
   HeadState state{.head = head_->id(), .parent = {}, .is_empty = false, .logical_bytes = {}};
-  if (chain_.size() > 1) state.parent = chain_[1].layer->id();
+  if (chain_->links().size() > 1) state.parent = chain_->links()[1].layer->id();
   if (!head_->HasPageFiles()) {
     VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
       VELAFS_ASSIGN(state.is_empty, reader.LayerIsEmpty(state.head));
@@ -82,8 +85,7 @@ Status Branch::ReplaceHead(
   auto layer = host_.GetLayer(new_head->id, true);
   if (!layer.ok()) return Fail(std::move(layer).status());
   head_ = *std::move(layer);
-  chain_.insert(chain_.begin(), {head_, false});
-  height_of_[head_->id()] = chain_.size() - 1;
+  chain_ = chain_->WithHead(head_);
   base_commit_ = new_head->commit;
   is_base_durable_ = false;
   is_change_noted_ = false;
@@ -121,7 +123,7 @@ Status Branch::SyncOld(TimeNs older_than) {
 }
 
 Status Branch::SyncHeldOff() {
-  for (const ChainLink& link : chain_) {
+  for (const ChainLink& link : chain_->links()) {
     Status synced = link.layer->SyncDirty(std::numeric_limits<TimeNs>::max());
     if (!synced.ok()) return SyncFailed(*link.layer, std::move(synced));
   }
@@ -162,48 +164,38 @@ std::vector<LayerId> Branch::GoneLayers() {
   return layers;
 }
 
-Status Branch::Absorb(const Layer& lower, Layer& upper) {
+Status Branch::FollowMove(LayerId layer, const std::vector<InodeNumber>& files) {
   WriterLock gate(gate_);
   WriterLock names(namespace_);
-  const auto found =
-      std::ranges::find(chain_, lower.id(), [](const ChainLink& link) { return link.layer->id(); });
-  if (found == chain_.end()) return {};
+  if (is_retired_ || !chain_->order().Has(layer)) return {};
+  Result<ChainPtr> now = Chain::Load(host_, head_->id());
+  if (!now.ok()) return Fail(std::move(now).status());
+  chain_ = *std::move(now);
   MutexLock lock(inodes_lock_);
-  for (const auto& [ino, inode] : inodes_) {
-    if (inode->row_layer == lower.id()) inode->row_layer = upper.id();
-    if (inode->born_layer == lower.id()) inode->born_layer = upper.id();
-    WriterLock content(inode->content_lock);
-    if (!inode->content) continue;
-    if (Status absorbed = inode->content->Absorb(lower, upper); !absorbed.ok()) {
-      return Fail(std::move(absorbed));
-    }
-  }
-  chain_.erase(found);
-  height_of_.clear();
-  for (size_t i = 0; i < chain_.size(); ++i) {
-    height_of_[chain_[i].layer->id()] = chain_.size() - 1 - i;
+  for (const InodeNumber ino : files) {
+    if (Status forgotten = ForgetLoaded(ino); !forgotten.ok()) return Fail(std::move(forgotten));
   }
   return {};
 }
 
-Status Branch::Refresh(Layer& layer, const std::vector<catalog::InodeRow>& rows) {
-  WriterLock gate(gate_);
-  WriterLock names(namespace_);
-  if (!height_of_.contains(layer.id())) return {};
-  MutexLock lock(inodes_lock_);
-  for (const catalog::InodeRow& row : rows) {
-    const auto found = inodes_.find(row.ino);
-    if (found == inodes_.end()) continue;
-    Inode& inode = *found->second;
-    WriterLock content(inode.content_lock);
-    if (!inode.content) continue;
-    if (Status refreshed = inode.content->Refresh(layer); !refreshed.ok()) {
-      return Fail(std::move(refreshed));
-    }
-    if (inode.row_layer > layer.id()) continue;
-    inode.row = row;
-    inode.row_layer = layer.id();
+// Nobody is loading or changing an inode, but somebody may be reading content of one: who finds it
+// forgotten begins anew.
+Status Branch::ForgetLoaded(InodeNumber ino) {
+  const auto found = inodes_.find(ino);
+  if (found == inodes_.end()) return {};
+  const InodePtr inode = found->second;
+  WriterLock content(inode->content_lock);
+  if (!inode->content) return {};
+  if (inode->is_gone) {  // no row leads to it any more: it is loaded by the one it had
+    inode->born_layer = chain_->HeirOf(inode->born_layer);
+    inode->row_layer = chain_->HeirOf(inode->row_layer);
+    VELAFS_ASSIGN(inode->content, LoadContent(*inode));
+    return {};
   }
+  if (inode->lookups > 0) references_[ino] = {inode->lookups, inode->parent};
+  inode->is_forgotten = true;
+  inode->content.reset();
+  inodes_.erase(found);
   return {};
 }
 

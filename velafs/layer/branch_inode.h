@@ -41,6 +41,7 @@ struct Branch::Inode {
   // Guards the content of a file; of a directory only that `names` is made once: what is in it is
   // guarded by namespace_.
   SharedMutex content_lock;
+  bool is_forgotten GUARDED_BY(content_lock) = false;  // of a file: it is to be found anew
   std::optional<FileContent> content GUARDED_BY(content_lock);
   std::unique_ptr<Directory> names GUARDED_BY(content_lock);
 };

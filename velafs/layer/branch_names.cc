@@ -35,16 +35,14 @@ Result<Directory*> Branch::NamesOf(Inode& directory) {
   }
   WriterLock lock(directory.content_lock);
   if (directory.names) return directory.names.get();
-  auto names = std::make_unique<Directory>(chain_[0].layer->id());
-  // A layer that holds names of a directory holds a row of it: only those are asked, lowest first.
+  auto names = std::make_unique<Directory>(chain_->head_id());
   // All in one transaction: a merge moves names and rows from one layer to another.
   const auto load = [&](catalog::Reader& reader) REQUIRES_SHARED(namespace_) -> Status {
-    VELAFS_ASSIGN(auto said, reader.Inodes(directory.ino));
-    for (const auto& [height, row] : ByHeight(std::move(said))) {
-      VELAFS_ASSIGN(const auto rows, reader.Names(row.layer, directory.ino));
-      names->Apply(row.layer, rows);
-    }
-    return {};
+    return catalog::ChainView(reader, chain_->order())
+        .ForEachLayerOf(directory.ino,
+                        [&](LayerId layer, const std::vector<catalog::NameRow>& rows) {
+                          names->Apply(layer, rows);
+                        });
   };
   VELAFS_TRY(host_.parts().catalog.Read(load));
   const bool is_frozen_state = !instance_;
@@ -59,7 +57,7 @@ Result<Directory*> Branch::NamesForChange(Inode& directory) {
   if (directory.row.nlink == 0)
     return Errno(ENOENT);  // removed, and still somebody's working directory
   VELAFS_ASSIGN(Directory * names, NamesOf(directory));
-  const LayerId head = chain_[0].layer->id();
+  const LayerId head = chain_->head_id();
   if (names->head() != head) names->MoveTo(head);
   return names;
 }
@@ -165,7 +163,7 @@ Status Branch::TakeName(uint64_t text_bytes) {
   const uint64_t bytes = 2 * catalog::kRowBytes + text_bytes;
   if (name_allowance_.Take(bytes)) return {};
   std::vector<LayerId> own;
-  for (const ChainLink& link : chain_) {
+  for (const ChainLink& link : chain_->links()) {
     if (link.layer->id() >= first_layer_) own.push_back(link.layer->id());
   }
   uint64_t used = 0;

@@ -49,40 +49,43 @@ FileContent FileContent::Empty(InodeNumber ino, LayerId born_layer) {
   return content;
 }
 
-Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeRow& row,
-                                      LayerId row_layer, LayerId born_layer) {
+Result<FileContent> FileContent::Load(const Chain& chain, const catalog::InodeInChain& inode) {
   FileContent content;
-  content.ino_ = row.ino;
-  content.born_layer_ = born_layer;
-  content.size_bytes_ = row.size_bytes;
-  for (const ChainLink& link : chain) {
-    const bool is_born_here = link.layer->id() == born_layer;
-    VELAFS_TRY(AddContentOf(link, row.ino, is_born_here, &content.layers_));
+  content.ino_ = inode.row.ino;
+  content.born_layer_ = inode.born_layer;
+  for (const ChainLink& link : chain.links()) {
+    const bool is_born_here = link.layer->id() == inode.born_layer;
+    VELAFS_TRY(AddContentOf(link, content.ino_, is_born_here, &content.layers_));
     const bool has_all = !content.layers_.empty() && content.layers_.back().inherited_bytes() == 0;
     if (is_born_here || has_all) break;
   }
-  const bool is_nearer = !content.layers_.empty() && content.layers_[0].layer_id() > row_layer;
-  if (is_nearer && content.layers_[0].sealed()) return Errno(EAGAIN);
-  if (PageFile* nearest = content.TimesFrom(row_layer)) {
+  const bool is_nearer =
+      !content.layers_.empty() && content.layers_[0].layer_id() > inode.row_layer;
+  if (is_nearer && content.layers_[0].sealed()) {
+    return Corrupt("inode " + std::to_string(content.ino_.value) +
+                   " has sealed content without a row");
+  }
+  content.size_bytes_ = inode.row.size_bytes;
+  if (PageFile* nearest = content.TimesFrom(inode.row_layer)) {
     VELAFS_ASSIGN(const os::FileInfo info, nearest->Stat());
     content.size_bytes_ = info.size_bytes;
   }
   content.size_before_own_ = content.size_bytes_;
-  const PageFile* const own = content.OwnFile(*chain[0].layer);
-  if (own != nullptr && own->NeedsSync() && chain.size() > 1) {
-    VELAFS_ASSIGN(content.size_before_own_, SizeWithoutOwn(chain, row, row_layer, born_layer));
+  const PageFile* const own = content.OwnFile(*chain.head());
+  if (own != nullptr && own->NeedsSync() && chain.links().size() > 1) {
+    VELAFS_ASSIGN(content.size_before_own_, SizeWithoutOwn(chain, inode));
   }
   content.LayersChanged();
   return content;
 }
 
 // The head's row has it. Without such a row, the file is as large as the layers below show it.
-Result<uint64_t> FileContent::SizeWithoutOwn(const Chain& chain, const catalog::InodeRow& row,
-                                             LayerId row_layer, LayerId born_layer) {
-  if (row_layer == chain[0].layer->id()) return row.size_bytes;
-  VELAFS_ASSIGN(const FileContent below,
-                Load(Chain(chain.begin() + 1, chain.end()), row, row_layer, born_layer));
-  return below.size_bytes_;
+Result<uint64_t> FileContent::SizeWithoutOwn(const Chain& chain,
+                                             const catalog::InodeInChain& inode) {
+  if (inode.row_layer == chain.head_id()) return inode.row.size_bytes;
+  const Chain below({chain.links().begin() + 1, chain.links().end()}, chain.generation());
+  VELAFS_ASSIGN(const FileContent content, Load(below, inode));
+  return content.size_bytes_;
 }
 
 PageFile* FileContent::TimesFrom(LayerId row_layer) const {
@@ -373,33 +376,6 @@ Result<uint64_t> FileContent::NewBytesOfZeros(const Layer& head, uint64_t offset
     bytes += last;
   }
   return bytes;
-}
-
-Status FileContent::Absorb(const Layer& lower, Layer& upper) {
-  if (born_layer_ == lower.id()) born_layer_ = upper.id();
-  const auto found = std::ranges::find(layers_, lower.id(), &LayerContent::layer_id);
-  if (found == layers_.end()) return {};
-  VELAFS_ASSIGN(const auto absorbed, upper.ContentOf(ino_, true));
-  if (!absorbed) return Corrupt("\"" + upper.PagePath(ino_) + "\" is missing");
-  const auto above = std::ranges::find(layers_, upper.id(), &LayerContent::layer_id);
-  if (above == layers_.end()) {
-    *found = *absorbed;
-  } else {
-    *above = *absorbed;
-    layers_.erase(found);
-  }
-  LayersChanged();
-  return {};
-}
-
-Status FileContent::Refresh(Layer& layer) {
-  const auto found = std::ranges::find(layers_, layer.id(), &LayerContent::layer_id);
-  if (found == layers_.end()) return {};
-  VELAFS_ASSIGN(const auto now, layer.ContentOf(ino_, born_layer_ != layer.id()));
-  if (!now) return Corrupt("\"" + layer.PagePath(ino_) + "\" is missing");
-  *found = *now;
-  LayersChanged();
-  return {};
 }
 
 std::vector<std::shared_ptr<PageFile>> FileContent::FilesFrom(LayerId layer) const {

@@ -12,30 +12,22 @@
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
+#include "velafs/layer/chain.h"
 #include "velafs/layer/flat_index.h"
 #include "velafs/layer/layer.h"
 #include "velafs/layer/layer_content.h"
 
 namespace velafs::layer {
 
-// A layer of a branch's chain.
-struct ChainLink {
-  std::shared_ptr<Layer> layer;
-  bool is_sealed;
-};
-using Chain = std::vector<ChainLink>;  // nearest first
-
 // Externally synchronised: changes alone, reads with other reads.
 class FileContent {
  public:
   // Of an inode that is made now.
   static FileContent Empty(InodeNumber ino, LayerId born_layer);
-  // What is nearest for the file among a branch's chain. `row` and `row_layer`: what the nearest
-  // layer says of the inode; `born_layer`: where it came to be, below which there is nothing.
-  // Corrupt when a page file or map is damaged or has been lost; EAGAIN when the row was read
-  // before the catalog had a nearer one, of a layer that has been sealed.
-  static Result<FileContent> Load(const Chain& chain, const catalog::InodeRow& row,
-                                  LayerId row_layer, LayerId born_layer);
+  // What is nearest for the file among a branch's chain. `inode`: what the chain says of it.
+  // Corrupt if a page file or map is damaged or has been lost. Valid only if nothing has moved
+  // since the inode was read: see LoadUnmoved.
+  static Result<FileContent> Load(const Chain& chain, const catalog::InodeInChain& inode);
 
   uint64_t size_bytes() const { return size_bytes_; }
   // The page file whose times are the file's; null when the inode's row has them.
@@ -89,11 +81,6 @@ class FileContent {
   // How far Write goes for a write up to `end_bytes`: it takes along what is to come next.
   uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
 
-  // The pages of `lower` are in `upper`, which stands on it, too: it is no longer read.
-  Status Absorb(const Layer& lower, Layer& upper);
-  // What `layer` has of the file may have been sealed.
-  Status Refresh(Layer& layer);
-
   // The page files of `layer` and above, which is to say of this branch alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
   // The size that a row in `head` is to have. A crash may take the page file there as long as its
@@ -117,8 +104,7 @@ class FileContent {
                                       uint64_t end_bytes) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
   // How large the file is if the page file in the head, which is not durable yet, gets lost.
-  static Result<uint64_t> SizeWithoutOwn(const Chain& chain, const catalog::InodeRow& row,
-                                         LayerId row_layer, LayerId born_layer);
+  static Result<uint64_t> SizeWithoutOwn(const Chain& chain, const catalog::InodeInChain& inode);
   // Writes the data together with what the file has before and after it, from `begin_whole` to
   // `end_whole`.
   Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,

@@ -18,7 +18,7 @@
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
 #include "velafs/layer/layer_content.h"
-#include "velafs/layer/volume.h"
+#include "velafs/layer/volume_parts.h"
 #include "velafs/os/storage.h"
 
 namespace velafs::layer {

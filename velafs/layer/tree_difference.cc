@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "velafs/layer/branch.h"
+#include "velafs/layer/chain.h"
 #include "velafs/layer/content_difference.h"
 #include "velafs/layer/file_content.h"
 #include "velafs/layer/server_files.h"
@@ -36,12 +36,7 @@ struct PlaceLess {
 using Names = std::map<Place, InodeNumber, PlaceLess>;  // inode 0: a whiteout
 using Paths = std::map<std::string, InodeNumber>;
 
-// An inode as one of the trees has it.
-struct File {
-  catalog::InodeRow row;
-  LayerId row_layer;
-  LayerId born_layer;
-};
+using File = catalog::InodeInChain;  // as one of the trees has it
 
 // One of the two trees, as far as it may differ from the other one.
 class Side {
@@ -50,39 +45,29 @@ class Side {
 
   Status Find(catalog::Reader& reader) {
     VELAFS_ASSIGN(state_, find_(reader));
-    VELAFS_ASSIGN(rows, reader.Chain(state_.top));
+    VELAFS_ASSIGN(rows_, reader.Chain(state_.top));
     return {};
   }
   Result<bool> IsCurrent(catalog::Reader& reader) const {
     VELAFS_ASSIGN(const TreeState now, find_(reader));
     return now.top == state_.top && now.root == state_.root;
   }
-  // Whether all layers are still there: if not, what was read of them may be less than they held.
-  bool IsWhole(catalog::Reader& reader) const {
-    const auto chain = reader.Chain(state_.top);
-    return chain.ok() && std::equal(chain->begin(), chain->end(), rows.begin(), rows.end(),
-                                    [](const auto& a, const auto& b) { return a.id == b.id; });
-  }
-  void CountOwnLayers(const Side& other) {
-    std::unordered_set<LayerId> others;
-    for (const catalog::LayerRow& row : other.rows) others.insert(row.id);
-    while (own < rows.size() && !others.contains(rows[own].id)) ++own;
-  }
-  Status LoadChain() {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      VELAFS_ASSIGN(auto layer, host_.GetLayer(rows[i].id, rows[i].is_settled));
-      chain_.push_back({std::move(layer), rows[i].state == catalog::LayerState::kSealed});
-      index_of_[rows[i].id] = i;
-    }
+  Status LoadChain(uint64_t generation) {
+    VELAFS_ASSIGN(chain_, Chain::Make(host_, rows_, generation));
     return {};
   }
+  void CountOwnLayers(const Side& other) {
+    while (own < layers().size() && !other.chain().order().Has(layers()[own])) ++own;
+  }
+  const Chain& chain() const { return *chain_; }
+  const std::vector<LayerId>& layers() const { return chain_->order().layers(); }  // nearest first
 
   // Reads what an own layer says; nearest first.
   Status ReadOwnLayer(catalog::Reader& reader, size_t index) {
-    const LayerId layer = rows[index].id;
+    const LayerId layer = layers()[index];
     VELAFS_ASSIGN(const auto inodes, reader.InodesIn(layer));
     touched.insert(inodes.begin(), inodes.end());
-    for (InodeNumber ino : chain_[index].layer->InodesWithContent()) touched.insert(ino);
+    for (InodeNumber ino : chain_->links()[index].layer->InodesWithContent()) touched.insert(ino);
     VELAFS_ASSIGN(const auto with_names, reader.DirectoriesIn(layer));
     for (InodeNumber directory : with_names) {
       directories.insert(directory);
@@ -137,13 +122,11 @@ class Side {
   // Null for what has no content.
   Result<std::unique_ptr<FileContent>> Open(const File* file) const {
     if (file == nullptr || !S_ISREG(file->row.mode)) return std::unique_ptr<FileContent>();
-    VELAFS_ASSIGN(auto content,
-                  FileContent::Load(chain_, file->row, file->row_layer, file->born_layer));
+    VELAFS_ASSIGN(auto content, LoadUnmoved(host_, [&] { return Load(*file); }));
     return std::make_unique<FileContent>(std::move(content));
   }
 
-  std::vector<catalog::LayerRow> rows;  // the chain, nearest first
-  size_t own = 0;                       // of them, those that the other tree does not stand on
+  size_t own = 0;  // of its layers, those that the other tree does not stand on
   Names names;
   std::unordered_set<InodeNumber> touched;      // what its own layers say something of
   std::unordered_set<InodeNumber> directories;  // that its own layers hold names of
@@ -151,29 +134,28 @@ class Side {
  private:
   Result<bool> LoadFile(catalog::Reader& reader, InodeNumber ino) {
     if (files_.contains(ino)) return true;
-    File file;
-    size_t nearest = rows.size();
-    VELAFS_ASSIGN(auto said, reader.Inodes(ino));
-    for (catalog::Reader::InodeInLayer& one : said) {
-      const auto index = index_of_.find(one.layer);
-      if (index == index_of_.end()) continue;  // another branch's
-      if (one.row.born_here) file.born_layer = one.layer;
-      if (index->second >= nearest) continue;
-      nearest = index->second;
-      file.row = std::move(one.row);
-      file.row_layer = one.layer;
-    }
-    if (file.row.nlink == 0 || S_ISDIR(file.row.mode)) return false;
-    files_.emplace(ino, std::move(file));
+    VELAFS_ASSIGN(auto file, catalog::ChainView(reader, chain_->order()).Inode(ino));
+    if (!file || file->row.nlink == 0 || S_ISDIR(file->row.mode)) return false;
+    files_.emplace(ino, *std::move(file));
     return true;
+  }
+
+  // By the rows that it has now, or, if it has gone meanwhile, had.
+  Result<FileContent> Load(const File& file) const {
+    std::optional<File> now;
+    VELAFS_TRY(host_.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(now, catalog::ChainView(reader, chain_->order()).Inode(file.row.ino));
+      return {};
+    }));
+    return FileContent::Load(*chain_, now && now->row.nlink > 0 ? *now : file);
   }
 
   BranchHost& host_;
   const FindTreeState& find_;
   TreeState state_;
-  Chain chain_;
+  std::vector<catalog::LayerRow> rows_;
+  ChainPtr chain_;
   std::unordered_map<InodeNumber, File> files_;
-  std::unordered_map<LayerId, size_t> index_of_;
   std::unordered_map<InodeNumber, const Place*> places_;  // of directories
 };
 
@@ -188,19 +170,20 @@ struct Candidate {
 class TreeComparison {
  public:
   TreeComparison(BranchHost& host, const FindTreeState& a, const FindTreeState& b)
-      : catalog_(host.parts().catalog), a_(host, a), b_(host, b) {}
+      : host_(host), catalog_(host.parts().catalog), a_(host, a), b_(host, b) {}
 
-  // False when a state was replaced meanwhile. The heads are read in one transaction; all other
-  // layers never change, and are read in many: the catalog has others to serve.
+  // False if a state was replaced meanwhile, or one of its layers merged. The heads are read in one
+  // transaction; all other layers are read in many: the catalog has others to serve.
   Result<bool> FindCandidates() {
+    const uint64_t generation = host_.generation();
     VELAFS_TRY(catalog_.Read([this](catalog::Reader& reader) -> Status {
       VELAFS_TRY(a_.Find(reader));
       return b_.Find(reader);
     }));
+    VELAFS_TRY(a_.LoadChain(generation));
+    VELAFS_TRY(b_.LoadChain(generation));
     a_.CountOwnLayers(b_);
     b_.CountOwnLayers(a_);
-    VELAFS_TRY(a_.LoadChain());
-    VELAFS_TRY(b_.LoadChain());
     bool is_current = false;
     VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
       VELAFS_ASSIGN(const bool a_is, a_.IsCurrent(reader));
@@ -213,12 +196,11 @@ class TreeComparison {
     }));
     if (!is_current) return false;
     VELAFS_TRY(ReadFrozenLayers());
-    bool is_whole = false;
     VELAFS_TRY(catalog_.Read([&](catalog::Reader& reader) -> Status {
-      is_whole = a_.IsWhole(reader) && b_.IsWhole(reader);
+      is_current = a_.chain().IsCurrent(reader) && b_.chain().IsCurrent(reader);
       return {};
     }));
-    return is_whole;
+    return is_current;
   }
 
   Result<std::vector<FileDifference>> Compare(const std::function<bool()>& go_on) const {
@@ -256,10 +238,10 @@ class TreeComparison {
 
   Status FindCommonDirectories() {
     return catalog_.Read([this](catalog::Reader& reader) -> Status {
-      for (size_t i = a_.own; i < a_.rows.size(); ++i) {
-        VELAFS_ASSIGN(auto found, reader.DirectoriesIn(a_.rows[i].id));
+      for (size_t i = a_.own; i < a_.layers().size(); ++i) {
+        VELAFS_ASSIGN(auto found, reader.DirectoriesIn(a_.layers()[i]));
         directories_.insert(found.begin(), found.end());
-        common_directories_.emplace_back(a_.rows[i].id, std::move(found));
+        common_directories_.emplace_back(a_.layers()[i], std::move(found));
       }
       return {};
     });
@@ -363,6 +345,7 @@ class TreeComparison {
     return std::optional(std::move(difference));
   }
 
+  const BranchHost& host_;
   catalog::Catalog& catalog_;
   Side a_;
   Side b_;
@@ -384,7 +367,6 @@ Result<std::vector<FileDifference>> CompareTrees(BranchHost& host, const FindTre
     VELAFS_ASSIGN(const bool is_found, comparison.FindCandidates());
     if (!is_found) continue;
     auto differences = comparison.Compare(go_on);
-    if (differences.status().error_number() == EAGAIN) continue;  // sealed meanwhile
     VELAFS_TRY(differences.status());
     std::sort(differences->begin(), differences->end(),
               [](const auto& one, const auto& other) { return one.path < other.path; });

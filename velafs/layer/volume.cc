@@ -76,21 +76,53 @@ Result<std::shared_ptr<Branch>> Volume::Impl::Open(const std::string& name) {
 }
 
 Result<std::shared_ptr<Branch>> Volume::Impl::Open(InstanceId instance) {
-  if (auto open = FindOpen(instance)) return open;
+  while (true) {
+    if (auto open = FindOpen(instance)) return open;
+    std::optional<catalog::BranchRow> row;
+    VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(row, reader.BranchByInstance(instance));
+      return {};
+    }));
+    if (!row) return Errno(ESTALE);
+    Result<std::shared_ptr<Branch>> opened = Branch::Open(*this, *row);
+    if (opened.ok()) {
+      VELAFS_ASSIGN(auto branch, AddOpened(*std::move(opened), row->head));
+      if (branch) return branch;
+      continue;
+    }
+    // What has ended meanwhile may have failed for that.
+    bool is_there = false;
+    VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+      VELAFS_ASSIGN(const auto now, reader.BranchByInstance(instance));
+      is_there = now && now->head == row->head;
+      return {};
+    }));
+    if (is_there) return opened;
+  }
+}
+
+// Null if its chain is no longer the catalog's. Only from here on it is told what moves. Another
+// one who has opened the same meanwhile gave the branch that counts.
+Result<std::shared_ptr<Branch>> Volume::Impl::AddOpened(std::shared_ptr<Branch> branch,
+                                                        LayerId head) {
   MutexLock opening(opening_lock_);
-  if (auto open = FindOpen(instance)) return open;
+  const InstanceId instance = branch->instance();
+  const uint64_t generation = branch->generation();
   std::optional<catalog::BranchRow> row;
   VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(row, reader.BranchByInstance(instance));
     return {};
   }));
   if (!row) return Errno(ESTALE);
-  VELAFS_ASSIGN(auto branch, Branch::Open(*this, *row));
   {
     MutexLock upkeep(upkeep_lock_);
     StartUpkeep();
   }
   WriterLock lock(branches_lock_);
+  if (const auto found = branches_.find(instance); found != branches_.end()) return found->second;
+  // Whatever moves from here on is told to the branches found under branches_lock_ afterwards.
+  if (row->head != head || generation != generation_) return std::shared_ptr<Branch>();
+  branch->SetName(row->name);
   branches_.emplace(instance, branch);
   return branch;
 }
@@ -101,7 +133,6 @@ Result<std::shared_ptr<Branch>> Volume::Impl::OpenState(LayerId top, InodeNumber
   row.head = top;
   row.root = root;
   row.name = name;
-  MutexLock opening(opening_lock_);  // its chain stays what it is until its layers are in memory
   return Branch::Open(*this, row);
 }
 

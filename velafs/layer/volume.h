@@ -13,23 +13,12 @@
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
-#include "velafs/chunk/packs.h"
 #include "velafs/layer/tree_difference.h"
-#include "velafs/os/space_reserve.h"
-#include "velafs/os/storage.h"
+#include "velafs/layer/volume_parts.h"
 
 namespace velafs::layer {
 
 class Branch;
-
-// What a volume stands on; borrowed, and must outlive it.
-struct VolumeParts {
-  os::Storage& storage;
-  catalog::Catalog& catalog;
-  chunk::PackReader& packs;
-  os::SpaceReserve& reserve;  // for what frees space
-  std::string layers_directory;
-};
 
 struct SpaceUsage {
   uint64_t own_bytes = 0;      // on disk in layers that nothing else needs

@@ -1,6 +1,7 @@
 // A volume's parts. Internal to Volume.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "velafs/base/mutex.h"
 #include "velafs/layer/branch.h"
+#include "velafs/layer/layer.h"
 #include "velafs/layer/volume.h"
 
 namespace velafs::layer {
@@ -52,6 +54,7 @@ class Volume::Impl : public BranchHost {
   // BranchHost.
   const VolumeParts& parts() const override { return parts_; }
   Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) override;
+  uint64_t generation() const override { return generation_; }
   Result<InodeNumber> NewInodeNumber() override;
   void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                     catalog::CommitSequence after) override;
@@ -72,7 +75,8 @@ class Volume::Impl : public BranchHost {
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
   Status CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber ino,
                 const std::function<bool()>& go_on);
-  Status CommitMerge(const Merge& merge, const Layer& lower, Layer& upper);
+  Result<std::shared_ptr<Branch>> AddOpened(std::shared_ptr<Branch> branch, LayerId head);
+  Status CommitMerge(const Merge& merge, const Layer& lower);
   Status GiveUp(const Merge& merge);
   Status RemoveDoomed();
   // Layers with files that have no name any more but are open, or page files that are to go.
@@ -96,7 +100,10 @@ class Volume::Impl : public BranchHost {
 
   SharedMutex branches_lock_;
   std::unordered_map<InstanceId, std::shared_ptr<Branch>> branches_ GUARDED_BY(branches_lock_);
-  Mutex opening_lock_;  // one branch is opened, or removed, at a time; taken before branches_lock_
+  // Taken before branches_lock_: whoever makes a branch one of the open ones, or ends one, sees to
+  // it that the catalog still has it.
+  Mutex opening_lock_;
+  std::atomic<uint64_t> generation_ = 1;
 
   Mutex layers_lock_;
   std::unordered_map<LayerId, std::weak_ptr<Layer>> layers_ GUARDED_BY(layers_lock_);

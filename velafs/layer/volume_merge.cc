@@ -144,7 +144,7 @@ Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::functi
     }
     if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
     VELAFS_ASSIGN(const uint64_t lower_bytes, lower.AllocatedBytes({}));
-    VELAFS_TRY(CommitMerge(merge, lower, upper));
+    VELAFS_TRY(CommitMerge(merge, lower));
     return lower_bytes;
   };
   Result<uint64_t> merged = run();
@@ -208,17 +208,19 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
 }
 
 // From here on the upper layer says all, and the lower one is in nobody's chain.
-Status Volume::Impl::CommitMerge(const Merge& merge, const Layer& lower, Layer& upper) {
-  MutexLock opening(opening_lock_);
+Status Volume::Impl::CommitMerge(const Merge& merge, const Layer& lower) {
+  const std::set<InodeNumber> moved = lower.InodesWithContent();
   std::vector<LayerId> gone;
   VELAFS_ASSIGN(const auto commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     VELAFS_TRY(writer.MergeLayers(merge.lower, merge.upper));
+    ++generation_;
     // What stood on the upper one may have gone meanwhile.
     VELAFS_ASSIGN(gone, writer.RemoveUnusedLayers(merge.pin));
     return {};
   }));
   VELAFS_TRY(parts_.catalog.MakeDurable(commit));
-  for (const auto& branch : OpenBranches()) VELAFS_TRY(branch->Absorb(lower, upper));
+  const std::vector<InodeNumber> files(moved.begin(), moved.end());
+  for (const auto& branch : OpenBranches()) VELAFS_TRY(branch->FollowMove(merge.lower, files));
   gone.push_back(merge.lower);
   for (const LayerId id : gone) {
     VELAFS_ASSIGN(auto layer, GetLayer(id, true));

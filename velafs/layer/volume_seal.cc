@@ -212,6 +212,7 @@ Status Volume::Impl::CommitSeal(Seal& seal, std::vector<catalog::InodeRow> rows,
     VELAFS_TRY(also(writer));
     VELAFS_TRY(writer.MoveManifests(seal.pin, seal.layer));
     for (const catalog::InodeRow& row : rows) VELAFS_TRY(writer.PutInode(seal.layer, row));
+    ++generation_;
     VELAFS_ASSIGN(seals, writer.CountSeal(seal.layer));
     VELAFS_TRY(writer.SetLayerAllocatedBytes(seal.layer, std::nullopt));
     if (!seal.is_all) return {};
@@ -236,8 +237,10 @@ Result<uint64_t> Volume::Impl::GiveBack(const Seal& seal) {
     MutexLock lock(upkeep_lock_);
     retired_.push_back({layer, ino, open});
   }
-  VELAFS_TRY(seal.view->Refresh(*layer, seal.committed));
-  for (const auto& branch : OpenBranches()) VELAFS_TRY(branch->Refresh(*layer, seal.committed));
+  std::vector<InodeNumber> files;
+  for (const catalog::InodeRow& row : seal.committed) files.push_back(row.ino);
+  VELAFS_TRY(seal.view->FollowMove(layer->id(), files));
+  for (const auto& branch : OpenBranches()) VELAFS_TRY(branch->FollowMove(layer->id(), files));
   return RemoveRetired();
 }
 

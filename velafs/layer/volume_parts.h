@@ -1,0 +1,22 @@
+// What a volume stands on.
+#pragma once
+
+#include <string>
+
+#include "velafs/catalog/catalog.h"
+#include "velafs/chunk/packs.h"
+#include "velafs/os/space_reserve.h"
+#include "velafs/os/storage.h"
+
+namespace velafs::layer {
+
+// Borrowed; must outlive the volume.
+struct VolumeParts {
+  os::Storage& storage;
+  catalog::Catalog& catalog;
+  chunk::PackReader& packs;
+  os::SpaceReserve& reserve;  // for what frees space
+  std::string layers_directory;
+};
+
+}  // namespace velafs::layer
