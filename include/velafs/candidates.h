@@ -1,5 +1,4 @@
-// What may follow the words of a command line: what shells ask when Tab is pressed, of velafs and
-// of velapg alike.
+// Completion: the words that may follow on a command line of velafs or velapg.
 #pragma once
 
 #include <string>
@@ -11,8 +10,8 @@ class App;
 
 namespace velafs {
 
-// What the last of `words`, which may be empty, can become: commands, options, values of options,
-// and names that the store has. `app` is the program's grammar, and says the kind of an argument:
+// The completions of the last of `words`, which may be empty: commands, options, values of options,
+// and names in the store. `app` is the program's grammar, and says the kind of an argument:
 //
 //   * by its type: {one,of,these}, BRANCH, USER, DIR, FILE;
 //   * by how its description begins: "Branch", "Bookmark", "Branch, or bookmark", "Deleted branch",

@@ -21,7 +21,7 @@ namespace velafs {
 // the verb to stop; it then fails and leaves nothing behind.
 using ProgressFn = std::function<bool(const nlohmann::json& event)>;
 
-// What flows besides arguments and result, for the verbs that API.md says it of.
+// Byte streams beside arguments and result, for the verbs that have them (API.md).
 struct Streams {
   // To the verb; its failure ends the verb, and is the call's. It may be called by another thread.
   ReadFn in = nullptr;

@@ -1,4 +1,4 @@
-// The configuration file, as far as it says which store a program is about.
+// Finds the configuration file, and the store that it names.
 //
 // It is $VELAFS_CONFIG, else /etc/velafs/velafs.conf for root and
 // ${XDG_CONFIG_HOME:-~/.config}/velafs/velafs.conf for others, where that exists.
@@ -10,13 +10,13 @@
 
 namespace velafs {
 
-// Has this process, and what it starts, use that file; to be called while it has no other thread.
+// Makes this process and its children use that file. Call it before a second thread starts.
 void UseConfiguration(const std::string& file);
 
 // Sets $VELAFS_STORE, for this process and what it starts, to the store that the configuration file
-// names, unless `option`, --store's value, or that variable names one. StoreDirectory (client.h)
-// then finds it. kUsage, with file and line, when the file is not as it has to be. To be called
-// while this process has no other thread.
+// names, unless `option` (the value of --store) or that variable names one already. StoreDirectory
+// (client.h) then finds it. kUsage, with file and line, if the file is not valid. Call it before a
+// second thread starts.
 Status UseConfiguredStore(const std::string& option);
 
 }  // namespace velafs

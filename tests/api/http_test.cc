@@ -18,7 +18,7 @@ Request Parse(const std::string& text, size_t piece_bytes) {
     parser.Put(std::string_view(text).substr(at, piece_bytes));
     CHECK(parser.held_bytes() <= kHeaderLimit + kBodyLimit);
   }
-  return parser.is_over() ? parser.Take() : Request{.refusal = -1, .verb = {}, .body = {}};
+  return parser.is_over() ? parser.TakeRequest() : Request{.refusal = -1, .verb = {}, .body = {}};
 }
 
 // As above, whatever the size of the pieces.
@@ -53,7 +53,7 @@ TEST_CASE("a request that is not whole is waited for, and refused if it must do"
     CHECK(Parse(text).refusal == -1);
     RequestParser parser(kHeaderLimit, kBodyLimit);
     parser.Put(text);
-    CHECK(parser.Take().refusal == 400);
+    CHECK(parser.TakeRequest().refusal == 400);
   }
 }
 

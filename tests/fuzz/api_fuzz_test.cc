@@ -147,7 +147,7 @@ Request Parsed(const std::string& input, size_t piece_bytes) {
     parser.Put(std::string_view(input).substr(at, piece_bytes));
   }
   CHECK(parser.held_bytes() <= kHeaderLimit + kBodyLimit);
-  return parser.is_over() ? parser.Take() : Request{.refusal = -1, .verb = {}, .body = {}};
+  return parser.is_over() ? parser.TakeRequest() : Request{.refusal = -1, .verb = {}, .body = {}};
 }
 
 TEST_CASE_FIXTURE(ApiFuzz, "fuzz: the bytes of a request may be anything") {

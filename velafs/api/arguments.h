@@ -16,8 +16,9 @@
 namespace velafs::api {
 
 // Each getter returns the argument of that name, or an empty value when it is missing (null counts
-// as missing) or wrong; the first failure is kept. Once all are read, Finish gives that failure, or
-// kUsage for an argument nobody asked for. The values mean nothing unless Finish is ok. One thread.
+// as missing) or wrong. After the last getter call Finish: it returns the first failure, or kUsage
+// for an argument that no getter asked for. The values mean nothing unless Finish is ok. One
+// thread.
 class Arguments {
  public:
   // `object` must outlive this.

@@ -40,7 +40,7 @@ std::string KeysOf(const json& object, std::string_view name) {
   return Short(keys);
 }
 
-// The names of what a verb that was given none found to change.
+// The names that a verb without name arguments has changed.
 void AddNames(std::string* lines, const json& result) {
   for (const char* kind : {"branches", "bookmarks", "deleted", "refused"}) {
     const auto list = result.find(kind);

@@ -1,4 +1,4 @@
-// What the audit log gets to know of a verb.
+// Writes the audit log's entries of verbs.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace velafs::api {
 
-// Which arguments of a verb that changes something go into its entry, and as what. An argument that
-// is not named stays out of the log: it may be long, or a secret.
+// The arguments of a verb that its entry shows. Arguments that are not named here stay out of the
+// log: they may be long, or secret.
 struct Logged {
   std::array<std::string_view, 2> subjects = {};
   std::string_view source = {};
@@ -31,9 +31,9 @@ class AuditedCall {
   AuditedCall(const store::Caller& caller, std::string_view verb, const Logged& logged,
               const nlohmann::json& arguments);
 
-  // Adds the entry, durably, and returns what to answer: `outcome`, or a failure when the verb is
-  // done and has no entry. One that a full disk has no room for, or of a failure, goes to the
-  // daemon's log instead.
+  // Adds the entry, durably, and returns the answer: `outcome`, or a failure if the verb is done
+  // but its entry could not be written. If the disk is full, or the verb failed, the entry goes to
+  // the daemon's log instead.
   Result<nlohmann::json> Conclude(store::AuditLog& log, Result<nlohmann::json> outcome) const;
 
  private:

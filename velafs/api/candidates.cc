@@ -153,7 +153,7 @@ Words Members(const std::string& type) {
   return members;
 }
 
-// What the store has; nothing where it cannot be asked.
+// The store's answer; empty if it does not answer.
 class StoreNames {
  public:
   explicit StoreNames(const std::string& store) {

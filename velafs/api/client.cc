@@ -53,7 +53,7 @@ class AnswerReader {
  public:
   AnswerReader(const ProgressFn& progress, const WriteFn& out) : progress_(progress), out_(out) {}
 
-  // Called when the daemon asks for what it is to be sent.
+  // Called when the daemon asks for the data.
   void OnSend(std::function<void()> send) { send_ = std::move(send); }
 
   // False once the caller wants the verb to stop.
@@ -132,7 +132,7 @@ class Sender {
     socket_.Reset(fcntl(socket, F_DUPFD_CLOEXEC, 0));
     thread_ = std::thread([this] { Run(socket_.get()); });
   }
-  // Returns once the stream is read no more. What it failed with.
+  // Waits until nothing reads the stream any more. Returns its failure.
   Status Stop() {
     stop_ = true;
     if (!thread_.joinable()) return {};
@@ -252,7 +252,7 @@ class RemoteClient : public Client {
     if (streams.in) answer.OnSend([&] { sender.Start(socket); });
     if (!SendRequest(socket, RequestText(verb, ToText(arguments)))) return Silent();
     ReceiveAnswer(socket, timeout, [&](std::string_view piece) {
-      // To close our side asks the daemon to stop; what it says of that still comes.
+      // Closing our side asks the daemon to stop; its answer still arrives.
       if (!answer.Take(piece)) shutdown(socket, SHUT_WR);
     });
     VELAFS_TRY(sender.Stop());

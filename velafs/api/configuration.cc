@@ -62,7 +62,7 @@ std::vector<std::string> Names() {
   return names;
 }
 
-// What is wrong with a text as the value of a key; nothing if it is good.
+// Says what is wrong with a key's value; empty if it is valid.
 std::optional<std::string> ObjectionTo(const std::string& key, const std::string& text) {
   if (text.empty()) return "is empty: leave it out instead";
   if (key == "store" || key == "mountpoint" || key == "policy_file") {
@@ -123,7 +123,7 @@ std::string FileOfUser() {
   return home + "/velafs/velafs.conf";
 }
 
-// Nobody but root may write to it, or, with `is_way`, replace what is in it.
+// True if only root may write to it or, with `is_way`, replace files in it.
 Status CheckIsRoots(const std::filesystem::path& path, bool is_way) {
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0) {

@@ -11,10 +11,10 @@
 
 namespace velafs::api {
 
-// What may be in the file. A value is a text from here on: "true" or "false" of a truth value.
+// A key that the file may have. Its value is kept as text: a truth value as "true" or "false".
 struct ConfigurationKey {
   const char* name;      // "mount.autostart" of key autostart in table [mount]
-  const char* fallback;  // what holds where nobody says anything; empty: nothing, or see below
+  const char* fallback;  // the default; empty: none, or see below
 };
 // The fallbacks of `store` and `mountpoint` depend on who asks.
 std::span<const ConfigurationKey> ConfigurationKeys();
@@ -22,14 +22,14 @@ std::span<const ConfigurationKey> ConfigurationKeys();
 // One file's content.
 class Configuration {
  public:
-  // `file` is its name for messages. kUsage, with the line, for what is not to be in it.
+  // `file` is its name for messages. kUsage, with the line, if it has an unknown key or bad value.
   static Result<Configuration> Parse(const std::string& text, const std::string& file);
-  // kNotFound when there is none. Refused to root where others could write it.
+  // kNotFound if there is none. Refused to root if other users could write it.
   static Result<Configuration> Read(const std::string& file);
-  // The one that this process uses (velafs/configuration.h); an empty one where there is none, but
-  // kNotFound where one was named.
+  // The file that this process uses (velafs/configuration.h). If there is none: empty, but
+  // kNotFound if it was named.
   static Result<Configuration> Load();
-  // That of this machine's own store, for whoever has none of his own.
+  // The machine's own, for users who have none.
   static Result<Configuration> LoadOfMachine();
 
   Configuration() = default;
@@ -39,8 +39,8 @@ class Configuration {
   std::string Get(const std::string& key) const;      // else its fallback
   std::string PlaceOf(const std::string& key) const;  // "FILE:LINE"
 
-  // Whether it is about that store: the one it names, or, if it names none, the default one, or any
-  // if this file was asked for.
+  // Whether it applies to that store: it names it; or it names none, and the store is the default
+  // one or this file was named by the user.
   bool IsAbout(const std::string& store_directory) const;
 
  private:
@@ -56,8 +56,8 @@ class Configuration {
 // A variable of the environment; empty if it is not set.
 std::string Environment(const char* name);
 
-// The whole of a small text file; kNotFound when there is none. Refused to root unless only root
-// may write the file, or put another in its place: of no other a byte is looked at.
+// The whole of a small text file; kNotFound if there is none. Root is refused, before a byte is
+// read, a file that other users could write or replace.
 Result<std::string> ReadTrusted(const std::string& file);
 
 }  // namespace velafs::api

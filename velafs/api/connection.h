@@ -18,32 +18,32 @@
 
 namespace velafs::api {
 
-// The user at the other end when it connected, from the kernel. Empty when it does not say.
+// The user who connected, as the kernel says. Empty if it does not.
 std::optional<os::Credentials> PeerOf(int socket);
 
 // One thread.
 class Connection {
  public:
-  // A peer that takes nothing for `timeout_ms` is given up.
+  // Gives the peer up if it reads nothing for `timeout_ms`.
   Connection(os::UniqueFd fd, int timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
 
   // The process at the other end; 0 when it is not known.
   uint32_t PeerPid() const;
 
-  // From now on the peer is given up only when it goes away, or `patience` says so.
+  // From now on gives the peer up only if it closes the connection, or `patience` is over.
   void SetPatience(std::function<bool()> patience) { patience_ = std::move(patience); }
-  // And, however much of it the peer takes, what is written after that moment fails.
+  // Writes after that moment fail, however fast the peer reads.
   void SetDeadline(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
 
-  // False once the peer has gone or shut down its writing side, which is how it asks to stop. What
-  // is written after the latter still arrives.
+  // False if the peer has closed the connection, or has shut down its writing side, which asks the
+  // verb to stop. After a shutdown, what is written still arrives.
   bool is_wanted() const;
-  // All of it; false when the peer is given up or has gone.
+  // Writes all of it; false if the peer is given up or has gone.
   bool Write(std::string_view bytes);
-  // As much as the peer's socket has room for now.
+  // Writes as much as the peer's socket has room for now.
   void WriteWithoutWaiting(std::string_view bytes);
-  // Waits for some of what the peer sends behind its request: how much; 0 once it sends no more,
-  // and -1 with errno. ETIMEDOUT after `patience_ms` of nothing.
+  // Waits for bytes that the peer sends after its request. Returns their number, 0 at the end, or
+  // -1 with errno: ETIMEDOUT if nothing came for `patience_ms`.
   ssize_t Receive(std::span<std::byte> into, int patience_ms);
 
  private:

@@ -1,4 +1,4 @@
-// What several verbs answer with, as API.md shapes it.
+// JSON that several verbs answer with; API.md shows its shape.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// Who has limits of his own.
+// Guests: callers whom the API limits, so that they leave room for others.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,8 @@
 
 namespace velafs::api {
 
-// By user id; nothing: root, the user this process runs as, or an admin, who have none.
+// A guest's user id. Empty for root, the user this process runs as, and admins: they have no
+// limits.
 using Guest = std::optional<uint32_t>;
 
 }  // namespace velafs::api

@@ -27,7 +27,7 @@ constexpr size_t kMaxTargetBytes = 128;
 constexpr std::string_view kVerbs = "/v1/";
 constexpr std::string_view kVerbLetters = "abcdefghijklmnopqrstuvwxyz-";
 
-// The library's parser, of which nothing is wanted but what a class derived from this asks for.
+// The library's parser with callbacks that ignore everything; derived classes override some.
 // Its own classes for messages would keep every field, at many times the size it was sent with.
 template <bool is_request>
 class Parser : public http::basic_parser<is_request> {
@@ -151,7 +151,7 @@ void RequestParser::PutBody(std::string_view bytes) {
   if (request_.refusal == 0) request_.body.append(taken);
 }
 
-Request RequestParser::Take() {
+Request RequestParser::TakeRequest() {
   if (!is_over() && request_.refusal == 0) request_.refusal = 400;
   return std::move(request_);
 }

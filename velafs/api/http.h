@@ -9,14 +9,14 @@
 
 namespace velafs::api {
 
-// What is left of a request once it is parsed.
+// A parsed request.
 struct Request {
   int refusal = 0;   // the HTTP status to refuse it with; 0: it calls a verb
   std::string verb;  // of POST /v1/VERB
   std::string body;
 };
 
-// Parses one request as it comes; what comes behind it is dropped. Externally synchronised.
+// Parses one request piece by piece, and drops what follows it. Externally synchronised.
 class RequestParser {
  public:
   RequestParser(size_t header_limit_bytes, size_t body_limit_bytes);
@@ -25,13 +25,13 @@ class RequestParser {
 
   void Put(std::string_view bytes);
   bool has_header() const;
-  // Once the request is whole. A body that is too large is over when all of it has come; a header
-  // that is broken or too large, at once.
+  // True if the request is complete or its header is refused. A body that is too large is read to
+  // its end first.
   bool is_over() const;
-  // What it holds in memory, at most.
+  // The most memory that it uses now.
   size_t held_bytes() const;
-  // The request. One that is not whole is refused.
-  Request Take();
+  // Moves the request out; an incomplete one comes as a refusal.
+  Request TakeRequest();
 
  private:
   class Header;
@@ -50,7 +50,7 @@ class RequestParser {
   Request request_;
 };
 
-// Parses one answer as it comes. Externally synchronised.
+// Parses one answer piece by piece. Externally synchronised.
 class AnswerParser {
  public:
   using OnBody = std::function<void(std::string_view piece)>;
@@ -58,9 +58,9 @@ class AnswerParser {
   explicit AnswerParser(OnBody on_body);
   ~AnswerParser();
 
-  // Passes on what `bytes` hold of the body.
+  // Passes on the part of the body that is in `bytes`.
   void Put(std::string_view bytes);
-  // True once the answer is whole, or is none.
+  // True if the answer is complete, or is no HTTP.
   bool is_over() const;
 
  private:
@@ -72,9 +72,9 @@ class AnswerParser {
 };
 
 std::string RequestText(const std::string& verb, const std::string& body);
-// A whole answer.
+// A complete answer.
 std::string AnswerText(int http_status, const std::string& body);
-// The beginning of an answer whose body comes in chunks, each of which is not empty, and its end.
+// Header, one chunk and end of an answer whose body comes in chunks. A chunk is never empty.
 std::string ChunkedAnswerText();
 std::string ChunkText(std::string_view bytes);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";

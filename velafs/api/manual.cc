@@ -21,7 +21,7 @@ using api::MdocWriter;
 using std::string_view;
 using Words = std::vector<std::string>;
 
-// What is shown of a grammar: neither hidden commands nor groups of options.
+// The visible commands: hidden ones and groups of options are left out.
 std::vector<const CLI::App*> CommandsOf(const CLI::App& command) {
   return command.get_subcommands(
       [](const CLI::App* app) { return !app->get_name().empty() && !app->get_group().empty(); });
@@ -82,7 +82,7 @@ std::string ExamplesOf(const CLI::App& command) {
   return examples;
 }
 
-// What a footer says before its examples.
+// The part of a footer before its examples.
 std::string BeforeExamples(const CLI::App& command) {
   const std::string footer = command.get_footer();
   return footer.substr(0, std::min(footer.find("Example:\n"), footer.size()));

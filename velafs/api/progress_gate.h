@@ -9,7 +9,7 @@
 
 namespace velafs::api {
 
-// Passes on one event per interval, and remembers that the caller asked to stop. One thread at a
+// Passes on at most one event per interval, and remembers a caller's wish to stop. One thread at a
 // time.
 class ProgressGate {
  public:
@@ -33,8 +33,8 @@ class ProgressGate {
   bool stopped_ = false;
 };
 
-// For a verb that has nothing to tell on its way: asks the caller now and then whether to go on.
-// Once false, it stays so. One thread at a time.
+// For a verb without progress: asks the caller now and then whether to go on. The answer no is
+// final. One thread at a time.
 class Asking {
  public:
   // `sink` may be empty.

@@ -85,7 +85,7 @@ void Receiver::Run() {
       MutexLock lock(mutex_);
       if (stop_) return;
     }
-    TakeNew();
+    ReceiveConnections();
     const auto now = steady_clock::now();
     while (!connections_.empty() && connections_.begin()->second.deadline <= now) {
       const auto oldest = connections_.begin();
@@ -101,7 +101,7 @@ int Receiver::TimeLeftMs() const {
   return static_cast<int>(std::max<milliseconds::rep>(left.count(), 0));
 }
 
-void Receiver::TakeNew() {
+void Receiver::ReceiveConnections() {
   std::vector<New> taken;
   {
     MutexLock lock(mutex_);
@@ -143,7 +143,7 @@ void Receiver::Receive(Connections::iterator at) {
   }
 }
 
-Receiver::Incoming Receiver::Take(Connections::iterator at) {
+Receiver::Incoming Receiver::RemoveConnection(Connections::iterator at) {
   Incoming taken = std::move(at->second);
   Kind& kind = KindOf(taken.owner);
   --kind.connections;
@@ -157,13 +157,13 @@ Receiver::Incoming Receiver::Take(Connections::iterator at) {
 }
 
 void Receiver::Hand(Connections::iterator at) {
-  Incoming whole = Take(at);
+  Incoming whole = RemoveConnection(at);
   epoll_ctl(poll_.get(), EPOLL_CTL_DEL, whole.connection.get(), nullptr);
-  on_request_(std::move(whole.connection), whole.request.Take());
+  on_request_(std::move(whole.connection), whole.request.TakeRequest());
 }
 
 // Closing a descriptor, of which there is one, ends the watch.
-void Receiver::Drop(Connections::iterator at) { Take(at); }
+void Receiver::Drop(Connections::iterator at) { RemoveConnection(at); }
 
 void Receiver::DropOldestOfLargest(bool of_guests, size_t (*size_of)(const Share&)) {
   const Share* largest = nullptr;

@@ -1,4 +1,4 @@
-// Takes requests in before anybody works on them.
+// Receives requests, completely, before a worker gets them.
 #pragma once
 
 #include <sys/types.h>
@@ -29,14 +29,14 @@ struct ReceiverLimits {
   std::chrono::milliseconds patience;
 };
 
-// One thread receives from all connections at once, so that who sends slowly, or nothing, keeps
-// nobody else waiting. A connection is closed when its header has not come after `patience`, or
-// when there are more connections or bytes than the limits allow: then the oldest one goes of the
-// guest who has the most, and guests put nobody else's out. Thread-safe.
+// One thread receives from all connections at once, so that a slow sender delays nobody. It closes
+// a connection whose header is not complete after `patience`. If connections or bytes pass a limit,
+// it closes the oldest connection of the guest who has most; guests never displace others.
+// Thread-safe.
 class Receiver {
  public:
-  // Called on the receiver's thread, with a request that is whole, or refused: also when the
-  // patience or the peer's sending has come to an end.
+  // Called on the receiver's thread with a complete request or a refused one, also if the patience
+  // is over or the peer stopped sending.
   using OnRequest = std::function<void(os::UniqueFd, Request)>;
 
   Receiver(ReceiverLimits limits, OnRequest on_request);
@@ -45,7 +45,7 @@ class Receiver {
   // Fails with the system call's errno.
   Status Start();
   void Add(os::UniqueFd connection, const Guest& owner);
-  // Closes the connections whose requests are not whole. Nothing is called any more on return.
+  // Closes the connections whose requests are incomplete. No callback runs after it returns.
   void Stop();
 
  private:
@@ -73,12 +73,12 @@ class Receiver {
   };
 
   void Run();
-  void TakeNew();
+  void ReceiveConnections();
   void Receive(Connections::iterator at);
   void Hand(Connections::iterator at);
   void Drop(Connections::iterator at);
   // Takes it out of the counts and out of connections_.
-  Incoming Take(Connections::iterator at);
+  Incoming RemoveConnection(Connections::iterator at);
   Kind& KindOf(const Guest& owner) { return kinds_[owner ? 1 : 0]; }
   void DropOldestOfLargest(bool of_guests, size_t (*size_of)(const Share&));
   int TimeLeftMs() const;

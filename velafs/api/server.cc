@@ -35,12 +35,12 @@ using nlohmann::json;
 using std::chrono::steady_clock;
 
 constexpr int kTimeoutMs = 5000;
-// Who sends an archive keeps other imports, gc and the verb seal waiting.
+// A caller who sends an archive delays other imports, gc and seal.
 constexpr int kSendPatienceMs = 10 * 60 * 1000;
-// Verbs whose answers grow with what there is in the store.
+// Verbs whose answers grow with the store.
 constexpr std::array kLongAnswers = {"list", "trash-list", "bookmark-list", "diff"};
 
-// The store needs descriptors too: who connects takes an eighth of them, and guests another.
+// The store needs descriptors too: connections get an eighth of them, and guests' another eighth.
 ReceiverLimits LimitsOfReceiver() {
   rlimit descriptors{};
   const bool known = getrlimit(RLIMIT_NOFILE, &descriptors) == 0;
@@ -51,7 +51,7 @@ ReceiverLimits LimitsOfReceiver() {
           .patience = std::chrono::milliseconds(kTimeoutMs)};
 }
 
-// A request, who has sent it, and the way back there.
+// A request, its sender, and the connection for the answer.
 struct Exchange {
   os::Credentials peer;
   Guest guest;
@@ -82,7 +82,7 @@ Status FailureOfHttpStatus(int http_status) {
   }
 }
 
-// What a caller is told who has too many calls under way.
+// The answer to a caller with too many running calls.
 std::string BusyText(const Guest& guest) {
   const std::string who = guest ? "user " + std::to_string(*guest) : std::string("the daemon");
   return RefusalText(503, Refused(who + " has too many calls under way", "wait for some to end"));
@@ -161,7 +161,7 @@ class SocketServer : public Server {
           RefusalText(400, arguments.status().WithContext("cannot read the arguments")));
       return;
     }
-    // What was asked for is done, also if nobody waits for the answer any more.
+    // The verb runs to its end even if its caller has gone.
     exchange.connection.Write(ChunkedAnswerText());
     const auto turn = TurnOf(exchange);
     const std::string outcome = Line(OutcomeToJson(Run(exchange, *arguments)));
@@ -228,7 +228,7 @@ class SocketServer : public Server {
   Turns::Turn TurnOf(const Exchange& exchange) {
     const bool is_long =
         std::ranges::find(kLongAnswers, exchange.request.verb) != kLongAnswers.end();
-    return turns_.Take(is_long ? exchange.guest : Guest());
+    return turns_.WaitForTurn(is_long ? exchange.guest : Guest());
   }
 
   // Who takes what is written next may take his time, but for a guest: he has a thread, and maybe
@@ -251,7 +251,7 @@ class SocketServer : public Server {
     return sent ? Status() : Failed("interrupted");
   }
 
-  // Whoever has a role may connect, and everybody may ask; each verb looks at who it is.
+  // Users with a role may connect; each verb checks its caller's role.
   Status LetInWhoMay() {
     const std::optional<uint32_t> admins = store::AdminGroup(store_.policies());
     admin_group_ = admins ? int64_t{*admins} : -1;

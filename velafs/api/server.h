@@ -19,19 +19,19 @@ class Store;
 
 namespace velafs::api {
 
-// What callers who are neither root, nor the user the store runs as, nor admins may hold up.
+// Limits on guests: callers who are neither root, nor the user the store runs as, nor admins.
 struct ServerLimits {
   WorkerLimits workers = {};
-  // An answer, and each piece of an export, has to be taken in that time.
+  // The time in which a guest must read an answer, or a piece of an export.
   std::chrono::milliseconds stall = std::chrono::seconds(60);
-  // So many answers of each that may be long are made, and not taken yet, at a time.
+  // How many long answers of one guest may be in memory at a time.
   size_t long_answers_each = 2;
 };
 
 // Thread-safe.
 class Server {
  public:
-  // A verb the process that serves adds to those of the store. Called on several threads.
+  // A verb that the serving process adds to the store's own. Called on several threads.
   using ExtraVerb = std::function<Result<nlohmann::json>(const nlohmann::json& arguments,
                                                          const ProgressFn& progress)>;
   using ExtraVerbs = std::map<std::string, ExtraVerb>;
@@ -46,8 +46,8 @@ class Server {
   // Stops.
   virtual ~Server() = default;
 
-  // Takes no more calls, asks those that run to stop, waits for them, and removes the socket. Must
-  // not be called by a verb.
+  // Refuses new calls, asks running ones to stop, waits for them, and removes the socket. A verb
+  // must not call it.
   virtual void Stop() = 0;
 
   // The calls that have got their turn so far, refused ones included: while it grows, it is alive.

@@ -1,4 +1,4 @@
-// Takes care that one guest's large answers do not fill the memory.
+// Bounds the memory of guests' large answers.
 #pragma once
 
 #include <condition_variable>
@@ -11,7 +11,7 @@
 
 namespace velafs::api {
 
-// So many at a time of each guest's; his others wait. Who is no guest waits for nobody.
+// Lets a fixed number of a guest's answers exist at a time; his others wait. Others never wait.
 // Thread-safe.
 class Turns {
  public:
@@ -32,7 +32,7 @@ class Turns {
     const Guest guest_;
   };
   // Waits for it.
-  Turn Take(const Guest& guest) {
+  Turn WaitForTurn(const Guest& guest) {
     if (!guest) return {nullptr, guest};
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return taken_[*guest] < each_; });

@@ -48,7 +48,7 @@ Result<os::UniqueFd> MakeSocket() {
   return made;
 }
 
-// Others may soon give back what the system is short of.
+// The shortage may pass soon: other processes free memory and descriptors.
 bool IsShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }

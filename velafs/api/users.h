@@ -1,4 +1,4 @@
-// Who uses what of a store and of the process that serves it.
+// What each user uses of a store, and of its daemon.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,7 @@ Result<json> Stats(Call& call) {
   return document;
 }
 
-// What the daemon has given up; null of a process that has given up nothing.
+// The rights that the daemon has given up; null if this process has given up none.
 json SandboxToJson() {
   const std::optional<os::Sandbox>& sandbox = os::CurrentSandbox();
   if (!sandbox) return nullptr;
@@ -61,7 +61,7 @@ Result<json> StoreStatus(Call& call) {
 struct Verb {
   std::string_view name;
   Result<json> (*run)(Call&);
-  Role needs;  // a caller's least role; what is whose, the verb itself looks after
+  Role needs;  // the least role of a caller; the verb itself checks who owns what
   // Of a verb that changes something; the others leave no trace.
   std::optional<Logged> logged = {};
 };
@@ -140,7 +140,7 @@ Result<json> Run(const Verb& verb, store::Store& store, const store::Caller& cal
   Call call{store, caller, Arguments(arguments), progress, streams};
   return verb.run(call);
 } catch (const std::exception& error) {
-  // Nothing below throws on purpose; a caller must not die of what a library throws.
+  // Nothing below throws on purpose, but a library may: that must not end the process.
   return Failed("verb \"" + std::string(verb.name) + "\" failed: " + error.what());
 }
 

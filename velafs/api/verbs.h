@@ -21,16 +21,17 @@ namespace velafs::api {
 // The least time between two progress events of a verb.
 inline constexpr int kProgressIntervalMs = 100;
 
-// Runs `verb` to its end, if the caller's role, which is found out here, lets him: else kRefused,
-// saying who may. kUsage for an unknown verb or wrong arguments, before anything is done.
-// `progress` may be null; it is also how a verb learns, between events, that it is to stop. A verb
-// that changes something has its entry in the audit log on return, also when it was refused or
-// failed. Throws nothing. Thread-safe.
+// Runs `verb` to its end. kRefused, saying who may, if the caller's role does not allow it. kUsage
+// for an unknown verb or wrong arguments, before anything is done. `progress` may be null; it is
+// also how a verb learns, between events, that it is to stop. A verb that changes something has its
+// entry in the audit log on return, also when it was refused or failed. Throws nothing.
+// Thread-safe.
 Result<nlohmann::json> RunVerb(store::Store& store, const store::Caller& caller,
                                const std::string& verb, const nlohmann::json& arguments,
                                const ProgressFn& progress, const Streams& streams = {});
 
-// The verb "scrub" on a store that nobody has open, as it is: opening it would recover it first.
+// Runs "scrub" on a store that no process has open, without opening it: that would recover it
+// first.
 Result<nlohmann::json> RunScrubOfClosedStore(const std::string& store_directory,
                                              const nlohmann::json& arguments,
                                              const ProgressFn& progress);
@@ -38,8 +39,7 @@ Result<nlohmann::json> RunScrubOfClosedStore(const std::string& store_directory,
 // The verbs that RunVerb knows.
 std::vector<std::string_view> VerbNames();
 
-// The verb that only a daemon has, beyond those: it ends the daemon. Like all such verbs it is an
-// admin's.
+// A verb that only a daemon has: it ends the daemon. Only admins may call it.
 inline constexpr char kUmountVerb[] = "umount";
 
 // A caller with the user name of `uid`.

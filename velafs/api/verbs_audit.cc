@@ -25,7 +25,7 @@ json NamesToJson(const std::string& lines) {
 
 json EntryToJson(const catalog::AuditRow& row) {
   constexpr double kUsPerMs = 1000;
-  // What somebody made of it by hand is still to be shown.
+  // Shows a field that somebody has changed by hand too.
   const Result<json> detail = FromText(row.detail);
   return {{"id", row.id},
           {"at", FormatTime(row.at)},

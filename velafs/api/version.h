@@ -1,4 +1,4 @@
-// The release this is: what `--version` and the verb `status` say.
+// The release: `--version` and the verb `status` print it.
 #pragma once
 
 namespace velafs::api {

@@ -35,7 +35,7 @@ bool Workers::Run(const Guest& guest, std::function<void()> job) {
   if (stop_) return false;
   if (MayRun(guest) && ready_.size() < limits_.waiting) {
     if (!HasThread()) return false;
-    Begin({guest, std::move(job)});
+    AddReady({guest, std::move(job)});
     return true;
   }
   if (!guest || !MayWait(guest)) return false;
@@ -52,12 +52,12 @@ bool Workers::HasThread() {
     *self = std::thread([this, self] { Work(self); });
   } catch (const std::system_error&) {
     threads_.pop_back();
-    // No more threads are to be had: those that are there see to it, one after another.
+    // The system gives no more threads: the existing ones run the job later.
   }
   return !threads_.empty();
 }
 
-void Workers::Begin(Job job) {
+void Workers::AddReady(Job job) {
   if (job.guest) {
     ++guests_running_;
     ++guests_[*job.guest].running;
@@ -77,7 +77,7 @@ void Workers::End(const Guest& guest) {
     Job job = std::move(*next);
     waiting_.erase(next);
     --guests_[*job.guest].waiting;
-    Begin(std::move(job));
+    AddReady(std::move(job));
   }
   if (load.running == 0 && load.waiting == 0) guests_.erase(*guest);
 }
@@ -119,7 +119,7 @@ void Workers::Work(std::list<std::thread>::iterator self) {
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();
   lock.unlock();
-  // What its jobs have freed stays with the process else.
+  // Otherwise the process keeps the memory that its jobs have freed.
   malloc_trim(0);
 }
 

@@ -1,4 +1,4 @@
-// Threads that run what is given to them.
+// A pool of threads that run jobs.
 #pragma once
 
 #include <condition_variable>
@@ -25,12 +25,11 @@ struct WorkerLimits {
   size_t waiting_each = 64;
 };
 
-// As many threads as there have been jobs at a time, up to a limit: a verb may wait for another for
-// as long as that takes. Threads that have had nothing to do for long end, and memory that is free
-// goes back to the system. Thread-safe.
+// Starts a thread for a job if all are busy, up to a limit, since a verb may wait long for another
+// one. Idle threads end, and free memory goes back to the system. Thread-safe.
 //
-// A job may be a guest's. Of these only so many run at a time, and so many of each; others of his
-// wait, which keeps nobody else waiting.
+// Jobs of guests are limited: in all, and of each guest. A guest's further jobs wait, and delay
+// nobody else.
 class Workers {
  public:
   using Guest = api::Guest;
@@ -38,7 +37,7 @@ class Workers {
   explicit Workers(const WorkerLimits& limits) : limits_(limits) {}
   ~Workers() { Stop(); }
 
-  // A job must not throw. False, and the job is forgotten, when too many wait, or after Stop.
+  // A job must not throw. False if too many jobs wait, or after Stop: the job will not run.
   bool Run(const Guest& guest, std::function<void()> job);
   struct Load {
     size_t running = 0;  // or ready
@@ -46,7 +45,7 @@ class Workers {
   };
   // Of each guest who has any, by user id.
   std::map<uint32_t, Load> Loads();
-  // Returns when every job has been run to its end.
+  // Waits until every job has ended.
   void Stop();
 
  private:
@@ -60,7 +59,7 @@ class Workers {
   bool MayRun(const Guest& guest) const;
   bool MayWait(const Guest& guest) const;
   Load LoadOf(uint32_t guest) const;
-  void Begin(Job job);
+  void AddReady(Job job);
   void End(const Guest& guest);
   void JoinEnded();
 

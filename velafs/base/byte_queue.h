@@ -17,14 +17,15 @@ class ByteQueue {
   // Holds about `limit_bytes` at most.
   explicit ByteQueue(size_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
-  // Waits for room. False once the reader wants no more.
+  // Waits for room. False if the reader has closed its end.
   bool Push(std::span<const std::byte> bytes);
-  // Nothing follows: the reader comes to the end, or to the failure. Only the first call counts.
+  // Closes the writer's end: the reader then gets the end, or the failure. Only the first call
+  // counts.
   void Finish(Status status);
 
   // As a ReadFn: waits for bytes; 0 at the end, or the failure.
   Result<size_t> Pull(std::span<std::byte> into);
-  // The reader takes no more.
+  // Closes the reader's end.
   void Close();
 
  private:

@@ -1,4 +1,4 @@
-// What global/pg_control says of a cluster, in PostgreSQL 9.4 and later.
+// Parses global/pg_control of PostgreSQL 9.4 and later.
 #pragma once
 
 #include <cstddef>

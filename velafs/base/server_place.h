@@ -1,6 +1,6 @@
-// Where a branch's server may have its place outside the store, if the store's path is too long for
-// a socket, or its directories are closed to the branch's user. `store` is absolute and without
-// symbolic links.
+// Directories outside the store for the sockets of a branch's server. They are used if the store's
+// path is too long for a socket, or its directories are closed to the branch's user. `store` is
+// absolute and without symbolic links.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace velafs {
 
-// Of root's servers, where only root makes anything.
+// For root's servers: only root can write above it.
 inline constexpr char kRootsPlaces[] = "/run/velafs";
 std::string PlaceOfRoots(const std::string& store, uint64_t branch_id);
-// Of others', where anybody may have made it.
+// For other users' servers: anybody may have made it.
 std::string PlaceInTmp(const std::string& store, uint64_t branch_id);
 
 }  // namespace velafs

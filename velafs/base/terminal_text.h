@@ -1,4 +1,4 @@
-// Lines of somebody else's text, as a terminal may have them.
+// Makes lines of untrusted text safe for a terminal.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace velafs {
 
-// As Printable, but with its tabs, which move the cursor and no more.
+// As Printable, but keeps tabs: they only move the cursor.
 std::string PrintableLine(std::string_view line);
 
 }  // namespace velafs

@@ -14,7 +14,7 @@ namespace velafs {
 // Nanoseconds since 1970-01-01T00:00:00Z, as in struct timespec.
 using TimeNs = int64_t;
 TimeNs NowNs();
-// Times further off than 64 bits of nanoseconds reach, in 1677 and 2262, become those ends.
+// Times outside of 1677 to 2262, the range of 64 bits of nanoseconds, become its nearer end.
 TimeNs ToTimeNs(const timespec& time);
 
 // `90s 30m 12h 7d`: a positive whole number and one unit. Fails with kUsage.
@@ -29,8 +29,9 @@ std::string FormatSize(uint64_t bytes);
 
 // RFC 3339 in UTC, whole seconds: `2026-11-22T10:00:00Z`.
 std::string FormatTime(TimeNs time);
-// That, also with an offset (`+02:00`) or fraction; local time `[2026-11-22] 10:00[:00]`, also of
-// `today` or `yesterday`; `now`, `2h ago`, `-2h`. Fails with kUsage, also for what is out of range.
+// Reads RFC 3339, with any offset (`+02:00`) and fraction; local time `[2026-11-22] 10:00[:00]`,
+// also with `today` or `yesterday`; `now`, `2h ago`, `-2h`. Fails with kUsage, also if out of
+// range.
 Result<TimeNs> ParseTime(std::string_view text);
 
 }  // namespace velafs

@@ -31,7 +31,7 @@ struct FreeReader {
 };
 using Reader = std::unique_ptr<archive, FreeReader>;
 
-// What the library's reader takes its bytes from.
+// The input of the library's reader.
 struct Input {
   int fd;
   std::array<std::byte, 256 * 1024> buffer;
@@ -50,7 +50,7 @@ struct Input {
   }
 };
 
-// What the library says of a bad archive, by a word of it in lower case, and what that means.
+// Messages of the library about bad archives, by a word in lower case, with what they mean.
 constexpr std::pair<std::string_view, std::string_view> kMeanings[] = {
     {"it cannot be read", ""},  // our own words
     {"unrecognized archive format", "it is no tar archive, compressed or not"},
@@ -192,7 +192,7 @@ class Backup {
   std::set<std::string> places_;
 };
 
-// Into `text` too, when there is one. What is wrong with the archive goes into `failure`.
+// Copies into `text` too, unless it is null. A fault of the archive goes into `failure`.
 Status CopyContent(archive* from, const Member& member, store::MemberWriter& out, Status* failure,
                    std::string* text) {
   uint64_t end = 0;

@@ -1,4 +1,4 @@
-// Parses archives, of any of the usual compressions, in whatever process calls.
+// Parses archives of any usual compression, in the calling process.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ struct OpenArchive {
   int fd = -1;       // borrowed
 };
 
-// Writes the members of the first archive. If that is a base backup, then of `others` what belongs
-// to it: its tablespaces, and its WAL, each below where it goes. Ends the stream with what is wrong
-// with the archives, if anything is; returns why the stream could not be written. One thread.
+// Writes the members of the first archive. If it is a base backup, then also those of its
+// tablespaces and its WAL among `others`, below their places. A fault of the archives ends the
+// stream with its description; a fault of the stream is returned. One thread.
 Status WriteMembers(const OpenArchive& first, const std::vector<OpenArchive>& others,
                     store::MemberWriter& out);
 

@@ -74,7 +74,7 @@ std::map<std::string, std::filesystem::path> FindTars(const std::filesystem::pat
   _exit(written.ok() ? 0 : 1);
 }
 
-// Has the process hold nothing but what it reads and writes.
+// Closes all descriptors of the process but its input and output.
 void CloseAllBut(std::vector<int> kept) {
   std::ranges::sort(kept);
   unsigned next = 0;

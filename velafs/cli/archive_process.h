@@ -1,4 +1,4 @@
-// An archive that is parsed by a process of its own.
+// Parses an archive in a process of its own.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,8 @@
 
 namespace velafs::cli {
 
-// The archives of a PGDATA, opened with the rights of whoever runs the command, and parsed by a
-// process that can do nothing else. What is wrong with an archive is told by its members' stream.
+// The archives of a PGDATA, opened with the rights of the command's user, and parsed by a process
+// that can do nothing else. The members' stream says what is wrong with an archive.
 class ArchiveProcess {
  public:
   ArchiveProcess() = default;

@@ -1,4 +1,4 @@
-// `velafs audit` and `velafs audit verify`: what was done, and whether the log of it is whole.
+// `velafs audit` and `velafs audit verify`: shows the audit log, and checks that it is complete.
 #include <optional>
 
 #include "velafs/base/counted.h"

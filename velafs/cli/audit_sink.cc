@@ -82,7 +82,7 @@ class FileSink : public AuditSink {
   Status SyncDirectory() const {
     const std::string directory = std::filesystem::path(path_).parent_path().string();
     const os::UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    // Who may add a file may still not look what others there are.
+    // A user who may add a file may still not list the directory.
     if (!fd && errno == EACCES) return {};
     if (fd && fsync(fd.get()) == 0) return {};
     return SystemError(errno, "cannot sync \"" + directory + "\"");

@@ -1,4 +1,4 @@
-// Another program, run to its end.
+// Runs another program to its end.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@ struct Child {
 // What the child writes to standard error.
 enum class ChildMessages { kShown, kDropped };
 
-// `words[0]` is looked for in $PATH unless it has a slash; NotFound when it is not there. What the
-// program prints is kept.
+// Looks for `words[0]` in $PATH unless it has a slash; NotFound if there is no such program.
+// Returns what the program prints.
 Result<Child> RunChild(std::vector<std::string> words,
                        ChildMessages messages = ChildMessages::kShown);
 

@@ -27,18 +27,18 @@ struct Globals {
 // A command's result as text.
 using TextRenderer = std::function<std::string(const nlohmann::json& result, const Style& style)>;
 
-// Prints `result`: as JSON when asked for, else as text. Text that only confirms is left out by
-// --quiet; see PrintConfirmation.
+// Prints `result`, as JSON with --json, else as text. --quiet leaves out text that only confirms:
+// see PrintConfirmation.
 Status PrintResult(const Globals& globals, const nlohmann::json& result, const TextRenderer& text);
 Status PrintConfirmation(const Globals& globals, const nlohmann::json& result,
                          const std::string& text);
 
-// Of an option that names a file: empty words come from variables that are not set.
+// For options that name a file: refuses "", which an unset variable of a script becomes.
 CLI::Validator NotEmpty();
 
 using Run = std::function<Status(const Globals& globals)>;
 
-// The command line as it is put together and, once parsed, the command it asks for.
+// Builds the command line's grammar and, after parsing, knows the command that was asked for.
 class CommandLine {
  public:
   CommandLine();
@@ -46,7 +46,7 @@ class CommandLine {
   // A command of `parent` (the program itself when null), with an example for its --help.
   CLI::App* Add(const std::string& name, const std::string& description, const std::string& example,
                 CLI::App* parent = nullptr);
-  // What `command` does when it is the one asked for. Options it reads must live in `run`.
+  // Sets what `command` does. The options that it reads must live in `run`.
   void OnRun(CLI::App* command, Run run);
 
   CLI::App& app() { return app_; }

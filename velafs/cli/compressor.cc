@@ -56,7 +56,7 @@ Status Compressor::Check(long result) {
                 (text == nullptr ? std::string() : ": " + std::string(text)));
 }
 
-Status Compressor::Begin() {
+Status Compressor::Open() {
   if (compression_.empty()) return {};
   archive_ = archive_write_new();
   if (archive_ == nullptr) return SystemError(ENOMEM, "cannot compress the archive");
@@ -85,7 +85,7 @@ Status Compressor::Begin() {
   return Check(archive_write_header(archive_, entry.get()));
 }
 
-Status Compressor::Take(std::span<const std::byte> bytes) {
+Status Compressor::Write(std::span<const std::byte> bytes) {
   if (compression_.empty()) return out_(bytes);
   return Check(archive_write_data(archive_, bytes.data(), bytes.size()));
 }

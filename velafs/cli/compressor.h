@@ -1,4 +1,4 @@
-// A file that is compressed as its name says.
+// Compresses a stream, as the name of its file says.
 #pragma once
 
 #include <memory>
@@ -19,15 +19,15 @@ Result<std::string> CompressionFor(const std::string& path);
 // One thread.
 class Compressor {
  public:
-  // `compression` is what CompressionFor gives, "" to hand everything on as it is.
+  // `compression` is a result of CompressionFor; "" hands the bytes on unchanged.
   Compressor(std::string compression, WriteFn out);
   ~Compressor();
   Compressor(const Compressor&) = delete;
   Compressor& operator=(const Compressor&) = delete;
 
-  Status Begin();
-  Status Take(std::span<const std::byte> bytes);
-  // After the last bytes: hands on what is left.
+  Status Open();
+  Status Write(std::span<const std::byte> bytes);
+  // Call it after the last bytes: hands on the rest.
   Status Finish();
 
  private:

@@ -150,7 +150,7 @@ bool IsOursAbove(const std::string& path) {
          (above.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-// Makes a mountpoint that may be made, and frees one whose daemon died.
+// Makes the mountpoint if that is allowed, and detaches a mount whose daemon died.
 Status PrepareMountpoint(const std::string& mountpoint, bool makes_it, const std::string& cannot) {
   if (IsDeadMountpoint(mountpoint)) {  // of another store
     VELAFS_TRY(DetachMountpoint(mountpoint).WithContext(cannot));
@@ -169,7 +169,7 @@ Status PrepareMountpoint(const std::string& mountpoint, bool makes_it, const std
   return {};
 }
 
-// Servers first: without the mount they could not write what they still hold.
+// Servers end first: they still have data to write through the mount.
 void UnmountBySignal(store::Store& store, fuse::Mount& mount, std::chrono::seconds patience) {
   const Status stopped = store.StopServers(patience);
   if (!stopped.ok()) spdlog::error("{}", stopped.message());
@@ -206,7 +206,7 @@ Status GiveUpRights() {
   return {};
 }
 
-// What a service manager shows its users.
+// The line that a service manager shows.
 std::string StatusLine(store::Store& store, const std::string& mountpoint) {
   const auto branches = store.BranchNames();
   const size_t servers = store.servers().Lives().size();
@@ -232,7 +232,7 @@ Status StartWithPolicies(store::Store& store, const DaemonOptions& options) {
   return {};
 }
 
-// Goes on with what it has where it cannot.
+// Keeps the old settings if it cannot.
 void Reload(store::Store& store, const DaemonOptions& options) {
   const Result<LiveSettings> live = options.reload();
   Status done = live.status();
@@ -281,7 +281,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
     live[kAutostart] = {{"surely", servers.surely}, {"if_marked", servers.if_marked}};
   }
   VELAFS_TRY(on_live(live));
-  service.Begin({.mountpoint = mountpoint,
+  service.Start({.mountpoint = mountpoint,
                  .ask_api = [&] { return AskApi(store, *server); },
                  .status = [&] { return StatusLine(store, mountpoint); }});
   Status served = mount->Serve();

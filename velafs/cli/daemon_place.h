@@ -1,4 +1,5 @@
-// Where a daemon lives: in the machine's service, or where it outlives the job that started it.
+// Starts a daemon where it outlives the job that asked for it: in the machine's service, or a
+// scope.
 #pragma once
 
 #include <string>
@@ -11,13 +12,13 @@ namespace velafs::cli {
 // The unit that mounts the machine's own store.
 inline constexpr char kService[] = "velafs.service";
 
-// Whether that service is there to mount this store, and this user may start it.
+// True if that service mounts this store and this user may start it.
 bool IsOfService(const std::string& store_directory);
-// Has the service mount it. Returns {"mountpoint","pid","store"}.
+// Starts the service. Returns {"mountpoint","pid","store"}.
 Result<nlohmann::json> StartService(const std::string& store_directory);
 
-// Moves this process, a daemon to be, out of the service of the job that started it. Says on
-// standard error if that cannot be done.
+// Moves this process, which will be a daemon, out of the job's service. Warns on standard error if
+// it cannot.
 void LeaveService(const std::string& store_directory);
 
 }  // namespace velafs::cli

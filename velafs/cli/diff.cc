@@ -33,7 +33,7 @@ Status CheckLimit(const json& diff, uint64_t limit_bytes) {
                 FormatSize(limit_bytes));
 }
 
-// The databases that a server could not open, which are not in what it says.
+// The databases that a server could not open, and that are missing from its answer.
 // Their names are added to `databases`.
 void AddNotInspected(const std::string& source, const json& inspected, json& list,
                      std::set<std::string>* databases) {

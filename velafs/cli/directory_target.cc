@@ -63,7 +63,7 @@ Result<std::vector<std::string>> NamesIn(int directory) {
   return names;
 }
 
-// Tells of what exports to `name` have left that were killed.
+// Warns of directories that killed exports to `name` have left.
 void WarnOfLeftovers(int place, const std::string& path, const std::string& name) {
   const Result<std::vector<std::string>> there = NamesIn(place);
   if (!there.ok()) return;
@@ -86,7 +86,7 @@ DirectoryTarget::~DirectoryTarget() {
     static_cast<void>(os::RemoveTree(place_.get(), name));
   }
   RemovePrivate();
-  GiveBack();
+  RestorePlace();
 }
 
 void DirectoryTarget::RemovePrivate() {
@@ -141,21 +141,21 @@ Status DirectoryTarget::OpenPlace() {
                  "name a directory that is empty, or not there yet");
 }
 
-Status DirectoryTarget::Keep() {
+Status DirectoryTarget::Publish() {
   VELAFS_TRY(SyncTree(work_.get()));
-  VELAFS_TRY(name_.empty() ? MoveIn() : TakeName());
+  VELAFS_TRY(name_.empty() ? MoveIn() : ClaimName());
   RemovePrivate();
   private_name_.clear();
   if (fsync(place_.get()) == 0) return {};
   return SystemError(errno, "cannot make " + Quoted(path_) + " durable");
 }
 
-Status DirectoryTarget::TakeName() {
+Status DirectoryTarget::ClaimName() {
   if (Move(private_.get(), kWork, place_.get(), name_)) return {};
   return SystemError(errno, "cannot move the files to " + Quoted(path_));
 }
 
-// From then on nobody else puts anything into the directory that was there.
+// Closes the existing directory to other users.
 Status DirectoryTarget::Close() {
   struct stat info {};
   if (fstat(place_.get(), &info) != 0) return SystemError(errno, "cannot look at " + Quoted(path_));
@@ -170,7 +170,7 @@ Status DirectoryTarget::Close() {
   return Refused("somebody has put " + Quoted(names[0]) + " into " + Quoted(path_));
 }
 
-void DirectoryTarget::GiveBack() {
+void DirectoryTarget::RestorePlace() {
   if (!before_) return;
   if (geteuid() == 0) {
     [[maybe_unused]] const int given = fchown(place_.get(), before_->st_uid, before_->st_gid);

@@ -1,4 +1,4 @@
-// A directory that an export fills.
+// The directory that an export writes.
 #pragma once
 
 #include <sys/stat.h>
@@ -12,8 +12,8 @@
 
 namespace velafs::cli {
 
-// Until the export is complete, its files are in a directory that only this user may enter: owners
-// that the export names find nothing to interfere with. When it fails, nothing is left. One thread.
+// Until the export is complete, its files are in a directory that only this user may enter, so that
+// their owners cannot interfere. If it fails, nothing is left. One thread.
 class DirectoryTarget {
  public:
   DirectoryTarget() = default;
@@ -25,15 +25,16 @@ class DirectoryTarget {
   Status Prepare(const std::string& path);
   // The directory to be filled.
   int work_fd() const { return work_.get(); }
-  // Makes it durable, and gives it its name; one that was there gets its content, mode and owner.
-  Status Keep();
+  // Makes it durable and renames it to its path. If that was an empty directory, moves the content
+  // into it, and sets its mode and owner.
+  Status Publish();
   const std::string& path() const { return path_; }
 
  private:
   Status OpenPlace();
   Status Close();
-  void GiveBack();
-  Status TakeName();
+  void RestorePlace();
+  Status ClaimName();
   Status MoveIn();
   void RemovePrivate();
 

@@ -1,4 +1,4 @@
-// `velafs doctor`: whether this machine and store have what velafs and velapg need.
+// `velafs doctor`: checks that this machine and store have all that velafs and velapg need.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
@@ -140,7 +140,7 @@ std::string ExistingAbove(const std::string& directory) {
   return path.string();
 }
 
-// What the store's promises cannot be kept on, in words; nothing when it is none of these.
+// Names a filesystem on which the store cannot keep its promises; empty for others.
 std::optional<std::string> UnfitFilesystem(const std::string& path) {
   constexpr long kTmpfs = 0x01021994;
   constexpr long kRamfs = 0x858458f6;
@@ -174,7 +174,7 @@ void CheckDisk(Findings& findings, const std::string& store) {
   findings.Warn("space", found, "free some space, for example with velafs gc --trash");
 }
 
-// What the daemon has given up of its rights.
+// Reports the rights that the daemon has given up.
 void CheckSandbox(Findings& findings, Client& daemon) {
   const auto status = daemon.Call("status", json::object());
   if (!status.ok()) return;
@@ -216,7 +216,7 @@ void CheckStore(Findings& findings, const Globals& globals) {
   findings.Good("daemon", "none runs; velafs mount, or velapg start, starts one");
 }
 
-// Who uses what of a store that several use. Only admins are told.
+// Reports what each user uses, to admins only, if the store has several users.
 void CheckUsers(Findings& findings, const Globals& globals) {
   constexpr size_t kMostUsers = 20;
   const auto client = globals.Connect();
@@ -250,7 +250,7 @@ void CheckUsers(Findings& findings, const Globals& globals) {
   }
 }
 
-// What leads out of a branch is shared by its clones, and in no bookmark and no export.
+// Clones share the target of a link that leads out; bookmarks and exports do not have it.
 void CheckTablespaces(Findings& findings, const Globals& globals) {
   const auto client = globals.Connect();
   if (!client.ok()) return;  // CheckStore has told of it
@@ -274,7 +274,7 @@ void CheckTablespaces(Findings& findings, const Globals& globals) {
   }
 }
 
-// What else is to be known of a mount.
+// Reports other facts about the mount.
 std::string AboutMount(const std::string& mountpoint, const std::string& store) {
   std::string about;
   if (mountpoint.starts_with(fuse::MountSource(store) + "/")) {

@@ -74,7 +74,7 @@ class FileTarget {
   ~FileTarget() {
     if (!partial_.empty()) unlink(partial_.c_str());
   }
-  Status Take(std::span<const std::byte> bytes) {
+  Status Write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR && !Interrupted()) continue;
@@ -84,7 +84,7 @@ class FileTarget {
     }
     return {};
   }
-  Status Keep() {
+  Status Publish() {
     if (partial_.empty()) return {};
     if (fsync(fd_.get()) != 0 || rename(partial_.c_str(), path_.c_str()) != 0) {
       return SystemError(errno, "cannot finish " + Quoted(path_.string()));
@@ -157,14 +157,14 @@ class TablespaceTargets {
   }
   const ElsewhereByPath& elsewhere() const { return elsewhere_; }
   // `found` is what the export had of them.
-  Status Keep(const std::set<std::string>& found) {
+  Status Publish(const std::set<std::string>& found) {
     for (const auto& [path, to] : elsewhere_) {
       if (!found.contains(path)) {
         return NotFound("it has no tablespace " + path.substr(path.rfind('/') + 1),
                         "velafs tablespaces BRANCH lists what it has");
       }
     }
-    for (DirectoryTarget& target : targets_) VELAFS_TRY(target.Keep());
+    for (DirectoryTarget& target : targets_) VELAFS_TRY(target.Publish());
     return {};
   }
 
@@ -187,12 +187,12 @@ Result<json> ToDirectory(const Globals& globals, const ExportArguments& given) {
   Unpacker unpacker(tablespaces.elsewhere());
   Result<json> result =
       Receive(globals, *client, given,
-              [&unpacker](std::span<const std::byte> bytes) { return unpacker.Take(bytes); });
+              [&unpacker](std::span<const std::byte> bytes) { return unpacker.Write(bytes); });
   // Where making the files fails, that failure says more than the verb's.
   VELAFS_TRY(unpacker.Finish(result.status()));
   VELAFS_TRY(result.status());
-  VELAFS_TRY(tablespaces.Keep(unpacker.found()));
-  VELAFS_TRY(target.Keep());
+  VELAFS_TRY(tablespaces.Publish(unpacker.found()));
+  VELAFS_TRY(target.Publish());
   (*result)["path"] = target.path();
   return result;
 }
@@ -202,15 +202,15 @@ Result<json> ToTar(const Globals& globals, const ExportArguments& given) {
   VELAFS_ASSIGN(const auto client, globals.Connect());
   FileTarget target;
   VELAFS_TRY(target.Prepare(given.to_tar));
-  Compressor compressor(compression,
-                        [&target](std::span<const std::byte> bytes) { return target.Take(bytes); });
-  VELAFS_TRY(compressor.Begin());
+  Compressor compressor(
+      compression, [&target](std::span<const std::byte> bytes) { return target.Write(bytes); });
+  VELAFS_TRY(compressor.Open());
   VELAFS_ASSIGN(json result,
                 Receive(globals, *client, given, [&compressor](std::span<const std::byte> bytes) {
-                  return compressor.Take(bytes);
+                  return compressor.Write(bytes);
                 }));
   VELAFS_TRY(compressor.Finish());
-  VELAFS_TRY(target.Keep());
+  VELAFS_TRY(target.Publish());
   result["compression"] = compression.empty() ? json() : json(compression);
   result["path"] = target.path();
   return result;

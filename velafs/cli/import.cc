@@ -38,7 +38,7 @@ std::string Absolute(const std::string& path) {
   return std::filesystem::absolute(path, error).string();
 }
 
-// What both kinds of import have.
+// The arguments that both kinds of import share.
 json ArgumentsOf(const ImportArguments& given) {
   json arguments = {{"name", given.name}};
   if (!given.config_dir.empty()) arguments["config_dir"] = Absolute(given.config_dir);

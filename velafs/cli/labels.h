@@ -9,9 +9,9 @@
 
 namespace velafs::cli {
 
-// Of texts KEY=VALUE, an object.
+// Makes an object of texts KEY=VALUE.
 Result<nlohmann::json> LabelsToJson(const std::vector<std::string>& labels);
-// Those of a branch, on one line; "-" for none.
+// A branch's labels on one line; "-" if it has none.
 std::string LabelsOf(const nlohmann::json& branch);
 
 }  // namespace velafs::cli

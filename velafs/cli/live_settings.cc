@@ -18,7 +18,7 @@ Result<json> ReadPlaces(const std::string& path) {
   return ParsePolicies(*text, "\"" + path + "\"");
 }
 
-// The places with what is said of the store besides; that comes before what the file says of it.
+// The places of the file, with the policies of [users] for the store, which go before the file's.
 json Merged(const LiveSettings& settings) {
   json places = settings.places;
   for (json& place : places) {

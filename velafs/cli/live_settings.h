@@ -1,4 +1,4 @@
-// What a daemon takes from its configuration at its start, and again when it is told to reload it.
+// The settings that a daemon reads at its start, and again at a reload.
 #pragma once
 
 #include <map>
@@ -24,8 +24,7 @@ struct LiveSettings {
 // Reads the file of policies, too.
 Result<LiveSettings> ReadLiveSettings(const Settings& settings);
 
-// Sets what these settings say of policies, and nothing where it is so already. They are the
-// daemon's own user's changes.
+// Sets the policies that differ from these settings, as changes by the daemon's own user.
 Status ApplyPolicies(store::Store& store, const store::Caller& self, const LiveSettings& settings);
 
 }  // namespace velafs::cli

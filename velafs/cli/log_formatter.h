@@ -1,4 +1,4 @@
-// The lines of a log, whoever chose the words in them.
+// Formats lines of a log, whose words may come from untrusted users.
 #pragma once
 
 #include <spdlog/formatter.h>
@@ -12,9 +12,9 @@ namespace velafs::cli {
 // only shows (Printable). Names of files and targets of links are in messages as users made them.
 std::unique_ptr<spdlog::formatter> LogFormatter(const std::string& prefix);
 
-// Such lines for systemd's journal, which has times of its own, and takes "<4>" for a warning.
+// Formats such lines for systemd's journal: without a time, with "<4>" before a warning.
 std::unique_ptr<spdlog::formatter> JournalFormatter();
-// Whether standard error leads to the journal.
+// True if standard error is the journal.
 bool StderrIsJournal();
 
 }  // namespace velafs::cli

@@ -51,7 +51,7 @@ int PrintVersion(bool json) {
   return written.ok() ? 0 : ReportFailure(written, json);
 }
 
-// They say themselves what is wrong with the configuration file, or ask for no store.
+// Commands that report faults of the configuration file themselves, or need no store.
 constexpr std::array kWithoutFile = {"completion", "config", "doctor", "help", "manual"};
 
 Status RunChosen(const CommandLine& line, bool asks_for_store) try {
@@ -62,7 +62,7 @@ Status RunChosen(const CommandLine& line, bool asks_for_store) try {
   return Failed(std::string("unexpected failure: ") + error.what());
 }
 
-// Damage that does not say what to do.
+// Damage whose message has no hint.
 Status WithWayOut(CommandLine& line, Status failure) {
   const bool has_one = !failure.hint().empty() || line.app().got_subcommand("scrub");
   if (failure.code() != Code::kCorrupt || has_one) return failure;

@@ -136,7 +136,7 @@ void AddTime(const std::string& name, const std::string& help, const json& time,
   if (const auto seconds = SecondsOf(time)) metrics.One(name, help, *seconds);
 }
 
-// What the process that answers has done: that of a daemon, if one serves the store.
+// Counters of the answering process: the daemon, if one serves the store.
 void AddCounters(const json& counters, bool is_daemon, Metrics& metrics) {
   metrics.One("disk_free_bytes", "Bytes free for everybody on the store's filesystem",
               counters.at("disk_free_bytes"));

@@ -49,7 +49,7 @@ Status PrintMounted(const Globals& globals, json live, const std::vector<std::st
   return PrintConfirmation(globals, live, text);
 }
 
-// What else the caller had open (a script's lock, a pipe) must not live as long as the daemon.
+// Closes the caller's other descriptors (a script's lock, a pipe): they must not live on here.
 void CloseInherited(int keep) {
   const auto kept = static_cast<unsigned>(keep);
   if (kept > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, kept - 1, 0);

@@ -1,4 +1,4 @@
-// Which processes keep a mount from being unmounted.
+// Finds the processes that keep a mount busy.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The two ways out: results on standard output, failures on standard error.
+// Prints results on standard output, and failures on standard error.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace velafs::cli {
 
-// All of `text`, flushed. Fails when standard output cannot take it.
+// Writes and flushes `text`. Fails if standard output does.
 Status WriteOut(const std::string& text);
 // One line of notice, "velafs: ...".
 void WriteNotice(const std::string& text);
 // `velafs: error: ...` and maybe `velafs: hint: ...`, each one line, on standard error.
 void ReportProblem(const Status& failure);
-// That, for the failure that ends the command; with `json` it goes to standard output too, unless a
-// result went there before. Returns the exit status.
+// Prints the failure that ends the command; with `json` on standard output too, unless a result has
+// been printed there. Returns the exit status.
 int ReportFailure(const Status& failure, bool json);
 
 }  // namespace velafs::cli

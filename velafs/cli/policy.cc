@@ -1,4 +1,5 @@
-// `velafs policy show`, `set` and `unset`, `velafs approve` and `unapprove`: what holds for whom.
+// `velafs policy show`, `set` and `unset`, `velafs approve` and `unapprove`: shows and sets
+// policies.
 #include <fstream>
 #include <iterator>
 #include <system_error>
@@ -18,7 +19,7 @@ struct PolicyArguments {
   std::vector<std::string> words;  // a branch unless another place is named, and then the policies
 };
 
-// The place that is named, and what is left of the words.
+// The named place, and the remaining words.
 Result<json> PlaceOf(const PolicyArguments& given, std::vector<std::string>* rest) {
   *rest = given.words;
   if (given.store) return json{{"place", "store"}};

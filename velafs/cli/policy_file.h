@@ -1,4 +1,4 @@
-// Files of policies: what `velafs policy apply` takes.
+// Parses the files of `velafs policy apply`.
 #pragma once
 
 #include <nlohmann/json.hpp>

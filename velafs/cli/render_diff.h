@@ -1,4 +1,4 @@
-// What differs between two branches, as text for people.
+// Renders the difference of two branches as text.
 #pragma once
 
 #include <cstddef>

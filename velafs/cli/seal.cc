@@ -1,4 +1,4 @@
-// `velafs seal`: what frozen layers hold becomes chunks.
+// `velafs seal`: turns the content of frozen layers into chunks.
 #include "velafs/base/units.h"
 #include "velafs/cli/command.h"
 #include "velafs/cli/interrupt.h"

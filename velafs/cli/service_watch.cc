@@ -24,7 +24,7 @@ Status AskMount(const std::string& mountpoint) {
 
 }  // namespace
 
-void ServiceWatch::Begin(Daemon daemon) {
+void ServiceWatch::Start(Daemon daemon) {
   if (!manager_.is_there()) return;
   daemon_ = std::move(daemon);
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });

@@ -1,4 +1,4 @@
-// A daemon that a service manager started: what it tells that one, and when.
+// Tells the service manager that started a daemon how the daemon is.
 #pragma once
 
 #include <condition_variable>
@@ -23,11 +23,11 @@ class ServiceWatch {
   };
 
   explicit ServiceWatch(const os::ServiceManager& manager) : manager_(manager) {}
-  // The mount must have been unmounted, or closed: its answer is waited for.
+  // Unmount or close the mount first: this waits for its answer.
   ~ServiceWatch() { End(); }
 
   // Starts a thread, unless there is no manager.
-  void Begin(Daemon daemon);
+  void Start(Daemon daemon);
   // After a reload: it is ready again, if it was.
   void Reloaded();
   // What is shown is no longer the daemon's usual state.
@@ -52,7 +52,7 @@ class ServiceWatch {
   std::jthread thread_;
 };
 
-// While it lives, the manager gives the daemon time: for a recovery, or to stop servers.
+// While it lives, it asks the manager for more time: for a recovery, or to stop servers.
 class MoreTime {
  public:
   explicit MoreTime(const os::ServiceManager& manager);

@@ -1,4 +1,4 @@
-// `velafs stats` and `velafs status`: what the store holds and takes, and what serves it.
+// `velafs stats` and `velafs status`: show the store's content, its size, and its daemon.
 #include "velafs/cli/command.h"
 #include "velafs/cli/render_cells.h"
 #include "velafs/cli/render_text.h"

@@ -19,7 +19,7 @@ class Table {
   };
 
   explicit Table(std::vector<Align> columns) : columns_(std::move(columns)) {}
-  // As many cells as there are columns. What would act on a terminal is shown in words.
+  // As many cells as columns. Control characters are escaped.
   void AddRow(std::vector<Cell> cells);
   // Two spaces between columns, none at a line's end, every line ended.
   std::string Render(const Style& style) const;

@@ -99,7 +99,7 @@ json TablesOf(const json& diff, const json& a, const json& b) {
     row.bytes_by_role[relation->at("role")] += bytes;
     if (relation->at("role") == "index") row.indexes.insert(relation->at("name"));
   }
-  // What a table is now; of one that is gone, what it was.
+  // The table as it is now or, if it is gone, as it was.
   for (auto& [key, row] : rows) {
     const uint64_t now = SizeIn(b, key);
     row.bytes = now > 0 ? now : SizeIn(a, key);

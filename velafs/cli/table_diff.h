@@ -1,4 +1,4 @@
-// Which tables the files belong to that differ between two branches.
+// Maps the files that differ between two branches to tables.
 #pragma once
 
 #include <nlohmann/json.hpp>

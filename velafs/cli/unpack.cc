@@ -32,7 +32,7 @@ struct FreeEntry {
   void operator()(archive_entry* it) const { archive_entry_free(it); }
 };
 
-// What the library's reader takes its bytes from.
+// The input of the library's reader.
 struct Input {
   ByteQueue& queue;
   std::array<std::byte, 256 * 1024> buffer;
@@ -141,7 +141,7 @@ Unpacker::~Unpacker() {
   if (thread_.joinable()) static_cast<void>(Finish(Failed("cancelled")));
 }
 
-Status Unpacker::Take(std::span<const std::byte> bytes) {
+Status Unpacker::Write(std::span<const std::byte> bytes) {
   return queue_.Push(bytes) ? Status() : Failed("the files cannot be made");
 }
 

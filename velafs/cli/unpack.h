@@ -1,4 +1,4 @@
-// The files of a store's own archive, made anew on this machine.
+// Unpacks an archive that a store has made.
 #pragma once
 
 #include <map>
@@ -33,9 +33,9 @@ class Unpacker {
   explicit Unpacker(ElsewhereByPath elsewhere = {});
   ~Unpacker();
 
-  // Takes a piece of the archive; fails once the files cannot be made.
-  Status Take(std::span<const std::byte> bytes);
-  // After the last piece: waits until all is there. With a failure instead of an end, only waits.
+  // Unpacks a piece of the archive; fails if the files cannot be made.
+  Status Write(std::span<const std::byte> bytes);
+  // Call it after the last piece: waits until all files are there. After a failure, only waits.
   Status Finish(Status end);
   // After Finish: the paths of `elsewhere` that the archive had.
   const std::set<std::string>& found() const { return found_; }
@@ -56,7 +56,7 @@ class Unpacker {
   std::thread thread_;
 };
 
-// Makes all that is in the directory durable, and itself. Follows no symbolic link.
+// Makes the directory and everything in it durable. Follows no symbolic link.
 Status SyncTree(int directory_fd);
 
 }  // namespace velafs::cli

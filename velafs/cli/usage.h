@@ -1,4 +1,4 @@
-// What is wrong with a command line, in the house's words.
+// Errors of a command line, in this project's form.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,7 +10,7 @@ namespace velafs::cli {
 // The failure for CLI11's `error`. Its hint names the nearest command or option, or the help.
 Status UsageFailure(const CLI::App& app, const CLI::ParseError& error);
 
-// Help without CLI11's own words for a group of options.
+// Prints help without CLI11's headings for groups of options.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_expanded(const CLI::App* app) const override;

@@ -1,4 +1,4 @@
-// velapg, for what takes a server.
+// Runs velapg for commands that need a server.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,11 +9,11 @@
 
 namespace velafs::cli {
 
-// Runs velapg, which lies beside this program or in $PATH, on the same store with these words;
-// returns the JSON document it prints. Its failure is this one's.
+// Runs velapg, from this program's directory or $PATH, on the same store with these words. Returns
+// the JSON document that it prints, or its failure.
 Result<nlohmann::json> CallVelapg(const Globals& globals, const std::vector<std::string>& words);
 
-// Has the server that runs on a branch, if one does, write a checkpoint.
+// Makes the branch's server, if it runs, write a checkpoint.
 Status Checkpoint(const Globals& globals, const std::string& branch);
 
 }  // namespace velafs::cli

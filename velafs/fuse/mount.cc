@@ -37,7 +37,7 @@ namespace {
 constexpr unsigned kMaxThreads = 64;  // a commit keeps one busy for as long as the disk takes
 constexpr int kWakeSignal = SIGUSR1;
 
-// What libfuse last complained of: its calls say only that they failed.
+// The last message of libfuse: its calls only say that they failed.
 thread_local std::string last_complaint;
 
 void Complain(fuse_log_level, const char* format, va_list arguments) {
@@ -107,7 +107,7 @@ std::string FusermountProgram() {
   return {};
 }
 
-// What is missing for this process to mount, as far as can be told.
+// Finds what this process lacks to mount, as far as it can tell.
 std::string MountHint(const std::string& mountpoint) {
   if (geteuid() == 0)
     return "mounting needs the capability SYS_ADMIN: start the container with --cap-add SYS_ADMIN";
@@ -149,7 +149,7 @@ void WidenReadahead(const std::string& mountpoint) {
   if (file.get() >= 0) static_cast<void>(!write(file.get(), kib.data(), kib.size()));
 }
 
-// What is asked of the process that unmounts.
+// The request to the process that unmounts.
 constexpr uint8_t kUnmount = 1;
 constexpr uint8_t kDetach = 2;  // in use or not
 

@@ -13,7 +13,7 @@ class Store;
 
 namespace velafs::fuse {
 
-// What the kernel's list of mounts says of a mount: its type, and as its source the store.
+// The type of a mount in the kernel's list of mounts. Its source there is the store.
 inline constexpr char kMountType[] = "fuse.velafs";
 std::string MountSource(const std::string& store_directory);
 

@@ -93,7 +93,8 @@ Status RefuseLink(layer::Branch& branch, std::string_view name, std::string_view
   return Errno(EPERM);
 }
 
-// `ino`, a link, is to be in the directory at the end of `way`, which is pg_tblspc or inside it.
+// Checks a link `ino` that a change puts into the directory at the end of `way`: pg_tblspc or
+// below.
 Status CheckTablespaceLink(layer::Branch& branch, const std::vector<InodeNumber>& way,
                            std::string_view name, InodeNumber ino) {
   VELAFS_ASSIGN(const std::string target, branch.ReadLink(ino));

@@ -1,7 +1,6 @@
-// What may not become of a branch's names, whoever asks: a live server's postmaster.pid is nobody
-// else's to remove or replace, and no link in pg_tblspc leads out of the branch. PostgreSQL writes
-// through those links: outside, it would write into what no clone, bookmark or export knows, and
-// what other branches, or production, may have there.
+// Changes of names that are refused to everybody. Only a live server may remove or replace its
+// postmaster.pid, and no link in pg_tblspc may lead out of the branch: PostgreSQL would write
+// through it into files of other branches, or of production.
 #pragma once
 
 #include <sys/types.h>

@@ -58,7 +58,7 @@ store::Caller CallerOf(fuse_req_t request) {
   return caller;
 }
 
-// Nothing for what is the caller's own doing.
+// Empty for errors that the caller caused.
 std::string TroubleOf(const Status& failure) {
   switch (failure.error_number()) {
     case EDQUOT:

@@ -41,8 +41,8 @@ class Operations {
     if (idle_polling_) idle_polling_->CountRequest();
   }
 
-  // After an operation on the node that failed: the log is told of a full disk, a quota, damage and
-  // errors of the disk.
+  // Call it after a failed operation on the node: logs a full disk, a used-up quota, damage and
+  // disk errors.
   void TellTrouble(fuse_ino_t node, const Status& failure);
 
   Result<Reply> Lookup(fuse_ino_t parent, const char* name);
@@ -75,7 +75,7 @@ class Operations {
   // Where a node is; EPERM for the root, whose names are the branches.
   Result<Place> Find(fuse_ino_t node);
   Result<Reply> Entry(const Place& place, const layer::Attributes& attributes);
-  // What the kernel is told of an inode of the branch.
+  // The attributes of a branch's inode, as the kernel gets them.
   static struct stat Shown(const layer::Branch& branch, const layer::Attributes& attributes);
   Result<Reply> ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus);
   layer::Attributes RootAttributes() const;

@@ -61,7 +61,7 @@ using Reply = std::variant<Done, NoAnswer, AttributesReply, EntryReply, NoEntry,
 
 void Send(fuse_req_t request, const Reply& reply);
 
-// How long the kernel may keep names and attributes: all changes come through it.
+// How long the kernel may cache names and attributes. Long, since it makes all changes itself.
 inline constexpr double kCacheSeconds = 86400;
 
 struct stat ToStat(uint64_t node_id, const layer::Attributes& attributes);

@@ -1,4 +1,4 @@
-// Which troubles of branches the log has been told of.
+// Limits how often the log repeats a branch's trouble.
 #pragma once
 
 #include <chrono>
