@@ -4,8 +4,12 @@
 
 #include <cstring>
 
+#include "tests/os/scratch_directory.h"
+
 namespace velafs::layer {
 namespace {
+
+using test::ScratchDirectory;
 
 const LayerId kLayer(3);
 const InodeNumber kIno(7);
@@ -66,6 +70,42 @@ TEST_CASE("a map written block by block is read back the same") {
   for (PageNumber page = 0; page < 20'000; ++page) {
     REQUIRE(decoded->RunAt(page, 1).held == map.RunAt(page, 1).held);
   }
+}
+
+TEST_CASE("a map is read from a file without its holes") {
+  ScratchDirectory directory;
+  constexpr uint64_t kHuge = uint64_t{60} << 40;
+  PageMap map(kLayer, kIno, kHuge);
+  map.Hold(7, 1);
+  map.Hold(kHuge / kPageBytes - 5, 2);
+  const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
+  for (const PageMap::DirtyBlock& block : map.TakeDirty()) {
+    REQUIRE(file->Write(block.offset_bytes, block.content).ok());
+  }
+  CHECK(file->Stat()->allocated_bytes < 1 << 20);
+  auto loaded = PageMap::Load(kLayer, kIno, *file);
+  REQUIRE(loaded.ok());
+  CHECK(loaded->inherited_bytes() == kHuge);
+  CHECK(loaded->RunAt(0, kHuge).pages == 7);
+  CHECK(loaded->RunAt(7, kHuge).held);
+  CHECK(loaded->RunAt(8, kHuge).pages == kHuge / kPageBytes - 5 - 8);
+  CHECK(loaded->RunAt(kHuge / kPageBytes - 5, 2).pages == 2);
+  CHECK_FALSE(loaded->RunAt(kHuge / kPageBytes - 3, 1).held);
+  CHECK(loaded->TakeDirty().empty());
+}
+
+TEST_CASE("a damaged block far behind a hole is found") {
+  ScratchDirectory directory;
+  PageMap map(kLayer, kIno, uint64_t{1} << 40);
+  map.Hold((uint64_t{1} << 40) / kPageBytes - 1, 1);
+  const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
+  for (PageMap::DirtyBlock& block : map.TakeDirty()) {
+    if (block.offset_bytes > 0) block.content[0] ^= std::byte{1};
+    REQUIRE(file->Write(block.offset_bytes, block.content).ok());
+  }
+  const auto loaded = PageMap::Load(kLayer, kIno, *file);
+  CHECK(loaded.status().code() == Code::kCorrupt);
+  CHECK(loaded.status().message().find("of the page map is damaged") != std::string::npos);
 }
 
 TEST_CASE("a map that is damaged, short, another's or of a later version is refused in words") {

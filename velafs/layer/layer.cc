@@ -16,6 +16,8 @@ namespace velafs::layer {
 namespace {
 
 constexpr std::string_view kMapSuffix = ".map";
+// How much of a map gets its room before the first write: the map of a file of a terabyte.
+constexpr uint64_t kAllocatedMapBytes = 16 * 1024 * 1024;
 // `sealed`, or after the first time `sealed.N`: content of the layer has been sealed so many times.
 constexpr std::string_view kSealedMark = "sealed";
 
@@ -172,13 +174,9 @@ Result<std::shared_ptr<PageFile>> Layer::FindLocked(InodeNumber ino, bool inheri
   if (entry.has_map) {
     const std::string path = MapPath(ino);
     VELAFS_ASSIGN(const auto file, storage().Open(path, os::OpenMode::kRead));
-    VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
-    std::vector<std::byte> content(info.size_bytes);
-    VELAFS_ASSIGN(const size_t got, file->Read(0, content));
-    content.resize(got);
-    auto decoded = PageMap::Decode(id_, ino, content);
-    if (!decoded.ok()) return std::move(decoded).status().WithContext("\"" + path + "\"");
-    map = *std::move(decoded);
+    auto loaded = PageMap::Load(id_, ino, *file);
+    if (!loaded.ok()) return std::move(loaded).status().WithContext("\"" + path + "\"");
+    map = *std::move(loaded);
   }
   VELAFS_ASSIGN(auto file, storage().Open(PagePath(ino), os::OpenMode::kReadWrite));
   if (map) {
@@ -240,8 +238,10 @@ Result<std::unique_ptr<os::File>> Layer::MakeMapFile(InodeNumber ino, uint64_t i
   VELAFS_ASSIGN(auto file, storage().Open(MapPath(ino), os::OpenMode::kCreate));
   // A map that a crash has left without its page file says nothing of this one.
   VELAFS_TRY(file->Truncate(0));
-  Status allocated = file->Allocate(0, PageMap::MaxFileBytes(inherited_bytes), true);
-  // Where the host cannot, a sync may be out of space.
+  // Of a file of PostgreSQL's, which has a gigabyte at most, that is all of it.
+  const uint64_t bytes = std::min(PageMap::MaxFileBytes(inherited_bytes), kAllocatedMapBytes);
+  Status allocated = file->Allocate(0, bytes, true);
+  // Where the host cannot, and beyond those bytes, a sync may be out of space.
   if (!allocated.ok() && allocated.error_number() != EOPNOTSUPP) return allocated;
   return file;
 }

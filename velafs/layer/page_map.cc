@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <boost/crc.hpp>
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -16,8 +17,8 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr char kMagic[8] = {'v', 'e', 'l', 'a', 'm', 'a', 'p', '\n'};
 constexpr uint32_t kVersion = 1;
-constexpr size_t kWordsPerBlock = 63;
-constexpr uint64_t kPagesPerBlock = kWordsPerBlock * 64;
+constexpr uint64_t kPagesPerBlock = 63 * 64;
+constexpr size_t kPieceBytes = 1024 * 1024;  // of a file, read at a time
 
 struct Header {
   char magic[8];
@@ -32,7 +33,7 @@ struct Header {
 static_assert(sizeof(Header) == PageMap::kBlockBytes);
 
 struct Bits {
-  uint64_t words[kWordsPerBlock];
+  std::array<uint64_t, kPagesPerBlock / 64> words;
   uint32_t block;
   uint32_t crc;
 };
@@ -70,8 +71,8 @@ PageMap::Block BlockAt(std::span<const std::byte> content, size_t index) {
 PageMap::PageMap(LayerId layer, InodeNumber ino, uint64_t inherited_bytes)
     : layer_(layer), ino_(ino), inherited_bytes_(inherited_bytes) {}
 
-Result<PageMap> PageMap::Decode(LayerId layer, InodeNumber ino,
-                                std::span<const std::byte> content) {
+Result<PageMap> PageMap::DecodeHeader(LayerId layer, InodeNumber ino,
+                                      std::span<const std::byte> content) {
   if (content.size() < kBlockBytes) return Corrupt("the page map is shorter than its header");
   const Block first = BlockAt(content, 0);
   const auto header = std::bit_cast<Header>(first);
@@ -86,23 +87,49 @@ Result<PageMap> PageMap::Decode(LayerId layer, InodeNumber ino,
     return Corrupt("the page map is another file's");
   }
   PageMap map(layer, ino, header.inherited_bytes);
-  const size_t blocks = (content.size() - 1) / kBlockBytes;
-  map.words_.resize(blocks * kWordsPerBlock);
-  for (size_t i = 0; i < blocks; ++i) {
-    const Block block = BlockAt(content, 1 + i);
-    if (block == Block{}) continue;  // never written
-    const auto bits = std::bit_cast<Bits>(block);
-    if (!CrcMatches(block) || bits.block != i) {
-      return Corrupt("block " + std::to_string(1 + i) + " of the page map is damaged");
-    }
-    std::copy_n(bits.words, kWordsPerBlock, &map.words_[i * kWordsPerBlock]);
-  }
   map.header_dirty_ = false;
   return map;
 }
 
+Status PageMap::DecodeBits(uint64_t first, std::span<const std::byte> content) {
+  for (uint64_t i = 0; i * kBlockBytes < content.size(); ++i) {
+    const Block block = BlockAt(content, i);
+    if (block == Block{}) continue;  // never written
+    const auto bits = std::bit_cast<Bits>(block);
+    if (!CrcMatches(block) || bits.block != first + i) {
+      return Corrupt("block " + std::to_string(1 + first + i) + " of the page map is damaged");
+    }
+    BlockFor(first + i) = bits.words;
+  }
+  return {};
+}
+
+Result<PageMap> PageMap::Decode(LayerId layer, InodeNumber ino,
+                                std::span<const std::byte> content) {
+  VELAFS_ASSIGN(PageMap map, DecodeHeader(layer, ino, content));
+  VELAFS_TRY(map.DecodeBits(0, content.subspan(kBlockBytes)));
+  return map;
+}
+
+Result<PageMap> PageMap::Load(LayerId layer, InodeNumber ino, os::File& file) {
+  std::vector<std::byte> buffer(kBlockBytes);
+  VELAFS_ASSIGN(const size_t header_bytes, file.Read(0, buffer));
+  VELAFS_ASSIGN(PageMap map, DecodeHeader(layer, ino, std::span(buffer).first(header_bytes)));
+  buffer.resize(kPieceBytes);
+  for (uint64_t at = kBlockBytes;;) {
+    const Result<uint64_t> data = file.SeekData(at);
+    if (data.status().error_number() == ENXIO) return map;  // a hole up to its end
+    VELAFS_TRY(data.status());
+    VELAFS_ASSIGN(const uint64_t hole, file.SeekHole(*data));
+    for (at = std::max(at, *data / kBlockBytes * kBlockBytes); at < hole; at += kPieceBytes) {
+      VELAFS_ASSIGN(const size_t got, file.Read(at, buffer));
+      VELAFS_TRY(map.DecodeBits(at / kBlockBytes - 1, std::span(buffer).first(got)));
+    }
+  }
+}
+
 uint64_t PageMap::MaxFileBytes(uint64_t inherited_bytes) {
-  const uint64_t pages = (inherited_bytes + kPageBytes - 1) / kPageBytes;
+  const uint64_t pages = PagesUpTo(inherited_bytes);
   return (1 + (pages + kPagesPerBlock - 1) / kPagesPerBlock) * kBlockBytes;
 }
 
@@ -112,10 +139,19 @@ void PageMap::HideFrom(uint64_t size_bytes) {
   header_dirty_ = true;
 }
 
-bool PageMap::BitOf(PageNumber page) const {
-  const size_t word = page / 64;
-  return word < words_.size() && ((words_[word] >> (page % 64)) & 1) != 0;
+uint64_t PageMap::WordAt(uint64_t word) const {
+  const uint64_t block = word / kWordsPerBlock;
+  if (block >= blocks_.size() || blocks_[block] == nullptr) return 0;
+  return (*blocks_[block])[word % kWordsPerBlock];
 }
+
+PageMap::Words& PageMap::BlockFor(uint64_t block) {
+  if (block >= blocks_.size()) blocks_.resize(block + 1);
+  if (blocks_[block] == nullptr) blocks_[block] = std::make_unique<Words>();
+  return *blocks_[block];
+}
+
+bool PageMap::BitOf(PageNumber page) const { return ((WordAt(page / 64) >> (page % 64)) & 1) != 0; }
 
 PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
   const PageNumber inherited_end = InheritedEnd();
@@ -123,13 +159,18 @@ PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
   const bool held = BitOf(page);
   PageNumber next = page + 1;
   while (next < inherited_end && next - page < limit) {
-    const size_t word = next / 64;
-    if (word >= words_.size()) {
-      if (!held) next = inherited_end;
+    const uint64_t block = next / kPagesPerBlock;
+    if (!held && block >= blocks_.size()) {
+      next = inherited_end;
       break;
     }
+    if (!held && blocks_[block] == nullptr) {
+      next = (block + 1) * kPagesPerBlock;
+      continue;
+    }
     // The bits from `next` on that differ from `held`, moved down to bit 0.
-    const uint64_t differing = (held ? ~words_[word] : words_[word]) >> (next % 64);
+    const uint64_t word = WordAt(next / 64);
+    const uint64_t differing = (held ? ~word : word) >> (next % 64);
     if (differing != 0) {
       next += static_cast<uint64_t>(std::countr_zero(differing));
       break;
@@ -143,9 +184,6 @@ PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
 void PageMap::Hold(PageNumber first, uint64_t count) {
   const PageNumber end = std::min(first + count, InheritedEnd());
   if (first >= end) return;
-  if ((end - 1) / 64 >= words_.size()) {
-    words_.resize(((end - 1) / kPagesPerBlock + 1) * kWordsPerBlock);
-  }
   for (PageNumber page = first; page < end;) {
     const uint64_t block = page / kPagesPerBlock;
     const PageNumber next = std::min(end, (block + 1) * kPagesPerBlock);
@@ -155,11 +193,12 @@ void PageMap::Hold(PageNumber first, uint64_t count) {
 }
 
 bool PageMap::HoldInBlock(PageNumber page, PageNumber end) {
+  Words& words = BlockFor(page / kPagesPerBlock);
   bool has_changed = false;
   while (page < end) {
     const PageNumber next = std::min(end, (page / 64 + 1) * 64);
     const uint64_t bits = (~uint64_t{0} >> (64 - (next - page))) << (page % 64);
-    uint64_t& word = words_[page / 64];
+    uint64_t& word = words[page % kPagesPerBlock / 64];
     has_changed |= (word & bits) != bits;
     word |= bits;
     page = next;
@@ -201,7 +240,7 @@ PageMap::Block PageMap::EncodeHeader() const {
 
 PageMap::Block PageMap::EncodeBits(uint64_t index) const {
   Bits bits{};
-  std::copy_n(&words_[index * kWordsPerBlock], kWordsPerBlock, bits.words);
+  if (index < blocks_.size() && blocks_[index] != nullptr) bits.words = *blocks_[index];
   bits.block = static_cast<uint32_t>(index);
   auto block = std::bit_cast<Block>(bits);
   StoreCrc(block);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <utility>
@@ -16,6 +17,7 @@
 
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
+#include "velafs/os/storage.h"
 
 namespace velafs::layer {
 
@@ -35,6 +37,8 @@ class PageMap {
   // The map in a file's content; Corrupt, saying what is wrong, when it is not this file's sound
   // map.
   static Result<PageMap> Decode(LayerId layer, InodeNumber ino, std::span<const std::byte> content);
+  // The map in `file`, of which holes are not read: a map of a huge file may have little in it.
+  static Result<PageMap> Load(LayerId layer, InodeNumber ino, os::File& file);
 
   // How large the map file of a file with so many inherited bytes can become.
   static uint64_t MaxFileBytes(uint64_t inherited_bytes);
@@ -59,8 +63,17 @@ class PageMap {
   void PutBack(const std::vector<DirtyBlock>& blocks);
 
  private:
+  static constexpr size_t kWordsPerBlock = 63;
+  using Words = std::array<uint64_t, kWordsPerBlock>;
+
+  static Result<PageMap> DecodeHeader(LayerId layer, InodeNumber ino,
+                                      std::span<const std::byte> content);
+  // Takes over the bits in `content`, which begins with block `first` of the bits.
+  Status DecodeBits(uint64_t first, std::span<const std::byte> content);
+  uint64_t WordAt(uint64_t word) const;
+  Words& BlockFor(uint64_t block);
   // Pages below this one may be inherited.
-  PageNumber InheritedEnd() const { return (inherited_bytes_ + kPageBytes - 1) / kPageBytes; }
+  PageNumber InheritedEnd() const { return PagesUpTo(inherited_bytes_); }
   bool BitOf(PageNumber page) const;
   // Of pages in one block: whether one of them was not held yet.
   bool HoldInBlock(PageNumber page, PageNumber end);
@@ -70,7 +83,8 @@ class PageMap {
   LayerId layer_;
   InodeNumber ino_;
   uint64_t inherited_bytes_;
-  std::vector<uint64_t> words_;  // bit p % 64 of word p / 64: page p is held
+  // Bit p % 64 of word p / 64: page p is held. By blocks; null: none of a block's pages is held.
+  std::vector<std::unique_ptr<Words>> blocks_;
   bool header_dirty_ = true;
   std::set<uint64_t> dirty_blocks_;
 };

@@ -34,36 +34,27 @@ struct LayerDamage {
   std::string what;
 };
 
-// Everything in the content of a file that was there a moment ago; empty when it is no more.
-Result<std::optional<std::vector<std::byte>>> ReadWhole(os::Storage& storage,
-                                                        const std::string& path) {
-  const auto file = storage.Open(path, os::OpenMode::kRead);
-  if (file.status().error_number() == ENOENT) return std::optional<std::vector<std::byte>>();
-  VELAFS_TRY(file.status());
-  VELAFS_ASSIGN(const os::FileInfo info, (*file)->Stat());
-  std::vector<std::byte> content(info.size_bytes);
-  VELAFS_ASSIGN(const size_t got, (*file)->Read(0, content));
-  content.resize(got);
-  return std::optional(std::move(content));
-}
-
 Status ReadMap(os::Storage& storage, const std::string& path, LayerId layer, InodeNumber ino,
                PageFileOnDisk* file) {
-  auto content = ReadWhole(storage, path);
-  if (!content.ok()) {
-    file->has_map = file->is_map_written = true;
-    file->map_status = Corrupt(content.status().message());
+  const auto map_file = storage.Open(path, os::OpenMode::kRead);
+  if (map_file.status().error_number() == ENOENT) return {};  // it was there a moment ago
+  file->has_map = true;
+  layer::PageMap::Block header{};
+  const Result<size_t> got =
+      map_file.ok() ? (*map_file)->Read(0, header) : Result<size_t>(map_file.status());
+  if (!got.ok()) {
+    file->is_map_written = true;
+    file->map_status = Corrupt(got.status().message());
     return {};
   }
-  if (!*content) return {};
-  file->has_map = true;
-  const size_t header_bytes = std::min((*content)->size(), layer::PageMap::kBlockBytes);
-  file->is_map_written = header_bytes == layer::PageMap::kBlockBytes &&
-                         !chunk::IsZeros(std::span(**content).first(header_bytes));
+  file->is_map_written = *got == header.size() && !chunk::IsZeros(header);
   if (!file->is_map_written) return {};
-  const auto map = layer::PageMap::Decode(layer, ino, **content);
-  if (map.ok()) file->inherited_bytes = map->inherited_bytes();
-  file->map_status = map.status();
+  const auto map = layer::PageMap::Load(layer, ino, **map_file);
+  if (map.ok()) {
+    file->inherited_bytes = map->inherited_bytes();
+  } else {
+    file->map_status = Corrupt(map.status().message());
+  }
   return {};
 }
 

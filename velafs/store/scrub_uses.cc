@@ -96,12 +96,7 @@ std::optional<PageMap> MapOf(os::Storage& storage, const std::string& layers_dir
                            std::to_string(ino.value) + ".map";
   const auto file = storage.Open(path, os::OpenMode::kRead);
   if (!file.ok()) return {};
-  const auto info = (*file)->Stat();
-  if (!info.ok()) return {};
-  std::vector<std::byte> content(info->size_bytes);
-  const auto got = (*file)->Read(0, content);
-  if (!got.ok()) return {};
-  auto map = PageMap::Decode(layer, ino, std::span(content).first(*got));
+  auto map = PageMap::Load(layer, ino, **file);
   if (!map.ok()) return {};
   return *std::move(map);
 }
