@@ -1,5 +1,4 @@
-// What velapg's commands do, and what they share. Those of `run` and of pools have their own
-// headers.
+// The commands of velapg, and what they share. `run` and pools have headers of their own.
 #pragma once
 
 #include <optional>
@@ -15,29 +14,29 @@
 
 namespace velafs::pgctl {
 
-// A mounted branch and whose data it is; this process may act as that user.
+// A mounted branch and the owner of its data; this process may act as that user.
 struct Target {
   Branch branch;
   Owner owner;
 };
 Result<Target> OpenTarget(Session& session, const std::string& branch);
 
-// A server, if there is one, and whom to be to deal with it.
+// A server, if there is one, and the user to act as for it.
 struct Found {
   std::optional<RunningServer> server;
   std::optional<ServerAddress> address;  // of a server that velapg has started
   Owner owner;
 };
-// The server on the branch, or what the death of the branch's mount has left of one.
+// The server on the branch, also one whose mount has died.
 Result<Found> FindServerOf(Session& session, const Branch& branch);
 
-// A server that was started, to be told to the user.
+// A started server, as it is reported to the user.
 struct StartReport {
   pid_t pid = 0;
   nlohmann::json document;
   std::string text;
 };
-// How a server that runs is reached.
+// How clients reach a running server.
 struct Reach {
   Network network = Network::kHost;
   bool tcp = false;
@@ -50,8 +49,8 @@ Result<StartReport> StartTarget(Session& session, const Target& target, const Ar
                                 const std::optional<Reach>& before, const Output& output,
                                 const StartControl& control = {});
 
-// The program of that name, as psql, beside the branch's server program when there is one, else
-// PATH's. `pgbin` as of FindServerPrograms.
+// The client program (psql) beside the branch's server program if there is one, else from $PATH.
+// `pgbin`: see FindServerPrograms.
 std::string ClientProgramFor(const Target& target, const std::string& pgbin,
                              const std::string& name);
 

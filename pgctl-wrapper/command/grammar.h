@@ -15,7 +15,7 @@ class App;
 
 namespace velafs::pgctl {
 
-// What CLI11 fills in, where that is not yet the type we want.
+// Texts that CLI11 fills in, and that are parsed further later.
 struct RawWords {
   std::string timeout;
   std::string stop_timeout;
@@ -31,7 +31,7 @@ struct RawWords {
   uint16_t port = 0;
 };
 
-// What is parsed goes to the two structs, which must live as long as the app.
+// Parsing fills the two structs, which must live as long as the app.
 std::unique_ptr<CLI::App> MakeGrammar(Arguments* arguments, RawWords* raw);
 
 }  // namespace velafs::pgctl

@@ -1,4 +1,4 @@
-// `velapg inspect`: what a server says is in a branch.
+// `velapg inspect`: asks a server about the content of a branch.
 #pragma once
 
 #include "pgctl-wrapper/command/arguments.h"
@@ -7,7 +7,7 @@
 
 namespace velafs::pgctl {
 
-// Starts a server on a throw-away clone of a branch or bookmark, and prints what it was asked for:
+// Starts a server on a throw-away clone of a branch or bookmark, and prints:
 //
 //   {"source", "schema": TEXT, "relations": [{"database", "schema", "table", "role", "name",
 //    "file", "bytes"}...]}

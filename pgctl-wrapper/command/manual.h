@@ -1,4 +1,4 @@
-// What the manual pages and `velapg help` say beyond --help.
+// The texts of the manual pages and `velapg help` that --help does not have.
 #pragma once
 
 #include "velafs/manual.h"

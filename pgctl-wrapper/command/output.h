@@ -1,4 +1,4 @@
-// What velapg prints: results on standard output, all else on standard error.
+// Prints results on standard output, everything else on standard error.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -19,7 +19,7 @@ class Output {
   bool as_json() const { return as_json_; }
   // The result: the document under --json, else the text.
   void Print(const nlohmann::json& document, const std::string& text) const;
-  // A result that has no other form: one line under --json, else many.
+  // A result that is JSON in any case: on one line with --json, else on many.
   void Print(const nlohmann::json& document) const;
   // The same, but --quiet leaves out the text.
   void Confirm(const nlohmann::json& document, const std::string& text) const;
@@ -37,7 +37,7 @@ class Output {
   bool quiet_;
 };
 
-// A line on the terminal that is replaced while something takes its time, and in the end removed.
+// A line on the terminal that shows progress, and is removed at the end.
 class Progress {
  public:
   explicit Progress(const Output& output) : output_(output) {}

@@ -1,4 +1,4 @@
-// Where velapg's own words on a command line end.
+// Separates velapg's words on a command line from another program's.
 #pragma once
 
 #include <cstddef>
@@ -7,9 +7,9 @@
 
 namespace velafs::pgctl {
 
-// How many of `words`, the program's name not among them, are velapg's: those before "--". Of
-// `velapg psql`, no more than BRANCH with the options of velapg's before and right after it: the
-// first other word is psql's, and all that follow.
+// How many of `words` (without the program's name) are velapg's: those before "--". For `velapg
+// psql`: BRANCH and velapg's options before and right after it. The next word, and all after it,
+// are psql's.
 size_t OwnWords(const std::vector<std::string>& words);
 
 }  // namespace velafs::pgctl

@@ -7,8 +7,8 @@
 
 namespace velafs::pgctl {
 
-// Stops the branch's server, resets the branch, and starts the server again if one ran. A server
-// that ran is started again also when the branch could not be reset.
+// Stops the branch's server, resets the branch, and starts the server again if it ran, even if the
+// reset failed.
 Result<int> ResetBranch(const Arguments& arguments, const Output& output);
 
 }  // namespace velafs::pgctl

@@ -1,4 +1,4 @@
-// The branches that the words of a command line mean.
+// Finds the branches that a command line names.
 #pragma once
 
 #include <string>
@@ -13,9 +13,9 @@ namespace velafs::pgctl {
 // Whether the arguments mean one branch, by its name.
 bool IsOneBranch(const Arguments& arguments);
 
-// Those named, in the order of the words; and those that match a pattern, or all if there is no
-// word. Of these only such as have all labels asked for, may have a server, and are the caller's to
-// stop. NotFound for a name that no branch has.
+// The named branches in the order of the words, and those that match a pattern, or all if there are
+// no words. Branches found by pattern must have all labels asked for, may have a server, and are
+// the caller's to stop. NotFound for a name that no branch has.
 Result<std::vector<Branch>> SelectBranches(Session& session, const Arguments& arguments);
 
 // A server on the branch that has lost its mount. Does not open the branch.

@@ -7,8 +7,7 @@
 
 namespace velafs::pgctl {
 
-// Of one branch: the exit status is 3 when its server is stopped. Without a branch: of all whose
-// server runs.
+// For one branch: exit status 3 if its server is stopped. Without a branch: all running servers.
 Result<int> ShowStatus(const Arguments& arguments, const Output& output);
 
 }  // namespace velafs::pgctl

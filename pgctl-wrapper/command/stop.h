@@ -1,4 +1,4 @@
-// `velapg stop`: of one branch, or of many.
+// `velapg stop`, for one branch or many.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@
 
 namespace velafs::pgctl {
 
-// Stops the server that was found on the branch, in the mode and within the time that the arguments
-// say; one that has lost its mount at once. Shows on a terminal what it waits for. Failed, saying
-// that too, when the time is over: the server goes on stopping.
+// Stops the branch's server in the mode and within the time of the arguments, or at once if its
+// mount is lost. A terminal shows what it waits for. Failed, saying that too, if the time is over;
+// the server then goes on stopping.
 Status StopFound(Session& session, const Branch& branch, const Found& found,
                  const Arguments& arguments, const Output& output);
 

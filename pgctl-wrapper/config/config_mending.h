@@ -13,7 +13,7 @@
 
 namespace velafs::pgctl {
 
-// One thing that the server program has against a configuration.
+// A complaint of the server program about a configuration.
 struct Complaint {
   std::string words;    // its own, without time, level and place
   std::string setting;  // in small letters; empty if it names none
@@ -23,19 +23,19 @@ struct Complaint {
   bool operator==(const Complaint&) const = default;
 };
 
-// From what the program wrote on standard error, in English.
+// Parses the program's messages on standard error, in English.
 std::vector<Complaint> ParseComplaints(const std::string& output);
 
-// Writes a copy of the configuration that the program takes to COPY, makes that `places`' one, and
-// returns what was left out of it. Fails, with `complaints` or a line to mend, if something cannot
-// be left out: a line of postgresql.auto.conf, which a server reads in the branch alone, or a
-// target of recovery, without which it would recover something else. To be called as the data's
+// Writes a copy of the configuration that the program accepts to COPY, sets it in `places`, and
+// returns the lines that were left out. Fails, with `complaints` or a line to mend, if something
+// cannot be left out: a line of postgresql.auto.conf, which a server reads in the branch alone, or
+// a target of recovery, without which it would recover something else. To be called as the data's
 // owner.
 Result<std::vector<LeftOutLine>> MendConfiguration(const ServerHome& home, const std::string& copy,
                                                    const CaptureLimits& limits,
                                                    ServerPlaces* places);
 
-// What that changed, as overrides.
+// Those changes, as overrides.
 std::vector<Override> LeftOutOverrides(const std::vector<LeftOutLine>& left_out);
 
 }  // namespace velafs::pgctl

@@ -1,5 +1,5 @@
-// Configuration files that velapg makes: postgresql.conf for a branch that has none of its own, as
-// when its PGDATA comes from a distribution that keeps it elsewhere; those of access for all.
+// Generates configuration files: postgresql.conf for a branch without one (some distributions keep
+// it outside PGDATA), and pg_hba.conf and pg_ident.conf for every branch.
 #pragma once
 
 #include <string>

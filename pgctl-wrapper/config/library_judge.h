@@ -1,4 +1,4 @@
-// The rules for libraries that hold for one branch, and their use.
+// Applies the rules for libraries to one branch.
 #pragma once
 
 #include <optional>
@@ -13,17 +13,17 @@
 
 namespace velafs::pgctl {
 
-// What decides besides our own rules.
+// The store's additions to the built-in rules.
 struct LibraryPolicy {
   std::optional<std::string> store_rules;  // the text of STORE/extensions.toml
   std::string allowed;                     // the policy allow_libraries
 };
 
-// To be called as the caller, not as the branch's owner.
+// Call it with the caller's rights, not the branch owner's.
 Result<LibraryPolicy> ReadLibraryPolicy(Session& session, const std::string& branch);
 
-// Judges settings that name libraries. The rules are parsed when the first one does. One thread;
-// borrows what it is made of.
+// Judges settings that name libraries. Parses the rules when first used. One thread; borrows its
+// arguments.
 class LibraryJudge {
  public:
   LibraryJudge(const LibraryPolicy& policy, const ServerPrograms& programs, std::string data_dir,

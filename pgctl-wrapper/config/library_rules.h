@@ -1,5 +1,5 @@
-// What becomes of a preload library on a branch: velapg's own list, extensions.toml, with what the
-// store's administrator says in STORE/extensions.toml.
+// Decides whether a branch loads a preload library: by velapg's own list, extensions.toml, and the
+// administrator's STORE/extensions.toml.
 #pragma once
 
 #include <map>
@@ -32,11 +32,11 @@ using LibraryRules = std::map<std::string, LibraryRule>;  // by the library's ba
 // `setting` and `value`. Fails, naming `file` and the line, on anything else.
 Result<LibraryRules> ParseLibraryRules(const std::string& text, const std::string& file);
 
-// Those compiled into the program.
+// The rules compiled into the program.
 Result<LibraryRules> BuiltInLibraryRules();
 
-// The text of STORE/extensions.toml; nothing when there is none. Refused when others than root and
-// the store's owner may write it. To be called as the caller, not as a branch's owner.
+// The text of STORE/extensions.toml; empty if there is none. Refused if users other than root and
+// the store's owner may write it. Call it with the caller's rights, not a branch owner's.
 Result<std::optional<std::string>> ReadStoreLibraryRules(const std::string& store);
 
 // The built-in rules; those of `store_text` replace them by name; the libraries of

@@ -1,5 +1,5 @@
-// What velapg tells a branch's server on its command line, over the branch's own configuration, and
-// why: DESIGN's list for starting a copy of production safely. No I/O.
+// The settings that velapg overrides on a server's command line, each with its reason, so that a
+// copy of production starts safely. No I/O.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace velafs::pgctl {
 
 enum class MemoryProfile { kSmall, kInherit };
 
-// Which of the overrides the user wants.
+// The user's wishes for overrides.
 struct OverrideChoice {
   bool as_is = false;   // only those without which the server could not run beside others
   bool tcp = false;     // it listens on 127.0.0.1, too, not only on its Unix socket
@@ -32,7 +32,7 @@ struct Override {
   bool operator==(const Override&) const = default;
 };
 
-// Where the server's parts are.
+// The paths of the server's files.
 struct ServerPlaces {
   std::string data_dir;
   std::string config_file;
@@ -46,7 +46,7 @@ struct ServerPlaces {
 
 using Settings = std::map<std::string, std::string>;
 
-// What is known of a server before it is started.
+// Facts about a server before it starts.
 struct ServerFacts {
   std::string branch;
   int version = 0;
@@ -59,16 +59,16 @@ struct ServerFacts {
   Preloads preloads;                // of the preload settings that name libraries
 };
 
-// The settings that say where a server's files are: needed to ask it anything.
+// The overrides of paths: needed to ask the server program anything.
 std::vector<Override> PlaceOverrides(const ServerPlaces& places);
 
-// The settings whose own values decide on an override.
+// The settings whose values in the branch decide about an override.
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice);
 
 // The setting that says how many replication origins a server can load.
 const char* OriginLimit(int version);
 
-// True when the branch's own settings would write into a WAL archive.
+// True if the branch's own settings would write into a WAL archive.
 bool WouldArchive(const Settings& own);
 
 // All overrides, PlaceOverrides among them, each setting once. Refused under `strict` when a

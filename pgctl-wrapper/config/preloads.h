@@ -1,5 +1,5 @@
-// What becomes of the libraries that preload settings name: looked up where the server would find
-// them, and judged by the rules.
+// Finds the libraries that preload settings name, where the server would look, and judges them by
+// the rules.
 #pragma once
 
 #include <map>
@@ -46,7 +46,7 @@ std::vector<PreloadLibrary> JudgeLibraries(const LibraryPlaces& places, const Li
                                            std::string_view setting, std::string_view value,
                                            bool as_is);
 
-// The setting's value without what is dropped; nothing when nothing is.
+// The setting's value without the dropped libraries; empty if none is dropped.
 std::optional<std::string> ValueWithoutDropped(const std::vector<PreloadLibrary>& libraries);
 // "not installed: a; left out: pg_cron (would run production's jobs)"; of those dropped.
 std::string WhyDropped(const std::vector<PreloadLibrary>& libraries);

@@ -1,4 +1,4 @@
-// A branch's own settings, as its configuration files say them, asked of the server program.
+// Asks the server program for a branch's own settings.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// As whom, and in which database, a branch's server is used.
+// Chooses role and database for connections to a branch's server.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace velafs::pgctl {
 
-// What the user says of it; empty: not said.
+// The user's choice; empty fields: no choice.
 struct LoginChoice {
   std::string user;
   std::string dbname;

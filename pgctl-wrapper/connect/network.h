@@ -1,4 +1,4 @@
-// How far a branch's server reaches.
+// The network that a branch's server has.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class Network : uint8_t {
 Result<Network> ParseNetwork(std::string_view word);
 const char* NetworkName(Network network);
 
-// Whether a server that is started so is kept from the network; it is unless it is told otherwise.
+// True if a server started so is kept from the network: the default.
 bool IsIsolated(const std::optional<Network>& network);
 
 }  // namespace velafs::pgctl

@@ -1,4 +1,4 @@
-// Sessions in which velapg asks a server something for itself.
+// Settings of velapg's own sessions on a server.
 #pragma once
 
 #include <string>

@@ -27,22 +27,22 @@ struct TcpLogin {
   bool operator==(const TcpLogin&) const = default;
 };
 
-// Nothing when the text is not one.
+// Empty if the text is no login.
 std::optional<TcpLogin> ParseTcpLogin(std::string_view text);
 std::string FormatTcpLogin(const TcpLogin& login);
 
-// Nothing when velapg has made none, or what is there is not one.
+// Empty if velapg has made none, or the file holds no login.
 std::optional<TcpLogin> ReadTcpLogin(const RunDir& run_dir);
 Status ClearTcpLogin(const RunDir& run_dir);
-// Once a server has ended whose login that was: removes it, unless the next start has made another.
+// Removes the login of a server that has ended, unless a newer start has made another.
 Status ForgetTcpLogin(const RunDir& run_dir, const std::optional<TcpLogin>& login);
 
 // No two are the same.
 std::string NewPassword();
-// What pg_authid is to have of a password.
+// The verifier of a password, as pg_authid has it.
 std::string NewVerifier(const std::string& password);
 
-// A server that has just been started, and who is to log in to it.
+// A server that has just started, and the role that may log in.
 struct TcpServer {
   const ServerHome& home;  // as the two others, borrowed
   const RunDir& run_dir;

@@ -1,5 +1,4 @@
-// What a server finds in a data directory, or asks of it, before it starts. To be called as the
-// data's owner.
+// Checks a data directory before a server starts on it. Call these as the data's owner.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +20,7 @@ Status CheckDirectoryOwner(const std::string& data_dir, const Owner& owner);
 // acting as anybody.
 Status CheckWayTo(const std::string& path, const Owner& owner);
 
-// A hint for who meets a server that velapg did not start.
+// The hint for users who meet a server that velapg did not start.
 std::string HowToReachStranger(const std::string& branch, const std::string& data_dir);
 
 // PostgreSQL refuses a directory that others may write to, or read but for its group. Takes those

@@ -1,4 +1,4 @@
-// Links of a branch that a server would write through, to what is not the branch's.
+// Finds links that lead out of a branch and that a server would write through.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What pg_dump and pg_dumpall print of a schema.
+// Normalises schemas that pg_dump and pg_dumpall print.
 #pragma once
 
 #include <string>

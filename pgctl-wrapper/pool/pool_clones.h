@@ -64,13 +64,13 @@ Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool,
 // From now on.
 Status SetLease(Session& session, const Branch& clone, std::chrono::seconds lease);
 
-// What is known of a clone when a pool is filled.
+// A clone's state, as filling a pool needs it.
 struct CloneFact {
   std::string state;
   bool is_up = false;
 };
 
-// What to do next to fill a pool.
+// The next step in filling a pool.
 struct FillStep {
   enum Kind { kNothing, kMake, kRestart, kRetire, kThrowAway };
   Kind kind = kNothing;
@@ -82,8 +82,8 @@ struct FillStep {
 // is too much. No I/O.
 FillStep NextFillStep(const std::vector<CloneFact>& clones, size_t size, size_t enough);
 
-// Does that until there is nothing to do. To be called with the right to fill. A clone whose server
-// does not start is thrown away; the failure is then told, with what else was left undone.
+// Takes such steps until none is left. The caller holds the right to fill. Deletes a clone whose
+// server does not start, and returns that failure with what was left undone.
 Status FillPool(Session& session, const PoolDir& pool, size_t enough, const Output& output);
 
 }  // namespace velafs::pgctl

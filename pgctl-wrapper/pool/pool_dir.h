@@ -14,7 +14,7 @@
 
 namespace velafs::pgctl {
 
-// What is wanted of a pool.
+// The plan of a pool.
 struct PoolPlan {
   std::string source;  // the branch or bookmark it was made for
   std::string state;   // the bookmark its clones are made from
