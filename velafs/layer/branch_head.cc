@@ -115,9 +115,9 @@ Status Branch::SyncAll(bool closing) {
 Status Branch::SyncOld(TimeNs older_than) {
   if (is_retired_) return {};
   for (const auto& layer : Layers()) {
-    if (Status synced = layer->SyncDirty(older_than); !synced.ok()) {
-      return SyncFailed(*layer, std::move(synced));
-    }
+    Status synced = layer->SyncDirty(older_than);
+    if (is_retired_) return {};  // its layers may be gone by now
+    if (!synced.ok()) return SyncFailed(*layer, std::move(synced));
   }
   return {};
 }
