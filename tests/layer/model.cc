@@ -217,7 +217,9 @@ void Model::CheckBranch(const std::string& name) {
 void Model::CheckContents(const std::string& name, Branch& open) {
   uint64_t logical_bytes = 0;
   std::set<InodeNumber> seen;
-  for (const auto& [path, entry] : TreeOf(name).entries()) {
+  for (const auto& named : TreeOf(name).entries()) {
+    const std::string& path = named.first;
+    const auto& entry = named.second;
     if (!entry.IsFile() || !seen.insert(entry.ino).second) continue;
     const File& file = files_[name][entry.ino];
     const auto shown = open.Get(entry.ino);

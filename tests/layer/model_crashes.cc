@@ -36,7 +36,9 @@ void Model::KillProcess() {
   const auto found = FoundTrees();
   REQUIRE_MESSAGE(found.ok(), found.status().message());
   REQUIRE(found->size() == trees_.size());
-  for (const auto& [branch, tree] : *found) {
+  for (const auto& named : *found) {
+    const std::string& branch = named.first;
+    const auto& tree = named.second;
     if (kept_.contains(branch)) continue;
     REQUIRE_MESSAGE(tree->Matches(TreeOf(branch)), branch, ": ",
                     tree->FirstDifference(TreeOf(branch)));

@@ -191,7 +191,7 @@ std::string Branch::PathOf(InodeNumber ino) {
     const Result<Directory*> entries = NamesOf(**directory);
     if (!entries.ok()) continue;
     for (auto entry = (*entries)->After(0); entry != (*entries)->end(); ++entry) {
-      const std::string path = at.path + entry->second.name;
+      std::string path = at.path + entry->second.name;
       if (entry->second.ino == ino) return path;
       if (entry->second.ino) to_visit.push_back({entry->second.ino, path + "/"});
     }
