@@ -150,8 +150,10 @@ velafs -q import main --from-dir cluster
 velafs -q mount
 velapg -q start main
 every_file() {
-  mapfile -t names < <(find "$VELAFS_STORE" -mindepth 1 -maxdepth 1 -printf '%f\n')
-  mapfile -t paths < <(sed -nE 's/.*return root \+ "(\/run)?\/([^"]+)".*/\2/p' "$root_dir/velafs/store/store.h")
+  mapfile -t names < <(find "$VELAFS_STORE" -mindepth 1 -maxdepth 1 -printf '%f\n' |
+    sed 's/^reserve\.[0-9]*$/reserve.N/' | sort -u)
+  mapfile -t paths < <(sed -nE 's/.*return root \+ "(\/run)?\/([^"]+)".*/\2/p' "$root_dir/velafs/store/paths.h")
+  ((${#paths[@]} > 5)) || fail "velafs/store/paths.h names ${#paths[@]} paths"
   mapfile -t in_run < <(find "$VELAFS_STORE/run" -mindepth 1 -maxdepth 1 ! -name '[0-9]*' -printf 'run/%f\n')
   has_items velafs.7 "${names[@]}" "${paths[@]}" "${in_run[@]}"
 }

@@ -271,7 +271,7 @@ class Store {
         if_marked;  // those whose branch has a postmaster.pid: they were cut off
   };
   Result<ServersToStart> TakeServersToStart();
-  // The directory of the caller's pools (pgctl-wrapper/pool_dir.h). Made, and given to him, where
+  // The directory of the caller's pools (pgctl-wrapper/pool/pool_dir.h). Made, and given to him, where
   // he may make nothing in the store. Refused where this process could not give it to him.
   Result<std::string> PoolPlace(const Caller& caller);
   const StorePaths& paths() const { return paths_; }
