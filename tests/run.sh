@@ -7,8 +7,9 @@
 #   NAME        run only the tests whose names contain it: "unit", "merge_test.sh"
 #   --jobs N    run N tests at a time (default: one more than there are processors)
 #   --quick     less data and load, fewer repetitions
-#   --asan      the unit tests once more with AddressSanitizer and UndefinedBehaviorSanitizer
-#   --tsan      the unit tests that use threads once more with ThreadSanitizer
+#   --asan[=K/N]  the unit tests once more with AddressSanitizer and UndefinedBehaviorSanitizer, or
+#                 only the Kth of N parts of them, from 0 on
+#   --tsan[=K/N]  likewise those that use threads, with ThreadSanitizer
 #   --list      name the tests and run none
 #
 # Each test runs in integration/sandbox.sh: nothing of it stays, even when this script is killed. Its
@@ -24,7 +25,8 @@ sanitizers=()
 while (($# > 0)); do
   case $1 in
     --quick) export VELAFS_QUICK=1 VELAFS_SCALE=2 VELAFS_SECONDS=5 VELAFS_CLONES=3 VELAFS_KILLS=1 VELAFS_CUTS=2 VELAFS_STEPS=500 ;;
-    --asan | --tsan) sanitizers+=("${1#--}") ;;
+    --asan | --tsan) sanitizers+=("${1#--}=0/1") ;;
+    --asan=*/* | --tsan=*/*) sanitizers+=("${1#--}") ;;
     --list) list_only=yes ;;
     --jobs)
       jobs=${2:-}
@@ -77,7 +79,7 @@ add_all_tests() {
   local -a long=(debian_13 packages)
   for sanitizer in "${sanitizers[@]}"; do
     add_test "unit tests, $sanitizer" --doctest "unit tests, $sanitizer" \
-      "$root_dir/tests/sanitized.sh" "$sanitizer"
+      "$root_dir/tests/sanitized.sh" "${sanitizer%=*}" --part "${sanitizer#*=}"
   done
   for script in "${long[@]}"; do add_script "$root_dir/integration/${script}_test.sh"; done
   add_unit_tests "unit tests of store" --source-file='*/tests/store/*'
@@ -106,7 +108,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 log_of() {
-  echo "$build_dir/logs/${1//[ ,]/_}.log"
+  echo "$build_dir/logs/${1//[^a-zA-Z0-9_.]/_}.log"
 }
 
 start_test() {

@@ -2,13 +2,22 @@
 # Builds the unit tests with a sanitizer and runs them: all of them, or with ThreadSanitizer those of
 # files that start threads.
 #
-#   tests/sanitized.sh asan|tsan [ARGUMENT-OF-DOCTEST...]
+#   tests/sanitized.sh asan|tsan [--part K/N] [ARGUMENT-OF-DOCTEST...]
+#
+#   --part K/N   only the Kth of N parts of the tests, from 0 on
 
 # shellcheck source=../integration/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
 
 preset=$1
 shift
+part=0
+parts=1
+if [[ ${1:-} == --part ]]; then
+  part=${2%/*}
+  parts=${2#*/}
+  shift 2
+fi
 directory=${build_dir%/*}/$preset
 build "$preset" "$directory"
 
@@ -18,4 +27,7 @@ if [[ $preset == tsan ]]; then
   only=(--source-file="$files")
 fi
 # ThreadSanitizer of gcc 12 does not know the address layouts of newer kernels.
-exec setarch --addr-no-randomize "$directory/tests/velafs_tests" --duration=true "${only[@]}" "$@"
+tests=(setarch --addr-no-randomize "$directory/tests/velafs_tests" "${only[@]}" "$@")
+count=$("${tests[@]}" --count 2>&1 | sed -n 's/.*current filters: \([0-9]*\)$/\1/p')
+exec "${tests[@]}" --duration=true \
+  --first=$((count * part / parts + 1)) --last=$((count * (part + 1) / parts))
