@@ -94,11 +94,13 @@ Status Store::SealSome(Volume::Seal& seal, const std::function<bool()>& go_on, S
     Sink sink(chunks);
     VELAFS_ASSIGN(auto rows, volume_->SealFiles(seal, sink, kBytesAtOnce, go_on));
     VELAFS_TRY(chunks.Finish());
+    // Before the transaction: the sink has a lock of its own, which comes before the catalog's.
+    const std::vector<PackId> new_packs = chunks.packs();
+    const uint64_t bytes_stored = chunks.counts().bytes_stored;
     return volume_->CommitSeal(seal, std::move(rows), [&](catalog::Writer& writer) -> Status {
-      for (const PackId pack : chunks.packs()) VELAFS_TRY(writer.PublishPack(pack));
+      for (const PackId pack : new_packs) VELAFS_TRY(writer.PublishPack(pack));
       VELAFS_ASSIGN(const catalog::LayerRow row, writer.Layer(seal.layer));
-      return writer.SetLayerStoredBytes(seal.layer,
-                                        row.stored_bytes + chunks.counts().bytes_stored);
+      return writer.SetLayerStoredBytes(seal.layer, row.stored_bytes + bytes_stored);
     });
   };
   Status done = run();
