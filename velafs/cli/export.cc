@@ -76,9 +76,10 @@ class FileTarget {
   }
   Status Write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
+      // Also after a signal that came when a part was written.
+      if (Interrupted()) return Failed("interrupted");
       const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR && !Interrupted()) continue;
-      if (written < 0 && errno == EINTR) return Failed("interrupted");
+      if (written < 0 && errno == EINTR) continue;
       if (written < 0) return SystemError(errno, "cannot write the archive");
       bytes = bytes.subspan(static_cast<size_t>(written));
     }
