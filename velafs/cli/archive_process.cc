@@ -69,8 +69,7 @@ std::map<std::string, std::filesystem::path> FindTars(const std::filesystem::pat
     return {};
   });
   Status confined = os::ConfineToOpenFiles();
-  const Status written =
-      confined.ok() ? WriteMembers(first, others, out) : out.End(std::move(confined));
+  const Status written = confined.ok() ? WriteMembers(first, others, out) : out.End(confined);
   _exit(written.ok() ? 0 : 1);
 }
 

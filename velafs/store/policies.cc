@@ -141,7 +141,7 @@ Status CheckInspectUser(const std::string& value) {
 struct KnownPolicy {
   std::string_view key;
   Status (*check)(const std::string& value);
-  std::string_view by_default = "";
+  std::string_view by_default = {};
   bool for_store_only = false;
 };
 

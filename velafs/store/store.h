@@ -271,8 +271,8 @@ class Store {
         if_marked;  // those whose branch has a postmaster.pid: they were cut off
   };
   Result<ServersToStart> TakeServersToStart();
-  // The directory of the caller's pools (pgctl-wrapper/pool/pool_dir.h). Made, and given to him, where
-  // he may make nothing in the store. Refused where this process could not give it to him.
+  // The directory of the caller's pools (pgctl-wrapper/pool/pool_dir.h). Made, and given to him,
+  // where he may make nothing in the store. Refused where this process could not give it to him.
   Result<std::string> PoolPlace(const Caller& caller);
   const StorePaths& paths() const { return paths_; }
   // Ephemeral branches that were not closed cleanly, and have lost their changes with this opening.
