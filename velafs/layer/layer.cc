@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,11 @@ Status SyncFiles(const std::vector<std::shared_ptr<PageFile>>& files) {
   std::vector<std::future<Status>> others;
   const size_t threads = std::min(kMostThreads, files.size() / kFilesOfThread);
   for (size_t i = 1; i < threads; ++i) {
-    others.push_back(std::async(std::launch::async, sync_files));
+    try {
+      others.push_back(std::async(std::launch::async, sync_files));
+    } catch (const std::system_error&) {
+      break;  // the system gives no more threads: those that run sync all files
+    }
   }
   Status first_failure = sync_files();
   for (std::future<Status>& other : others) {
