@@ -69,10 +69,10 @@ struct MergeFixture : VolumeFixture {
   // How many pairs were merged.
   int MergeAll() {
     for (int merges = 0;; ++merges) {
-      const auto merge = volume().BeginMerge();
+      const auto merge = LayerMerger::Start(volume());
       REQUIRE_MESSAGE(merge.ok(), merge.status().message());
       if (!*merge) return merges;
-      const auto merged = volume().FinishMerge(**merge, [] { return true; });
+      const auto merged = (*merge)->Run([] { return true; });
       REQUIRE_MESSAGE(merged.ok(), merged.status().message());
     }
   }

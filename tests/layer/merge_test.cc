@@ -191,11 +191,11 @@ TEST_CASE_FIXTURE(MergeFixture, "a file that is open without a name keeps what i
 TEST_CASE_FIXTURE(MergeFixture, "a merge that was stopped can be done later") {
   MakeTwoLayers();
   const auto before = TreeOf("main");
-  const auto merge = volume().BeginMerge();
+  const auto merge = LayerMerger::Start(volume());
   REQUIRE(merge.ok());
   REQUIRE(*merge);
   int pieces = 0;
-  CHECK(volume().FinishMerge(**merge, [&] { return ++pieces < 5; }).ok());
+  CHECK((*merge)->Run([&] { return ++pieces < 5; }).ok());
   CHECK(TreeOf("main") == before);
   CHECK(Depth("main") == 4);
   Reopen();
@@ -211,11 +211,11 @@ TEST_CASE_FIXTURE(MergeFixture, "layers whose branch goes while they are merged 
     REQUIRE(Clone("dev", "passing").ok());
     REQUIRE(volume().Remove("passing", [](catalog::Writer&) { return Status(); }).ok());
   }
-  const auto merge = volume().BeginMerge();
+  const auto merge = LayerMerger::Start(volume());
   REQUIRE(merge.ok());
   REQUIRE(*merge);
   REQUIRE(volume().Remove("dev", [](catalog::Writer&) { return Status(); }).ok());
-  CHECK(volume().FinishMerge(**merge, [] { return true; }).ok());
+  CHECK((*merge)->Run([] { return true; }).ok());
   CHECK(DirectoriesOnDisk() == 0);
 }
 

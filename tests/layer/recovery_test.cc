@@ -72,7 +72,7 @@ TEST_CASE("layers that a crash has left unsettled are settled, counted and merge
   for (const LayerId layer : frozen) NoteUnsettled(fixture, layer);
   fixture.Crash();
   CHECK(fixture.MergeAll() == 0);
-  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  REQUIRE(SettleLayers(fixture.volume(), [] { return true; }).ok());
   for (const LayerId layer : frozen) {
     CHECK(RowOf(fixture, layer).is_settled);
     CHECK(RowOf(fixture, layer).logical_bytes);
@@ -94,7 +94,7 @@ TEST_CASE(
   NoteUnsettled(fixture, frozen);
   fixture.Crash();
   REQUIRE(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
-  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  REQUIRE(SettleLayers(fixture.volume(), [] { return true; }).ok());
   REQUIRE(*fixture.Seal());
   CHECK(ContentOf(*fixture.Open("main"), "born") == Pages('\0', 4));
   fixture.Reopen();
@@ -163,7 +163,7 @@ TEST_CASE("what is frozen already is settled while its freeze goes on") {
       "main", [](catalog::Writer&, LayerId) { return Refused("the clone was refused"); });
   REQUIRE(refused.code() == Code::kRefused);
   REQUIRE_FALSE(RowOf(fixture, frozen).is_settled);
-  REQUIRE(fixture.volume().SettleLayers([] { return true; }).ok());
+  REQUIRE(SettleLayers(fixture.volume(), [] { return true; }).ok());
   CHECK(RowOf(fixture, frozen).is_settled);
   fixture.Crash();
   CHECK(ContentOf(*fixture.Open("main"), "file").substr(0, 3) == "new");

@@ -229,6 +229,33 @@ TEST_CASE_FIXTURE(SealFixture, "sealing that was stopped can be done later") {
   CHECK(TreeOf("main") == before);
 }
 
+TEST_CASE_FIXTURE(SealFixture, "a job that is given up releases its layer") {
+  MakeTwoLayers();
+  const auto layers = [this] {
+    return Integer([](catalog::Reader& reader) -> Result<uint64_t> {
+      VELAFS_ASSIGN(const auto rows, reader.Layers());
+      return rows.size();
+    });
+  };
+  const uint64_t before = layers();
+  {
+    const auto merger = LayerMerger::Start(volume());
+    REQUIRE(merger.ok());
+    REQUIRE(*merger);
+    CHECK(layers() == before + 1);
+  }
+  CHECK(layers() == before);
+  CHECK(MergeAll() == 1);
+  {
+    const auto sealer = LayerSealer::Start(volume(), NowNs());
+    REQUIRE(sealer.ok());
+    REQUIRE(*sealer);
+    CHECK(layers() == before);
+  }
+  CHECK(layers() == before - 1);
+  CHECK(SealAll() == 1);
+}
+
 TEST_CASE_FIXTURE(SealFixture, "a state that is being read stays readable") {
   MakeTwoLayers();
   CHECK(MergeAll() == 1);

@@ -153,24 +153,24 @@ class Stress {
 
   void MergeAndSeal() {
     while (!stop_) {
-      std::optional<Volume::Merge> merge;
-      std::optional<Volume::Seal> seal;
+      std::unique_ptr<LayerMerger> merger;
+      std::unique_ptr<LayerSealer> sealer;
       {
         std::lock_guard lock(verbs_lock_);
-        const auto merging = fixture_.volume().BeginMerge();
+        auto merging = LayerMerger::Start(fixture_.volume());
         Expect(merging.status());
-        if (merging.ok()) merge = *merging;
-        if (!merge) {
-          const auto sealing = fixture_.volume().BeginSeal(NowNs());
+        if (merging.ok()) merger = *std::move(merging);
+        if (!merger) {
+          auto sealing = LayerSealer::Start(fixture_.volume(), NowNs());
           Expect(sealing.status());
-          if (sealing.ok()) seal = *sealing;
+          if (sealing.ok()) sealer = *std::move(sealing);
         }
       }
-      if (merge) {
-        Expect(fixture_.volume().FinishMerge(*merge, [] { return true; }).status());
+      if (merger) {
+        Expect(merger->Run([] { return true; }).status());
         ++merges_;
-      } else if (seal) {
-        Expect(fixture_.Seal(std::move(seal), UINT64_MAX, VolumeFixture::Always).status());
+      } else if (sealer) {
+        Expect(fixture_.Seal(std::move(sealer), UINT64_MAX, VolumeFixture::Always).status());
         ++seals_;
       } else {
         std::this_thread::yield();

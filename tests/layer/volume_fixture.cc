@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "velafs/layer/layer_recovery.h"
+
 namespace velafs::layer {
 
 VolumeFixture::VolumeFixture(os::Storage& storage) : storage_(storage), is_scratch_(true) {
@@ -47,7 +49,7 @@ Status VolumeFixture::TryOpenAll() {
   volume_ = std::make_unique<Volume>(
       VolumeParts{storage_, *catalog_, *packs_, *reserve_, directory_ + "/layers"});
   VELAFS_TRY(ResetEphemerals());
-  return volume_->RemoveOrphans();
+  return RemoveOrphans(volume_->parts());
 }
 
 Status VolumeFixture::ResetEphemerals() {
@@ -170,10 +172,10 @@ Status VolumeFixture::Clone(const std::string& source, const std::string& name, 
 namespace {
 
 // Into a pack of its own, which is published with the rest.
-class PackSink : public Volume::SealSink {
+class PackSink : public SealSink {
  public:
-  PackSink(os::Storage& storage, catalog::Catalog& catalog, std::string directory)
-      : storage_(storage), catalog_(catalog), directory_(std::move(directory)) {}
+  PackSink(os::Storage& storage, catalog::Catalog& catalog, std::string directory, LayerId draft)
+      : storage_(storage), catalog_(catalog), directory_(std::move(directory)), draft_(draft) {}
 
   Result<ChunkId> Store(std::span<const std::byte> content) override {
     if (chunk::IsZeros(content)) return ChunkId();
@@ -195,12 +197,12 @@ class PackSink : public Volume::SealSink {
     manifests_.push_back({ino, part, std::move(row)});
     return {};
   }
-  Status Finish() { return writer_ ? writer_->Finish() : Status(); }
-  Status Publish(catalog::Writer& writer, LayerId layer) const {
+  Status Finish() override { return writer_ ? writer_->Finish() : Status(); }
+  Status Publish(catalog::Writer& writer, LayerId) override {
     if (pack_) VELAFS_TRY(writer.PublishPack(pack_));
     for (const auto& [id, location] : new_chunks_) VELAFS_TRY(writer.PutChunk(id, location));
     for (const Manifest& manifest : manifests_) {
-      VELAFS_TRY(writer.PutManifestPart(layer, manifest.ino, manifest.part, manifest.row));
+      VELAFS_TRY(writer.PutManifestPart(draft_, manifest.ino, manifest.part, manifest.row));
     }
     return {};
   }
@@ -224,6 +226,7 @@ class PackSink : public Volume::SealSink {
   os::Storage& storage_;
   catalog::Catalog& catalog_;
   const std::string directory_;
+  const LayerId draft_;
   PackId pack_;
   std::unique_ptr<chunk::PackWriter> writer_;
   std::map<ChunkId, ChunkLocation> new_chunks_;
@@ -232,60 +235,53 @@ class PackSink : public Volume::SealSink {
 
 }  // namespace
 
-Status VolumeFixture::CommitAll(Volume::Seal& seal, uint64_t limit_bytes,
+Status VolumeFixture::CommitAll(LayerSealer& sealer, uint64_t limit_bytes,
                                 const std::function<bool()>& go_on) {
-  while (!seal.is_all) {
-    PackSink sink(storage_, *catalog_, directory_ + "/packs");
-    VELAFS_ASSIGN(auto rows, volume_->SealFiles(seal, sink, limit_bytes, go_on));
-    VELAFS_TRY(sink.Finish());
-    VELAFS_TRY(volume_->CommitSeal(seal, std::move(rows), [&](catalog::Writer& writer) {
-      return sink.Publish(writer, seal.pin);
-    }));
+  while (!sealer.is_sealed()) {
+    PackSink sink(storage_, *catalog_, directory_ + "/packs", sealer.draft());
+    VELAFS_TRY(sealer.SealPart(sink, limit_bytes, go_on));
   }
   return {};
 }
 
 Status VolumeFixture::SealWithoutEnd() {
-  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
-  return seal ? CommitAll(*seal, UINT64_MAX, Always) : Failed("there is nothing to seal");
+  VELAFS_ASSIGN(const auto sealer, LayerSealer::Start(*volume_, NowNs()));
+  return sealer ? CommitAll(*sealer, UINT64_MAX, Always) : Failed("there is nothing to seal");
 }
 
 Result<bool> VolumeFixture::Merge(std::mutex& verbs_lock) {
   std::unique_lock lock(verbs_lock);
-  VELAFS_ASSIGN(const auto merge, volume_->BeginMerge());
+  VELAFS_ASSIGN(const auto merger, LayerMerger::Start(*volume_));
   lock.unlock();
-  if (!merge) return false;
-  VELAFS_TRY(volume_->FinishMerge(*merge, Always).status());
+  if (!merger) return false;
+  VELAFS_TRY(merger->Run(Always).status());
   return true;
 }
 
 Result<bool> VolumeFixture::Seal(std::mutex& verbs_lock) {
   std::unique_lock lock(verbs_lock);
-  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
+  VELAFS_ASSIGN(auto sealer, LayerSealer::Start(*volume_, NowNs()));
   lock.unlock();
-  return Seal(std::move(seal), UINT64_MAX, Always);
+  return Seal(std::move(sealer), UINT64_MAX, Always);
 }
 
 Result<bool> VolumeFixture::Merge(const std::function<bool()>& go_on) {
-  VELAFS_ASSIGN(const auto merge, volume_->BeginMerge());
-  if (!merge) return false;
-  VELAFS_TRY(volume_->FinishMerge(*merge, go_on).status());
+  VELAFS_ASSIGN(const auto merger, LayerMerger::Start(*volume_));
+  if (!merger) return false;
+  VELAFS_TRY(merger->Run(go_on).status());
   return true;
 }
 
 Result<bool> VolumeFixture::Seal(uint64_t limit_bytes, const std::function<bool()>& go_on) {
-  VELAFS_ASSIGN(auto seal, volume_->BeginSeal(NowNs()));
-  return Seal(std::move(seal), limit_bytes, go_on);
+  VELAFS_ASSIGN(auto sealer, LayerSealer::Start(*volume_, NowNs()));
+  return Seal(std::move(sealer), limit_bytes, go_on);
 }
 
-Result<bool> VolumeFixture::Seal(std::optional<Volume::Seal> seal, uint64_t limit_bytes,
+Result<bool> VolumeFixture::Seal(std::unique_ptr<LayerSealer> sealer, uint64_t limit_bytes,
                                  const std::function<bool()>& go_on) {
-  if (!seal) return false;
-  Status done = CommitAll(*seal, limit_bytes, go_on);
-  if (Status freed = volume_->GiveBack(*seal).status(); done.ok()) done = std::move(freed);
-  seal->view.reset();
-  if (Status ended = volume_->EndSeal(*seal, done); done.ok()) done = std::move(ended);
-  if (!done.ok()) return done;
+  if (!sealer) return false;
+  Status done = CommitAll(*sealer, limit_bytes, go_on);
+  VELAFS_TRY(sealer->End(std::move(done), [] { return Status(); }).status());
   return true;
 }
 

@@ -13,6 +13,9 @@
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/layer/branch.h"
+#include "velafs/layer/layer_merger.h"
+#include "velafs/layer/layer_sealer.h"
+#include "velafs/layer/layer_settler.h"
 #include "velafs/layer/volume.h"
 #include "velafs/os/storage.h"
 
@@ -41,7 +44,7 @@ class VolumeFixture {
   Result<bool> Seal(std::mutex& verbs_lock);
   // Up to the commit, and no further, as a crash would have it.
   Status SealWithoutEnd();
-  Result<bool> Seal(std::optional<Volume::Seal> begun, uint64_t limit_bytes,
+  Result<bool> Seal(std::unique_ptr<LayerSealer> begun, uint64_t limit_bytes,
                     const std::function<bool()>& go_on);
 
   // Opens the volume anew: after a clean end, or as if its process had been killed.
@@ -63,7 +66,7 @@ class VolumeFixture {
   // As a store does when it is opened: what an ephemeral branch has changed since it was frozen is
   // dropped, unless it was closed cleanly.
   Status ResetEphemerals();
-  Status CommitAll(Volume::Seal& seal, uint64_t limit_bytes, const std::function<bool()>& go_on);
+  Status CommitAll(LayerSealer& sealer, uint64_t limit_bytes, const std::function<bool()>& go_on);
   std::string CatalogPath() const { return directory_ + "/catalog.db"; }
   os::Storage& CatalogStorage();
 

@@ -76,7 +76,7 @@ Status SyncFiles(const std::vector<std::shared_ptr<PageFile>>& files) {
 }  // namespace
 
 Layer::Layer(const VolumeParts& parts, LayerId id)
-    : parts_(parts), id_(id), directory_(parts.layers_directory + "/" + std::to_string(id.value)) {}
+    : parts_(parts), id_(id), directory_(LayerDirectory(parts, id)) {}
 
 std::shared_ptr<Layer> Layer::New(const VolumeParts& parts, LayerId id) {
   return std::shared_ptr<Layer>(new Layer(parts, id));

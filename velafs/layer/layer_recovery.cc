@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <charconv>
+#include <unordered_map>
+
 namespace velafs::layer {
 namespace {
 
@@ -60,6 +63,31 @@ Status Recover(const VolumeParts& parts, Layer& layer) {
 
 Status RecoverLayer(const VolumeParts& parts, Layer& layer) {
   return layer.SettleOnce([&] { return Recover(parts, layer); });
+}
+
+Status RemoveOrphans(const VolumeParts& parts) {
+  std::unordered_map<uint64_t, catalog::LayerState> known;
+  VELAFS_ASSIGN(const auto layers, parts.catalog.Read(&catalog::Reader::Layers));
+  for (const catalog::LayerRow& layer : layers) known[layer.id.value] = layer.state;
+  VELAFS_ASSIGN(const auto directories, parts.storage.List(parts.layers_directory));
+  bool has_removed = false;
+  for (const os::DirectoryEntry& directory : directories) {
+    uint64_t id = 0;
+    const char* end = directory.name.data() + directory.name.size();
+    const auto parsed = std::from_chars(directory.name.data(), end, id);
+    const bool is_layer = parsed.ec == std::errc() && parsed.ptr == end;
+    if (!is_layer) continue;
+    if (const auto found = known.find(id); found != known.end()) {
+      if (found->second != catalog::LayerState::kSealed) continue;
+      VELAFS_ASSIGN(const auto layer, Layer::Load(parts, LayerId(id), true));
+      VELAFS_TRY(parts.reserve.Run([&] { return layer->RemoveSealedPageFiles(); }));
+      continue;
+    }
+    VELAFS_TRY(parts.storage.RemoveTree(parts.layers_directory + "/" + directory.name));
+    has_removed = true;
+  }
+  // Ids of layers whose transaction was lost are given again: what lay there must not come back.
+  return has_removed ? parts.storage.SyncDirectory(parts.layers_directory) : Status();
 }
 
 }  // namespace velafs::layer

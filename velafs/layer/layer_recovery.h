@@ -11,4 +11,8 @@ namespace velafs::layer {
 // a settled layer. Thread-safe: of several callers one recovers the layer, and the others wait.
 Status RecoverLayer(const VolumeParts& parts, Layer& layer);
 
+// Removes layer directories the catalog does not know, and page files of layers that are sealed.
+// Once, before any layer is loaded.
+Status RemoveOrphans(const VolumeParts& parts);
+
 }  // namespace velafs::layer

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "velafs/base/ids.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
 #include "velafs/os/space_reserve.h"
@@ -18,5 +19,10 @@ struct VolumeParts {
   os::SpaceReserve& reserve;  // for what frees space
   std::string layers_directory;
 };
+
+// Where a layer's page files are.
+inline std::string LayerDirectory(const VolumeParts& parts, LayerId layer) {
+  return parts.layers_directory + "/" + std::to_string(layer.value);
+}
 
 }  // namespace velafs::layer

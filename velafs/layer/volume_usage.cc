@@ -2,8 +2,9 @@
 #include <cerrno>
 #include <chrono>
 
+#include "velafs/layer/branch.h"
 #include "velafs/layer/layer_tree.h"
-#include "velafs/layer/volume_impl.h"
+#include "velafs/layer/volume.h"
 
 namespace velafs::layer {
 namespace {
@@ -13,7 +14,7 @@ constexpr auto kMaxUsageAge = std::chrono::seconds(5);
 
 }  // namespace
 
-Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<UsageOf>& tops) {
+Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& tops) {
   LayerTree tree;
   VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) { return tree.Load(reader); }));
   std::vector<SpaceUsage> usages;
@@ -45,12 +46,12 @@ Result<std::vector<SpaceUsage>> Volume::Impl::UsageOfAll(const std::vector<Usage
     }
     usages.push_back(usage);
   }
-  KeepCounts(counted);
+  CacheCounts(counted);
   return usages;
 }
 
 // Caches the counts for the next caller. Best effort.
-void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
+void Volume::CacheCounts(const std::map<LayerId, uint64_t>& counted) {
   if (counted.empty()) return;
   (void)parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
     for (const auto& [id, bytes] : counted) {
@@ -63,15 +64,15 @@ void Volume::Impl::KeepCounts(const std::map<LayerId, uint64_t>& counted) {
   });
 }
 
-void Volume::Impl::SetQuota(InstanceId instance, std::optional<uint64_t> bytes) {
+void Volume::SetQuota(InstanceId instance, std::optional<uint64_t> bytes) {
   if (const auto branch = FindOpen(instance)) branch->SetQuota(bytes);
 }
 
-void Volume::Impl::HoldBack(const std::set<InstanceId>& full) {
+void Volume::HoldBack(const std::set<InstanceId>& full) {
   for (const auto& branch : OpenBranches()) branch->HoldBack(full.contains(branch->instance()));
 }
 
-Result<SpaceUsage> Volume::Impl::Usage(const std::string& name) {
+Result<SpaceUsage> Volume::Usage(const std::string& name) {
   VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
   VELAFS_ASSIGN(const auto usages, UsageOfAll({{row.head, row.instance}}));
   if (!usages[0].is_estimate) return usages[0];

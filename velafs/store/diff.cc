@@ -42,8 +42,9 @@ Result<std::vector<layer::FileDifference>> Store::RunDiff(const SourceRef& a, co
     VELAFS_TRY(FindBranch(side->branch).status());
     VELAFS_TRY(volume_->Open(side->branch).status());
   }
-  return volume_->Compare([&a](catalog::Reader& reader) { return FindState(reader, a); },
-                          [&b](catalog::Reader& reader) { return FindState(reader, b); }, go_on);
+  return layer::CompareTrees(
+      *volume_, [&a](catalog::Reader& reader) { return FindState(reader, a); },
+      [&b](catalog::Reader& reader) { return FindState(reader, b); }, go_on);
 }
 
 }  // namespace velafs::store

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "velafs/layer/layer_merger.h"
+#include "velafs/layer/layer_settler.h"
 #include "velafs/store/recovery.h"
 #include "velafs/store/store.h"
 
@@ -316,14 +318,14 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
 Result<std::optional<uint64_t>> Store::MergeLayers(const std::function<bool()>& go_on) {
   const auto turn = merge_turn_.WaitWhile(go_on);
   if (!turn) return std::optional<uint64_t>();
-  VELAFS_TRY(volume_->SettleLayers(go_on));
-  std::optional<layer::Volume::Merge> merge;
+  VELAFS_TRY(layer::SettleLayers(*volume_, go_on));
+  std::unique_ptr<layer::LayerMerger> merger;
   {
     WriterLock verbs(verbs_mutex_);
-    VELAFS_ASSIGN(merge, volume_->BeginMerge());
+    VELAFS_ASSIGN(merger, layer::LayerMerger::Start(*volume_));
   }
-  if (!merge) return std::optional<uint64_t>();
-  VELAFS_ASSIGN(const uint64_t freed, volume_->FinishMerge(*merge, go_on));
+  if (!merger) return std::optional<uint64_t>();
+  VELAFS_ASSIGN(const uint64_t freed, merger->Run(go_on));
   return std::optional(freed);
 }
 

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "velafs/layer/layer_recovery.h"
 #include "velafs/store/numbered_file.h"
 #include "velafs/store/recovery.h"
 #include "velafs/store/store.h"
@@ -208,7 +209,7 @@ Status Store::OpenParts() {
   VELAFS_TRY(reserve_.Run(
       [this] { return RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()); }));
   VELAFS_TRY(reserve_.Run([this] { return ResetEphemerals(); }));
-  VELAFS_TRY(volume_->RemoveOrphans());
+  VELAFS_TRY(layer::RemoveOrphans(volume_->parts()));
   reserve_.Refill();
   return {};
 }

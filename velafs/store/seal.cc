@@ -2,6 +2,7 @@
 #include <chrono>
 #include <thread>
 
+#include "velafs/layer/layer_sealer.h"
 #include "velafs/store/catalog_copies.h"
 #include "velafs/store/chunk_sink.h"
 #include "velafs/store/recovery.h"
@@ -10,8 +11,6 @@
 namespace velafs::store {
 namespace {
 
-using layer::Volume;
-
 // What goes into one transaction of the catalog, and holds off imports meanwhile.
 constexpr uint64_t kBytesAtOnce = 256ull << 20;
 // The longest it works, at a gentle pace, before it leaves the disk to others for as long.
@@ -19,7 +18,7 @@ constexpr auto kTurn = std::chrono::milliseconds(5);
 
 Status SealingStopped() { return Refused("sealing was stopped"); }
 
-class Sink : public Volume::SealSink {
+class Sink : public layer::SealSink {
  public:
   explicit Sink(ChunkSink& chunks) : chunks_(chunks) {}
   Result<ChunkId> Store(std::span<const std::byte> content) override {
@@ -30,9 +29,24 @@ class Sink : public Volume::SealSink {
   Status PutManifest(InodeNumber ino, uint64_t part, catalog::ManifestPartRow row) override {
     return chunks_.PutManifest(ino, part, std::move(row));
   }
+  Status Finish() override {
+    VELAFS_TRY(chunks_.Finish());
+    // Before the transaction: the chunk sink has a lock of its own, which comes before the
+    // catalog's.
+    new_packs_ = chunks_.packs();
+    bytes_stored_ = chunks_.counts().bytes_stored;
+    return {};
+  }
+  Status Publish(catalog::Writer& writer, LayerId layer) override {
+    for (const PackId pack : new_packs_) VELAFS_TRY(writer.PublishPack(pack));
+    VELAFS_ASSIGN(const catalog::LayerRow row, writer.Layer(layer));
+    return writer.SetLayerStoredBytes(layer, row.stored_bytes + bytes_stored_);
+  }
 
  private:
   ChunkSink& chunks_;
+  std::vector<PackId> new_packs_;
+  uint64_t bytes_stored_ = 0;
 };
 
 }  // namespace
@@ -46,12 +60,12 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
   }
   const auto turn = merge_turn_.WaitWhile(go_on);
   if (!turn) return SealingStopped();
-  std::optional<Volume::Seal> seal;
+  std::unique_ptr<layer::LayerSealer> sealer;
   {
     WriterLock verbs(verbs_mutex_);
-    VELAFS_ASSIGN(seal, volume_->BeginSeal(frozen_before));
+    VELAFS_ASSIGN(sealer, layer::LayerSealer::Start(*volume_, frozen_before));
   }
-  if (!seal) return std::optional<SealResult>();
+  if (!sealer) return std::optional<SealResult>();
   auto rested = std::chrono::steady_clock::now();
   const auto go_on_at_pace = [&] {
     const auto worked = std::chrono::steady_clock::now() - rested;
@@ -63,54 +77,34 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
   };
   SealResult result;
   Status outcome;
-  while (outcome.ok() && !seal->is_all) outcome = SealSome(*seal, go_on_at_pace, &result);
+  while (outcome.ok() && !sealer->is_sealed()) outcome = SealSome(*sealer, go_on_at_pace, &result);
   // A catalog that is lost must not take along what only it knows where to find.
-  Status copied = seal->committed.empty() ? Status() : MakeCatalogCopy(storage_, paths_);
-  if (copied.ok()) {
-    const Result<uint64_t> freed = volume_->GiveBack(*seal);
-    if (freed.ok()) result.bytes_freed = *freed;
-    if (outcome.ok()) outcome = freed.status();
-  } else if (outcome.ok()) {
-    outcome = std::move(copied);
+  const Result<uint64_t> freed =
+      sealer->End(std::move(outcome), [this] { return MakeCatalogCopy(storage_, paths_); });
+  if (!freed.ok()) {
+    return freed.status().WithContext("cannot seal layer " + std::to_string(sealer->layer().value));
   }
-  seal->view.reset();
-  Status ended = volume_->EndSeal(*seal, outcome);
-  if (outcome.ok()) outcome = std::move(ended);
-  if (!outcome.ok()) {
-    return std::move(outcome).WithContext("cannot seal layer " + std::to_string(seal->layer.value));
-  }
+  result.bytes_freed = *freed;
   return std::optional(result);
 }
 
-Status Store::SealSome(Volume::Seal& seal, const std::function<bool()>& go_on, SealResult* result) {
+Status Store::SealSome(layer::LayerSealer& sealer, const std::function<bool()>& go_on,
+                       SealResult* result) {
   VELAFS_ASSIGN(const chunk::Compression compression,
                 chunk::ParseCompression(policies_->Get("compression", nullptr)));
   const auto turn = import_turn_.WaitWhile(go_on);
   if (!turn) return SealingStopped();
   VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(*catalog_));
-  ChunkSink chunks(storage_, *catalog_, paths_.Packs(), seal.pin, std::move(published),
+  ChunkSink chunks(storage_, *catalog_, paths_.Packs(), sealer.draft(), std::move(published),
                    compression);
-  const auto run = [&]() -> Status {
-    Sink sink(chunks);
-    VELAFS_ASSIGN(auto rows, volume_->SealFiles(seal, sink, kBytesAtOnce, go_on));
-    VELAFS_TRY(chunks.Finish());
-    // Before the transaction: the sink has a lock of its own, which comes before the catalog's.
-    const std::vector<PackId> new_packs = chunks.packs();
-    const uint64_t bytes_stored = chunks.counts().bytes_stored;
-    return volume_->CommitSeal(seal, std::move(rows), [&](catalog::Writer& writer) -> Status {
-      for (const PackId pack : new_packs) VELAFS_TRY(writer.PublishPack(pack));
-      VELAFS_ASSIGN(const catalog::LayerRow row, writer.Layer(seal.layer));
-      return writer.SetLayerStoredBytes(seal.layer, row.stored_bytes + bytes_stored);
-    });
-  };
-  Status done = run();
+  Sink sink(chunks);
+  Status done = sealer.SealPart(sink, kBytesAtOnce, go_on);
   if (done.ok()) {
     result->bytes_stored += chunks.counts().bytes_stored;
     result->chunks_new += chunks.counts().chunks_new;
     result->chunks_shared += chunks.counts().chunks_shared;
     return done;
   }
-  seal.is_all = false;
   // What this leaves when it fails too is removed when the store is next opened.
   (void)RemoveImport(storage_, *catalog_, *packs_, paths_.Packs(), LayerId(), chunks.packs());
   return done;

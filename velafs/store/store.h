@@ -18,6 +18,7 @@
 #include "velafs/base/streams.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/chunk/packs.h"
+#include "velafs/layer/tree_difference.h"
 #include "velafs/layer/volume.h"
 #include "velafs/os/file_lock.h"
 #include "velafs/os/space_reserve.h"
@@ -32,6 +33,10 @@
 #include "velafs/store/server_registry.h"
 #include "velafs/store/turn.h"
 #include "velafs/store/verb_types.h"
+
+namespace velafs::layer {
+class LayerSealer;
+}
 
 namespace velafs::store {
 
@@ -198,10 +203,10 @@ class Store {
   // also asked while layers are merged, and while somebody else's work has to end first.
   Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
 
-  // Merges layers that nothing needs for themselves any more; see layer::Volume::BeginMerge. One
+  // Merges layers that nothing needs for themselves any more; see layer::LayerMerger. One
   // pair; the space freed, or nothing when there was none. Everything goes on meanwhile.
   Result<std::optional<uint64_t>> MergeLayers(const std::function<bool()>& go_on);
-  // Seals all layers frozen longer ago than that, after merging; see layer::Volume::BeginSeal. All
+  // Seals all layers frozen longer ago than that, after merging; see layer::LayerSealer. All
   // goes on meanwhile; imports wait for some seconds at a time.
   Result<SealResult> Seal(const Caller& caller, std::chrono::seconds older_than,
                           const std::function<bool()>& go_on);
@@ -293,7 +298,7 @@ class Store {
   struct Origin;
 
   // Verbs without the words that say which verb failed.
-  Status SealSome(layer::Volume::Seal& seal, const std::function<bool()>& go_on,
+  Status SealSome(layer::LayerSealer& sealer, const std::function<bool()>& go_on,
                   SealResult* result);
   // Begins the layer, and may store content in it.
   using FindSourceFn = std::function<Result<Source>(ImportedLayer& layer)>;

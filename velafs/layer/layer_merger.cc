@@ -1,20 +1,24 @@
-// Merging a frozen layer into the one that stands on it.
-//
 // Everything that can be seen stays as it is at every moment, whatever is cut off where: pages that
 // the upper layer shows from the lower one are copied into it, which shows them as they were; only
 // when all of that is durable does one transaction take the lower layer out of the chain. Meanwhile
 // the upper layer is not settled (DURABILITY.md, 10): a crash may leave page files in it whose maps
 // were never written, and those are not there.
-#include <sys/stat.h>
+#include "velafs/layer/layer_merger.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <limits>
+#include <optional>
+#include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "velafs/layer/branch.h"
+#include "velafs/layer/layer_pin.h"
 #include "velafs/layer/layer_tree.h"
-#include "velafs/layer/volume_impl.h"
+#include "velafs/layer/volume.h"
 
 namespace velafs::layer {
 namespace {
@@ -91,90 +95,81 @@ class Copier {
 
 }  // namespace
 
-Result<std::optional<Volume::Merge>> Volume::Impl::BeginMerge() {
-  std::set<LayerId> left_out;
-  {
-    MutexLock lock(upkeep_lock_);
-    left_out = unmergeable_;
-  }
-  const std::set<LayerId> in_use = LayersInFlux();
-  Merge merge;
-  const auto find = [&](catalog::Reader& reader) -> Status {
+LayerMerger::LayerMerger(Volume& volume, LayerId lower, std::unique_ptr<LayerPin> upper)
+    : volume_(volume), lower_(lower), upper_(std::move(upper)) {}
+
+LayerMerger::~LayerMerger() = default;
+
+Result<std::unique_ptr<LayerMerger>> LayerMerger::Start(Volume& volume) {
+  std::set<LayerId> left_out = volume.failed_jobs().merging.All();
+  const std::set<LayerId> in_flux = volume.LayersInFlux();
+  LayerId lower;
+  LayerId upper;
+  VELAFS_TRY(volume.parts().catalog.Read([&](catalog::Reader& reader) -> Status {
     LayerTree tree;
     VELAFS_TRY(tree.Load(reader));
     auto pair = tree.FindMerge(left_out);
-    while (pair && (in_use.contains(pair->lower->id) || in_use.contains(pair->upper->id))) {
+    while (pair && (in_flux.contains(pair->lower->id) || in_flux.contains(pair->upper->id))) {
       left_out.insert(pair->lower->id);
       pair = tree.FindMerge(left_out);
     }
     if (!pair) return {};
-    merge.lower = pair->lower->id;
-    merge.upper = pair->upper->id;
-    VELAFS_ASSIGN(const auto chain, reader.Chain(merge.upper));
-    VELAFS_ASSIGN(merge.root, reader.FirstInode(chain.back().id));
+    lower = pair->lower->id;
+    upper = pair->upper->id;
     return {};
-  };
-  VELAFS_TRY(parts_.catalog.Read(find));
-  if (!merge.lower) return std::optional<Merge>();
-  VELAFS_TRY(parts_.catalog
-                 .Write([&](catalog::Writer& writer) -> Status {
-                   VELAFS_ASSIGN(merge.pin,
-                                 writer.AddLayer(merge.upper, catalog::LayerState::kImporting));
-                   return {};
-                 })
-                 .status());
-  return std::optional(merge);
+  }));
+  if (!lower) return std::unique_ptr<LayerMerger>();
+  VELAFS_ASSIGN(auto pin, LayerPin::Make(volume, [&](catalog::Reader&) { return Result(upper); }));
+  return std::unique_ptr<LayerMerger>(new LayerMerger(volume, lower, std::move(pin)));
 }
 
-Result<uint64_t> Volume::Impl::FinishMerge(const Merge& merge, const std::function<bool()>& go_on) {
-  const auto run = [&]() -> Result<uint64_t> {
-    VELAFS_ASSIGN(const auto view, OpenState(merge.upper, merge.root, "a frozen layer"));
-    // Once its layer is in memory, and settled there: nobody recovers it while it is copied to.
-    VELAFS_ASSIGN(const auto begun, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-      VELAFS_TRY(writer.SetLayerState(merge.upper, catalog::LayerState::kFrozen));
-      return writer.SetLayerSettled(merge.upper, false);
-    }));
-    VELAFS_TRY(parts_.catalog.MakeDurable(begun));
-    const std::vector<std::shared_ptr<Layer>> layers = view->Layers();
-    Layer& upper = *layers[0];
-    Layer& lower = *layers[1];
-    for (const InodeNumber ino : lower.InodesWithContent()) {
-      VELAFS_TRY(CopyUp(*view, lower, upper, ino, go_on));
-      if (!go_on()) return Stopped();
-    }
-    if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
-    VELAFS_ASSIGN(const uint64_t lower_bytes, lower.AllocatedBytes({}));
-    VELAFS_TRY(CommitMerge(merge, lower));
-    return lower_bytes;
-  };
-  Result<uint64_t> merged = run();
+Result<uint64_t> LayerMerger::Run(const std::function<bool()>& go_on) {
+  Result<uint64_t> merged = Merge(go_on);
   if (merged.ok()) {
-    VELAFS_TRY(RemoveDoomed());
+    VELAFS_TRY(volume_.RemoveUnusedLayers());
     return merged;
   }
-  VELAFS_TRY(GiveUp(merge));
+  VELAFS_TRY(Abandon());
   if (merged.status().code() == Code::kRefused || !go_on()) return uint64_t{0};
-  MutexLock lock(upkeep_lock_);
-  // Where the disk is full it may work later; of what is damaged nobody needs to hear again.
-  if (!os::IsOutOfSpace(merged.status())) unmergeable_.insert(merge.lower);
+  volume_.failed_jobs().merging.Add(lower_, merged.status());
   return std::move(merged).status().WithContext("cannot merge layer " +
-                                                std::to_string(merge.lower.value));
+                                                std::to_string(lower_.value));
+}
+
+Result<uint64_t> LayerMerger::Merge(const std::function<bool()>& go_on) {
+  VELAFS_ASSIGN(const auto view, upper_->OpenState());
+  // Once its layer is in memory, and settled there: nobody recovers it while it is copied to.
+  const auto unsettle = [this](catalog::Writer& writer) -> Status {
+    VELAFS_TRY(writer.SetLayerState(upper_->layer(), catalog::LayerState::kFrozen));
+    return writer.SetLayerSettled(upper_->layer(), false);
+  };
+  VELAFS_ASSIGN(const auto unsettled, volume_.parts().catalog.Write(unsettle));
+  VELAFS_TRY(volume_.parts().catalog.MakeDurable(unsettled));
+  const std::vector<std::shared_ptr<Layer>> layers = view->Layers();
+  Layer& upper = *layers[0];
+  Layer& lower = *layers[1];
+  for (const InodeNumber ino : lower.InodesWithContent()) {
+    VELAFS_TRY(CopyUp(*view, lower, upper, ino, go_on));
+    if (!go_on()) return Stopped();
+  }
+  if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
+  VELAFS_ASSIGN(const uint64_t lower_bytes, lower.AllocatedBytes({}));
+  VELAFS_TRY(Commit(lower));
+  return lower_bytes;
 }
 
 // The upper layer is settled again if all it has is on disk; so is what was copied to it.
-Status Volume::Impl::GiveUp(const Merge& merge) {
-  VELAFS_ASSIGN(const auto upper, GetLayer(merge.upper, true));
+Status LayerMerger::Abandon() {
+  VELAFS_ASSIGN(const auto upper, volume_.GetLayer(upper_->layer(), true));
   Status synced = upper->SyncDirty(std::numeric_limits<TimeNs>::max());
   if (synced.ok() && upper->IsOnDisk()) synced = upper->SyncNames();
-  return RemoveLayers([&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
-           if (synced.ok()) VELAFS_TRY(writer.SetLayerSettled(merge.upper, true));
-           return writer.RemoveUnusedLayers(merge.pin);
-         })
-      .status();
+  return upper_->Release([&](catalog::Writer& writer) {
+    return synced.ok() ? writer.SetLayerSettled(upper_->layer(), true) : Status();
+  });
 }
 
-Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber ino,
-                            const std::function<bool()>& go_on) {
+Status LayerMerger::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber ino,
+                           const std::function<bool()>& go_on) {
   const Result<Attributes> seen = view.Get(ino);
   if (seen.status().error_number() == ESTALE) return {};  // gone, as the upper layer has it
   VELAFS_TRY(seen.status());
@@ -208,48 +203,26 @@ Status Volume::Impl::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumbe
 }
 
 // From here on the upper layer says all, and the lower one is in nobody's chain.
-Status Volume::Impl::CommitMerge(const Merge& merge, const Layer& lower) {
+Status LayerMerger::Commit(const Layer& lower) {
   const std::set<InodeNumber> moved = lower.InodesWithContent();
   std::vector<LayerId> gone;
-  VELAFS_ASSIGN(const auto commit, parts_.catalog.Write([&](catalog::Writer& writer) -> Status {
-    VELAFS_TRY(writer.MergeLayers(merge.lower, merge.upper));
-    ++generation_;
+  const auto merge = [&](catalog::Writer& writer) -> Status {
+    VELAFS_TRY(writer.MergeLayers(lower_, upper_->layer()));
+    volume_.NoteMove();
     // What stood on the upper one may have gone meanwhile.
-    VELAFS_ASSIGN(gone, writer.RemoveUnusedLayers(merge.pin));
+    VELAFS_ASSIGN(gone, writer.RemoveUnusedLayers(upper_->id()));
     return {};
-  }));
-  VELAFS_TRY(parts_.catalog.MakeDurable(commit));
-  const std::vector<InodeNumber> files(moved.begin(), moved.end());
-  for (const auto& branch : OpenBranches()) VELAFS_TRY(branch->FollowMove(merge.lower, files));
-  gone.push_back(merge.lower);
+  };
+  VELAFS_ASSIGN(const auto committed, volume_.parts().catalog.Write(merge));
+  upper_->NoteReleased();
+  VELAFS_TRY(volume_.parts().catalog.MakeDurable(committed));
+  VELAFS_TRY(volume_.FollowMove(lower_, {moved.begin(), moved.end()}));
+  gone.push_back(lower_);
   for (const LayerId id : gone) {
-    VELAFS_ASSIGN(auto layer, GetLayer(id, true));
-    MutexLock lock(upkeep_lock_);
-    doomed_.push_back(std::move(layer));
+    VELAFS_ASSIGN(auto layer, volume_.GetLayer(id, true));
+    volume_.removals().AddLayer(std::move(layer));
   }
   return {};
-}
-
-Status Volume::Impl::RemoveDoomed() {
-  std::vector<LayerId> ids;
-  {
-    MutexLock lock(upkeep_lock_);
-    std::erase_if(doomed_, [&ids](const std::shared_ptr<Layer>& layer) {
-      if (layer.use_count() > 1) return false;
-      ids.push_back(layer->id());
-      return true;
-    });
-  }
-  if (ids.empty()) return {};
-  return RemoveLayers([&](catalog::Writer& writer) -> Result<std::vector<LayerId>> {
-           for (const LayerId id : ids) {
-             // One that had sealed content has stayed in the catalog.
-             VELAFS_ASSIGN(const auto row, writer.FindLayer(id));
-             if (row) VELAFS_TRY(writer.RemoveLayer(id));
-           }
-           return ids;
-         })
-      .status();
 }
 
 }  // namespace velafs::layer

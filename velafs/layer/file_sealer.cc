@@ -1,0 +1,122 @@
+#include "velafs/layer/file_sealer.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+namespace velafs::layer {
+namespace {
+
+constexpr uint8_t kWholeChunk = 0xff;
+
+Status Stopped() { return Refused("sealing was stopped"); }
+
+}  // namespace
+
+FileSealer::FileSealer(LayerContent content, const catalog::InodeRow& row, SealSink& sink)
+    : content_(std::move(content)),
+      ino_(row.ino),
+      size_bytes_(row.size_bytes),
+      inherits_(content_.inherited_bytes() > 0),
+      sink_(sink) {}
+
+Status FileSealer::Seal(const std::function<bool()>& go_on) {
+  for (uint64_t part = 0; part * catalog::kPartBytes < size_bytes_; ++part) {
+    if (!go_on()) return Stopped();
+    const uint64_t begin = part * catalog::kPartBytes;
+    const uint64_t end = std::min(size_bytes_, begin + catalog::kPartBytes);
+    VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row, WithoutData(begin, end));
+    if (!row) {
+      VELAFS_ASSIGN(row, SealPart(begin, end, go_on));
+    }
+    VELAFS_TRY(sink_.PutManifest(ino_, part, *std::move(row)));
+  }
+  return {};
+}
+
+Result<std::optional<catalog::ManifestPartRow>> FileSealer::WithoutData(uint64_t begin,
+                                                                        uint64_t end) const {
+  using Row = std::optional<catalog::ManifestPartRow>;
+  const uint64_t pages = PagesUpTo(end - begin);
+  VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(begin / kPageBytes, pages));
+  if (run.pages < pages) return Row();
+  catalog::ManifestPartRow row;
+  if (!run.held) return Row(std::move(row));
+  VELAFS_ASSIGN(const bool is_hole, IsHole(begin, end));
+  if (!is_hole) return Row();
+  if (inherits_) row.chunks.resize(1);  // an empty row says that the layer holds nothing
+  return Row(std::move(row));
+}
+
+Result<bool> FileSealer::IsHole(uint64_t begin, uint64_t end) const {
+  VELAFS_ASSIGN(const PageFile::Extent extent, content_.ExtentAt(begin, end - begin));
+  return !extent.is_data && extent.length_bytes >= end - begin;
+}
+
+Result<catalog::ManifestPartRow> FileSealer::SealPart(uint64_t begin, uint64_t end,
+                                                      const std::function<bool()>& go_on) {
+  catalog::ManifestPartRow row;
+  for (uint64_t at = begin; at < end; at += kChunkBytes) {
+    if (!go_on()) return Stopped();
+    VELAFS_ASSIGN(const SealedFile::Held held, SealChunk(at));
+    row.chunks.push_back(held.chunk);
+    row.pages.push_back(held.pages);
+  }
+  Shorten(&row);
+  return row;
+}
+
+Result<SealedFile::Held> FileSealer::SealChunk(uint64_t begin) {
+  const uint64_t end = std::min(size_bytes_, begin + kChunkBytes);
+  SealedFile::Held held;
+  VELAFS_ASSIGN(held.pages, PagesIn(begin / kPageBytes, PagesUpTo(end - begin)));
+  if (held.pages == 0) return held;
+  if (content_.sealed()) {
+    VELAFS_ASSIGN(const SealedFile::Held before, content_.sealed()->HeldIn(begin / kChunkBytes));
+    if (before.pages == held.pages) return before;
+  }
+  if (held.pages == kWholeChunk && !content_.sealed()) {
+    VELAFS_ASSIGN(const bool is_hole, IsHole(begin, end));
+    if (is_hole) return held;
+  }
+  VELAFS_ASSIGN(held.chunk, StorePages(begin, end, held.pages));
+  return held;
+}
+
+Result<ChunkId> FileSealer::StorePages(uint64_t begin, uint64_t end, uint8_t held) {
+  buffer_.clear();
+  for (uint64_t page = 0; page < PagesUpTo(end - begin); ++page) {
+    if (((held >> page) & 1) == 0) continue;
+    const uint64_t offset = begin + page * kPageBytes;
+    const size_t length = std::min(kPageBytes, end - offset);
+    const size_t filled = buffer_.size();
+    buffer_.resize(filled + length);
+    VELAFS_TRY(content_.Read(offset, std::span(buffer_).subspan(filled)));
+  }
+  stored_bytes_ += buffer_.size();
+  return sink_.Store(buffer_);
+}
+
+Result<uint8_t> FileSealer::PagesIn(PageNumber first, uint64_t pages) const {
+  unsigned held = 0;
+  for (uint64_t page = 0; page < pages;) {
+    VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(first + page, pages - page));
+    if (run.held) held |= ((1u << run.pages) - 1) << page;
+    page += run.pages;
+  }
+  return held == (1u << pages) - 1 ? kWholeChunk : static_cast<uint8_t>(held);
+}
+
+void FileSealer::Shorten(catalog::ManifestPartRow* row) const {
+  const auto all = [row](uint8_t pages) {
+    return std::ranges::all_of(row->pages, [pages](uint8_t held) { return held == pages; });
+  };
+  const bool is_zeros = std::ranges::all_of(row->chunks, &ChunkId::IsZeros);
+  if (is_zeros && all(inherits_ ? 0 : kWholeChunk)) {
+    *row = {};
+  } else if (all(kWholeChunk)) {
+    row->pages.clear();
+  }
+}
+
+}  // namespace velafs::layer
