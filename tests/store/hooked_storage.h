@@ -1,5 +1,5 @@
-// The host's storage, with a hook before every change: it may make the change fail, or end the
-// process.
+// A storage, the host's most often, with a hook before every change: it may make the change fail,
+// or end the process.
 #pragma once
 
 #include <functional>
@@ -62,7 +62,8 @@ class HookedFile : public os::File {
 
 class HookedStorage : public os::Storage {
  public:
-  explicit HookedStorage(StorageHook hook) : hook_(std::move(hook)) {}
+  explicit HookedStorage(StorageHook hook, os::Storage& host = os::HostStorage())
+      : host_(host), hook_(std::move(hook)) {}
 
   Result<std::unique_ptr<os::File>> Open(const std::string& path, os::OpenMode mode) override {
     VELAFS_TRY(hook_(path));
@@ -96,7 +97,7 @@ class HookedStorage : public os::Storage {
   Result<os::SpaceInfo> Space(const std::string& path) override { return host_.Space(path); }
 
  private:
-  os::Storage& host_ = os::HostStorage();
+  os::Storage& host_;
   const StorageHook hook_;
 };
 

@@ -215,6 +215,10 @@ class Branch {
   Result<catalog::InodeRow> CurrentRow(Inode& inode) REQUIRES_SHARED(namespace_)
       REQUIRES_SHARED(gate_);
 
+  // Makes durable what the layers below the head have of a file, which is nothing to do but while a
+  // freeze is under way: a row in the head has the size that they give the file, and a power cut
+  // must not take what that size is of.
+  Status SyncBelowHead(Inode& inode) REQUIRES(namespace_) REQUIRES_SHARED(gate_);
   Status Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names)
       REQUIRES(namespace_) REQUIRES_SHARED(gate_);
   Status RemoveName(InodeNumber directory, std::string_view name, bool is_directory);

@@ -62,8 +62,25 @@ Result<Directory*> Branch::NamesForChange(Inode& directory) {
   return names;
 }
 
+Status Branch::SyncBelowHead(Inode& inode) {
+  std::vector<std::shared_ptr<PageFile>> files;
+  {
+    ReaderLock content(inode.content_lock);
+    if (inode.content) files = inode.content->DirtyFiles();
+  }
+  for (const auto& file : files) {
+    if (file->layer_id() == head_->id()) continue;
+    Status synced = file->Sync(os::SyncKind::kData);
+    if (!synced.ok()) return SyncFailed(file->layer(), std::move(synced));
+  }
+  return {};
+}
+
 Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names) {
   const LayerId head = head_->id();
+  for (const RowChange& change : rows) {
+    if (change.row.nlink > 0) VELAFS_TRY(SyncBelowHead(*change.inode));
+  }
   std::vector<Directory*> directories;
   for (const NameChange& change : names) {
     VELAFS_ASSIGN(Directory * directory, NamesForChange(*change.directory));
