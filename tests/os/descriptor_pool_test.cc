@@ -4,15 +4,39 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include <atomic>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/os/scratch_directory.h"
 #include "velafs/os/storage.h"
+
+namespace {
+
+// What runs before the next pwrite of this thread, and which file's syncs are counted.
+thread_local std::function<void()> before_next_write;
+std::atomic<ino_t> watched_file = 0;
+std::atomic<int> data_syncs = 0;
+
+}  // namespace
+
+// The program's own, so that a test can come between what is written and what is noted.
+extern "C" ssize_t pwrite(int fd, const void* data, size_t bytes, off_t offset) {
+  if (before_next_write) std::exchange(before_next_write, nullptr)();
+  return syscall(SYS_pwrite64, fd, data, bytes, offset);
+}
+extern "C" int fdatasync(int fd) {
+  struct stat info = {};
+  if (watched_file != 0 && fstat(fd, &info) == 0 && info.st_ino == watched_file) ++data_syncs;
+  return static_cast<int>(syscall(SYS_fdatasync, fd));
+}
 
 namespace velafs::os {
 namespace {
@@ -23,6 +47,12 @@ UniqueFd MakeFile(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
   REQUIRE(fd);
   return fd;
+}
+
+ino_t InodeOf(const std::string& path) {
+  struct stat info = {};
+  REQUIRE(stat(path.c_str(), &info) == 0);
+  return info.st_ino;
 }
 
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) != -1; }
@@ -92,39 +122,66 @@ TEST_CASE("a file whose name has gone says so when it has to be opened again") {
   CHECK(gone.Take().status().error_number() == ENOENT);
 }
 
-TEST_CASE("more files are read and written by several threads than a process may open") {
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const rlimit few{.rlim_cur = 100, .rlim_max = before.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
-  {
-    constexpr size_t kFiles = 400, kThreads = 4;
-    ScratchDirectory directory;
-    std::vector<std::unique_ptr<File>> files;
-    for (size_t i = 0; i < kFiles; ++i) {
-      auto file = HostStorage().Open(directory / std::to_string(i), OpenMode::kCreateNew);
-      REQUIRE(file.ok());
-      files.push_back(*std::move(file));
-    }
-    std::atomic<int> wrong = 0;
-    const auto work = [&](size_t thread) {
-      for (size_t round = 0; round < 3; ++round) {
-        for (size_t i = 0; i < kFiles; ++i) {
-          File& file = *files[(i * 7 + thread) % kFiles];
-          const auto byte = static_cast<std::byte>(thread + round);
-          std::byte found{};
-          if (!file.Write(thread, std::span(&byte, 1)).ok()) ++wrong;
-          if (!file.Read(thread, std::span(&found, 1)).ok() || found != byte) ++wrong;
-        }
-      }
-    };
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < kThreads; ++i) threads.emplace_back(work, i);
-    for (std::thread& thread : threads) thread.join();
-    CHECK(wrong == 0);
-    CHECK(files[0]->Sync(SyncKind::kFull).ok());
+// This process may open few files, and has many.
+struct FewDescriptors {
+  FewDescriptors() {
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit few{.rlim_cur = 100, .rlim_max = before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
   }
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  ~FewDescriptors() { CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0); }
+
+  std::unique_ptr<File> OpenNew(const std::string& name) {
+    auto file = HostStorage().Open(directory / name, OpenMode::kCreateNew);
+    REQUIRE(file.ok());
+    return *std::move(file);
+  }
+  void OpenMany(size_t count) {
+    for (size_t i = 0; i < count; ++i) files.push_back(OpenNew(std::to_string(i)));
+  }
+
+  rlimit before{};
+  ScratchDirectory directory;
+  std::vector<std::unique_ptr<File>> files;
+};
+
+TEST_CASE_FIXTURE(FewDescriptors,
+                  "more files are read and written by several threads than a process may open") {
+  constexpr size_t kFiles = 400, kThreads = 4;
+  OpenMany(kFiles);
+  std::atomic<int> wrong = 0;
+  const auto work = [&](size_t thread) {
+    for (size_t round = 0; round < 3; ++round) {
+      for (size_t i = 0; i < kFiles; ++i) {
+        File& file = *files[(i * 7 + thread) % kFiles];
+        const auto byte = static_cast<std::byte>(thread + round);
+        std::byte found{};
+        if (!file.Write(thread, std::span(&byte, 1)).ok()) ++wrong;
+        if (!file.Read(thread, std::span(&found, 1)).ok() || found != byte) ++wrong;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kThreads; ++i) threads.emplace_back(work, i);
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(files[0]->Sync(SyncKind::kFull).ok());
+}
+
+TEST_CASE_FIXTURE(FewDescriptors,
+                  "a write that a sync on another thread came before is synced when it is closed") {
+  const auto file = OpenNew("file");
+  watched_file = InodeOf(directory / "file");
+  const auto sync_elsewhere = [&] {
+    std::thread([&] { CHECK(file->Sync(SyncKind::kData).ok()); }).join();
+  };
+  const std::byte byte{};
+  before_next_write = sync_elsewhere;
+  REQUIRE(file->Write(0, std::span(&byte, 1)).ok());
+  REQUIRE(data_syncs.exchange(0) == 1);
+  OpenMany(200);
+  CHECK(data_syncs == 1);
+  watched_file = 0;
 }
 
 }  // namespace
