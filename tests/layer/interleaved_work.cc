@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "velafs/store/gc.h"
+
 namespace velafs::layer {
 namespace {
 
@@ -36,7 +38,12 @@ InterleavedWork::InterleavedWork(unsigned seed)
     : disk_(seed),
       sqlite_on_disk_(kWorkDirectory, WithDirectory(disk_)),
       fixture_(disk_, kWorkDirectory) {
-  fixture_.MakeSource("main", {{"source", std::string(3 * kPageBytes, 's')}, {"gone", "gone"}});
+  // Of what is stored with it main needs the one chunk that it has in common with it.
+  const std::string shared(2 * kPageBytes, 'c');
+  fixture_.MakeSource("other", {{"shared", shared}, {"garbage", std::string(kChunkBytes, 'g')}});
+  fixture_.MakeSource(
+      "main", {{"source", std::string(3 * kPageBytes, 's')}, {"shared", shared}, {"gone", "gone"}});
+  Expect(fixture_.volume().Remove("other", [](catalog::Writer&) { return Status(); }), "remove");
   const auto main = Main();
   const auto make = [&](InodeNumber directory, const std::string& name, uint32_t mode) {
     const auto made = main->Make(directory, name, {.mode = mode});
@@ -73,6 +80,7 @@ InterleavedWork::InterleavedWork(unsigned seed)
   freeze("passing");
   make(still, "high", S_IFREG | 0600);
   freeze("stays");
+  Expect(fixture_.Clone("main", "reset"), "clone");
 
   const auto tree = TreeModel::Read(*main);
   Expect(tree.status(), "read");
@@ -88,6 +96,7 @@ InterleavedWork::InterleavedWork(unsigned seed)
 }
 
 void InterleavedWork::Fault(const std::string& text) {
+  if (disk_.is_off()) throw PowerIsOff();
   std::lock_guard lock(faults_lock_);
   faults_.push_back(text);
 }
@@ -158,6 +167,14 @@ void InterleavedWork::CheckNames(Branch& branch, const TreeModel& expected,
   const auto found = NamesOf(branch);
   if (!found.ok()) return Expect(found.status(), who);
   if (!found->Matches(expected)) Fault(who + " names: " + found->FirstDifference(expected));
+}
+
+bool InterleavedWork::WereEver(const TreeModel& names, size_t since) {
+  std::lock_guard lock(names_lock_);
+  // What has just been made may not have been noted yet.
+  return names.Contains("names/new") ||
+         std::any_of(names_.begin() + static_cast<ptrdiff_t>(since), names_.end(),
+                     [&](const TreeModel& state) { return state.Matches(names); });
 }
 
 void InterleavedWork::Look() { CheckStill(*Main(), "a reader"); }
@@ -238,16 +255,9 @@ void InterleavedWork::Clone() {
     CheckWritten(**opened, at_least, "a clone");
     const auto names = NamesOf(**opened);
     if (!names.ok()) return Expect(names.status(), "names of a clone");
-    bool is_known = false;
-    {
-      // What has just been made may not have been noted yet.
-      std::lock_guard lock(names_lock_);
-      const size_t begin = first_names > 0 ? first_names - 1 : 0;
-      is_known = names->Contains("names/new") ||
-                 std::any_of(names_.begin() + static_cast<ptrdiff_t>(begin), names_.end(),
-                             [&](const TreeModel& state) { return state.Matches(*names); });
+    if (!WereEver(*names, first_names > 0 ? first_names - 1 : 0)) {
+      Fault("a clone shows names of no moment");
     }
-    if (!is_known) Fault("a clone shows names of no moment");
     Expect((*opened)->Write(InodeOf(**opened, "written"), 0, BytesOf("clone")), "write");
     std::lock_guard lock(verbs_lock_);
     Expect(fixture_.volume().Remove("clone", [](catalog::Writer&) { return Status(); }), "remove");
@@ -259,6 +269,61 @@ void InterleavedWork::RemoveClone() {
   Expect(fixture_.volume().Remove("stays", [](catalog::Writer&) { return Status(); }), "remove");
 }
 
+void InterleavedWork::Reset() {
+  const auto reset = [](catalog::Writer& writer, catalog::BranchRow row, LayerId onto,
+                        const EndedHead& head) -> Result<std::vector<LayerId>> {
+    VELAFS_ASSIGN(const catalog::LayerRow below, writer.Layer(onto));
+    VELAFS_ASSIGN(row.head, writer.AddLayer(onto, catalog::LayerState::kHead));
+    VELAFS_TRY(writer.SetLayerLogicalBytes(row.head, below.logical_bytes));
+    VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+    row.first_layer = row.head;
+    VELAFS_TRY(writer.UpdateBranch(row));
+    return writer.RemoveUnusedLayers(head.id);
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    const auto before = fixture_.volume().Open("reset");
+    if (!before.ok()) return Expect(before.status(), "open the branch to reset");
+    Expect((*before)->Write(InodeOf(**before, "written"), 0, BytesOf("mine")), "write");
+    const uint64_t at_least = written_ - 1;
+    {
+      std::lock_guard lock(verbs_lock_);
+      LayerId onto;
+      Expect(fixture_.volume().Freeze("main",
+                                      [&](catalog::Writer&, LayerId frozen) {
+                                        onto = frozen;
+                                        return Status();
+                                      }),
+             "freeze for a reset");
+      Expect(fixture_.volume()
+                 .EndInstance(
+                     "reset", Volume::End::kDiscard,
+                     [&](catalog::Writer& writer, catalog::BranchRow row, const EndedHead& head) {
+                       return reset(writer, std::move(row), onto, head);
+                     })
+                 .status(),
+             "reset");
+    }
+    if ((*before)->Get((*before)->root()).status().error_number() != ESTALE) {
+      Fault("what was reset lives on");
+    }
+    const auto after = fixture_.volume().Open("reset");
+    if (!after.ok()) return Expect(after.status(), "open what was reset");
+    CheckStill(**after, "what was reset");
+    CheckWritten(**after, at_least, "what was reset");
+  }
+}
+
+void InterleavedWork::CollectGarbage() {
+  for (int round = 0; round < kRounds; ++round) {
+    std::lock_guard lock(packs_lock_);
+    store::GarbageCollector collector(disk_, fixture_.catalog(), fixture_.packs(),
+                                      fixture_.directory() + "/packs");
+    const auto done = collector.Run(false, nullptr);
+    Expect(done.status(), "collect garbage");
+    if (done.ok()) packs_rewritten_ += done->packs_rewritten;
+  }
+}
+
 bool InterleavedWork::MergeIfAny() {
   const auto merged = fixture_.Merge(verbs_lock_);
   Expect(merged.status(), "merge");
@@ -266,6 +331,7 @@ bool InterleavedWork::MergeIfAny() {
 }
 
 bool InterleavedWork::SealIfAny() {
+  std::lock_guard lock(packs_lock_);
   const auto sealed = fixture_.Seal(verbs_lock_);
   Expect(sealed.status(), "seal");
   return sealed.ok() && *sealed;
@@ -309,12 +375,29 @@ void InterleavedWork::Measure() {
   }
 }
 
+test::Scheduler::Actor InterleavedWork::MakeActor(const std::string& name,
+                                                  void (InterleavedWork::*work)()) {
+  return {name, [this, work] {
+            try {
+              (this->*work)();
+            } catch (const PowerIsOff&) {
+            }
+          }};
+}
+
 std::vector<test::Scheduler::Actor> InterleavedWork::AllActors() {
-  return {{"reader", [this] { Look(); }},         {"writer", [this] { Write(); }},
-          {"namer", [this] { ChangeNames(); }},   {"cloner", [this] { Clone(); }},
-          {"merger", [this] { MergeAndSeal(); }}, {"dropper", [this] { DropIdle(); }},
-          {"syncer", [this] { SyncAll(); }},      {"counter", [this] { Measure(); }},
-          {"remover", [this] { RemoveClone(); }}};
+  using Work = InterleavedWork;
+  return {MakeActor("reader", &Work::Look),
+          MakeActor("writer", &Work::Write),
+          MakeActor("namer", &Work::ChangeNames),
+          MakeActor("cloner", &Work::Clone),
+          MakeActor("merger", &Work::MergeAndSeal),
+          MakeActor("dropper", &Work::DropIdle),
+          MakeActor("syncer", &Work::SyncAll),
+          MakeActor("counter", &Work::Measure),
+          MakeActor("remover", &Work::RemoveClone),
+          MakeActor("resetter", &Work::Reset),
+          MakeActor("collector", &Work::CollectGarbage)};
 }
 
 void InterleavedWork::CheckAll() {
@@ -325,17 +408,16 @@ void InterleavedWork::CheckAll() {
   CheckNames(*main, names_.back(), "main");
 }
 
-void InterleavedWork::CheckAfterEnds() {
-  DropIdle();
-  CheckAll();
-  fixture_.Reopen();
-  CheckAll();
-  Write();
+void InterleavedWork::CutPower() {
   fixture_.CloseAll();
   disk_.PowerOn();
   const Status opened = fixture_.TryOpenAll();
   if (!opened.ok()) return Expect(opened, "open after a cut");
+  if (!Main()) return;
   CheckStill(*Main(), "main after a cut");
+  const auto names = NamesOf(*Main());
+  Expect(names.status(), "names after a cut");
+  if (names.ok() && !WereEver(*names, 0)) Fault("main shows names of no moment after a cut");
   const auto content = ContentAt(*Main(), InodeOf(*Main(), "written"));
   if (!content.ok()) return Expect(content.status(), "written after a cut");
   for (size_t page = 0; page < kWrittenPages; ++page) {
@@ -344,6 +426,23 @@ void InterleavedWork::CheckAfterEnds() {
         is_there ? std::strtoull(content->data() + page * kPageBytes, nullptr, 10) : 0;
     if (number < synced_) Fault("main lacks what was synced before a cut");
   }
+}
+
+void InterleavedWork::CheckAfterCut() {
+  CutPower();
+  if (!faults_.empty()) return;
+  MergeAndSeal();
+  CollectGarbage();
+  CheckStill(*Main(), "main after a cut and more work");
+}
+
+void InterleavedWork::CheckAfterEnds() {
+  DropIdle();
+  CheckAll();
+  fixture_.Reopen();
+  CheckAll();
+  Write();
+  CutPower();
 }
 
 }  // namespace velafs::layer

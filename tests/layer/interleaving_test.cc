@@ -3,6 +3,7 @@
 // VELAFS_SEED begins with another order, VELAFS_STEPS says how many are tried.
 #include <doctest/doctest.h>
 
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +25,7 @@ std::string TextOf(const std::vector<std::string>& faults) {
   return text;
 }
 
+constexpr uint64_t kFewSteps = 2;
 constexpr uint64_t kSomeSteps = 7;
 
 // `first` is stopped after so many steps, `second` runs to its end, then `first` does; and so on
@@ -45,11 +47,12 @@ void Interrupt(Work first, Work second, uint64_t step = kSomeSteps, Work before 
 }
 
 TEST_CASE("what is loaded while layers are merged is what was there") {
-  Interrupt(&InterleavedWork::Look, &InterleavedWork::MergeOnce, 1);
+  Interrupt(&InterleavedWork::Look, &InterleavedWork::MergeOnce, kFewSteps);
 }
 
 TEST_CASE("what is loaded while a layer is sealed is what was there") {
-  Interrupt(&InterleavedWork::Look, &InterleavedWork::SealOnce, 1, &InterleavedWork::MergeAll);
+  Interrupt(&InterleavedWork::Look, &InterleavedWork::SealOnce, kFewSteps,
+            &InterleavedWork::MergeAll);
 }
 
 TEST_CASE("what is loaded while a branch is frozen is what was there") {
@@ -65,6 +68,14 @@ TEST_CASE("sealing is not seen by who looks at any step of it") {
             &InterleavedWork::MergeAll);
 }
 
+TEST_CASE("what is read while garbage is collected is what was there") {
+  Interrupt(&InterleavedWork::Look, &InterleavedWork::CollectGarbage);
+}
+
+TEST_CASE("a collection of garbage is not seen by who looks at any step of it") {
+  Interrupt(&InterleavedWork::CollectGarbage, &InterleavedWork::Look);
+}
+
 TEST_CASE("names that are changed during any step of a merge are as they were changed") {
   Interrupt(&InterleavedWork::MergeOnce, &InterleavedWork::ChangeNames);
 }
@@ -73,17 +84,43 @@ TEST_CASE("in whatever order threads go on, each sees what it should") {
   if (!Scheduler::IsPossible()) return;
   const unsigned seed = test::Seed();
   const unsigned long orders = FromEnvironment("VELAFS_STEPS", 60);
-  MESSAGE("replay with VELAFS_SEED=", seed);
+  uint64_t steps = 0;
+  uint64_t packs_rewritten = 0;
   for (unsigned long i = 0; i < orders; ++i) {
     const unsigned one = seed + static_cast<unsigned>(i);
     INFO("VELAFS_SEED=", one, " VELAFS_STEPS=1");
     InterleavedWork work(one);
     Scheduler scheduler(one);
     scheduler.Run(work.AllActors());
+    steps += scheduler.steps();
+    packs_rewritten += work.packs_rewritten();
     work.CheckAll();
     work.CheckAfterEnds();
     REQUIRE_MESSAGE(work.faults().empty(), TextOf(work.faults()));
   }
+  MESSAGE("replay with VELAFS_SEED=", seed, "; ", steps, " steps");
+  CHECK(packs_rewritten >= orders);
+}
+
+TEST_CASE("in whatever order threads go on, a power cut takes nothing that was synced") {
+  if (!Scheduler::IsPossible()) return;
+  const unsigned seed = test::Seed();
+  const unsigned long orders = FromEnvironment("VELAFS_STEPS", 30);
+  MESSAGE("replay with VELAFS_SEED=", seed);
+  unsigned long cuts = 0;
+  for (unsigned long i = 0; i < orders; ++i) {
+    const unsigned one = seed + static_cast<unsigned>(i);
+    INFO("VELAFS_SEED=", one, " VELAFS_STEPS=1");
+    InterleavedWork work(one);
+    constexpr unsigned kMostChanges = 1000;  // a run has some more
+    work.CutAfter(std::mt19937(one)() % kMostChanges);
+    Scheduler scheduler(one);
+    scheduler.Run(work.AllActors());
+    cuts += work.is_cut() ? 1 : 0;
+    work.CheckAfterCut();
+    REQUIRE_MESSAGE(work.faults().empty(), TextOf(work.faults()));
+  }
+  CHECK(cuts > orders / 2);
 }
 
 // Fit for ThreadSanitizer.

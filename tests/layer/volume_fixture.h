@@ -57,6 +57,7 @@ class VolumeFixture {
 
   Volume& volume() { return *volume_; }
   catalog::Catalog& catalog() { return *catalog_; }
+  chunk::PackReader& packs() { return *packs_; }
   std::string LayerDirectory(LayerId layer) const;
   LayerId HeadOf(const std::string& name);
   const std::string& directory() const { return directory_; }
