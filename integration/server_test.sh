@@ -101,6 +101,30 @@ watcher_ends() {
 }
 check "a watcher ends with its server, and a killed one is not told as living" watcher_ends
 
+# Server programs that leave a directory where velapg is to note when it stops the server.
+unwatched() {
+  local programs=$VELAFS_SANDBOX/programs run_dir starts
+  velapg -q start one
+  run_dir=$(velapg --json status one | jq -r .socket_dir)
+  velapg -q stop one
+  starts=$(velapg logs one | grep -c 'ready to accept connections')
+  mkdir "$programs"
+  ln -s "$pg_bin"/* "$programs/"
+  rm "$programs/postgres"
+  printf '#!/bin/sh\n[ "$1" = -V ] || mkdir -p "%s/idle-stop"\nexec "%s" "$@"\n' "$run_dir" "$pg_bin/postgres" >"$programs/postgres"
+  chmod +x "$programs/postgres"
+  ! velapg start one --idle-stop 1h --pgbin "$programs" 2>"$VELAFS_SANDBOX/err" || fail "it starts"
+  has_line 'idle-stop' <"$VELAFS_SANDBOX/err"
+  velapg logs one | tail -n 1 | has_line 'database system is shut down'
+  at_least "$(velapg logs one | grep -c 'ready to accept connections')" $((starts + 1)) "number of starts"
+  ! pgrep -x postgres || fail "its server runs"
+  rmdir "$run_dir/idle-stop"
+  equal "$(state_of one)" stopped
+  velapg -q start one --idle-stop 1h
+  velapg -q stop one
+}
+check "a server that nobody could stop when it is idle is not left running" unwatched
+
 included_settings() {
   local conf=$mount_dir/one/postgresql.conf
   as_postgres sh -c "echo \"include_if_exists = 'more.conf'\" >>'$conf'"
