@@ -23,16 +23,13 @@ std::unique_ptr<IdlePolling> IdlePolling::Start(const IdlePollingFiles& files) {
   return std::unique_ptr<IdlePolling>(new IdlePolling(std::move(latency)));
 }
 
-IdlePolling::IdlePolling(os::UniqueFd latency)
-    : latency_(std::move(latency)), thread_([this] { Run(); }) {}
+IdlePolling::IdlePolling(os::UniqueFd latency) : latency_(std::move(latency)) {
+  thread_.emplace(PeriodicThread::kUntilWoken, [this] { return Look(); });
+}
 
 IdlePolling::~IdlePolling() {
-  {
-    std::lock_guard lock(lock_);
-    stop_ = true;
-  }
-  changed_.notify_one();
-  thread_.join();
+  thread_.reset();
+  if (is_polling_) Ask(kAnyUs);
 }
 
 void IdlePolling::CountBurst() {
@@ -42,23 +39,16 @@ void IdlePolling::CountBurst() {
   burst_ended_ = now;
   if (!is_fast || is_busy_) return;
   is_busy_ = true;
-  changed_.notify_one();
+  thread_->Wake();
 }
 
-void IdlePolling::Run() {
-  std::unique_lock lock(lock_);
-  while (!stop_) {
-    changed_.wait(lock, [this] { return is_busy_ || stop_; });
-    if (stop_) return;
-    Ask(kPollUs);
-    uint64_t before = 0;
-    do {
-      before = requests_;
-      changed_.wait_for(lock, kBurstTime, [this] { return stop_; });
-    } while (!stop_ && requests_ - before >= kBurst);
-    Ask(kAnyUs);
-    is_busy_ = false;
-  }
+PeriodicThread::Wait IdlePolling::Look() {
+  std::lock_guard lock(lock_);
+  const uint64_t before = std::exchange(looked_at_, requests_.load());
+  const bool goes_on = is_busy_ && (!is_polling_ || looked_at_ - before >= kBurst);
+  if (goes_on != is_polling_) Ask(goes_on ? kPollUs : kAnyUs);
+  is_polling_ = is_busy_ = goes_on;
+  return goes_on ? PeriodicThread::Wait(kBurstTime) : PeriodicThread::kUntilWoken;
 }
 
 void IdlePolling::Ask(int32_t latency_us) {

@@ -12,13 +12,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 
+#include "velafs/base/periodic_thread.h"
 #include "velafs/os/unique_fd.h"
 
 namespace velafs::fuse {
@@ -47,7 +47,8 @@ class IdlePolling {
  private:
   explicit IdlePolling(os::UniqueFd latency);
   void CountBurst();
-  void Run();
+  // Asks for polling in a burst, and no more after it.
+  PeriodicThread::Wait Look();
   // The longest, in us, that the wake-up of a processor may take.
   void Ask(int32_t latency_us);
 
@@ -55,11 +56,11 @@ class IdlePolling {
   std::atomic<uint64_t> requests_ = 0;
 
   std::mutex lock_;
-  std::condition_variable changed_;
   std::chrono::steady_clock::time_point burst_ended_;  // with the next two, guarded by lock_
   bool is_busy_ = false;
-  bool stop_ = false;
-  std::thread thread_;  // last: it uses the members above
+  bool is_polling_ = false;
+  uint64_t looked_at_ = 0;                // requests, when the thread last looked
+  std::optional<PeriodicThread> thread_;  // last: it uses the members above
 };
 
 }  // namespace velafs::fuse

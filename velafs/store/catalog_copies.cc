@@ -101,6 +101,12 @@ TimeNs NewestCopyAt(os::Storage& storage, const StorePaths& paths) {
   return copies.ok() && !copies->empty() ? copies->front().made_at : 0;
 }
 
+PeriodicThread::Wait UntilNextCopy(os::Storage& storage, const StorePaths& paths) {
+  constexpr TimeNs kIntervalNs = std::chrono::nanoseconds(kInterval).count();
+  const TimeNs age = NowNs() - NewestCopyAt(storage, paths);
+  return std::chrono::nanoseconds(std::clamp<TimeNs>(kIntervalNs - age, 0, kIntervalNs));
+}
+
 }  // namespace
 
 Result<std::vector<CatalogCopy>> ListCatalogCopies(os::Storage& storage, const StorePaths& paths) {
@@ -140,39 +146,9 @@ void MakeCatalogCopyIfChanged(os::Storage& storage, const StorePaths& paths) {
 }
 
 CatalogCopyKeeper::CatalogCopyKeeper(os::Storage& storage, const StorePaths& paths)
-    : storage_(storage), paths_(paths), thread_([this] { Run(); }) {}
-
-CatalogCopyKeeper::~CatalogCopyKeeper() {
-  {
-    std::lock_guard lock(lock_);
-    stop_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
-
-void CatalogCopyKeeper::Request() {
-  {
-    std::lock_guard lock(lock_);
-    requested_ = true;
-  }
-  changed_.notify_all();
-}
-
-void CatalogCopyKeeper::Run() {
-  constexpr TimeNs kIntervalNs = std::chrono::nanoseconds(kInterval).count();
-  const TimeNs age = NowNs() - NewestCopyAt(storage_, paths_);
-  auto next = std::chrono::nanoseconds(std::clamp<TimeNs>(kIntervalNs - age, 0, kIntervalNs));
-  std::unique_lock lock(lock_);
-  while (true) {
-    changed_.wait_for(lock, next, [this] { return stop_ || requested_; });
-    if (stop_) return;
-    requested_ = false;
-    next = kInterval;
-    lock.unlock();
-    MakeCatalogCopyIfChanged(storage_, paths_);
-    lock.lock();
-  }
-}
+    : thread_(UntilNextCopy(storage, paths), [&storage, &paths] {
+        MakeCatalogCopyIfChanged(storage, paths);
+        return kInterval;
+      }) {}
 
 }  // namespace velafs::store

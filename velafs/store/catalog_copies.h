@@ -1,13 +1,11 @@
 // Copies of the catalog, for the day it is lost: STORE/copies/catalog-<n>.db.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "velafs/base/periodic_thread.h"
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
 #include "velafs/os/storage.h"
@@ -29,29 +27,19 @@ Result<std::vector<CatalogCopy>> ListCatalogCopies(os::Storage& storage, const S
 // leave the disk enough room.
 Status MakeCatalogCopy(os::Storage& storage, const StorePaths& paths);
 
-// Makes copies as long as it lives, on a thread of its own: at once when the newest is not of the
+// Makes copies as long as it lives, on a thread of its own: at once if the newest is not of the
 // catalog as it is and older than an hour, when asked for, and then every hour in which the catalog
-// has changed. A copy that fails is logged. Thread-safe.
+// has changed. Logs a copy that fails. The destructor waits for a copy under way. Thread-safe.
 class CatalogCopyKeeper {
  public:
   // Borrowed.
   CatalogCopyKeeper(os::Storage& storage, const StorePaths& paths);
-  // Waits for a copy that is being made.
-  ~CatalogCopyKeeper();
 
   // A copy soon, whatever the time.
-  void Request();
+  void Request() { thread_.Wake(); }
 
  private:
-  void Run();
-
-  os::Storage& storage_;
-  const StorePaths& paths_;
-  std::mutex lock_;
-  std::condition_variable changed_;
-  bool stop_ = false;       // guarded by lock_
-  bool requested_ = false;  // guarded by lock_
-  std::thread thread_;      // last: it uses the members above
+  PeriodicThread thread_;
 };
 
 // As MakeCatalogCopy, but nothing when the newest copy is of the catalog as it is, and a failure is

@@ -15,27 +15,11 @@ constexpr auto kTrimInterval = std::chrono::hours(1);
 
 }  // namespace
 
-Upkeep::~Upkeep() {
-  {
-    std::lock_guard lock(stop_lock_);
-    stop_ = true;
-  }
-  stop_changed_.notify_all();
-  thread_.join();
-  layers_thread_.join();
-}
-
-void Upkeep::Run(Status (Upkeep::*tend)()) {
-  std::string last_failure;  // a lasting one is logged once
-  std::unique_lock lock(stop_lock_);
-  while (!stop_) {
-    lock.unlock();
-    const Status done = (this->*tend)();
-    if (!done.ok() && done.message() != last_failure) spdlog::error("{}", done.message());
-    last_failure = done.ok() ? "" : done.message();
-    lock.lock();
-    stop_changed_.wait_for(lock, kInterval, [this] { return stop_; });
-  }
+PeriodicThread::Wait Upkeep::Run(Status (Upkeep::*tend)(), std::string* last_failure) {
+  const Status done = (this->*tend)();
+  if (!done.ok() && done.message() != *last_failure) spdlog::error("{}", done.message());
+  *last_failure = done.ok() ? "" : done.message();
+  return kInterval;
 }
 
 Status Upkeep::KeepTimes() {
@@ -50,11 +34,6 @@ Status Upkeep::KeepTimes() {
 Status Upkeep::TendLayers() {
   VELAFS_TRY(MergeLayers());
   return SealLayers();
-}
-
-bool Upkeep::GoesOn() {
-  std::lock_guard lock(stop_lock_);
-  return !stop_;
 }
 
 Status Upkeep::Log(const std::string& verb, const std::function<Status(std::string*)>& run) {

@@ -4,12 +4,10 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 
+#include "velafs/base/periodic_thread.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/store/caller.h"
@@ -26,12 +24,12 @@ class Upkeep {
   Upkeep(Store& store, Caller self)
       : store_(store),
         self_(std::move(self)),
-        thread_([this] { Run(&Upkeep::KeepTimes); }),
-        layers_thread_([this] { Run(&Upkeep::TendLayers); }) {}
-  ~Upkeep();
+        times_({}, [this] { return Run(&Upkeep::KeepTimes, &times_failure_); }),
+        layers_({}, [this] { return Run(&Upkeep::TendLayers, &layers_failure_); }) {}
 
  private:
-  void Run(Status (Upkeep::*tend)());
+  // Logs a failure, unless it is the last one again.
+  PeriodicThread::Wait Run(Status (Upkeep::*tend)(), std::string* last_failure);
   Status KeepTimes();
   Status TendLayers();
   // Runs it, and makes an entry in the audit log of what it says it changed.
@@ -42,7 +40,7 @@ class Upkeep {
   Status TrimAuditLog();
   Status MergeLayers();
   Status SealLayers();
-  bool GoesOn();
+  bool GoesOn() const { return !layers_.is_stopping(); }
 
   Store& store_;
   const Caller self_;
@@ -50,11 +48,10 @@ class Upkeep {
   std::chrono::steady_clock::time_point seal_next_;  // when to look for what to seal
   std::chrono::steady_clock::time_point trim_next_;  // when to trim the audit log
 
-  std::mutex stop_lock_;
-  std::condition_variable stop_changed_;
-  bool stop_ = false;   // guarded by stop_lock_
-  std::thread thread_;  // last, with the next: they use the members above
-  std::thread layers_thread_;
+  std::string times_failure_;   // the last one logged
+  std::string layers_failure_;  // the same of the other thread
+  PeriodicThread times_;        // last, with the next: they use the members above
+  PeriodicThread layers_;
 };
 
 }  // namespace velafs::store
