@@ -65,7 +65,7 @@ TEST_CASE("fuzz: a page map is decoded or refused") {
   std::vector<std::string> seeds;
   for (const uint64_t pages : {0U, 1U, 100U, 20'000U}) {
     layer::PageMap map(kLayer, kIno, pages * kPageBytes);
-    if (pages > 0) map.Hold(pages / 2, (pages + 1) / 2);
+    if (pages > 0) map.ClaimPages(pages / 2, (pages + 1) / 2);
     std::string& file = seeds.emplace_back();
     for (const auto& block : map.TakeDirty()) {
       file.resize(std::max<size_t>(file.size(), block.offset_bytes + block.content.size()));

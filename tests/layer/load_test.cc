@@ -118,7 +118,7 @@ TEST_CASE("a file that is first read while its layer is sealed has all its conte
   host.Arm([&] {
     REQUIRE(fixture.SealWithoutEnd().ok());
     host.MoveContent();
-    host.LayerOf(frozen)->Retire({{ino, 0}});
+    host.LayerOf(frozen)->ForgetPageFiles({{ino, 0}});
   });
   const auto seen = branch->Get(ino);
   REQUIRE_MESSAGE(seen.ok(), seen.status().message());

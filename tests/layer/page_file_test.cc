@@ -25,7 +25,7 @@ TEST_CASE_FIXTURE(LayerFixture,
   const auto file = Create(kPagedIno, 8 * kPageBytes, 8 * kPageBytes);
   CHECK_FALSE(file->RunAt(0, 8).held);
   REQUIRE(WriteAt(*file, 2 * kPageBytes, kOnePage).ok());
-  file->Hold(2, 1);
+  file->ClaimPages(2, 1);
   CHECK(file->RunAt(0, 8).pages == 2);
   CHECK(file->RunAt(2, 6).held);
   CHECK(file->RunAt(2, 6).pages == 1);
@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(LayerFixture, "what a truncation hides stays hidden when the f
 TEST_CASE_FIXTURE(LayerFixture, "punched pages are held, and read as zeros") {
   const auto file = Create(kPagedIno, 4 * kPageBytes, 4 * kPageBytes);
   REQUIRE(WriteAt(*file, kPageBytes, kOnePage).ok());
-  file->Hold(1, 1);
+  file->ClaimPages(1, 1);
   REQUIRE(file->PunchPages(1, 2).ok());
   CHECK(file->RunAt(1, 3).pages == 2);
   CHECK(file->RunAt(1, 3).held);
@@ -58,11 +58,11 @@ TEST_CASE_FIXTURE(LayerFixture, "pages and map are there after a power cut once 
     const auto file = Create(kPagedIno, 4 * kPageBytes, 4 * kPageBytes);
     CHECK(file->NeedsSync());
     REQUIRE(WriteAt(*file, kPageBytes, kOnePage).ok());
-    file->Hold(1, 1);
+    file->ClaimPages(1, 1);
     REQUIRE(file->Sync(os::SyncKind::kData).ok());
     CHECK_FALSE(file->NeedsSync());
     REQUIRE(WriteAt(*file, 2 * kPageBytes, kOnePage).ok());
-    file->Hold(2, 1);
+    file->ClaimPages(2, 1);
     CHECK(file->NeedsSync());
   }
   const auto after = AfterCut();
@@ -120,7 +120,7 @@ TEST_CASE_FIXTURE(LayerFixture, "a map that finds no room is written by the next
   {
     const auto file = Create(kPagedIno, 4 * kPageBytes, 4 * kPageBytes);
     REQUIRE(WriteAt(*file, 0, kOnePage).ok());
-    file->Hold(0, 1);
+    file->ClaimPages(0, 1);
     disk.FailAfter(1, ENOSPC);  // after the pages
     CHECK(file->Sync(os::SyncKind::kData).error_number() == ENOSPC);
     CHECK_FALSE(layer->has_failed());

@@ -27,7 +27,7 @@ TEST_CASE("a page is held once it is claimed, or begins past what is inherited")
   CHECK_FALSE(map.RunAt(0, 1).held);
   CHECK(map.RunAt(0, 100).pages == 11);
   CHECK(map.RunAt(11, 5).held);
-  map.Hold(3, 2);
+  map.ClaimPages(3, 2);
   CHECK(map.RunAt(0, 100).pages == 3);
   CHECK(map.RunAt(3, 100).held);
   CHECK(map.RunAt(3, 100).pages == 2);
@@ -36,13 +36,13 @@ TEST_CASE("a page is held once it is claimed, or begins past what is inherited")
 
 TEST_CASE("a run that reaches what is not inherited goes on to its limit") {
   PageMap map(kLayer, kIno, 4 * kPageBytes);
-  map.Hold(2, 2);
+  map.ClaimPages(2, 2);
   CHECK(map.RunAt(2, 1000).pages == 1000);
 }
 
 TEST_CASE("runs across words and blocks are found whole") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
-  map.Hold(60, 9'000);
+  map.ClaimPages(60, 9'000);
   CHECK(map.RunAt(0, 20'000).pages == 60);
   CHECK(map.RunAt(60, 20'000).pages == 9'000);
   CHECK(map.RunAt(9'060, 20'000).pages == 20'000 - 9'060);
@@ -59,9 +59,9 @@ TEST_CASE("hiding is for good") {
 TEST_CASE("a map written block by block is read back the same") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
   std::vector<std::byte> file;
-  map.Hold(5, 1);
+  map.ClaimPages(5, 1);
   Store(map, file);
-  map.Hold(12'345, 700);
+  map.ClaimPages(12'345, 700);
   Store(map, file);
   CHECK(map.TakeDirty().empty());
   const auto decoded = PageMap::Decode(kLayer, kIno, file);
@@ -76,8 +76,8 @@ TEST_CASE("a map is read from a file without its holes") {
   ScratchDirectory directory;
   constexpr uint64_t kHuge = uint64_t{60} << 40;
   PageMap map(kLayer, kIno, kHuge);
-  map.Hold(7, 1);
-  map.Hold(kHuge / kPageBytes - 5, 2);
+  map.ClaimPages(7, 1);
+  map.ClaimPages(kHuge / kPageBytes - 5, 2);
   const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
   for (const PageMap::DirtyBlock& block : map.TakeDirty()) {
     REQUIRE(file->Write(block.offset_bytes, block.content).ok());
@@ -97,7 +97,7 @@ TEST_CASE("a map is read from a file without its holes") {
 TEST_CASE("a damaged block far behind a hole is found") {
   ScratchDirectory directory;
   PageMap map(kLayer, kIno, uint64_t{1} << 40);
-  map.Hold((uint64_t{1} << 40) / kPageBytes - 1, 1);
+  map.ClaimPages((uint64_t{1} << 40) / kPageBytes - 1, 1);
   const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
   for (PageMap::DirtyBlock& block : map.TakeDirty()) {
     if (block.offset_bytes > 0) block.content[0] ^= std::byte{1};
@@ -110,7 +110,7 @@ TEST_CASE("a damaged block far behind a hole is found") {
 
 TEST_CASE("a map that is damaged, short, another's or of a later version is refused in words") {
   PageMap map(kLayer, kIno, 9'000 * kPageBytes);
-  map.Hold(8'999, 1);
+  map.ClaimPages(8'999, 1);
   std::vector<std::byte> file;
   Store(map, file);
   const auto message = [](const std::vector<std::byte>& content, LayerId layer = kLayer) {
@@ -133,8 +133,8 @@ TEST_CASE("a map that is damaged, short, another's or of a later version is refu
 TEST_CASE("pages are claimed by the thousand million") {
   constexpr PageNumber kEnd = (uint64_t{15} << 40) / kPageBytes;
   PageMap map(kLayer, kIno, kEnd * kPageBytes);
-  map.Hold(70, 3);
-  map.Hold(63, kEnd - 63 - 70);
+  map.ClaimPages(70, 3);
+  map.ClaimPages(63, kEnd - 63 - 70);
   CHECK_FALSE(map.RunAt(62, 1).held);
   CHECK(map.RunAt(0, kEnd).pages == 63);
   CHECK(map.RunAt(63, kEnd).held);
@@ -145,11 +145,11 @@ TEST_CASE("pages are claimed by the thousand million") {
 
 TEST_CASE("only blocks that change are written") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
-  map.Hold(0, 9'000);
+  map.ClaimPages(0, 9'000);
   CHECK(map.TakeDirty().size() == 4);  // the header, too
-  map.Hold(100, 8'000);
+  map.ClaimPages(100, 8'000);
   CHECK(map.TakeDirty().empty());
-  map.Hold(8'999, 2);
+  map.ClaimPages(8'999, 2);
   CHECK(map.TakeDirty().size() == 1);
 }
 

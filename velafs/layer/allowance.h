@@ -1,4 +1,4 @@
-// How much more space the files of a branch may take: what a quota leaves.
+// How much more space the files of a branch may take under its quota.
 #pragma once
 
 #include <atomic>
@@ -7,8 +7,8 @@
 
 namespace velafs::layer {
 
-// Thread-safe. What is left is a count of some moment, less what was taken since; it is to be
-// counted anew when that does not suffice.
+// Thread-safe. The rest is known from a count at some moment, less what was taken since. If it does
+// not suffice, the caller counts anew.
 class Allowance {
  public:
   explicit Allowance(std::optional<uint64_t> quota_bytes) { SetQuota(quota_bytes); }
@@ -17,12 +17,12 @@ class Allowance {
     quota_bytes_ = quota_bytes.value_or(kNoQuota);
     left_bytes_ = 0;
   }
-  // While it is closed nothing can be taken, whatever the quota is.
+  // While closed, nothing can be taken, whatever the quota is.
   void Close(bool closed) { is_closed_ = closed; }
 
-  // False when anything may be taken.
+  // False if anything may be taken.
   bool IsLimited() const { return is_closed_ || quota_bytes_ != kNoQuota; }
-  // Takes so many bytes; false when they are not left.
+  // Takes so many bytes; false, and takes none, if fewer are left.
   bool Take(uint64_t bytes) {
     if (bytes == 0 || !IsLimited()) return true;
     if (is_closed_) return false;
@@ -32,7 +32,7 @@ class Allowance {
     }
     return false;
   }
-  // What was counted: so much is in use now.
+  // The result of a count: so many bytes are in use now.
   void SetUsed(uint64_t bytes) {
     const uint64_t quota = quota_bytes_;
     left_bytes_ = quota > bytes ? quota - bytes : 0;

@@ -25,7 +25,7 @@ Branch::Branch(BranchHost& host, const catalog::BranchRow& row)
       name_allowance_(row.quota_bytes),
       name_(row.name) {}
 
-Status Branch::CheckAlive() const { return is_retired_ ? Errno(ESTALE) : Status(); }
+Status Branch::CheckAlive() const { return has_ended_ ? Errno(ESTALE) : Status(); }
 
 Status Branch::CheckChangeable() const {
   VELAFS_TRY(CheckAlive());
@@ -85,11 +85,10 @@ Result<Branch::InodePtr> Branch::FindDirectory(InodeNumber ino) {
 }
 
 Result<Branch::InodePtr> Branch::Load(InodeNumber ino) {
-  while (true) {  // as LoadUnmoved
-    const uint64_t generation = host_.generation();
-    Result<InodePtr> loaded = TryLoad(ino);
-    if (host_.generation() == generation) return loaded;
-  }
+  const std::function<Result<InodePtr>()> load = [this, ino]() REQUIRES_SHARED(namespace_) {
+    return TryLoad(ino);
+  };
+  return LoadUnmoved(host_, load);
 }
 
 Result<Branch::InodePtr> Branch::TryLoad(InodeNumber ino) {

@@ -43,7 +43,7 @@ struct Attributes {
   TimeNs ctime = 0;
 };
 
-// What SetAttributes changes; the rest stays.
+// The attributes to change; the others stay.
 struct AttributeChange {
   std::optional<uint32_t> mode = {};  // permission bits
   std::optional<uint32_t> uid = {};
@@ -53,7 +53,7 @@ struct AttributeChange {
   std::optional<TimeNs> mtime = {};
 };
 
-// A new inode: what it is, and whose.
+// A new inode: its kind and its owner.
 struct NewNode {
   uint32_t mode = 0;  // type and permissions
   uint32_t uid = 0;   // the caller's; a setgid directory gives its own group
@@ -64,17 +64,16 @@ struct NewNode {
 
 enum class RenameMode { kReplace, kNoReplace, kExchange };
 
-// Thread-safe. Failures carry the errno for the caller; ESTALE for an inode that is no more.
+// Thread-safe. Failures carry the errno for the caller: ESTALE for an inode that is no more.
 class Branch {
  public:
-  // Opens the branch as the catalog has it, with recovery of its head when that was not closed
-  // cleanly.
+  // Opens the branch as the catalog has it. Recovers its layers that are not settled.
   static Result<std::shared_ptr<Branch>> Open(BranchHost& host, const catalog::BranchRow& row);
 
   InstanceId instance() const { return instance_; }
   InodeNumber root() const { return root_; }
-  // Whose its files are to be shown to be, to those who use it. Everything below has them as they
-  // are.
+  // The owner reported for every file, if overridden (`clone --as-user`). The layers have the real
+  // owners.
   const std::optional<catalog::FileOwner>& shown_as() const { return shown_as_; }
 
   // Names.
@@ -95,7 +94,7 @@ class Branch {
 
   // Attributes.
   Result<Attributes> Get(InodeNumber ino);
-  // A change of nothing is one all the same: the time of change is now.
+  // An empty change counts too: it sets the time of change to now.
   Result<Attributes> Set(InodeNumber ino, const AttributeChange& change);
 
   // Content of regular files; EISDIR or EINVAL for others.
@@ -106,12 +105,12 @@ class Branch {
   Status Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
   Result<uint64_t> Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data);
 
-  // Durable on return: the file's content, its attributes and the names that lead to it; or of a
-  // directory, its names. After a failure the branch stays failed until it is opened anew. On an
-  // ephemeral branch nothing is done.
+  // Makes durable a file's content, its attributes and the names that lead to it, or a directory's
+  // names. After a failure the branch stays failed until it is opened anew. Does nothing on an
+  // ephemeral branch.
   Status Sync(InodeNumber ino, os::SyncKind kind);
 
-  // The kernel's references to an inode: while it has some, a file without a name lives on.
+  // Count the kernel's references to an inode: while it has some, a file without a name lives on.
   void Retain(InodeNumber ino, uint64_t count = 1);
   void Forget(InodeNumber ino, uint64_t count);
 
@@ -129,51 +128,50 @@ class Branch {
     catalog::CommitSequence commit;
   };
   Status ReplaceHead(const std::function<Result<std::optional<NewHead>>(const HeadState&)>& commit);
-  // Makes all that was written durable. `closing`: the head is noted as cleanly closed.
+  // Makes all that was written durable. `closing`: and notes that the head was closed cleanly.
   Status SyncAll(bool closing);
   Status SyncOld(TimeNs older_than);
-  // Nothing is to be durable before a freeze or a clean end. See BranchRow.
+  // Whether nothing needs to be durable before a freeze or a clean end. See BranchRow.
   bool is_ephemeral() const { return is_ephemeral_; }
-  // Runs `commit` with every change held off and, when `durable`, all that was written on disk;
-  // when it succeeds, every operation answers ESTALE from then on, and no change is under way on
-  // return.
-  Status Retire(bool durable, const std::function<Status(const HeadState&)>& commit);
-  // The layers in which files lost their last name that somebody has open: those show such a file
-  // no more, and it may be read from them.
+  // Runs `commit` with every change held off and, if `durable`, all that was written on disk. If it
+  // succeeds, every operation answers ESTALE from then on, and no change is under way on return.
+  Status EndInstance(bool durable, const std::function<Status(const HeadState&)>& commit);
+  // The layers in which open files lost their last name. Such a file may still be read from its
+  // layer, though the layer's names do not show it.
   std::vector<LayerId> GoneLayers();
-  // Content of these files has moved out of `layer`, or out of its page files. If the layer is in
-  // the branch's chain, takes the chain that the catalog has now, and forgets what was loaded of
-  // the files: it is loaded anew when somebody asks for it. A branch that fails here stays failed.
+  // For when content of these files has moved out of `layer`, or out of its page files. If the
+  // layer is in the branch's chain, the branch loads its chain anew and forgets these files: they
+  // are loaded anew at their next use. A branch that fails here stays failed.
   Status FollowMove(LayerId layer, const std::vector<InodeNumber>& files);
-  // What a row of the inode in the nearest layer would say now.
+  // The inode's row as the nearest layer would have it now.
   Result<catalog::InodeRow> RowOf(InodeNumber ino);
   void SetName(const std::string& name);
   std::string name();
-  // How much the layers that are its own, from `first_layer` of its row on, may take on disk. What
-  // would need more fails with EDQUOT; what needs no more space goes on. It can be passed by what
-  // is written at the same moment.
+  // How much its own layers, from `first_layer` of its row on, may take on disk. Operations that
+  // would need more fail with EDQUOT; those that need no more space go on. Writes at the same
+  // moment may exceed it.
   void SetQuota(std::optional<uint64_t> bytes) {
     allowance_.SetQuota(bytes);
     name_allowance_.SetQuota(bytes);
   }
-  // While it is held back, nothing that needs more space is done, with EDQUOT.
-  void HoldBack(bool held_back) { allowance_.Close(held_back); }
+  // While growth is blocked, operations that need more space fail with EDQUOT.
+  void BlockGrowth(bool blocked) { allowance_.Close(blocked); }
   Result<uint64_t> LogicalBytes();
   std::vector<std::shared_ptr<Layer>> Layers();  // nearest first
   uint64_t generation();                         // of its chain
   // Inodes in memory.
   size_t KnownInodes();
-  // Time passes for DropIdle.
+  // Begins the next round that DropIdle counts.
   void BeginRound() { ++round_; }
-  // Drops from memory the inodes that nobody has asked for since the beginning of the last
-  // `idle_rounds` rounds. What the kernel knows of them stays good: each is loaded anew when it is
-  // asked for. Returns how many there were.
+  // Drops from memory the inodes that nobody has used for `idle_rounds` rounds, and returns how
+  // many there were. The kernel's node ids of them stay good: an inode is loaded anew at its next
+  // use.
   size_t DropIdle(uint32_t idle_rounds);
 
  private:
   struct Inode;
   using InodePtr = std::shared_ptr<Inode>;
-  // New rows for the inodes a change touches, and new names; applied to the catalog in one
+  // What a change writes: new rows for inodes, and names. It goes to the catalog in one
   // transaction, then to memory.
   struct RowChange {
     InodePtr inode;
@@ -188,30 +186,30 @@ class Branch {
   Branch(BranchHost& host, const catalog::BranchRow& row);
   Status LoadChain(LayerId head);
 
-  Status CheckAlive() const;       // ESTALE once retired
+  Status CheckAlive() const;       // ESTALE once the instance has ended
   Status CheckChangeable() const;  // and EIO once an fsync has failed
-  // Before the first change since the head was made or opened: it is no longer cleanly closed.
+  // Before the first change since the head was made or opened: notes that it is not closed cleanly.
   Status NoteChange() REQUIRES_SHARED(gate_);
-  // Makes what the layers hold durable, with every change held off.
+  // Makes durable what the layers hold, with every change held off.
   Status SyncHeldOff() REQUIRES(gate_) REQUIRES(namespace_);
 
-  // ESTALE when there is no such inode.
+  // ESTALE if there is no such inode.
   Result<InodePtr> Find(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> Load(InodeNumber ino) REQUIRES_SHARED(namespace_);
-  // One attempt of Load, which is void if content has moved meanwhile.
+  // One attempt of Load; void if content has moved meanwhile.
   Result<InodePtr> TryLoad(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
   Status ForgetLoaded(InodeNumber ino) REQUIRES(namespace_) REQUIRES(inodes_lock_);
-  // A regular file; takes namespace_ when it is not known yet.
+  // A regular file. Locks namespace_ if it is not in memory.
   Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
   InodePtr FindKnown(InodeNumber ino);
-  // A name of the inode, from the top directory on; its number when none is found.
+  // A path of the inode from the top directory on, or its number if none is found.
   std::string PathOf(InodeNumber ino) EXCLUDES(namespace_);
   Result<InodePtr> FindDirectory(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesOf(Inode& directory) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesForChange(Inode& directory) REQUIRES(namespace_);
   Result<Attributes> AttributesOf(Inode& inode) REQUIRES_SHARED(namespace_);
-  // The inode's row as it would be written now: with size and times as they are.
+  // The inode's row with size and times as they are now.
   Result<catalog::InodeRow> CurrentRow(Inode& inode) REQUIRES_SHARED(namespace_)
       REQUIRES_SHARED(gate_);
 
@@ -221,24 +219,30 @@ class Branch {
   Status SyncBelowHead(Inode& inode) REQUIRES(namespace_) REQUIRES_SHARED(gate_);
   Status Commit(const std::vector<RowChange>& rows, const std::vector<NameChange>& names)
       REQUIRES(namespace_) REQUIRES_SHARED(gate_);
+  static Status WriteRow(catalog::Writer& writer, LayerId head, const RowChange& change);
+  // In memory, after the commit.
+  void ApplyRow(const RowChange& change, catalog::CommitSequence commit) REQUIRES(namespace_)
+      REQUIRES_SHARED(gate_);
   Status RemoveName(InodeNumber directory, std::string_view name, bool is_directory);
   Status CheckReplaceable(Inode& moved, Inode& replaced) REQUIRES_SHARED(namespace_);
-  // Of an inode without names: lets go of it, and of its page files, once the kernel has.
+  // How a rename of `moved` changes the inode that has the new name.
+  Result<RowChange> ChangeReplaced(InodeNumber ino, Inode& moved, RenameMode mode, TimeNs now)
+      REQUIRES_SHARED(namespace_) REQUIRES_SHARED(gate_);
+  // If an inode has no name and the kernel has no reference: drops it, and removes its page files.
   void DropIfGone(const InodePtr& inode) REQUIRES(inodes_lock_);
   Result<uint64_t> SumSizes() REQUIRES_SHARED(namespace_);
   // Runs a change of a file's content with the locks it needs.
   Status ChangeContent(InodeNumber ino,
                        const std::function<Status(FileContent&, Layer& head)>& change);
-  // That, for one that takes as much more space as `new_bytes` says: EDQUOT beyond the branch's
-  // allowance.
+  // The same for a change that takes `new_bytes` more space: EDQUOT beyond the branch's allowance.
   using NewBytes = std::function<Result<uint64_t>(const FileContent&, const Layer& head)>;
   Status GrowContent(InodeNumber ino, const NewBytes& new_bytes,
                      const std::function<Status(FileContent&, Layer& head)>& change);
   Status CountSpace();
-  // EDQUOT when there is no room in the catalog for a new name of `text_bytes`, with its inode's.
-  Status TakeName(uint64_t text_bytes) REQUIRES_SHARED(namespace_);
+  // EDQUOT if the allowance for names has no room for a new name of `text_bytes` and its inode.
+  Status ClaimNameBytes(uint64_t text_bytes) REQUIRES_SHARED(namespace_);
   Result<HeadState> DescribeHead() REQUIRES(gate_) REQUIRES_SHARED(namespace_);
-  Status Fail(Status status);  // notes that the branch has failed for good
+  Status Fail(Status status);                            // the branch has failed for good
   Status SyncFailed(const Layer& layer, Status status);  // the same, unless it may be tried again
   std::string QuotedName();                              // for messages
 
@@ -249,8 +253,8 @@ class Branch {
   const LayerId first_layer_;
   const bool is_ephemeral_;
   Allowance allowance_;
-  // Names have as much again, apart: who is out of space for content can make the names that it
-  // takes to remove some.
+  // Names have an allowance of their own, as large: a branch without space for content can still
+  // make the names it needs to remove some.
   Allowance name_allowance_;
 
   Mutex name_lock_;
@@ -263,7 +267,7 @@ class Branch {
   ChainPtr chain_ GUARDED_BY(namespace_);
   std::shared_ptr<Layer> head_ GUARDED_BY(gate_);
 
-  // What the kernel knows of an inode that is not in memory.
+  // The kernel's references to an inode that is not in memory.
   struct Reference {
     uint64_t lookups;
     InodeNumber parent;
@@ -274,10 +278,10 @@ class Branch {
   std::atomic<uint32_t> round_ = 0;
 
   std::atomic<bool> is_failed_ = false;
-  std::atomic<bool> is_retired_ = false;
+  std::atomic<bool> has_ended_ = false;
   std::atomic<bool> is_change_noted_ = false;
   std::atomic<bool> is_base_durable_ = false;  // base_commit_ is
-  // What any fsync needs durable besides its own inode: the head the branch stands on.
+  // The commit that made the head: every fsync makes it durable besides its own inode's.
   std::atomic<catalog::CommitSequence> base_commit_ = 0;
   std::atomic<bool> knows_logical_bytes_ = false;
   std::atomic<uint64_t> logical_bytes_ = 0;

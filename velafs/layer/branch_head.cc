@@ -97,7 +97,7 @@ Status Branch::SyncAll(bool closing) {
   VELAFS_TRY(SyncOld(everything));
   if (!closing) return {};
   WriterLock gate(gate_);
-  if (is_retired_ || is_failed_ || !is_change_noted_) return {};
+  if (has_ended_ || is_failed_ || !is_change_noted_) return {};
   std::optional<uint64_t> logical_bytes;
   if (knows_logical_bytes_) logical_bytes = logical_bytes_;
   const LayerId head = head_->id();
@@ -113,10 +113,10 @@ Status Branch::SyncAll(bool closing) {
 }
 
 Status Branch::SyncOld(TimeNs older_than) {
-  if (is_retired_) return {};
+  if (has_ended_) return {};
   for (const auto& layer : Layers()) {
     Status synced = layer->SyncDirty(older_than);
-    if (is_retired_) return {};  // its layers may be gone by now
+    if (has_ended_) return {};  // its layers may be gone by now
     if (!synced.ok()) return SyncFailed(*layer, std::move(synced));
   }
   return {};
@@ -130,7 +130,7 @@ Status Branch::SyncHeldOff() {
   return {};
 }
 
-Status Branch::Retire(bool durable, const std::function<Status(const HeadState&)>& commit) {
+Status Branch::EndInstance(bool durable, const std::function<Status(const HeadState&)>& commit) {
   WriterLock gate(gate_);
   WriterLock names(namespace_);
   if (durable) {
@@ -139,7 +139,7 @@ Status Branch::Retire(bool durable, const std::function<Status(const HeadState&)
   }
   VELAFS_ASSIGN(const HeadState head, DescribeHead());
   VELAFS_TRY(commit(head));
-  is_retired_ = true;
+  has_ended_ = true;
   MutexLock lock(inodes_lock_);
   std::vector<InodePtr> gone;
   for (const auto& [ino, inode] : inodes_) {
@@ -167,7 +167,7 @@ std::vector<LayerId> Branch::GoneLayers() {
 Status Branch::FollowMove(LayerId layer, const std::vector<InodeNumber>& files) {
   WriterLock gate(gate_);
   WriterLock names(namespace_);
-  if (is_retired_ || !chain_->order().Has(layer)) return {};
+  if (has_ended_ || !chain_->order().Has(layer)) return {};
   Result<ChainPtr> now = Chain::Load(host_, head_->id());
   if (!now.ok()) return Fail(std::move(now).status());
   chain_ = *std::move(now);

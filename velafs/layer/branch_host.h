@@ -1,4 +1,4 @@
-// What the branches of one volume share.
+// The interface between branches and their volume.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,21 @@ class BranchHost {
  public:
   virtual ~BranchHost() = default;
   virtual const VolumeParts& parts() const = 0;
-  // `is_settled`: see Layer; counts only if the layer is not in memory.
+  // Returns the layer, and loads it if it is not in memory: then `is_settled` says how (see Layer).
   virtual Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) = 0;
-  // How often content, names or rows have moved: from one layer to another by a merge, or from page
-  // files to chunks by a sealing. It grows inside the transaction that moves them, and before
-  // anything in memory says so.
+  // Counts the moves of content, names or rows: from one layer to another by a merge, or from page
+  // files to chunks by a sealing. It grows inside the transaction that moves them, before anything
+  // in memory changes.
   virtual uint64_t generation() const = 0;
   virtual Result<InodeNumber> NewInodeNumber() = 0;
-  // Removes the inode's page file from the layer once the transaction can no longer be lost.
+  // Removes the inode's page file from the layer once transaction `after` is durable.
   virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                             catalog::CommitSequence after) = 0;
 };
 
 // Runs `load`, which reads rows first and layers in memory after them, until nothing has moved
-// while it ran: only then do they belong together. Whatever it returned before that, a failure too,
-// is dropped.
+// while it ran: only then do the two belong together. Results of earlier runs are dropped, failures
+// too.
 template <typename Load>
 auto LoadUnmoved(const BranchHost& host, const Load& load) {
   while (true) {

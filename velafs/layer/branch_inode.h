@@ -24,24 +24,24 @@ struct Branch::Inode {
 
   // Guarded by the branch's namespace_.
   catalog::InodeRow row;
-  LayerId row_layer;   // that says `row`
-  LayerId born_layer;  // where the inode came to be
+  LayerId row_layer;   // where `row` is from
+  LayerId born_layer;  // where the inode was made
 
-  // Set once, when the last name has gone.
+  // Set once, when the last name goes.
   std::atomic<bool> is_gone = false;
   LayerId gone_layer;
   catalog::CommitSequence gone_commit = 0;
 
   std::atomic<uint64_t> lookups = 0;    // the kernel's references
   std::atomic<uint32_t> last_used = 0;  // the branch's round
-  // Of a directory: where it was last seen. The kernel knows none that was not seen somewhere.
+  // Of a directory: the directory it was last found in.
   std::atomic<InodeNumber> parent;
   std::atomic<catalog::CommitSequence> changed_at = 0;  // last change of row or names
 
-  // Guards the content of a file; of a directory only that `names` is made once: what is in it is
-  // guarded by namespace_.
+  // Guards the content of a file. Of a directory it guards the pointer `names`, and namespace_
+  // guards the names.
   SharedMutex content_lock;
-  bool is_forgotten GUARDED_BY(content_lock) = false;  // of a file: it is to be found anew
+  bool is_forgotten GUARDED_BY(content_lock) = false;  // a file that must be loaded anew
   std::optional<FileContent> content GUARDED_BY(content_lock);
   std::unique_ptr<Directory> names GUARDED_BY(content_lock);
 };

@@ -26,6 +26,31 @@ catalog::InodeRow Touched(const catalog::InodeRow& directory, TimeNs now) {
   return row;
 }
 
+// The first row of an inode that is made in `directory` now.
+catalog::InodeRow RowOfNew(InodeNumber ino, const NewNode& node, const catalog::InodeRow& directory,
+                           TimeNs now) {
+  const bool is_directory = S_ISDIR(node.mode);
+  const bool gives_group = (directory.mode & S_ISGID) != 0;
+  return {.ino = ino,
+          .mode = node.mode | (is_directory && gives_group ? S_ISGID : 0u),
+          .uid = node.uid,
+          .gid = gives_group ? directory.gid : node.gid,
+          .nlink = is_directory ? 2u : 1u,
+          .rdev = node.rdev,
+          .atime = now,
+          .mtime = now,
+          .ctime = now,
+          .target = node.target,
+          .born_here = true};
+}
+
+// Whether a rename may change these two names; `replaced` is none if the new one is free.
+Status CheckRename(InodeNumber moved, InodeNumber replaced, RenameMode mode) {
+  if (!moved) return Errno(ENOENT);
+  if (mode == RenameMode::kNoReplace && replaced) return Errno(EEXIST);
+  return mode == RenameMode::kExchange && !replaced ? Errno(ENOENT) : Status();
+}
+
 }  // namespace
 
 Result<Directory*> Branch::NamesOf(Inode& directory) {
@@ -87,16 +112,7 @@ Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<Name
     directories.push_back(directory);
   }
   const auto write = [&](catalog::Writer& writer) -> Status {
-    for (const RowChange& change : rows) {
-      catalog::InodeRow row = change.row;
-      row.born_here = change.inode->born_layer == head;
-      row.inherited_bytes.reset();
-      if (row.born_here && row.nlink == 0) {
-        VELAFS_TRY(writer.RemoveInode(head, row.ino));
-      } else {
-        VELAFS_TRY(writer.PutInode(head, row));
-      }
-    }
+    for (const RowChange& change : rows) VELAFS_TRY(WriteRow(writer, head, change));
     for (size_t i = 0; i < names.size(); ++i) {
       const NameChange& change = names[i];
       if (change.ino || directories[i]->IsBelow(change.name)) {
@@ -109,19 +125,7 @@ Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<Name
   };
   VELAFS_ASSIGN(const auto commit, host_.parts().catalog.Write(write));
 
-  for (const RowChange& change : rows) {
-    Inode& inode = *change.inode;
-    const bool goes = change.row.nlink == 0 && !inode.is_gone;
-    inode.row = change.row;
-    inode.row_layer = head;
-    inode.changed_at = commit;
-    if (!goes) continue;
-    inode.gone_layer = head;
-    inode.gone_commit = commit;
-    WriterLock content(inode.content_lock);
-    if (inode.content) logical_bytes_ -= inode.content->size_bytes();
-    inode.is_gone = true;
-  }
+  for (const RowChange& change : rows) ApplyRow(change, commit);
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i].ino) {
       directories[i]->Set(names[i].name, names[i].ino);
@@ -134,6 +138,28 @@ Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<Name
   MutexLock lock(inodes_lock_);
   for (const RowChange& change : rows) DropIfGone(change.inode);
   return {};
+}
+
+Status Branch::WriteRow(catalog::Writer& writer, LayerId head, const RowChange& change) {
+  catalog::InodeRow row = change.row;
+  row.born_here = change.inode->born_layer == head;
+  row.inherited_bytes.reset();
+  if (row.born_here && row.nlink == 0) return writer.RemoveInode(head, row.ino);
+  return writer.PutInode(head, row);
+}
+
+void Branch::ApplyRow(const RowChange& change, catalog::CommitSequence commit) {
+  Inode& inode = *change.inode;
+  const bool goes = change.row.nlink == 0 && !inode.is_gone;
+  inode.row = change.row;
+  inode.row_layer = head_->id();
+  inode.changed_at = commit;
+  if (!goes) return;
+  inode.gone_layer = head_->id();
+  inode.gone_commit = commit;
+  WriterLock content(inode.content_lock);
+  if (inode.content) logical_bytes_ -= inode.content->size_bytes();
+  inode.is_gone = true;
 }
 
 Result<Attributes> Branch::Lookup(InodeNumber directory, std::string_view name) {
@@ -176,7 +202,7 @@ Result<std::string> Branch::ReadLink(InodeNumber ino) {
   return inode->row.target;
 }
 
-Status Branch::TakeName(uint64_t text_bytes) {
+Status Branch::ClaimNameBytes(uint64_t text_bytes) {
   const uint64_t bytes = 2 * catalog::kRowBytes + text_bytes;
   if (name_allowance_.Take(bytes)) return {};
   std::vector<LayerId> own;
@@ -204,34 +230,21 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
   VELAFS_ASSIGN(const InodePtr parent, FindDirectory(directory));
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
-  VELAFS_TRY(TakeName(name.size() + node.target.size()));
-  const bool is_directory = S_ISDIR(node.mode);
-  const bool gives_group = (parent->row.mode & S_ISGID) != 0;
+  VELAFS_TRY(ClaimNameBytes(name.size() + node.target.size()));
   const TimeNs now = NowNs();
-
   VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
   auto inode = std::make_shared<Inode>(ino);
   inode->last_used = round_.load();
   inode->parent = directory;
   inode->born_layer = inode->row_layer = head_->id();
-  inode->row = {.ino = ino,
-                .mode = node.mode | (is_directory && gives_group ? S_ISGID : 0u),
-                .uid = node.uid,
-                .gid = gives_group ? parent->row.gid : node.gid,
-                .nlink = is_directory ? 2u : 1u,
-                .rdev = node.rdev,
-                .atime = now,
-                .mtime = now,
-                .ctime = now,
-                .target = node.target,
-                .born_here = true};
+  inode->row = RowOfNew(ino, node, parent->row, now);
   if (inode->IsFile()) {
     WriterLock content(inode->content_lock);
     inode->content = FileContent::Empty(ino, inode->born_layer);
-    VELAFS_TRY(inode->content->Begin(*head_));
+    VELAFS_TRY(inode->content->MakePageFile(*head_));
   }
   catalog::InodeRow parent_row = Touched(parent->row, now);
-  if (is_directory) ++parent_row.nlink;
+  if (inode->IsDirectory()) ++parent_row.nlink;
   if (Status made =
           Commit({{inode, inode->row}, {parent, parent_row}}, {{parent, std::string(name), ino}});
       !made.ok()) {
@@ -258,7 +271,7 @@ Result<Attributes> Branch::Link(InodeNumber ino, InodeNumber directory, std::str
   if (inode->row.nlink >= kMaxLinks) return Errno(EMLINK);
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
-  VELAFS_TRY(TakeName(name.size()));
+  VELAFS_TRY(ClaimNameBytes(name.size()));
   const TimeNs now = NowNs();
   VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
   row.ctime = now;
@@ -310,6 +323,18 @@ Status Branch::CheckReplaceable(Inode& moved, Inode& replaced) {
   return inside->IsEmpty() ? Status() : Errno(ENOTEMPTY);
 }
 
+Result<Branch::RowChange> Branch::ChangeReplaced(InodeNumber ino, Inode& moved, RenameMode mode,
+                                                 TimeNs now) {
+  VELAFS_ASSIGN(const InodePtr replaced, Find(ino));
+  VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*replaced));
+  row.ctime = now;
+  if (mode != RenameMode::kExchange) {
+    VELAFS_TRY(CheckReplaceable(moved, *replaced));
+    row.nlink = replaced->IsDirectory() ? 0 : row.nlink - 1;
+  }
+  return RowChange{replaced, std::move(row)};
+}
+
 Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber to,
                       std::string_view to_name, RenameMode mode) {
   ReaderLock gate(gate_);
@@ -323,9 +348,7 @@ Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber 
   VELAFS_ASSIGN(Directory * target_names, NamesForChange(*target));
   const InodeNumber moved_ino = source_names->Find(from_name);
   const InodeNumber replaced_ino = target_names->Find(to_name);
-  if (!moved_ino) return Errno(ENOENT);
-  if (mode == RenameMode::kNoReplace && replaced_ino) return Errno(EEXIST);
-  if (mode == RenameMode::kExchange && !replaced_ino) return Errno(ENOENT);
+  VELAFS_TRY(CheckRename(moved_ino, replaced_ino, mode));
   if (moved_ino == replaced_ino) return {};  // two names of one file: POSIX leaves both
 
   VELAFS_ASSIGN(const InodePtr moved, Find(moved_ino));
@@ -342,17 +365,12 @@ Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber 
     ++target_links.nlink;
   }
   if (replaced_ino) {
-    VELAFS_ASSIGN(const InodePtr replaced, Find(replaced_ino));
-    VELAFS_ASSIGN(catalog::InodeRow replaced_row, CurrentRow(*replaced));
-    replaced_row.ctime = now;
-    if (replaced->IsDirectory()) --target_links.nlink;
-    if (mode == RenameMode::kExchange) {
-      if (replaced->IsDirectory()) ++source_row.nlink;
-    } else {
-      VELAFS_TRY(CheckReplaceable(*moved, *replaced));
-      replaced_row.nlink = replaced->IsDirectory() ? 0 : replaced_row.nlink - 1;
+    VELAFS_ASSIGN(RowChange replaced, ChangeReplaced(replaced_ino, *moved, mode, now));
+    if (replaced.inode->IsDirectory()) {
+      --target_links.nlink;
+      if (mode == RenameMode::kExchange) ++source_row.nlink;
     }
-    rows.push_back({replaced, replaced_row});
+    rows.push_back(std::move(replaced));
   }
   const InodeNumber left_behind = mode == RenameMode::kExchange ? replaced_ino : InodeNumber();
   names.push_back({source, std::string(from_name), left_behind});

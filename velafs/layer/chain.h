@@ -18,7 +18,7 @@ struct ChainLink {
   bool is_sealed;
 };
 
-// A head and all layers below it. Immutable: a branch whose layers change gets another one.
+// A head and all layers below it. Immutable: a branch whose layers change gets another chain.
 class Chain {
  public:
   // Nearest first; not empty. `generation`: the host's when the catalog was asked for them.
@@ -37,10 +37,10 @@ class Chain {
   LayerId head_id() const { return links_.front().layer->id(); }
   // Whether the catalog has the same layers under its head.
   bool IsCurrent(catalog::Reader& reader) const;
-  // What it is once `head` stands on it, which is new and empty.
+  // The chain with a new, empty `head` on top of it.
   std::shared_ptr<const Chain> WithHead(std::shared_ptr<Layer> head) const;
-  // The layer that has what `layer`, which is or was in the chain, had: itself, or the one that it
-  // was merged into.
+  // The layer that now holds the content of `layer`, which is or was in the chain: itself, or the
+  // one that it was merged into.
   LayerId HeirOf(LayerId layer) const;
 
  private:

@@ -14,11 +14,11 @@ struct ContentDifference {
   uint64_t bytes = 0;  // in those pages, as far as the longer file goes
 };
 
-// How many pages differ: in a byte, or in that one file ends in them or before. Reads only pages
-// that the two files have from different places, and of two imports' chunks only those of unequal
-// SHA-256. Either may be null: then every page of the other one differs.
+// Counts pages that differ in any byte, or that only one of the files has in full. Reads only pages
+// that the two files have from different places, and of two imports' chunks only those with unequal
+// SHA-256. If one of the files is null, every page of the other one differs.
 //
-// The files may be written meanwhile; then the answer is right for each page at some moment.
+// The files may be written meanwhile: then the answer is right for each page at some moment.
 // Refused once `go_on` is false.
 Result<ContentDifference> CompareContents(const FileContent* a, const FileContent* b,
                                           const std::function<bool()>& go_on);

@@ -55,7 +55,7 @@ Result<uint64_t> DelayedRemovals::RemoveSealedFiles() {
   }
   uint64_t bytes = 0;
   for (const SealedPageFile& file : unused) {
-    VELAFS_ASSIGN(const uint64_t removed, file.layer->RemoveRetired(file.ino));
+    VELAFS_ASSIGN(const uint64_t removed, file.layer->RemoveForgotten(file.ino));
     bytes += removed;
   }
   return bytes;

@@ -12,8 +12,8 @@
 
 namespace velafs::layer {
 
-// Where a listing stands. Derived from names alone, so that it keeps its meaning when the directory
-// changes and when the daemon is restarted. Names have cookies from kFirstCookie up.
+// A position in a listing. It is derived from names alone, so it stays valid when the directory
+// changes or the daemon is restarted. Names have cookies from kFirstCookie up.
 using DirectoryCookie = uint64_t;
 inline constexpr DirectoryCookie kFirstCookie = 16;
 
@@ -29,13 +29,14 @@ class Directory {
   // An empty directory whose changes go to layer `head`.
   explicit Directory(LayerId head) : head_(head) {}
 
-  // Takes over the names that `layer`, the next one up, says; the head's come last.
+  // Adds the names and whiteouts of `layer`. To be called for the lowest layer first; the head
+  // comes last.
   void Apply(LayerId layer, const std::vector<catalog::NameRow>& names);
 
-  InodeNumber Find(std::string_view name) const;  // none when there is no such name
+  InodeNumber Find(std::string_view name) const;  // none if there is no such name
   bool IsEmpty() const;
 
-  // Whether removing the name now takes a whiteout in the head.
+  // Whether the head needs a whiteout to remove the name now.
   bool IsBelow(std::string_view name) const;
   void Set(std::string_view name, InodeNumber ino);
   void Remove(std::string_view name);
@@ -43,8 +44,8 @@ class Directory {
   void MoveTo(LayerId head);
   LayerId head() const { return head_; }
 
-  // Entries in the order of cookies, whiteouts among them, from the first whose cookie is greater
-  // than `after`. A listing must take or leave together the names that share a cookie.
+  // Entries in the order of cookies, with whiteouts, from the first whose cookie is greater than
+  // `after`. A listing must not end between names that share a cookie.
   using Entries = std::multimap<DirectoryCookie, Entry>;
   Entries::const_iterator After(DirectoryCookie after) const { return entries_.upper_bound(after); }
   Entries::const_iterator end() const { return entries_.end(); }

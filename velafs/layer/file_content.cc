@@ -227,7 +227,7 @@ Result<PageFile*> FileContent::MakeOwnFile(Layer& head) {
   return layers_[0].page_file().get();
 }
 
-Status FileContent::Begin(Layer& head) {
+Status FileContent::MakePageFile(Layer& head) {
   VELAFS_ASSIGN([[maybe_unused]] PageFile * own, MakeOwnFile(head));
   return {};
 }
@@ -257,7 +257,7 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
     TakeBackGrowth(*own, end);
     return status;
   }
-  own->Hold(first, PagesUpTo(end_ahead) - first);
+  own->ClaimPages(first, PagesUpTo(end_ahead) - first);
   size_bytes_ = std::max(size_bytes_, end);
   return {};
 }

@@ -1,5 +1,5 @@
-// The content of one regular file as one branch sees it: the branch's own page file, where there is
-// one, over what lower layers have of it.
+// The content of one regular file as one branch sees it: the branch's own page file, if there is
+// one, over the content that lower layers have.
 #pragma once
 
 #include <algorithm>
@@ -22,29 +22,29 @@ namespace velafs::layer {
 // Externally synchronised: changes alone, reads with other reads.
 class FileContent {
  public:
-  // Of an inode that is made now.
+  // For an inode that is made now.
   static FileContent Empty(InodeNumber ino, LayerId born_layer);
-  // What is nearest for the file among a branch's chain. `inode`: what the chain says of it.
-  // Corrupt if a page file or map is damaged or has been lost. Valid only if nothing has moved
-  // since the inode was read: see LoadUnmoved.
+  // Loads a file's content from the layers of a chain. `inode`: its row in the chain. Corrupt if a
+  // page file or map is damaged or lost. Valid only if nothing has moved since the inode was read:
+  // see LoadUnmoved.
   static Result<FileContent> Load(const Chain& chain, const catalog::InodeInChain& inode);
 
   uint64_t size_bytes() const { return size_bytes_; }
-  // The page file whose times are the file's; null when the inode's row has them.
+  // The page file whose times are the file's; null if the inode's row has them.
   PageFile* TimesFrom(LayerId row_layer) const;
 
   // Fills `into`, which must end within the file.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
   // The first byte of data, or of a hole, from `offset_bytes` on; ENXIO at or past the end.
   Result<uint64_t> Seek(uint64_t offset_bytes, bool for_data) const;
-  // How many bytes from `offset_bytes`, at most `limit_bytes`, are all data or all hole, as far as
-  // they are known to be: there may be more. Within the file.
+  // A stretch from `offset_bytes` on, within the file and of at most `limit_bytes`, that is all
+  // data or all hole. It may end before the data or hole does.
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {
     return ExtentFrom(0, offset_bytes, std::min(offset_bytes + limit_bytes, size_bytes_));
   }
 
-  // What whole pages of the file are read from. Of two files, pages with equal origins are equal;
-  // those of unequal ones may be.
+  // Where whole pages of the file are read from. Pages of two files with equal origins are equal;
+  // pages with unequal ones may be.
   struct Origin {
     enum class Kind { kZeros, kPages, kChunks, kMixed };  // a mixed page equals none
     Kind kind = Kind::kZeros;
@@ -57,37 +57,37 @@ class FileContent {
     Origin origin;
     uint64_t pages;
   };
-  // Of `page`, and for how many pages from it on, at most `limit`, it is the same. limit > 0.
+  // The origin of `page`, and how many pages from it on have the same one: at most `limit`, > 0.
   Result<OriginRun> OriginOf(PageNumber page, uint64_t limit) const;
   InodeNumber ino() const { return ino_; }
-  // What pages whose origin is chunks are read from.
+  // The manifest that pages with origin kChunks are read from.
   SealedFile* chunks() const { return layers_.back().sealed().get(); }
 
-  // Changes go to the page file in `head`, which is made when there is none yet.
+  // Changes go to the page file in `head`, which they make if there is none.
   Status Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data);
   Status Truncate(Layer& head, uint64_t size_bytes);
   Status Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
-  // The range reads as zeros, as far as the file goes; with `keep_size` false the file grows to
-  // hold it.
+  // Makes the range read as zeros, as far as the file goes. Without `keep_size` the file grows to
+  // the end of the range.
   Status Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
-  // The page file of a file that was just made in `head`.
-  Status Begin(Layer& head);
+  // Makes the page file of a file that was just made in `head`.
+  Status MakePageFile(Layer& head);
 
-  // How much more space the page file in `head` takes once all of the range is written.
+  // How much more space the page file in `head` takes after a write of the whole range.
   Result<uint64_t> NewBytes(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes) const;
   // The same for Zero: only the pages at the ends of the range may be written.
   Result<uint64_t> NewBytesOfZeros(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
                                    bool keep_size) const;
-  // How far Write goes for a write up to `end_bytes`: it takes along what is to come next.
+  // Where Write ends for a write up to `end_bytes`: it may copy some pages behind it, too.
   uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
 
-  // The page files of `layer` and above, which is to say of this branch alone.
+  // The page files of `layer` and the layers above it, which are this branch's alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
-  // The size that a row in `head` is to have. A crash may take the page file there as long as its
-  // map is not durable, and the file is then what it was before: of that size, and not of one that
-  // would show what was truncated meanwhile.
+  // The size for a row in `head`. As long as the map of the page file there is not durable, a crash
+  // may take both, and the file is what it was before: then the row must have the size of before,
+  // or it would show content that was truncated meanwhile.
   uint64_t SizeForRow(const Layer& head) const;
-  // The page file in `head`; null when there is none.
+  // The page file in `head`; null if there is none.
   PageFile* OwnFile(const Layer& head) const;
   // The page files that may hold changes which are not durable, lowest layer first.
   std::vector<std::shared_ptr<PageFile>> DirtyFiles() const;
@@ -96,26 +96,25 @@ class FileContent {
   // `Source` i is layers_[i]; the last, layers_.size(), is the nothing below them all.
   Status ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offset_bytes,
                   std::span<std::byte> into) const;
-  // What lies below the first layer, within its inherited bytes. By the index, so that depth costs
-  // nothing.
+  // Reads from below the first layer, within its inherited bytes. Uses the index, so that depth
+  // costs nothing.
   Status ReadBelow(uint64_t offset_bytes, std::span<std::byte> into) const;
   void LayersChanged();
   Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
                                       uint64_t end_bytes) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
-  // How large the file is if the page file in the head, which is not durable yet, gets lost.
+  // The size of the file without the page file in the head, which is not durable yet.
   static Result<uint64_t> SizeWithoutOwn(const Chain& chain, const catalog::InodeInChain& inode);
-  // Writes the data together with what the file has before and after it, from `begin_whole` to
-  // `end_whole`.
+  // Writes the data together with the file's content around it, from `begin_whole` to `end_whole`.
   Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
                    uint64_t begin_whole, uint64_t end_whole) const;
-  // After a change up to `end_bytes` that failed.
+  // After a failed change up to `end_bytes`: truncates what the file grew by.
   void TakeBackGrowth(PageFile& own, uint64_t end_bytes) const;
 
   InodeNumber ino_;
   LayerId born_layer_;
   uint64_t size_bytes_ = 0;
-  uint64_t size_before_own_ = 0;      // what it was when the page file in the head was made
+  uint64_t size_before_own_ = 0;      // when the page file in the head was made
   std::vector<LayerContent> layers_;  // nearest first
   std::shared_ptr<FlatIndex> index_;  // of layers_; null where they are few
 };

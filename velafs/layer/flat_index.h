@@ -13,8 +13,9 @@
 
 namespace velafs::layer {
 
-// Of the layers of one file from the second on, which nothing changes: the first may be the head's.
-// Thread-safe. Filled as pages are asked for, 4 MiB of the file at a time, 2 bytes for each page.
+// Indexes the layers of one file from the second on, which never change; the first may be the
+// head's. Filled as pages are asked for, 4 MiB of the file at a time, 2 bytes for each page.
+// Thread-safe.
 class FlatIndex {
  public:
   using Source = uint16_t;  // a place in the file's layers, or one of these:
@@ -26,7 +27,7 @@ class FlatIndex {
     Source source;
     uint64_t pages;
   };
-  // Of `page`, and for how many pages from it on, at most `limit`, it is the same. limit > 0.
+  // The source of `page`, and how many pages from it on have the same one: at most `limit`, > 0.
   Result<Run> At(const std::vector<LayerContent>& layers, PageNumber page, uint64_t limit);
 
  private:

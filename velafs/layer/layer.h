@@ -1,5 +1,4 @@
-// One layer as a running process sees it: the page files in its directory, and what of it is
-// sealed.
+// One layer in memory: the page files in its directory, and its sealed content.
 #pragma once
 
 #include <atomic>
@@ -23,13 +22,13 @@
 
 namespace velafs::layer {
 
-// Thread-safe. What is in the directory is the truth of which page files there are.
+// Thread-safe. The directory decides which page files there are.
 class Layer : public std::enable_shared_from_this<Layer> {
  public:
-  // A layer that was just made, with nothing on disk.
+  // For a layer that was just made, with nothing on disk.
   static std::shared_ptr<Layer> New(const VolumeParts& parts, LayerId id);
-  // A layer with what its directory holds, and of what it is sealed. Corrupt when that is more than
-  // the catalog knows.
+  // Loads a layer from its directory and its sealed rows. Corrupt if its mark counts more sealings
+  // than the catalog.
   static Result<std::shared_ptr<Layer>> Load(const VolumeParts& parts, LayerId id, bool is_settled);
 
   LayerId id() const { return id_; }
@@ -37,43 +36,43 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::string PagePath(InodeNumber ino) const;
   std::string MapPath(InodeNumber ino) const;
 
-  // The layer's page file of an inode; null when it has none. One that `inherits`, as all do but
-  // those of inodes born in the layer, is not there unless its map has been written. Corrupt when
-  // the map is damaged, or, in a settled layer, one of the two is missing or the file too short.
+  // The layer's page file of an inode; null if it has none. `inherits`: the inode was not born in
+  // the layer; then a page file without a written map counts as none. Corrupt if the map is
+  // damaged. Corrupt in a settled layer if one of the two is missing or the page file is too short.
   Result<std::shared_ptr<PageFile>> Find(InodeNumber ino, bool inherits);
-  // A new page file of `size_bytes`. With `inherited_bytes`, that much of the file below is seen
-  // through it, and what its map will need is allocated: a sync does not fail for want of space.
-  // Without, there is nothing below.
+  // Makes a page file of `size_bytes`. `inherited_bytes`: how much of the file below shows through
+  // it; the space of its map is allocated, so that no sync fails for want of space. Without it,
+  // there is nothing below.
   Result<std::shared_ptr<PageFile>> Create(InodeNumber ino, uint64_t size_bytes,
                                            std::optional<uint64_t> inherited_bytes);
-  // False when the inode's map never reached the disk: it is missing, short, or begins with zeros.
+  // False if the inode's map never reached the disk: it is missing, short, or begins with zeros.
   bool HasWrittenMap(InodeNumber ino) const;
   // Removes an inode's page file and map from disk, if there are any.
   Status Discard(InodeNumber ino);
   // Removes from disk the maps that a crash has left without their page files: they would pass for
-  // the maps of later ones. Before any change.
+  // the maps of later page files. To be called before any change.
   Status RemoveStrayMaps();
 
-  // All that the layer has of a file: as Find, and what has been sealed. Nothing when it has none.
+  // All content that the layer has of a file: a page file, as Find returns it, and sealed content.
+  // Nothing if it has neither.
   Result<std::optional<LayerContent>> ContentOf(InodeNumber ino, bool inherits);
-  // Of a file that was imported into the layer.
+  // The content of a file that was imported into the layer.
   std::shared_ptr<SealedFile> Imported(InodeNumber ino);
   bool IsSealed(InodeNumber ino) const;
   std::set<InodeNumber> InodesWithContent() const;  // imported files left out
-  // Notes in the directory, durably, that content of the layer is known to the catalog only, since
-  // it was sealed for the `seals`th time: a catalog that knows of fewer is an older one. Before
-  // page files that were sealed are removed.
+  // Marks the directory, durably: the layer was sealed for the `seals`th time, so only the catalog
+  // knows some of its content. A catalog that counts fewer sealings is an older one. To be called
+  // before sealed page files are removed.
   Status MarkSealed(uint64_t seals);
-  // The catalog has what the layer holds of these files, durably: their page files are no longer
-  // found. Returned are all there are, null where nobody has them open: RemoveRetired must wait for
-  // the others.
-  using Retired = std::map<InodeNumber, std::shared_ptr<PageFile>>;
-  Retired Retire(const std::vector<catalog::Reader::SealedInode>& sealed);
-  // Of a layer that is sealed as a whole: marks it, and removes what a crash has left of its page
-  // files.
+  // For files whose content the catalog has, durably: their page files are found no longer. Returns
+  // all of those, null for one that nobody has open: RemoveForgotten must wait for the others.
+  using ForgottenFiles = std::map<InodeNumber, std::shared_ptr<PageFile>>;
+  ForgottenFiles ForgetPageFiles(const std::vector<catalog::Reader::SealedInode>& sealed);
+  // For a layer that is sealed as a whole: marks it, and removes the page files that a crash has
+  // left.
   Status RemoveSealedPageFiles();
-  // Removes a retired page file and its map from disk; returns what they took.
-  Result<uint64_t> RemoveRetired(InodeNumber ino);
+  // Removes a forgotten page file and its map from disk; returns their bytes.
+  Result<uint64_t> RemoveForgotten(InodeNumber ino);
 
   struct PageFileName {
     InodeNumber ino;
@@ -82,12 +81,12 @@ class Layer : public std::enable_shared_from_this<Layer> {
   std::vector<PageFileName> PageFiles() const;
   bool HasPageFiles() const;
   bool IsOnDisk() const;  // has a directory
-  // Of all page files and maps, on disk. Where there have been changes since they were last counted
-  // they are counted anew, but not within `max_age` of that.
+  // Bytes on disk of all page files and maps. Counts anew if something has changed since the last
+  // count and that is older than `max_age`.
   Result<uint64_t> AllocatedBytes(std::chrono::nanoseconds max_age);
 
-  // Syncs every page file with changes that are not durable; the first failure is returned, the
-  // rest is tried all the same. `older_than`: only files dirty since before that time.
+  // Syncs every page file with changes that are not durable. Returns the first failure; the rest is
+  // tried all the same. `older_than`: only files dirty since before that time.
   Status SyncDirty(TimeNs older_than);
   // Makes the directory's entries, and the directory's own, durable.
   Status SyncNames();
@@ -95,14 +94,15 @@ class Layer : public std::enable_shared_from_this<Layer> {
   // Whether a sync has failed for good: see PageFile::Sync.
   bool has_failed() const { return has_failed_; }
   void SetFailed() { has_failed_ = true; }
-  // False if a crash may have left page files here that no sync had reached: in a layer that the
-  // catalog does not call settled, until this process has recovered it. What a settled layer should
-  // have and has not, the disk has lost.
+  // False if a crash may have left page files here that no sync had reached: the catalog does not
+  // call the layer settled, and this process has not recovered it. If a settled layer misses
+  // something, the disk has lost it.
   bool is_settled() const { return is_settled_; }
-  // Runs `recover` unless the layer is settled; it is if that succeeds. Others who call this wait.
+  // Runs `recover` unless the layer is settled. If it succeeds, the layer is settled. Other callers
+  // wait.
   Status SettleOnce(const std::function<Status()>& recover);
 
-  // For PageFile: dirty page files are kept open, since their maps are only in memory.
+  // For PageFile: dirty page files stay open, since their maps are only in memory.
   void AddDirty(PageFile& file);
   void RemoveDirty(PageFile& file);
 

@@ -1,5 +1,5 @@
-// What one layer has of the content of one regular file: pages of its own in a page file, or sealed
-// in chunks, or some of both.
+// The content that one layer has of one regular file: pages in a page file, or sealed in chunks, or
+// both.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +14,11 @@
 
 namespace velafs::layer {
 
-// Thread-safe, and cheap to copy. What has been sealed is never written; where the layer has a page
-// file too, that has pages which came to it later, from a layer that was merged into it.
+// Thread-safe, and cheap to copy. Sealed content never changes. If the layer has a page file too,
+// its pages came later, from a layer that was merged into this one.
 class LayerContent {
  public:
-  // At least one of the two.
+  // At least one of the two is not null.
   LayerContent(LayerId layer, std::shared_ptr<SealedFile> sealed,
                std::shared_ptr<PageFile> page_file)
       : layer_(layer), sealed_(std::move(sealed)), page_file_(std::move(page_file)) {}
@@ -36,9 +36,9 @@ class LayerContent {
     return sealed_ ? sealed_->inherited_bytes() : page_file_->inherited_bytes();
   }
   Result<PageMap::Run> RunAt(PageNumber page, uint64_t limit) const;
-  // Of pages that are held.
+  // Reads from pages that are held.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
-  // Of those of one run.
+  // For a stretch within one run of held pages.
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const;
 
  private:

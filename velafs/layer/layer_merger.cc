@@ -57,7 +57,7 @@ class Copier {
     buffer_.resize(pages * kPageBytes);
     VELAFS_ASSIGN(const size_t got, view_.Read(seen_.ino, page * kPageBytes, buffer_));
     VELAFS_TRY(to_.Write(page * kPageBytes, std::span(buffer_).first(got)));
-    to_.Hold(page, pages);
+    to_.ClaimPages(page, pages);
     copied_ += pages;
     if (copied_ >= kPagesPerSync) {
       copied_ = 0;

@@ -1,4 +1,4 @@
-// What becomes of a layer whose last changes a crash may have cut off.
+// Recovery of layers after a crash.
 #pragma once
 
 #include "velafs/base/status.h"
@@ -6,9 +6,9 @@
 
 namespace velafs::layer {
 
-// Makes a layer that is not settled what its catalog and its durable maps say it is: see
-// DURABILITY.md, 2 and 10. Durable on return, and the layer is settled in memory. Nothing to do for
-// a settled layer. Thread-safe: of several callers one recovers the layer, and the others wait.
+// Makes an unsettled layer agree with the catalog and its durable maps: see DURABILITY.md, 2
+// and 10. Durable on return, and the layer is settled in memory. Does nothing for a settled layer.
+// Thread-safe: one of several callers recovers the layer, and the others wait.
 Status RecoverLayer(const VolumeParts& parts, Layer& layer);
 
 // Removes layer directories the catalog does not know, and page files of layers that are sealed.

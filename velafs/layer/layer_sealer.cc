@@ -130,7 +130,7 @@ Result<uint64_t> LayerSealer::RemovePageFiles() {
     sealed.push_back({row.ino, row.inherited_bytes.value_or(0)});
     files.push_back(row.ino);
   }
-  for (const auto& [ino, open] : layer->Retire(sealed)) {
+  for (const auto& [ino, open] : layer->ForgetPageFiles(sealed)) {
     volume_.removals().AddSealedFile(layer, ino, open);
   }
   VELAFS_TRY(view_->FollowMove(layer->id(), files));

@@ -1,4 +1,4 @@
-// All layers of a store, and which of them would go with what stands on them.
+// All layers of a store, and which of them nothing but one branch or bookmark needs.
 #pragma once
 
 #include <cstdint>
@@ -16,25 +16,26 @@ namespace velafs::layer {
 // One thread.
 class LayerTree {
  public:
-  // Once. Corrupt where something stands on a layer that is not there: which of the others nothing
-  // else needs is then not known.
+  // Once. Corrupt if something stands on a layer that is not there: then it is unknown which layers
+  // are needed.
   Status Load(catalog::Reader& reader);
 
-  // From `top`, on which one branch or bookmark stands, down: the layers nothing else needs. Empty
-  // when there is no such layer any more. Valid as long as this is.
+  // The layers that nothing else needs, from `top`, on which one branch or bookmark stands, down.
+  // Empty if `top` is not there any more. Valid as long as this object.
   std::vector<const catalog::LayerRow*> OwnLayers(LayerId top) const;
-  // A frozen layer that only another frozen one stands on, and that one, sealed or not, but for
-  // what was imported; the lowest there is that is not left out. Nothing when there is none.
+  // A frozen layer, sealed or not, that only another frozen one stands on, and that one. Never an
+  // imported layer. Of several pairs, the one with the lowest lower layer that is not left out.
   struct Pair {
     const catalog::LayerRow* lower;
     const catalog::LayerRow* upper;
   };
   std::optional<Pair> FindMerge(const std::set<LayerId>& left_out) const;
-  // A layer with content to seal that was frozen before that time and is not to be merged into
-  // another; the lowest that is not left out. Null when there is none.
+  // The lowest layer with content to seal that was frozen before that time, is not to be merged
+  // into another, and is not left out. Null if there is none.
   const catalog::LayerRow* FindUnsealed(TimeNs frozen_before,
                                         const std::set<LayerId>& left_out) const;
-  // Of the nearest layer from `top` down that knows; `*is_estimate` when that is not `top`.
+  // The count of the nearest layer from `top` down that has one. Sets `*is_estimate` if that is not
+  // `top`.
   uint64_t LogicalBytes(LayerId top, bool* is_estimate) const;
 
  private:
@@ -44,7 +45,7 @@ class LayerTree {
     std::optional<TimeNs> frozen_at;  // when the first layer on it was made
   };
   const Entry* Find(LayerId id) const;
-  // One more use of it.
+  // Counts one more use of a layer.
   Result<Entry*> Count(LayerId used);
   // Whether the layer under `upper` is to be merged into it.
   bool IsMerge(const Entry& upper, const std::set<LayerId>& left_out) const;

@@ -54,11 +54,11 @@ Status PageFile::Write(uint64_t offset_bytes, std::span<const std::byte> data) {
   return written;
 }
 
-void PageFile::Hold(PageNumber first, uint64_t count) {
+void PageFile::ClaimPages(PageNumber first, uint64_t count) {
   if (!has_map_) return;
   {
     MutexLock lock(map_lock_);
-    map_->Hold(first, count);
+    map_->ClaimPages(first, count);
   }
   MarkDirty();
 }
@@ -81,7 +81,7 @@ Status PageFile::Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool kee
 
 Status PageFile::PunchPages(PageNumber first, uint64_t count) {
   Status punched = file_->PunchHole(first * kPageBytes, count * kPageBytes);
-  if (punched.ok()) Hold(first, count);
+  if (punched.ok()) ClaimPages(first, count);
   MarkDirty();
   return punched;
 }
@@ -144,7 +144,7 @@ Status PageFile::SyncChanges(os::SyncKind kind) {
     MutexLock lock(map_lock_);
     blocks = map_->TakeDirty();
   }
-  VELAFS_TRY(Keep(file_->Sync(kind)));
+  VELAFS_TRY(RecordFailure(file_->Sync(kind)));
   if (!blocks.empty()) {
     if (Status written = WriteMap(blocks); os::IsOutOfSpace(written)) {
       // The pages are durable, and the map in memory is whole: all can be done again.
@@ -152,16 +152,16 @@ Status PageFile::SyncChanges(os::SyncKind kind) {
       map_->PutBack(blocks);
       return written;
     } else {
-      VELAFS_TRY(Keep(std::move(written)));
+      VELAFS_TRY(RecordFailure(std::move(written)));
     }
-    VELAFS_TRY(Keep(map_file_->Sync(os::SyncKind::kData)));
+    VELAFS_TRY(RecordFailure(map_file_->Sync(os::SyncKind::kData)));
   }
-  if (!names_durable_) VELAFS_TRY(Keep(layer_.SyncNames()));
+  if (!names_durable_) VELAFS_TRY(RecordFailure(layer_.SyncNames()));
   names_durable_ = true;
   return {};
 }
 
-Status PageFile::Keep(Status status) {
+Status PageFile::RecordFailure(Status status) {
   if (status.ok()) return status;
   failure_ = status;
   layer_.SetFailed();

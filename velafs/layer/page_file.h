@@ -23,11 +23,11 @@ namespace velafs::layer {
 
 class Layer;
 
-// Thread-safe, except that changes (Write, Hold, Truncate, PunchHole, Allocate) of one file are the
-// caller's to serialise.
+// Thread-safe, except that changes (Write, ClaimPages, Truncate, PunchPages, Allocate) of one file
+// are the caller's to serialise.
 class PageFile {
  public:
-  // `map_file`: null when it need not be open yet.
+  // `map_file`: null if it need not be open yet.
   PageFile(Layer& layer, InodeNumber ino, std::unique_ptr<os::File> file,
            std::optional<PageMap> map, std::unique_ptr<os::File> map_file, bool is_new);
 
@@ -41,49 +41,51 @@ class PageFile {
   PageMap::Run RunAt(PageNumber page, uint64_t limit) const;
   uint64_t inherited_bytes() const;
 
-  // Fills `into`; zeros where the page file has none.
+  // Fills `into`. Bytes past the end of the page file are zeros.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
-  // What is held of the range will be read, run by run: the disk may begin with all of it.
+  // The caller is about to read the held pages of the range: the host may read ahead.
   void WillNeed(uint64_t offset_bytes, uint64_t length_bytes);
-  // Writes bytes of pages that are held, or that Hold claims next.
+  // Writes bytes of pages that are held, or that the caller claims next.
   Status Write(uint64_t offset_bytes, std::span<const std::byte> data);
-  void Hold(PageNumber first, uint64_t count);
-  // Sets the size; content below is hidden from `size_bytes` on.
+  // Marks pages as held by the layer.
+  void ClaimPages(PageNumber first, uint64_t count);
+  // Sets the size, and hides the content below from `size_bytes` on.
   Status Truncate(uint64_t size_bytes);
   Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
   // Makes whole pages read as zeros, and holds them.
   Status PunchPages(PageNumber first, uint64_t count);
 
-  // How many bytes from the offset, at most `limit`, are all data or all hole.
+  // A stretch that is all data or all hole.
   struct Extent {
     bool is_data;
     uint64_t length_bytes;
   };
+  // The stretch from `offset_bytes` on, of at most `limit_bytes`.
   Result<Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
 
   Result<os::FileInfo> Stat() { return file_->Stat(); }
   Status SetTimes(TimeNs atime, TimeNs mtime);
 
   // Makes all earlier changes durable: the pages, then the map, then the names of both files. No
-  // I/O when there were none. Once a sync of the host has failed, this fails for good, and the
-  // layer knows: what the disk has is not known then. Where only the map's blocks could not be had
-  // (ENOSPC, EDQUOT), nothing is lost, and the next call does all of it.
+  // I/O if there were none. If a sync of the host fails, the content of the disk is unknown: this
+  // and every later call fails, and the layer is marked as failed. If only the map's blocks could
+  // not be had (ENOSPC, EDQUOT), nothing is lost, and the next call does all of it.
   Status Sync(os::SyncKind kind);
-  // Before its files are removed: nothing of it needs to become durable any more, and no sync is
-  // under way on return.
+  // For the caller that removes its files next: from now on syncs do nothing, and none is under way
+  // on return.
   void Abandon();
 
-  // Notes that there is something to sync. Called after each change, also after one that failed:
-  // the host may have made a part of it.
+  // Notes that there is something to sync. To be called after each change, also after one that
+  // failed: the host may have made a part of it.
   void MarkDirty();
-  // For the layer, whose list of dirty files this is in: whether it may leave the list.
+  // For the layer's list of dirty files: whether this file may leave it.
   bool MayLeaveDirtyList();
 
  private:
   Status SyncChanges(os::SyncKind kind) REQUIRES(sync_lock_);
   Status WriteMap(const std::vector<PageMap::DirtyBlock>& blocks) REQUIRES(sync_lock_);
-  // Keeps a failure, if it is one, for good.
-  Status Keep(Status status) REQUIRES(sync_lock_);
+  // If it is a failure, every later sync returns it.
+  Status RecordFailure(Status status) REQUIRES(sync_lock_);
 
   Layer& layer_;  // outlives its page files
   const InodeNumber ino_;

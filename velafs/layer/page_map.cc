@@ -181,18 +181,18 @@ PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
   return {held, std::min(std::min(next, inherited_end) - page, limit)};
 }
 
-void PageMap::Hold(PageNumber first, uint64_t count) {
+void PageMap::ClaimPages(PageNumber first, uint64_t count) {
   const PageNumber end = std::min(first + count, InheritedEnd());
   if (first >= end) return;
   for (PageNumber page = first; page < end;) {
     const uint64_t block = page / kPagesPerBlock;
     const PageNumber next = std::min(end, (block + 1) * kPagesPerBlock);
-    if (HoldInBlock(page, next)) dirty_blocks_.insert(block);
+    if (ClaimInBlock(page, next)) dirty_blocks_.insert(block);
     page = next;
   }
 }
 
-bool PageMap::HoldInBlock(PageNumber page, PageNumber end) {
+bool PageMap::ClaimInBlock(PageNumber page, PageNumber end) {
   Words& words = BlockFor(page / kPagesPerBlock);
   bool has_changed = false;
   while (page < end) {

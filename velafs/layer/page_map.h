@@ -34,32 +34,35 @@ class PageMap {
 
   // A map of no pages. `inherited_bytes`: how many bytes of the file below are still visible.
   PageMap(LayerId layer, InodeNumber ino, uint64_t inherited_bytes);
-  // The map in a file's content; Corrupt, saying what is wrong, when it is not this file's sound
-  // map.
+  // Reads the map from a map file's content. Corrupt, with the reason, if it is damaged or another
+  // file's map.
   static Result<PageMap> Decode(LayerId layer, InodeNumber ino, std::span<const std::byte> content);
-  // The map in `file`, of which holes are not read: a map of a huge file may have little in it.
+  // Reads the map from `file`. Skips holes: the map of a huge file may have little in it.
   static Result<PageMap> Load(LayerId layer, InodeNumber ino, os::File& file);
 
-  // How large the map file of a file with so many inherited bytes can become.
+  // The largest size of the map file for a file with so many inherited bytes.
   static uint64_t MaxFileBytes(uint64_t inherited_bytes);
 
-  // How much of the file below is visible: a page that begins here or later is always the layer's
-  // own, one that begins before is when its bit says so, and else is inherited.
+  // How much of the file below is visible. A page that begins here or later is always the layer's
+  // own. A page that begins before is the layer's own if its bit is set, and inherited otherwise.
   uint64_t inherited_bytes() const { return inherited_bytes_; }
-  // Hides what is below from `size_bytes` on, for good.
+  // Hides the file below from `size_bytes` on, for good.
   void HideFrom(uint64_t size_bytes);
 
   struct Run {
     bool held;
     uint64_t pages;
   };
-  // Whether `page` is held, and how many pages from it on, at most `limit`, are so too. limit > 0.
+  // Whether `page` is held, and how many pages from it on are held (or not held) like it: at most
+  // `limit`, which is > 0.
   Run RunAt(PageNumber page, uint64_t limit) const;
-  void Hold(PageNumber first, uint64_t count);
+  // Marks the pages as held.
+  void ClaimPages(PageNumber first, uint64_t count);
 
-  // Takes what has changed since the last call (at first: the header at least).
+  // Returns the blocks that have changed since the last call. The first call returns the header at
+  // least.
   std::vector<DirtyBlock> TakeDirty();
-  // What was taken did not get anywhere, and is to be taken again.
+  // These blocks were not written: the next TakeDirty returns them again.
   void PutBack(const std::vector<DirtyBlock>& blocks);
 
  private:
@@ -68,15 +71,15 @@ class PageMap {
 
   static Result<PageMap> DecodeHeader(LayerId layer, InodeNumber ino,
                                       std::span<const std::byte> content);
-  // Takes over the bits in `content`, which begins with block `first` of the bits.
+  // Sets the bits that `content` has. It begins with block `first` of the bits.
   Status DecodeBits(uint64_t first, std::span<const std::byte> content);
   uint64_t WordAt(uint64_t word) const;
   Words& BlockFor(uint64_t block);
   // Pages below this one may be inherited.
   PageNumber InheritedEnd() const { return PagesUpTo(inherited_bytes_); }
   bool BitOf(PageNumber page) const;
-  // Of pages in one block: whether one of them was not held yet.
-  bool HoldInBlock(PageNumber page, PageNumber end);
+  // For pages of one block. Returns whether one of them was not held yet.
+  bool ClaimInBlock(PageNumber page, PageNumber end);
   Block EncodeHeader() const;
   Block EncodeBits(uint64_t block) const;
 

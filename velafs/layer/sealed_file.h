@@ -21,10 +21,10 @@
 
 namespace velafs::layer {
 
-// Thread-safe. Parts of the manifest are read from the catalog when first touched, and then kept.
+// Thread-safe. Parts of the manifest are read from the catalog at first use, and stay in memory.
 class SealedFile {
  public:
-  // `inherited_bytes`: how much of the file below is visible; 0 when all of the file is here.
+  // `inherited_bytes`: how much of the file below is visible; 0 if all of the file is here.
   SealedFile(catalog::Catalog& catalog, chunk::PackReader& packs, LayerId layer, InodeNumber ino,
              uint64_t inherited_bytes)
       : catalog_(catalog),
@@ -34,11 +34,11 @@ class SealedFile {
         inherited_bytes_(inherited_bytes) {}
 
   uint64_t inherited_bytes() const { return inherited_bytes_; }
-  // As PageFile::RunAt, of a page within the file.
+  // As PageFile::RunAt, for a page within the file.
   Result<PageMap::Run> RunAt(PageNumber page, uint64_t limit);
-  // Fills `into`, which ends within the file, from pages that are held; zeros past the chunks of a
-  // part. Every chunk is verified: Corrupt when one is damaged, or it or its part of the manifest
-  // is not to be had.
+  // Fills `into` from held pages. `into` must end within the file; past the chunks of a part it
+  // gets zeros. Verifies every chunk: Corrupt if one is damaged or missing, or its part of the
+  // manifest is missing.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
   // Which of a chunk's pages are held, lowest bit first, and the chunk they are in.
@@ -47,8 +47,8 @@ class SealedFile {
     ChunkId chunk;
   };
   Result<Held> HeldIn(uint64_t chunk);
-  // The chunks of a part, in order; none for a part of zeros. Always from the catalog. Of a file
-  // that inherits nothing.
+  // Reads the chunks of a part from the catalog, in order; none for a part of zeros. Only for a
+  // file that inherits nothing.
   Result<std::vector<ChunkId>> ChunkIds(uint64_t part);
 
  private:
@@ -70,7 +70,7 @@ class SealedFile {
   Result<PartPtr> PartAt(uint64_t part);
   Result<PartPtr> LoadPart(uint64_t part);
   Result<catalog::ManifestPartRow> ManifestPart(catalog::Reader& reader, uint64_t part);
-  // What one chunk has, from `offset_bytes` on.
+  // Reads from one chunk, from `offset_bytes` on.
   Status ReadFrom(Part& part, uint64_t offset_bytes, std::span<std::byte> into);
   Status ReadChunk(Part& part, uint64_t index, uint64_t in_chunk, std::span<std::byte> into);
 

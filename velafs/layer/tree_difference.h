@@ -1,4 +1,4 @@
-// How two states of branches differ, file by file.
+// Comparing two states of branches, file by file.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace velafs::layer {
 
 class BranchHost;
 
-// What a branch or a bookmark shows: a layer, and the top directory in it.
+// The state of a branch or bookmark: a layer, and the top directory in it.
 struct TreeState {
   LayerId top;
   InodeNumber root;
@@ -38,12 +38,12 @@ struct FileDifference {
   uint64_t size_bytes = 0;     // in the second tree; of kRemoved in the first
 };
 
-// The files, links and nodes that differ, by path; of directories only what is in them. Takes time
-// in proportion to what the layers hold that the two states do not share, apart from one scan of
-// the names of those they do share. Reads content only where it may differ.
+// Returns the files, links and nodes that differ, by path; of directories only what is in them.
+// Takes time in proportion to the content of the layers that the two states do not share, apart
+// from one scan of the names of those they share. Reads content only where it may differ.
 //
-// Both may be written meanwhile; names are those of one moment. ESTALE when a state is found to be
-// gone or replaced again and again; Refused once `go_on` is false. Thread-safe.
+// Both may be written meanwhile; names are those of one moment. ESTALE if a state is gone, or is
+// replaced again and again. Refused once `go_on` is false. Thread-safe.
 Result<std::vector<FileDifference>> CompareTrees(BranchHost& host, const FindTreeState& a,
                                                  const FindTreeState& b,
                                                  const std::function<bool()>& go_on);

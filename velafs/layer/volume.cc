@@ -220,7 +220,7 @@ Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const End
     MutexLock opening(opening_lock_);
     VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
     if (const auto open = FindOpen(row.instance)) {
-      VELAFS_TRY(open->Retire(end == End::kKeep, commit));
+      VELAFS_TRY(open->EndInstance(end == End::kKeep, commit));
       WriterLock lock(branches_lock_);
       branches_.erase(row.instance);
     } else {

@@ -32,7 +32,7 @@ struct SpaceUsage {
   bool is_estimate = false;
 };
 
-// What stands on `top`: a branch's head, or the layer of a bookmark, which has no instance.
+// A branch, with its head, or a bookmark, with its layer and no instance.
 struct UsageOf {
   LayerId top;
   InstanceId instance;
@@ -57,8 +57,8 @@ class Volume : public BranchHost {
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
   // Null if it is not open.
   std::shared_ptr<Branch> FindOpen(InstanceId instance);
-  // What layer `top`, which nothing changes or removes meanwhile, shows from directory `root` on,
-  // to be read only. `name` is what messages call it.
+  // The state of layer `top` from directory `root` on, to be read only. Nothing may change or
+  // remove the layer meanwhile. Messages call the state `name`.
   Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
 
   // Freezes the present state of branch `name`, atomically over all its files and while it is
@@ -73,16 +73,17 @@ class Volume : public BranchHost {
   // callers on several threads then share one sync.
   Result<catalog::CommitSequence> CommitFreeze(const std::string& name, const AtFreeze& also);
 
-  // A catalog transaction that says which layers it has removed.
-  // It may run more than once: see SpaceReserve.
+  // A catalog transaction that returns the layers it has removed. It may run more than once: see
+  // SpaceReserve.
   using Removal = std::function<Result<std::vector<LayerId>>(catalog::Writer&)>;
-  // Runs it. Durable on return; the disk space of those layers, returned in bytes, is free.
+  // Runs the transaction and removes those layers from disk. Durable on return. Returns the bytes
+  // that were freed.
   Result<uint64_t> RemoveLayers(const Removal& removal);
 
   // Ends this life of branch `name` under the mount: `change` gives its row another instance, or
   // removes it. Every change of the branch's files is held off meanwhile; from then on open inodes
-  // of it answer ESTALE. With kKeep, what it has been is made durable first, and its head is as
-  // after a clean end; it fails if the branch has failed. Durable on return, as RemoveLayers.
+  // of it answer ESTALE. With kKeep, its content is made durable first, and its head is as after a
+  // clean end; this fails if the branch has failed. Durable on return, as RemoveLayers.
   enum class End { kKeep, kDiscard };
   using Ending = std::function<Result<std::vector<LayerId>>(catalog::Writer&, catalog::BranchRow,
                                                             const EndedHead&)>;
@@ -93,15 +94,15 @@ class Volume : public BranchHost {
   // Durable on return. What is open stays open.
   Status Rename(const std::string& name, const std::string& new_name);
 
-  // The quota of a branch as its row has it now, for one that is open.
+  // Tells a branch, if it is open, of the quota that its row has now.
   void SetQuota(InstanceId instance, std::optional<uint64_t> bytes);
-  // From now on, open branches in `full` fail with EDQUOT whatever needs more space; all other open
-  // branches do not.
-  void HoldBack(const std::set<InstanceId>& full);
+  // From now on operations that need more space fail with EDQUOT on the open branches in `full`,
+  // and on no others.
+  void BlockGrowth(const std::set<InstanceId>& full);
 
-  // For each in its order. Opens no branch, and may be some seconds old.
+  // The usage of each, in the same order. Opens no branch, and may be some seconds old.
   Result<std::vector<SpaceUsage>> UsageOfAll(const std::vector<UsageOf>& tops);
-  // Of a branch, never an estimate: it is opened if need be.
+  // The usage of a branch. Never an estimate: opens the branch if need be.
   Result<SpaceUsage> Usage(const std::string& name);
 
   // Makes everything written durable, on every open branch. Returns the first failure; the rest is
@@ -144,8 +145,8 @@ class Volume : public BranchHost {
 
   SharedMutex branches_lock_;
   std::unordered_map<InstanceId, std::shared_ptr<Branch>> branches_ GUARDED_BY(branches_lock_);
-  // Taken before branches_lock_: whoever makes a branch one of the open ones, or ends one, sees to
-  // it that the catalog still has it.
+  // Taken before branches_lock_ to add an open branch or to end one, so that the catalog has each
+  // open branch.
   Mutex opening_lock_;
   std::atomic<uint64_t> generation_ = 1;
 

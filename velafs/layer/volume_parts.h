@@ -1,4 +1,4 @@
-// What a volume stands on.
+// The parts that a volume is made of.
 #pragma once
 
 #include <string>

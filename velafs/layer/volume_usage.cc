@@ -68,8 +68,8 @@ void Volume::SetQuota(InstanceId instance, std::optional<uint64_t> bytes) {
   if (const auto branch = FindOpen(instance)) branch->SetQuota(bytes);
 }
 
-void Volume::HoldBack(const std::set<InstanceId>& full) {
-  for (const auto& branch : OpenBranches()) branch->HoldBack(full.contains(branch->instance()));
+void Volume::BlockGrowth(const std::set<InstanceId>& full) {
+  for (const auto& branch : OpenBranches()) branch->BlockGrowth(full.contains(branch->instance()));
 }
 
 Result<SpaceUsage> Volume::Usage(const std::string& name) {

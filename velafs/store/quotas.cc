@@ -87,7 +87,7 @@ Status Store::EnforceOwnerQuotas() {
       if (used.at(branch.owner) >= *most) full.insert(branch.instance);
     }
   }
-  volume_->HoldBack(full);
+  volume_->BlockGrowth(full);
   return {};
 }
 
