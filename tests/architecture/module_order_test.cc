@@ -52,6 +52,19 @@ const std::set<std::string> kStorageModules = {"base", "sql", "chunk", "catalog"
 const std::set<std::string> kStorageCalls = {"fstream", "filesystem", "sys/mman.h", "sys/uio.h",
                                              "boost/filesystem.hpp"};
 
+// The steps of module layer, lowest first, as ARCHITECTURE.md has them: a file includes those of
+// its own step and of lower ones.
+const std::vector<std::set<std::string>> kLayerSteps = {
+    {"allowance", "directory", "failed_layers", "page_map", "seal_sink", "server_files",
+     "volume_parts"},
+    {"layer", "layer_content", "layer_sync", "page_file", "sealed_file"},
+    {"delayed_removals", "file_sealer", "layer_recovery", "layer_tree"},
+    {"branch_host", "chain", "content_difference", "file_content", "flat_index", "tree_difference"},
+    {"branch", "branch_files", "branch_head", "branch_inode", "branch_names", "branch_open"},
+    {"volume", "volume_upkeep", "volume_usage"},
+    {"layer_merger", "layer_pin", "layer_sealer", "layer_settler"},
+};
+
 bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
@@ -79,6 +92,24 @@ std::optional<std::string> IncludeOf(std::string_view line) {
   const size_t end = line.find(line[0] == '"' ? '"' : '>', 1);
   if (end == std::string_view::npos) return std::nullopt;
   return std::string(line.substr(1, end - 1));
+}
+
+// The step of "velafs/layer/x.cc"; nothing for a file that is on none.
+std::optional<size_t> LayerStepOf(const std::string& path) {
+  const std::string stem = std::filesystem::path(path).stem();
+  for (size_t step = 0; step < kLayerSteps.size(); ++step) {
+    if (kLayerSteps[step].contains(stem)) return step;
+  }
+  return std::nullopt;
+}
+
+// Why a file of module layer may not include a header of that module; nothing if it may.
+std::optional<std::string> LayerObjection(const std::string& path, const std::string& header) {
+  const auto here = LayerStepOf(path);
+  const auto there = LayerStepOf(header);
+  if (!here || !there) return "is on no step of module layer";
+  if (*there > *here) return "is on a higher step of module layer";
+  return std::nullopt;
 }
 
 // Why a file of `module` may not include `header`; nothing when it may.
@@ -124,9 +155,12 @@ std::vector<std::string> ForbiddenIncludes(const std::vector<SourceFile>& files)
     for (std::string line; std::getline(lines, line);) {
       const auto header = IncludeOf(line);
       if (!header) continue;
-      if (const auto why = Objection(ModuleOf(file.path), *header)) {
-        found.push_back(file.path + ": " + *header + ": " + *why);
+      const std::string module = ModuleOf(file.path);
+      auto why = Objection(module, *header);
+      if (!why && module == "layer" && StartsWith(*header, "velafs/layer/")) {
+        why = LayerObjection(file.path, *header);
       }
+      if (why) found.push_back(file.path + ": " + *header + ": " + *why);
     }
   }
   return found;
@@ -158,6 +192,24 @@ TEST_CASE("no file of the tree includes what its module may not see") {
     CHECK_MESSAGE(!files.empty(), directory, " holds no source files");
     for (const std::string& line : ForbiddenIncludes(files)) FAIL_CHECK(line);
   }
+}
+
+TEST_CASE("every file of module layer is on a step, and every name on a step is a file") {
+  std::set<std::string> stems;
+  for (const SourceFile& file : FilesUnder("velafs/layer")) {
+    CHECK_MESSAGE(LayerStepOf(file.path), file.path, " is on no step");
+    stems.insert(std::filesystem::path(file.path).stem());
+  }
+  for (const auto& step : kLayerSteps) {
+    for (const std::string& name : step) CHECK_MESSAGE(stems.contains(name), name, " is no file");
+  }
+}
+
+TEST_CASE("an include of a higher step of module layer is found") {
+  CHECK(Check("velafs/layer/layer.h", "#include \"velafs/layer/chain.h\"").size() == 1);
+  CHECK(Check("velafs/layer/volume.cc", "#include \"velafs/layer/layer_sealer.h\"").size() == 1);
+  CHECK(Check("velafs/layer/volume.cc", "#include \"velafs/layer/new.h\"").size() == 1);
+  CHECK(Check("velafs/layer/page_file.cc", "#include \"velafs/layer/layer.h\"").empty());
 }
 
 TEST_CASE("include/ holds only the public headers") {
