@@ -35,27 +35,27 @@ class Reader {
  public:
   explicit Reader(Statements& statements) : statements_(statements) {}
 
-  Result<LayerRow> Layer(LayerId id);  // Corrupt when there is none: ids come from the catalog
+  Result<LayerRow> Layer(LayerId id);  // Corrupt if there is none: ids come from the catalog
   Result<std::optional<LayerRow>> FindLayer(LayerId id);
   // The layer and all below it, nearest first.
   Result<std::vector<LayerRow>> Chain(LayerId top);
   Result<std::vector<LayerRow>> Layers();
-  // Layers, branches and bookmarks that stand directly on `layer`.
+  // Counts the layers, branches and bookmarks that stand directly on `layer`.
   Result<uint64_t> LayerUses(LayerId layer);
-  // What stands on layers from outside: the heads of all branches, deleted ones too, and the layers
-  // of bookmarks; one entry for each.
+  // The heads of all branches, deleted ones too, and the layers of bookmarks: one entry for each
+  // branch or bookmark.
   Result<std::vector<LayerId>> LayerHolders();
-  // True when the layer holds no name, inode or manifest.
+  // True if the layer holds no name, inode or manifest.
   Result<bool> LayerIsEmpty(LayerId layer);
 
   Result<std::vector<NameRow>> Names(LayerId layer, InodeNumber directory);
   // The same, a name at a time. `visit` must not ask the reader anything.
   Status ForEachName(LayerId layer, InodeNumber directory,
                      const std::function<void(std::string_view name, InodeNumber ino)>& visit);
-  // The directories it holds names of; the inodes it holds a row or a manifest of.
+  // The directories that the layer holds names of; the inodes that it holds a row or manifest of.
   Result<std::vector<InodeNumber>> DirectoriesIn(LayerId layer);
   Result<std::vector<InodeNumber>> InodesIn(LayerId layer);
-  // What every layer of the store says of an inode, with the layer it is said in, in no order.
+  // The rows of an inode in all layers of the store, in no order.
   struct InodeInLayer {
     LayerId layer;
     InodeRow row;
@@ -64,14 +64,14 @@ class Reader {
   };
   Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
   Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);
-  // What layer `top` and those below it say, the nearest first: the inode a name leads to, none
-  // when there is no such name; and an inode's row.
+  // Looks a name, or an inode's row, up in layer `top` and those below it; the nearest counts. The
+  // inode is none if there is no such name.
   Result<InodeNumber> NameThrough(LayerId top, InodeNumber directory, const std::string& name);
   Result<std::optional<InodeRow>> InodeThrough(LayerId top, InodeNumber ino);
-  // Empty when the layer has no manifest of that part.
+  // Empty if the layer has no manifest of that part.
   Result<std::optional<ManifestPartRow>> ManifestPart(LayerId layer, InodeNumber ino,
                                                       uint64_t part);
-  // The files of which the layer has sealed content, and how much each inherits: see InodeRow.
+  // A file with sealed content in a layer, and how much it inherits: see InodeRow.
   struct SealedInode {
     InodeNumber ino;
     uint64_t inherited_bytes = 0;
@@ -79,13 +79,13 @@ class Reader {
   Result<std::vector<SealedInode>> SealedInodes(LayerId layer);
   Result<std::optional<ChunkLocation>> Chunk(const ChunkId& id);
   Result<uint64_t> ChunkCount();
-  // What the layer's inodes and names occupy in the catalog, counted roughly: kRowBytes for each,
+  // The space of the layer's inodes and names in the catalog, counted roughly: kRowBytes for each,
   // and its text.
   Result<uint64_t> NamesBytes(LayerId layer);
-  Result<uint64_t> NameCount(LayerId layer);  // that it holds itself
+  Result<uint64_t> NameCount(LayerId layer);  // in the layer itself
 
-  // For whoever reads tables from end to end, a piece at a time: at most `limit` rows after a key,
-  // in the order of keys. Fewer than `limit`: there are no more.
+  // For reading a table from end to end in pieces: at most `limit` rows after a key, in the order
+  // of keys. Fewer than `limit` rows are the last ones.
   struct ChunkRow {
     ChunkId id;
     ChunkLocation location;
@@ -99,7 +99,7 @@ class Reader {
   };
   Result<std::vector<ManifestRow>> ManifestsAfter(const ManifestRow& after, uint64_t limit);
   Result<std::vector<InodeRow>> InodesOf(LayerId layer);
-  // The smallest number it has; of the first layer of a tree, that of the top directory.
+  // The layer's smallest inode number. In the first layer of a tree it is the top directory's.
   Result<InodeNumber> FirstInode(LayerId layer);
   Result<GivenIds> LastIds();
 
@@ -129,7 +129,7 @@ class Reader {
   // The last row that was trimmed: the log begins with the one after it.
   Result<AuditHead> ReadAuditBegin();
   Result<std::vector<AuditMark>> AuditMarks();  // by destination
-  // Up to `limit` rows: the first after row `id`, oldest first; the last before it, newest first.
+  // Up to `limit` rows: those after row `id`, oldest first; those before it, newest first.
   Result<std::vector<AuditRow>> AuditAfter(uint64_t id, uint64_t limit);
   Result<std::vector<AuditRow>> AuditBefore(uint64_t id, uint64_t limit);
 
@@ -144,50 +144,51 @@ class Writer : public Reader {
 
   Result<LayerId> AddLayer(LayerId parent, LayerState state);  // empty, and so settled
   Status SetLayerState(LayerId layer, LayerState state);
-  // A head becomes frozen. `is_settled`: all it holds is on disk already.
+  // Freezes a head. `is_settled`: all it holds is on disk already.
   Status FreezeLayer(LayerId layer, bool is_settled);
   Status SetLayerSettled(LayerId layer, bool is_settled);
   Status SetLayerLogicalBytes(LayerId layer, std::optional<uint64_t> bytes);
   Status SetLayerStoredBytes(LayerId layer, uint64_t bytes);
   Status SetLayerAllocatedBytes(LayerId layer, std::optional<uint64_t> bytes);
-  // One transaction more by which content of the layer is sealed; returns how many those are now.
+  // Counts one more transaction that seals content of the layer; returns the count.
   Result<uint64_t> CountSeal(LayerId layer);
   // Removes the layer with its names, inodes and manifests. Nothing may stand on it.
   Status RemoveLayer(LayerId layer);
-  // Removes `top` and the layers below it, down to the first that something stands on; returns
-  // which those were. A layer that is there no more is none.
+  // Removes `top` and the layers below it, down to the first that something stands on; returns the
+  // removed ones. Does nothing if `top` does not exist.
   Result<std::vector<LayerId>> RemoveUnusedLayers(LayerId top);
-  // What `lower` says of names and inodes, and `upper`, which stands on it, does not, is said by
-  // `upper` from now on, which then stands on what `lower` stood on; `lower` goes. When it
-  // has manifests, which somebody may be reading, it stays in state kImporting, for the caller to
-  // remove. `upper` is settled from then on: the caller has made its page files durable. Refused if
-  // anything else stands on `lower`.
+  // Moves the names and inodes of `lower` that `upper`, which stands on it, does not override to
+  // `upper`. Then `upper` stands on the parent of `lower`, and `lower` is removed. If it has
+  // manifests, which somebody may be reading, it stays in state kImporting, and the caller removes
+  // it. `upper` is settled then: the caller has made its page files durable. Refused if anything
+  // else stands on `lower`.
   Status MergeLayers(LayerId lower, LayerId upper);
 
-  // A layer that holds names of a directory holds that directory's inode too: callers keep that.
+  // A layer that holds names of a directory must hold that directory's inode too: callers see to
+  // it.
   Status PutName(LayerId layer, const NameRow& name);
   Status RemoveName(LayerId layer, InodeNumber directory, const std::string& name);
   Status PutInode(LayerId layer, const InodeRow& inode);
   Status RemoveInode(LayerId layer, InodeNumber ino);
   Status PutManifestPart(LayerId layer, InodeNumber ino, uint64_t part,
                          const ManifestPartRow& content);
-  // The manifests of `from` are those of `to` from now on, instead of any it had of the same files.
+  // Moves the manifests of `from` to `to`. They replace those of the same files there.
   Status MoveManifests(LayerId from, LayerId to);
 
   Result<PackId> AddPack();  // not yet published
   Status PublishPack(PackId pack);
-  Status RemovePack(PackId pack);       // and every chunk row in it, for which it looks at all
+  Status RemovePack(PackId pack);       // and its chunk rows; reads all chunk rows for that
   Status RemoveEmptyPack(PackId pack);  // no chunk row may lead to it
   Status PutChunk(const ChunkId& id, const ChunkLocation& location);
   Status RemoveChunk(const ChunkId& id);
 
-  // Numbers never given before, `count` of them in a row; the first is returned.
+  // Reserves `count` numbers in a row that were never given before; returns the first.
   Result<InodeNumber> ReserveInodes(uint64_t count);
   Result<InstanceId> ReserveInstance();
   // From now on only ids above these are given.
   Status RaiseIds(const GivenIds& least);
 
-  // Both: Exists when another branch that is not deleted has the name or the port.
+  // Both: Exists if another branch that is not deleted has the name or the port.
   Result<BranchId> AddBranch(const BranchRow& branch);  // id ignored
   Status UpdateBranch(const BranchRow& branch);         // by id
   Status RemoveBranch(BranchId branch);                 // and its bookmarks and labels
@@ -197,9 +198,9 @@ class Writer : public Reader {
   Status PutSetting(const SettingRow& setting);
   Status RemoveSetting(const SettingRow& setting);  // by its scope, subject and key, if it is there
 
-  // The row that follows the head, which moves to it.
+  // Adds the row after the head, and moves the head to it.
   Status AddAudit(const AuditRow& row);
-  // Removes the rows up to `last`, which is then where the log begins.
+  // Removes the rows up to `last`; the log begins after it.
   Status TrimAudit(const AuditHead& last);
   Status PutAuditMark(const AuditMark& mark);
   Status RemoveAuditMark(const std::string& destination);  // if it is there
@@ -212,7 +213,7 @@ inline constexpr bool kIsResult<Result<T>> = true;
 template <typename Body>
 concept ReturnsResult = kIsResult<std::invoke_result_t<Body&, Reader&>>;
 
-// What `body` returns for a reader of `source`, a Catalog or an Observer.
+// Runs `body` with a reader of `source`, a Catalog or an Observer, and returns its result.
 template <typename Source, ReturnsResult Body>
 std::invoke_result_t<Body&, Reader&> ReadValue(Source& source, Body& body) {
   std::optional<std::invoke_result_t<Body&, Reader&>> value;
@@ -224,15 +225,14 @@ std::invoke_result_t<Body&, Reader&> ReadValue(Source& source, Body& body) {
   return *std::move(value);
 }
 
-// Thread-safe. `storage`, borrowed, is where SQLite keeps the file; what SQLite itself does goes
-// past it.
+// Thread-safe. `storage`, borrowed, is where SQLite keeps the file; SQLite itself does not use it.
 class Catalog {
  public:
-  // Makes a new, empty catalog at `path`, durable on return. Exists when there is one.
+  // Makes a new, empty catalog at `path`, durable on return. Exists if there is one.
   static Status Create(const std::string& path, os::Storage& storage = os::HostStorage());
-  // Opens it. NotFound when missing, Corrupt when it is no catalog, Failed in words when it is of a
-  // later schema version. One of an earlier version is brought up to this one, durably. Recovery
-  // from a crash is SQLite's own.
+  // Opens a catalog. NotFound if it is missing, Corrupt if it is no catalog, Failed in words if it
+  // is of a later schema version. One of an earlier version is brought up to this one, durably.
+  // SQLite recovers it from a crash.
   static Result<std::unique_ptr<Catalog>> Open(const std::string& path,
                                                os::Storage& storage = os::HostStorage());
   ~Catalog();
@@ -248,7 +248,7 @@ class Catalog {
   Result<CommitSequence> Write(const std::function<Status(Writer&)>& body);
 
   // Returns when the transaction with that number, and all before it, would survive a power cut. No
-  // I/O when they already do. Callers on several threads share one sync.
+  // I/O if they already do. Callers on several threads share one sync.
   Status MakeDurable(CommitSequence sequence);
   CommitSequence LastCommit() const;
   CommitSequence LastDurable() const;

@@ -1,4 +1,4 @@
-// What a chain of layers says of inodes and directories.
+// Inodes and directories as a chain of layers shows them.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,8 @@ ChainOrder OrderOf(const std::vector<LayerRow>& chain);
 // An inode as a chain shows it.
 struct InodeInChain {
   InodeRow row;
-  LayerId row_layer;   // the nearest layer that has a row of it, which is `row`
-  LayerId born_layer;  // where the inode came to be; none if only a damaged catalog says so
+  LayerId row_layer;   // the nearest layer that has a row of the inode: `row`
+  LayerId born_layer;  // where the inode was made; none in a damaged catalog
 };
 
 // Valid only inside the transaction of its reader. Both are borrowed.
@@ -42,8 +42,7 @@ class ChainView {
  public:
   ChainView(Reader& reader, const ChainOrder& chain) : reader_(reader), chain_(chain) {}
 
-  // Nothing if no layer of the chain has a row of the inode. The row of one that is gone has no
-  // links.
+  // Nothing if no layer of the chain has a row of the inode. A deleted inode's row has no links.
   Result<std::optional<InodeInChain>> Inode(InodeNumber ino);
   // Calls `visit` with the names and whiteouts that each layer has of a directory, the lowest layer
   // first.

@@ -1,4 +1,4 @@
-// Makes commits durable in groups: one sync serves everybody who waits for it.
+// Makes commits durable in groups: all callers that wait share one sync.
 #pragma once
 
 #include <atomic>
@@ -17,11 +17,11 @@ class GroupSync {
   // `sync` makes everything durable that was committed before it was called; one call at a time.
   explicit GroupSync(std::function<Status()> sync) : sync_(std::move(sync)) {}
 
-  // The commits up to the number returned have happened. Callers of Committed take turns.
+  // Counts a commit and returns its number. One call at a time.
   CommitSequence Committed() { return committed_.fetch_add(1) + 1; }
 
   // Returns when commit `sequence`, and all before it, are durable. After one failed sync every
-  // call fails: what that sync should have written may be lost, and a later sync would not tell.
+  // call fails: data of that sync may be lost, and a later sync would not report it.
   Status MakeDurable(CommitSequence sequence) EXCLUDES(mutex_);
 
   CommitSequence last_committed() const { return committed_.load(); }
@@ -32,7 +32,7 @@ class GroupSync {
   std::atomic<CommitSequence> durable_ = 0;  // written under mutex_
   std::atomic<bool> has_failed_ = false;     // written under mutex_
 
-  Mutex mutex_;  // held through a sync: who waits for it waits for the running sync
+  Mutex mutex_;  // held during a sync, so that others wait for its end
   const std::function<Status()> sync_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
 };

@@ -1,5 +1,5 @@
-// A second connection to a catalog, for whoever reads at length: it holds up neither the catalog's
-// writers nor its readers, whether they are in this process or another.
+// A second connection to a catalog, for long reads: it blocks neither the catalog's writers nor its
+// readers, in this process or another.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@ namespace velafs::catalog {
 // One thread.
 class Observer {
  public:
-  // Fails as Catalog::Open does. The file is only read; but one of an earlier schema version is
-  // brought to this one first, as by any opening.
+  // Fails as Catalog::Open does. Only reads the file, but brings one of an earlier schema version
+  // to this one first.
   static Result<std::unique_ptr<Observer>> Open(const std::string& path);
   ~Observer();
 
@@ -26,11 +26,11 @@ class Observer {
   auto Read(Body&& body) {
     return ReadValue(*this, body);
   }
-  // What is wrong with the catalog in itself, a sentence for each, some hundreds at most: first
-  // what SQLite finds, then what the rest of velafs relies on.
+  // Checks the catalog in itself, and returns a sentence for each fault, some hundreds at most:
+  // those that SQLite finds, then broken assumptions of velafs.
   Result<std::vector<std::string>> FindDamage();
-  // Writes the catalog as it is at this moment, without gaps, to `path`, which must be an empty
-  // file. Nothing is synced.
+  // Writes the present state of the catalog, without free pages, to `path`, which must be an empty
+  // file. Does not sync it.
   Status CopyTo(const std::string& path);
 
  private:

@@ -1,4 +1,4 @@
-// The catalog's records, as the rest of velafs sees them. FORMAT.md says how they are stored.
+// The catalog's records in memory. FORMAT.md describes how they are stored.
 #pragma once
 
 #include <cstdint>
@@ -34,17 +34,17 @@ struct LayerRow {
   // Bytes on disk of its page files and maps, as last counted; empty if nobody has counted them.
   // Valid only for a settled layer.
   std::optional<uint64_t> allocated_bytes;
-  uint64_t seals = 0;  // transactions by which content of it was sealed; not that of an import
+  uint64_t seals = 0;  // transactions that sealed content of it; an import's does not count
 };
 
-// What one layer says of one inode. For a regular file that has a page file in the same layer, size
-// and times are the page file's own, and those here only say how it began.
+// One inode in one layer. If a regular file has a page file in the same layer, the page file has
+// the size and times, and those here are the first ones only.
 struct InodeRow {
   InodeNumber ino;
   uint32_t mode = 0;  // type and permissions, as st_mode
   uint32_t uid = 0;
   uint32_t gid = 0;
-  uint32_t nlink = 0;  // 0: gone, as seen from this layer
+  uint32_t nlink = 0;  // 0: deleted, as seen from this layer
   uint64_t size_bytes = 0;
   uint64_t rdev = 0;
   TimeNs atime = 0;
@@ -52,14 +52,14 @@ struct InodeRow {
   TimeNs ctime = 0;
   std::string target = {};  // of a symbolic link
   bool born_here = false;   // first seen in this layer: a regular file has nothing below
-  // Of a regular file whose pages in this layer have been sealed: how much of the file below is
-  // still visible, as a page map says it. Empty: the layer has none, or was imported.
+  // If pages of a regular file in this layer have been sealed: how much of the file below is still
+  // visible, as in a page map. Empty if there are none, or the layer was imported.
   std::optional<uint64_t> inherited_bytes = {};
 
   bool operator==(const InodeRow&) const = default;
 };
 
-// What a row of an inode, or of a name, counts for besides its text.
+// The space that a row of an inode or name counts for, besides its text.
 inline constexpr uint64_t kRowBytes = 256;
 
 struct NameRow {
@@ -74,8 +74,8 @@ inline constexpr uint64_t kChunksPerPart = 1024;
 inline constexpr uint64_t kPartBytes = kChunksPerPart * kChunkBytes;
 struct ManifestPartRow {
   std::vector<ChunkId> chunks;
-  // Which pages of each the layer holds, lowest bit first; the chunk is of these, in their order.
-  // Empty: every chunk is whole.
+  // For each chunk the pages that the layer holds, lowest bit first; the chunk has these, in their
+  // order. Empty: every chunk is whole.
   std::vector<uint8_t> pages = {};
   bool operator==(const ManifestPartRow&) const = default;
 };
@@ -86,7 +86,7 @@ struct FileOwner {
   bool operator==(const FileOwner&) const = default;
 };
 
-// The `protected_until` of a source that nobody but its import has protected: no time that comes.
+// The `protected_until` of a source that only its import has protected: never.
 inline constexpr TimeNs kProtectedAsSource = INT64_MAX;
 
 struct BranchRow {
@@ -95,11 +95,11 @@ struct BranchRow {
   std::string name;
   LayerId head;
   InodeNumber root;
-  // What it was cloned from. A source has neither name nor id. The name is the one the parent has
-  // now, or had when it went for good; a store of version 1 may not have known the id.
+  // The branch it was cloned from; a source has neither name nor id. The name is the parent's
+  // present one, or its last one if it was purged. A store of version 1 may not have known the id.
   BranchId parent;
   std::string parent_name;
-  BookmarkId parent_bookmark;        // none when cloned from a branch's present
+  BookmarkId parent_bookmark;        // none if cloned from a branch's present state
   std::string parent_bookmark_name;  // without BRANCH@
   std::string owner;                 // user name
   TimeNs created_at = 0;
@@ -110,9 +110,9 @@ struct BranchRow {
   std::optional<uint64_t> quota_bytes;
   std::optional<uint16_t> port;      // kept for the branch's server; unique among those not deleted
   std::optional<TimeNs> deleted_at;  // in the trash since then
-  LayerId first_layer;               // the first that is its own: the head it last began with
-  std::optional<FileOwner> shown_as;  // whose its files are shown to be, whoever owns them
-  // fsync is answered at once. When it was not closed cleanly, the changes of its head are dropped.
+  LayerId first_layer;               // the lowest of its own: the head it last began with
+  std::optional<FileOwner> shown_as;  // the owner reported for every file, if overridden
+  // fsync does nothing. If the branch was not closed cleanly, the changes of its head are dropped.
   bool is_ephemeral = false;
   std::map<std::string, std::string> labels;
 };
@@ -121,15 +121,15 @@ struct BookmarkRow {
   BranchId branch;
   std::string name;  // without BRANCH@
   LayerId layer;
-  InodeNumber root;  // its top directory: that of its branch may be another by now
+  InodeNumber root;  // its top directory; its branch may have another one by now
   TimeNs created_at = 0;
   std::string note;
   std::optional<TimeNs> expires_at = {};
   BookmarkId id = {};
-  bool is_scheduled = false;  // made by the daemon, and thinned out by it
+  bool is_scheduled = false;  // made by the daemon, which also thins them out
 };
 
-// The highest ids ever given, of each kind that may have left something outside of the catalog.
+// The highest ids ever given, of each kind that may be used outside of the catalog.
 struct GivenIds {
   LayerId layer;
   PackId pack;
@@ -138,7 +138,7 @@ struct GivenIds {
   InstanceId instance;
 };
 
-// One line of the audit log: who did what, and what came of it.
+// One line of the audit log: a verb, its caller and its outcome.
 struct AuditRow {
   uint64_t id = 0;  // 1, 2, 3 ... without a gap; the oldest may have been trimmed
   TimeNs at = 0;
@@ -147,14 +147,14 @@ struct AuditRow {
   uint64_t duration_us = 0;
   std::string user;
   std::string verb;
-  std::string subjects;  // what it was about, one full name a line
-  std::string source;    // what it took a state from; may be empty
+  std::string subjects;  // the full names that it changed, one a line
+  std::string source;    // the full name that it took a state from; may be empty
   std::string detail;    // its other arguments, as a JSON object
   std::string result;    // "done", or the code of the failure
   ChunkId hash;          // SHA-256 of all the above and of the hash of the row before
 };
 
-// Where a setting holds, and what its subject is.
+// Where a setting applies; the comment names its subject.
 enum class SettingScope {
   kStore = 0,     // 0
   kSource = 1,    // inode number of the top directory of a tree's branches
@@ -169,7 +169,7 @@ struct SettingRow {
   std::string value;
 };
 
-// A point of the audit log: how far it reaches, say, or where it begins.
+// A position in the audit log.
 struct AuditHead {
   uint64_t count = 0;
   ChunkId hash;  // of row `count`; zeros when there is none
@@ -177,7 +177,7 @@ struct AuditHead {
   bool operator==(const AuditHead&) const = default;
 };
 
-// How much of the audit log somebody has who is sent it.
+// How far a destination of the audit log has received it.
 struct AuditMark {
   std::string destination;
   AuditHead last;

@@ -18,12 +18,11 @@ inline constexpr int64_t kApplicationId = 0x56454C41;
 // Fills an empty database: tables, first sequence numbers, schema version.
 Status CreateSchema(sql::Database& database);
 
-// Corrupt unless the database is a catalog; Failed, in words, when its schema is of a later
-// version.
+// Corrupt unless the database is a catalog; Failed, in words, if its schema is of a later version.
 Status CheckSchema(sql::Database& database);
 
-// Brings a database that CheckSchema let pass to this schema version, in one transaction, and tells
-// whether there was anything to do. Leaves foreign keys off if so.
+// Brings a database that passed CheckSchema to this schema version, in one transaction. Returns
+// whether it changed anything; then foreign keys are off on return.
 Result<bool> MigrateSchema(sql::Database& database);
 
 }  // namespace velafs::catalog

@@ -1,4 +1,4 @@
-// Every SQL statement of the catalog's hot life, prepared once per connection.
+// The SQL statements of the catalog, prepared once for each connection.
 #pragma once
 
 #include <array>
@@ -116,10 +116,10 @@ inline constexpr size_t kSqlCount = static_cast<size_t>(Sql::kCount);
 
 std::string_view SqlText(Sql sql);
 
-// One thread at a time. Goes before its database.
+// One thread at a time. Its database must outlive it.
 class Statements {
  public:
-  // Corrupt when a table or column is missing.
+  // Corrupt if a table or column is missing.
   static Result<std::unique_ptr<Statements>> Prepare(sql::Database& database);
 
   sql::Statement& operator[](Sql sql) { return statements_[static_cast<size_t>(sql)]; }

@@ -1,4 +1,4 @@
-// How the content of chunks is stored: as it is, or compressed.
+// How chunks are stored: plain, or compressed.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace velafs::chunk {
 
-// What is done to new chunks. Which codec a chunk has stands with the chunk: a store may hold both.
+// The compression of new chunks. Each chunk names its own codec: a store may hold several.
 struct Compression {
   int zstd_level = 0;  // 1 .. 19; 0: none
 
@@ -24,12 +24,12 @@ struct Compression {
 Result<Compression> ParseCompression(std::string_view text);
 std::string ToString(const Compression& compression);
 
-// The content compressed, where that saves a sixteenth of it and more; else empty: to be stored as
-// it is. Thread-safe.
+// Compresses the content. Returns nothing if that saves less than a sixteenth: then the content is
+// stored plain. Thread-safe.
 std::vector<std::byte> Compress(std::span<const std::byte> content, const Compression& compression);
 
-// Fills `into`, of the content's length, from a payload of codec zstd. Corrupt when that is not
-// what it holds. Thread-safe.
+// Decompresses a payload of codec zstd into `into`, which has the content's length. Corrupt if the
+// payload is damaged or of another length. Thread-safe.
 Status Decompress(std::span<const std::byte> payload, std::span<std::byte> into);
 
 }  // namespace velafs::chunk

@@ -1,5 +1,5 @@
-// The content of chunks that were decompressed lately: a page is 8 KiB of a chunk of 64 KiB, and
-// the next page is often wanted next.
+// A cache of decompressed chunks: a page is 8 KiB of a chunk of 64 KiB, and the next page is often
+// read next.
 #pragma once
 
 #include <cstddef>
@@ -22,14 +22,14 @@ class ContentCache {
  public:
   explicit ContentCache(size_t limit) : limit_(limit) {}  // in chunks
 
-  // Null when it is not there.
+  // Null if it is not there.
   Content Find(const ChunkLocation& location);
   void Keep(const ChunkLocation& location, Content content);
 
  private:
-  // The length too: a damaged catalog may say two of the same place.
+  // With the length: a damaged catalog may have two lengths for one place.
   using Key = std::tuple<PackId, uint64_t, uint32_t>;
-  using Entries = std::list<std::pair<Key, Content>>;  // used last first
+  using Entries = std::list<std::pair<Key, Content>>;  // last used first
 
   static Key KeyOf(const ChunkLocation& location) {
     return {location.pack, location.offset_bytes, location.raw_bytes};

@@ -28,12 +28,12 @@ struct RecordHeader {
 HeaderBytes EncodePackHeader(PackId pack);
 HeaderBytes EncodeRecordHeader(const RecordHeader& header);
 
-// Corrupt, saying what is wrong but not where, unless the bytes are the header of pack `pack`.
+// Corrupt, with the fault but not its place, unless the bytes are the header of pack `pack`.
 Status CheckPackHeader(const HeaderBytes& bytes, PackId pack);
-// Corrupt likewise. The lengths of a header that decodes are within 1 .. kChunkBytes, its codec is
-// one that this version reads.
+// Corrupt likewise. The lengths of a decoded header are within 1 .. kChunkBytes, and this version
+// reads its codec.
 Result<RecordHeader> DecodeRecordHeader(const HeaderBytes& bytes);
-// Corrupt, in words, for a codec this version does not read.
+// Corrupt, in words, if this version does not read the codec.
 Status CheckCodec(uint8_t codec);
 
 }  // namespace velafs::chunk

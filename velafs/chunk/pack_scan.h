@@ -1,4 +1,4 @@
-// Reads a pack from end to end and tells all that is in it, damaged or not.
+// Reads a pack from end to end and reports everything in it, damaged or not.
 #pragma once
 
 #include <cstdint>
@@ -22,22 +22,22 @@ struct PackPiece {
   uint64_t offset_bytes = 0;
   uint64_t length_bytes = 0;
   std::optional<Record> record;
-  Status sound;  // Corrupt, saying what is wrong but not where
+  Status sound;  // Corrupt, with the fault but not its place
 };
 
-// Calls `visit` for every piece, in order and without gaps, and for the header only when it is
-// damaged. After a damaged header of a record it goes on at the next one it finds. Content is
-// compared with its SHA-256. ENOENT when there is no such file; a failure of `visit` is passed on.
+// Calls `visit` for every piece, in order and without gaps; for the pack's header only if it is
+// damaged. After a record with a damaged header it goes on at the next record it finds. Compares
+// content with its SHA-256. ENOENT if there is no such file. Returns a failure of `visit`.
 //
-// Needs a few megabytes, whatever the pack's size.
+// Needs a few megabytes of memory, whatever the pack's size.
 Status ScanPack(os::Storage& storage, const std::string& directory, PackId pack,
                 const std::function<Status(const PackPiece&)>& visit);
 
-// Write anew what a pack's scan found damaged and what is known from elsewhere. Durable on return.
+// Rewrite a header that a scan found damaged, from what is known elsewhere. Durable on return.
 Status RewritePackHeader(os::Storage& storage, const std::string& directory, PackId pack);
 Status RewriteRecordHeader(os::Storage& storage, const std::string& directory,
                            const PackPiece::Record& record);
-// Cuts off what is in the pack from `size_bytes` on.
+// Truncates the pack to `size_bytes`.
 Status CutPack(os::Storage& storage, const std::string& directory, PackId pack,
                uint64_t size_bytes);
 

@@ -15,22 +15,22 @@
 
 namespace velafs::chunk {
 
-// A pack is full, and the next one begun, once it has grown past this.
+// A pack that has grown past this is full, and the next one begins.
 inline constexpr uint64_t kPackTargetBytes = 512ull << 20;
 
-// What stands before every payload, and at the beginning of the file.
+// The size of the header before every payload, and of the file's header.
 inline constexpr uint64_t kRecordHeaderBytes = 64;
 
 // SHA-256 of raw chunk content, 1 .. kChunkBytes bytes.
 ChunkId HashChunk(std::span<const std::byte> content);
-// Success when `payload`, as stored with `location`'s codec and lengths, is the content of chunk
-// `id`; else Corrupt, saying what is wrong but not where.
+// Checks that `payload`, stored with the codec and lengths of `location`, is the content of chunk
+// `id`. Else Corrupt, with the fault but not its place.
 Status CheckPayload(const ChunkLocation& location, const ChunkId& id,
                     std::span<const std::byte> payload);
-// True when every byte is zero.
+// True if every byte is zero.
 bool IsZeros(std::span<const std::byte> content);
 
-// What a chunk takes of its pack's file, header included.
+// The bytes of a chunk in its pack's file, with its header.
 uint64_t RecordBytes(const ChunkLocation& location);
 
 std::string PackPath(const std::string& directory, PackId pack);
@@ -42,14 +42,14 @@ class PackWriter {
   static Result<std::unique_ptr<PackWriter>> Create(os::Storage& storage,
                                                     const std::string& directory, PackId pack);
   virtual ~PackWriter() = default;
-  // Room for a chunk of `raw_bytes`, stored as a payload of `stored_bytes`; nothing is written yet.
-  // `Write` must follow with the payload.
+  // Reserves room for a chunk of `raw_bytes`, stored as a payload of `stored_bytes`, and writes
+  // nothing. The caller must then write the payload with `Write`.
   virtual ChunkLocation Reserve(uint32_t raw_bytes, uint32_t stored_bytes, Codec codec) = 0;
   ChunkLocation Reserve(uint32_t raw_bytes) { return Reserve(raw_bytes, raw_bytes, Codec::kNone); }
   virtual Status Write(const ChunkId& id, const ChunkLocation& location,
                        std::span<const std::byte> payload) = 0;
   virtual uint64_t size_bytes() const = 0;
-  // Makes all that was written durable, the file's name too.
+  // Makes everything written durable, with the file's name.
   virtual Status Finish() = 0;
 };
 
@@ -59,20 +59,20 @@ class PackReader {
   PackReader(os::Storage& storage, std::string directory);
   ~PackReader();
 
-  // Bytes of the chunk's raw content from `offset_in_chunk`; `into` must end within it. Corrupt
-  // (EIO), naming pack and offset, when the pack is missing or too short. Content is not verified.
+  // Reads the chunk's raw content from `offset_in_chunk`; `into` must end within it. Corrupt (EIO),
+  // naming pack and offset, if the pack is missing or too short. Does not verify the content.
   Status Read(const ChunkLocation& location, uint64_t offset_in_chunk, std::span<std::byte> into);
-  // As Read, but all of the chunk is read, and is Corrupt too when it is not chunk `id`, whole: by
-  // its SHA-256; where it is compressed, by the frame's checksum and the name in the record.
+  // As Read, but reads all of the chunk and verifies that it is chunk `id`: by its SHA-256, or, if
+  // it is compressed, by the frame's checksum and the name in the record. Else Corrupt.
   Status ReadVerified(const ChunkLocation& location, const ChunkId& id, uint64_t offset_in_chunk,
                       std::span<std::byte> into);
-  // The chunk as it is stored; `into` has that length. Not verified.
+  // Reads the chunk as it is stored; `into` has that length. Does not verify it.
   Status ReadPayload(const ChunkLocation& location, std::span<std::byte> into);
-  // Reads the whole record and compares header and content with `id`: Corrupt when they differ.
+  // Reads the whole record and compares header and content with `id`: Corrupt if they differ.
   Status Verify(const ChunkLocation& location, const ChunkId& id);
-  // Somebody has found the chunk there damaged: from now on every read of it is Corrupt.
+  // Makes every read of the chunk there Corrupt from now on: the caller has found it damaged.
   void Distrust(const ChunkLocation& location);
-  // Closes the pack's file if open: it is about to be removed.
+  // Closes the pack's file if it is open, before it is removed.
   void Forget(PackId pack);
 
  private:
@@ -80,8 +80,8 @@ class PackReader {
   std::unique_ptr<State> state_;
 };
 
-// Calls `visit` for every record of a pack from its headers alone, in order, until one is damaged
-// (Corrupt, with its offset) or `visit` fails.
+// Calls `visit` for every record of a pack, in order, and reads only headers. Ends if one is
+// damaged (Corrupt, with its offset) or `visit` fails.
 Status EnumeratePack(os::Storage& storage, const std::string& directory, PackId pack,
                      const std::function<Status(const ChunkId&, const ChunkLocation&)>& visit);
 

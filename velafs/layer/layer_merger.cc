@@ -29,15 +29,15 @@ constexpr uint64_t kPagesPerLook = 128 * 1024;  // what is held of them is looke
 
 Status Stopped() { return Refused("merging of layers was stopped"); }
 
-// Pages written to the upper layer's file, and made durable now and then, so that nobody who has to
-// wait for all of the branch waits long.
+// Copies pages to the upper layer's file. Syncs it now and then, so that a sync of the whole branch
+// never waits long.
 class Copier {
  public:
   Copier(Branch& view, const LayerContent& from, PageFile& to, const Attributes& seen,
          const std::function<bool()>& go_on)
       : view_(view), from_(from), to_(to), seen_(seen), go_on_(go_on) {}
 
-  // Of pages that `from` holds, and `to` does not yet.
+  // Pages that `from` holds, and `to` does not yet.
   Status Copy(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
       if (!go_on_()) return Stopped();
@@ -51,7 +51,7 @@ class Copier {
     }
     return {};
   }
-  // Whatever `from` has of them.
+  // All of these pages at once.
   Status CopyData(PageNumber page, uint64_t pages) {
     const auto began = std::chrono::steady_clock::now();
     buffer_.resize(pages * kPageBytes);
@@ -63,11 +63,11 @@ class Copier {
       copied_ = 0;
       VELAFS_TRY(to_.Sync(os::SyncKind::kData));
     }
-    // The disk is somebody else's half of the time.
+    // Throttle: sleep as long as the copy took.
     std::this_thread::sleep_for(std::chrono::steady_clock::now() - began);
     return {};
   }
-  // Writing has changed the times.
+  // Puts the times back, which writing has changed.
   Status Finish() {
     VELAFS_TRY(to_.SetTimes(seen_.atime, seen_.mtime));
     return to_.Sync(os::SyncKind::kFull);

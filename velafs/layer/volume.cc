@@ -93,14 +93,14 @@ Result<std::shared_ptr<Branch>> Volume::Open(InstanceId instance) {
       if (branch) return branch;
       continue;
     }
-    // What has ended meanwhile may have failed for that.
+    // A branch that has ended meanwhile fails to open, too.
     VELAFS_ASSIGN(const auto now, FindRow(instance));
     if (now && now->head == row->head) return opened;
   }
 }
 
-// Null if its chain is no longer the catalog's. Only from here on it is told what moves. Another
-// one who has opened the same meanwhile gave the branch that counts.
+// Null if its chain is no longer the catalog's: only open branches are told what moves. If another
+// thread has opened the same branch meanwhile, returns that one.
 Result<std::shared_ptr<Branch>> Volume::AddOpened(std::shared_ptr<Branch> branch, LayerId head) {
   MutexLock opening(opening_lock_);
   const InstanceId instance = branch->instance();
@@ -193,7 +193,7 @@ Result<uint64_t> Volume::RemoveLayers(const Removal& removal) {
 
 Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const Ending& change) {
   if (end == End::kKeep) {
-    // Most of what must reach the disk goes there before anybody is held off.
+    // Sync most of it before changes are held off.
     VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
     VELAFS_TRY(branch->SyncAll(false));
   }
@@ -262,7 +262,7 @@ Result<uint64_t> Volume::RemoveDirectories(const std::vector<LayerId>& layers) {
   uint64_t bytes = 0;
   for (const LayerId id : layers) {
     if (const auto layer = GetLayer(id, true); layer.ok()) {
-      // Only told, so what cannot be counted is not.
+      // For the report only: skip what cannot be counted.
       if (const auto allocated = (*layer)->AllocatedBytes({}); allocated.ok()) bytes += *allocated;
     }
     VELAFS_TRY(parts_.storage.RemoveTree(LayerDirectory(parts_, id)));

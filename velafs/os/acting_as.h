@@ -15,12 +15,12 @@ struct Credentials {
   std::vector<gid_t> groups = {};  // supplementary ones
 };
 
-// While one lives, what its thread asks of any filesystem is granted or denied as to that user;
-// other threads keep what they have, and a file that is open stays open. One thread.
+// While one lives, its thread has the filesystem rights of that user. Other threads keep theirs,
+// and open files stay open. One thread.
 class ActingAs {
  public:
-  // Nothing changes for this process's own user, nor for root, who may do all that it may. Refused
-  // for anybody else unless this process is root.
+  // Changes nothing if the user is this process's own, or root. Refused for any other user unless
+  // this process is root.
   static Result<ActingAs> Begin(const Credentials& user);
   ActingAs(ActingAs&& other) noexcept;
   ActingAs& operator=(ActingAs&&) = delete;

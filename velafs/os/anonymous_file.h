@@ -8,8 +8,8 @@
 
 namespace velafs::os {
 
-// On the filesystem of `directory`; to read and write, by this process only. It is gone with its
-// last descriptor. Fails with the system call's errno.
+// Makes a file on the filesystem of `directory` for this process to read and write. It goes with
+// its last descriptor. Fails with the system call's errno.
 Result<UniqueFd> MakeAnonymousFile(const std::string& directory);
 
 }  // namespace velafs::os

@@ -1,4 +1,4 @@
-// Capabilities of this thread: rights of root's, one by one.
+// Capabilities of this thread: single rights of root.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace velafs::os {
 
-// Gives up, for good and for every program it starts, all capabilities but those of `kept` (numbers
-// of linux/capability.h), as far as it has them: the answer has a bit for each that is left. Only
-// of the calling thread, and of threads that it starts.
+// Gives up, for good and for every program it starts, all capabilities but those in `kept` (numbers
+// of linux/capability.h). Returns a bit for each one that is left. Applies to the calling thread
+// and the threads that it starts.
 Result<uint64_t> KeepOnlyCapabilities(std::span<const int> kept);
 
 }  // namespace velafs::os

@@ -1,14 +1,14 @@
-// Giving up rights before somebody else's data is read.
+// Giving up rights before reading another user's data.
 #pragma once
 
 #include "velafs/base/status.h"
 
 namespace velafs::os {
 
-// For a process of one thread, from now on: it only computes, and reads and writes what it has
-// open. It opens nothing, starts and signals nothing, has limited memory, and is nobody's when it
-// was root's. Ends with its parent. Where the kernel cannot filter system calls, the rest holds.
-// Fails when one of the rights cannot be given up.
+// Confines a process of one thread, for good: it can compute, and read and write its open files. It
+// can open nothing, start and signal nothing, and has limited memory. Root's process becomes
+// nobody's. It ends with its parent. If the kernel cannot filter system calls, the rest applies.
+// Fails if one of the rights cannot be given up.
 Status ConfineToOpenFiles();
 
 }  // namespace velafs::os

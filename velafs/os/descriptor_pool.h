@@ -1,5 +1,5 @@
-// Open files of which only so many have a descriptor at a time: a process may have fewer
-// descriptors than a store has files in use.
+// Open files that share a limited number of descriptors: a process may have fewer descriptors than
+// a store has files in use.
 #pragma once
 
 #include <atomic>
@@ -18,10 +18,11 @@ namespace velafs::os {
 
 class DescriptorPool;
 
-// A file that is open as far as its owner can tell. Its name must stay as it is. Thread-safe.
+// A file that looks open to its owner, and may have no descriptor. Its name must not change.
+// Thread-safe.
 class PooledDescriptor {
  public:
-  // `flags` opens the file once more: O_RDONLY or O_RDWR.
+  // `flags`, O_RDONLY or O_RDWR, are for opening the file again.
   PooledDescriptor(DescriptorPool& pool, UniqueFd fd, std::string path, int flags);
   PooledDescriptor(const PooledDescriptor&) = delete;
   PooledDescriptor& operator=(const PooledDescriptor&) = delete;
@@ -40,11 +41,11 @@ class PooledDescriptor {
   };
   Result<Use> Take();
 
-  // Content that was written must be synced before the descriptor may be closed: the kernel tells
-  // of a lost write only those who had the file open.
+  // After a write: it must be synced before the descriptor is closed. The kernel reports a lost
+  // write only to those who had the file open.
   void NoteWrite() { is_unsynced_.store(true, std::memory_order_relaxed); }
-  // Before a sync, which takes care of all writes until then. Fails, for good, once a sync has
-  // failed that closing took.
+  // Before a sync, which covers all writes until then. Fails, for good, if a sync before a close
+  // has failed.
   Status BeginSync();
 
   const std::string& path() const { return path_; }
@@ -52,7 +53,7 @@ class PooledDescriptor {
  private:
   friend class DescriptorPool;
   Status Reopen();
-  // Closes, unless it is in use or was used since the last time. False when it stays.
+  // Closes the descriptor unless it is in use, or was used since the last call. False if it stays.
   bool CloseIfIdle();
 
   DescriptorPool& pool_;
@@ -69,9 +70,9 @@ class PooledDescriptor {
 // Thread-safe. Its lock is taken after a descriptor's.
 class DescriptorPool {
  public:
-  // At most `limit` descriptors are kept open, and those in use beyond.
+  // Keeps at most `limit` descriptors open; more only while they are in use.
   explicit DescriptorPool(size_t limit) : limit_(limit) {}
-  // Half of what the process may have at that moment.
+  // The limit is half of what the process may have at that moment.
   DescriptorPool() = default;
 
  private:
@@ -82,7 +83,7 @@ class DescriptorPool {
 
   const size_t limit_ = 0;
   Mutex lock_;
-  // As a clock's hand goes over them: the front is looked at next.
+  // In the order of a clock's hand: the front is examined next.
   std::list<PooledDescriptor*> open_ GUARDED_BY(lock_);
 };
 

@@ -21,7 +21,7 @@ inline constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 // One thread.
 class DirectoryStream {
  public:
-  // Takes the descriptor over; `opened` is false, with errno set, when that fails.
+  // Owns the descriptor from now on. If that fails, `opened` is false and errno is set.
   explicit DirectoryStream(UniqueFd fd) : stream_(fd ? fdopendir(fd.get()) : nullptr) {
     if (stream_ != nullptr) fd.Release();
   }
@@ -33,7 +33,7 @@ class DirectoryStream {
   bool opened() const { return stream_ != nullptr; }
   int fd() const { return dirfd(stream_); }
 
-  // Visits all entries but "." and "..", until that fails; `path` is for the message.
+  // Visits all entries but "." and "..", until `visit` fails; `path` is for messages.
   template <typename Visit>
   Status ForEach(const std::string& path, Visit visit) {
     for (;;) {

@@ -13,14 +13,14 @@ namespace velafs::os {
 // Held from Acquire until destroyed or until the process ends, however it ends. One thread.
 class FileLock {
  public:
-  // Takes the lock on `path` (made when missing) and writes this process's pid into it. When
-  // another process holds it: Locked, at once, with the holder's pid in `*holder` (0 when unknown).
+  // Locks `path`, which is made if missing, and writes this process's pid into it. If another
+  // process has the lock: Locked, at once, with that process's pid in `*holder` (0 if unknown).
   static Result<FileLock> Acquire(const std::string& path, pid_t* holder);
 
-  // The live process that the file names, 0 when there is none: the holder, if somebody holds it.
+  // The live process that the file names, or 0. If the file is locked, it is the holder.
   static pid_t Named(const std::string& path);
 
-  // Writes the pid anew: for a holder that has forked and lives on in the child.
+  // Writes the pid anew, for a holder that has forked and goes on in the child.
   Status WritePid();
 
  private:

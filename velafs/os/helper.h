@@ -1,4 +1,4 @@
-// A process that keeps a right which this one gives up.
+// A child process that keeps a right which this process gives up.
 #pragma once
 
 #include <sys/types.h>
@@ -14,19 +14,19 @@
 
 namespace velafs::os {
 
-// A child process that does one thing when it is asked to, and ends with this process. Thread-safe.
+// A child process that does one thing on request, and ends with this process. Thread-safe.
 class Helper {
  public:
   // Returns 0 or an errno.
   using Act = std::function<int(uint8_t request)>;
 
-  // Must be called while this process has no other thread. The child has no file of this process's
-  // open, takes no signal, and as root has no capabilities but `kept`; it calls `act` for each
-  // request.
+  // Must be called while this process has no other thread. The child has none of this process's
+  // files open, ignores signals, and as root has no capabilities but `kept`. It calls `act` for
+  // each request.
   static Result<std::unique_ptr<Helper>> Start(std::span<const int> kept, const Act& act);
   ~Helper();  // the child has ended on return
 
-  // What `act` returned; EPIPE if the child is no more.
+  // Returns the result of `act`; EPIPE if the child has ended.
   int Ask(uint8_t request);
 
  private:

@@ -1,4 +1,4 @@
-// Removing directories with all in them, whoever made what is in there, and while they change it.
+// Removing directories with everything in them, though other users made it and may change it.
 #pragma once
 
 #include <string>
@@ -7,13 +7,12 @@
 
 namespace velafs::os {
 
-// Removes all that is in an open directory, through no symbolic link, and however deep others have
-// nested it: neither stack nor descriptors grow with the depth. Of our own directories also those
-// that we may not look into. Goes on past what cannot be removed; the result is the first failure.
-// `path` is for messages.
+// Removes everything in an open directory. Follows no symbolic link. Neither stack nor descriptors
+// grow with the depth. Enters directories of this user's that lack the permissions for it. Goes on
+// after a failure, and returns the first one. `path` is for messages.
 Status EmptyDirectory(int directory_fd, const std::string& path);
 
-// Removes `name` in an open directory (or AT_FDCWD), whatever it is, likewise. Success when it is
+// Removes `name`, of any type, in an open directory (or AT_FDCWD) in the same way. Success if it is
 // not there.
 Status RemoveTree(int directory_fd, const std::string& name);
 

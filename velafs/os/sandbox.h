@@ -1,4 +1,4 @@
-// What a process gives up that serves others for long: rights of root's, and system calls.
+// Rights of root and system calls that a daemon gives up.
 #pragma once
 
 #include <optional>
@@ -9,24 +9,25 @@
 
 namespace velafs::os {
 
-// What is in force.
+// The restrictions in force.
 struct Sandbox {
-  std::vector<std::string> capabilities;  // those that are left, by their names in capabilities(7)
-  bool no_new_privileges = false;         // no program that is started has more rights
+  std::vector<std::string> capabilities;  // the ones left, by their names in capabilities(7)
+  bool no_new_privileges = false;         // no program that it starts has more rights
   bool is_filtered = false;               // only the system calls of os/system_calls.h are answered
-  std::string missing;                    // why something is not, for the log; empty: nothing is
+  std::string missing;                    // why a restriction is missing, for the log; or empty
 };
 
-// Gives up, for good, what the daemon does not need (the table is in sandbox.cc), for the calling
-// thread and all that it starts: must be called while this process has no other thread. Where the
-// kernel filters no system calls, that is told in `missing`. Fails if rights cannot be given up.
+// Gives up, for good, the rights that the daemon does not need (table in sandbox.cc), for the
+// calling thread and all threads that it starts. Must be called while this process has no other
+// thread. If the kernel cannot filter system calls, `missing` says so. Fails if rights cannot be
+// given up.
 Result<Sandbox> EnterSandbox();
 
-// That of this process; nothing unless it has entered one.
+// The sandbox of this process; nothing if it has not entered one.
 const std::optional<Sandbox>& CurrentSandbox();
 
-// Nobody but root can look into this process's memory from now on, nor can a crash write it to a
-// file. The kernel gives this process's files in /proc to root, too.
+// From now on only root can read this process's memory, and a crash writes no core file. The kernel
+// also gives this process's files in /proc to root.
 void HideMemory();
 
 }  // namespace velafs::os

@@ -1,4 +1,4 @@
-// What a service tells the manager that started it: the protocol of sd_notify(3).
+// Messages from a service to the manager that started it: the protocol of sd_notify(3).
 #pragma once
 
 #include <chrono>
@@ -8,28 +8,28 @@
 
 namespace velafs::os {
 
-// Thread-safe but for FromEnvironment. Telling is best effort, and does nothing where no manager
+// Thread-safe but for FromEnvironment. Messages are best effort, and do nothing if no manager
 // listens.
 class ServiceManager {
  public:
-  // The manager that $NOTIFY_SOCKET and $WATCHDOG_USEC name. Both are unset: a program that this
-  // process starts must not speak for it, and PostgreSQL would. To be called while this process has
-  // no other thread.
+  // The manager that $NOTIFY_SOCKET and $WATCHDOG_USEC name. Unsets both: else a program that this
+  // process starts, such as PostgreSQL, would speak for it. To be called while this process has no
+  // other thread.
   static ServiceManager FromEnvironment();
-  // None.
+  // No manager.
   ServiceManager() = default;
 
   bool is_there() const { return socket_.get() >= 0; }
-  // How often the manager wants to hear Alive at least; zero if it does not.
+  // The longest time between two calls of Alive that the manager accepts; zero if any.
   std::chrono::microseconds watchdog() const { return watchdog_; }
 
-  // `status` is a line that is shown to users.
+  // `status` is a line for users.
   void Ready(const std::string& status) const;
   void Reloading() const;  // until Ready
   void Stopping(const std::string& status) const;
   void ShowStatus(const std::string& status) const;
   void Alive() const;
-  // What is under way takes that long from now, if the manager would end it before.
+  // Asks the manager to wait that long from now for the work under way.
   void ExtendTimeout(std::chrono::seconds time) const;
 
  private:

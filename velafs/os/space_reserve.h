@@ -1,5 +1,5 @@
-// Disk space kept back for operations that free space, which on a full disk need a little of it
-// first: blocks in a file, and inodes in empty files beside it.
+// A reserve of disk space for operations that free space: on a full disk they need a little first.
+// It has blocks in a file, and inodes in empty files beside it.
 #pragma once
 
 #include <atomic>
@@ -12,20 +12,20 @@
 
 namespace velafs::os {
 
-// The disk, or the owner's share of it, is used up: ENOSPC or EDQUOT.
+// Whether the disk, or the owner's share of it, is used up: ENOSPC or EDQUOT.
 bool IsOutOfSpace(const Status& status);
 
-// Thread-safe. Holds nothing that would be missed: the files need not be there, nor be durable.
+// Thread-safe. The files hold no data: they need not exist, nor be durable.
 class SpaceReserve {
  public:
   static constexpr uint64_t kBytes = 4 * 1024 * 1024;
 
-  // `storage` is borrowed. Touches nothing yet.
+  // Borrows `storage`. No I/O.
   SpaceReserve(Storage& storage, std::string path) : storage_(storage), path_(std::move(path)) {}
 
-  // Runs `operation`, which returns a Status or Result. When it is out of space, gives the disk a
-  // part of the reserve and runs it anew, until it is not or the reserve is used up. A failed run
-  // must leave no trace.
+  // Runs `operation`, which returns a Status or Result. If it is out of space, frees a part of the
+  // reserve and runs it again, until it is not, or the reserve is used up. A failed run must leave
+  // no trace.
   template <typename Operation>
   auto Run(Operation operation) {
     auto outcome = operation();
@@ -33,8 +33,7 @@ class SpaceReserve {
     return outcome;
   }
 
-  // Keeps back again what was given, if the disk has it to spare. No I/O while the reserve is
-  // whole.
+  // Fills the reserve up again if the disk has enough space. No I/O while the reserve is whole.
   void Refill();
 
  private:

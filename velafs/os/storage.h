@@ -17,8 +17,8 @@ namespace velafs::os {
 enum class OpenMode {
   kRead,       // must exist
   kReadWrite,  // must exist
-  kCreate,     // read and write; made with mode 0600 when missing
-  kCreateNew,  // read and write; EEXIST when it is there
+  kCreate,     // read and write; made with mode 0600 if missing
+  kCreateNew,  // read and write; EEXIST if it is there
 };
 
 enum class SyncKind {
@@ -44,15 +44,14 @@ struct SpaceInfo {
   uint64_t free_files = 0;
 };
 
-// An open file. Thread-safe. Closed by the destructor, which does not sync. There may be more of
-// them than a process may have descriptors; for that, the file's name must stay as it is while it
-// is open.
+// An open file. Thread-safe. The destructor closes it and does not sync. There may be more of them
+// than a process may have descriptors: so the file's name must not change while it is open.
 class File {
  public:
   virtual ~File() = default;
   // Reads until `into` is full or the file ends; returns the bytes read.
   virtual Result<size_t> Read(uint64_t offset_bytes, std::span<std::byte> into) = 0;
-  // The range is about to be read: its reading may begin now. A wish.
+  // A hint that the range will be read soon.
   virtual void WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
     static_cast<void>(offset_bytes);
     static_cast<void>(length_bytes);
@@ -60,15 +59,15 @@ class File {
   // Writes all of `data`, or fails; a failure may have written a part.
   virtual Status Write(uint64_t offset_bytes, std::span<const std::byte> data) = 0;
   virtual Status Truncate(uint64_t size_bytes) = 0;
-  // Reserves disk space for the range without changing what is read there; `keep_size` as in
-  // FALLOC_FL_KEEP_SIZE. EOPNOTSUPP where the host filesystem cannot.
+  // Reserves disk space for the range without changing its content; `keep_size` as in
+  // FALLOC_FL_KEEP_SIZE. EOPNOTSUPP if the host filesystem cannot.
   virtual Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) = 0;
   // Makes the range read as zeros and frees its space; the size stays. EOPNOTSUPP as above.
   virtual Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) = 0;
   // First byte of data, or of a hole, at or after the offset; ENXIO at or past the end.
   virtual Result<uint64_t> SeekData(uint64_t offset_bytes) = 0;
   virtual Result<uint64_t> SeekHole(uint64_t offset_bytes) = 0;
-  // Durable on return. After a failure nothing may be assumed of what was not durable before.
+  // Durable on return. After a failure, any change that was not durable before may be lost.
   virtual Status Sync(SyncKind kind) = 0;
   virtual Result<FileInfo> Stat() = 0;
   virtual Status SetTimes(TimeNs atime, TimeNs mtime) = 0;
@@ -84,18 +83,18 @@ class Storage {
  public:
   virtual ~Storage() = default;
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
-  // Mode is subject to no umask. EEXIST when it is there.
+  // The umask does not apply. EEXIST if it is there.
   virtual Status MakeDirectory(const std::string& path, uint32_t mode) = 0;
-  // Directories made in this one from now on, and files in those, need not lie near to each other.
-  // A wish: a filesystem without places of its own for directories does not take it.
+  // A hint: directories that are made in this one need not lie near to each other on disk. Some
+  // filesystems ignore it.
   virtual void SpreadDirectories(const std::string& path) { static_cast<void>(path); }
   virtual Status RemoveFile(const std::string& path) = 0;
-  // The directory and all in it; success when it is missing.
+  // Removes the directory with everything in it; success if it is missing.
   virtual Status RemoveTree(const std::string& path) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   // Without "." and "..", in no order.
   virtual Result<std::vector<DirectoryEntry>> List(const std::string& path) = 0;
-  // ENOENT when it is missing.
+  // ENOENT if it is missing.
   virtual Result<FileInfo> Stat(const std::string& path) = 0;
   // Makes the directory's entries (files made, removed, renamed in it) durable.
   virtual Status SyncDirectory(const std::string& path) = 0;

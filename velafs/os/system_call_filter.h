@@ -9,7 +9,7 @@
 
 namespace velafs::os {
 
-// Sanitizers' runtimes look into the process they are in, by means that others must not have.
+// Sanitizers need system calls that the filters do not allow.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kIsSanitized = true;
 #elif defined(__has_feature)
@@ -25,22 +25,22 @@ inline constexpr bool kIsSanitized = false;
 // One thread.
 class SystemCallFilter {
  public:
-  // What is not allowed fails with that errno.
+  // System calls that are not allowed fail with that errno.
   explicit SystemCallFilter(unsigned error_number);
   ~SystemCallFilter();
   SystemCallFilter(const SystemCallFilter&) = delete;
   SystemCallFilter& operator=(const SystemCallFilter&) = delete;
 
-  // By name, since what the C library uses for a function differs with its version and the
-  // processor; a name that this machine's libseccomp does not know is left out.
+  // By name: which calls the C library uses depends on its version and the processor. Ignores a
+  // name that this machine's libseccomp does not know.
   template <typename Names>
   void Allow(const Names& names) {
     for (const char* const name : names) Allow(name, {});
   }
-  // Only when all of `when` is true of its arguments.
+  // Only if all of `when` is true of its arguments.
   void Allow(const char* name, std::initializer_list<scmp_arg_cmp> when);
 
-  // In force for all threads of this process from now on. Fails where the kernel has no filters.
+  // Puts the filter in force for all threads of this process. Fails if the kernel has no filters.
   Status Load();
 
  private:
@@ -48,9 +48,9 @@ class SystemCallFilter {
   int failure_ = 0;
 };
 
-// Of the bits of `mask`, just those of `bits` are set.
+// True if of the bits in `mask` exactly those in `bits` are set.
 scmp_arg_cmp HasBits(unsigned argument, scmp_datum_t mask, scmp_datum_t bits);
-// The upper half of an int means nothing.
+// Compares an int: ignores the upper half of the argument.
 scmp_arg_cmp IsInteger(unsigned argument, uint32_t value);
 
 }  // namespace velafs::os

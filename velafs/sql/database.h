@@ -54,8 +54,8 @@ class Statement {
 // the statement ready for the next run when destroyed. A statement has one run at a time. Arguments
 // are borrowed for as long as the run lives. One thread.
 //
-// Columns count from 0. A column that is not of the type or range asked for reads as 0 or empty and
-// marks the row as malformed: CheckRow then tells, once for all columns of the row.
+// Columns count from 0. A column of another type or range than asked for reads as 0 or empty and
+// marks the row as malformed: CheckRow then fails, once for all columns of the row.
 class Query {
  public:
   // Integers, ids, text (std::string_view), bytes (Blob), and std::optional of them for NULL.
@@ -69,10 +69,9 @@ class Query {
   Query& operator=(const Query&) = delete;
   ~Query();
 
-  // Steps to the next row; false when there is none. EOVERFLOW for an argument past SQLite's 63
-  // bits.
+  // Steps to the next row; false if there is none. EOVERFLOW for an argument past SQLite's 63 bits.
   Result<bool> Next();
-  // Runs a statement whose rows, if any, nobody wants.
+  // Runs a statement and ignores its rows.
   Status Run();
   // Calls `take` for every row and fails with Corrupt, naming `what`, on a malformed one.
   template <typename Take>
@@ -98,7 +97,7 @@ class Query {
   std::string_view Text(int column);
   Blob Bytes(int column);
 
-  // For what the caller itself finds wrong with the row.
+  // For a caller that finds the row malformed itself.
   void MarkMalformed() { malformed_ = true; }
   Status CheckRow(std::string_view what) const;
 
@@ -139,20 +138,21 @@ class Query {
   bool malformed_ = false;
 };
 
-// A connection to one database file. One thread at a time. Statements and transactions go first.
+// A connection to one database file. One thread at a time. Must outlive its statements and
+// transactions.
 class Database {
  public:
-  // kReadOnly leaves the file as it is, also when it is the last to close it.
+  // kReadOnly never changes the file, also if it is the last connection to close it.
   enum class Access { kReadWrite, kReadOnly };
-  // Opens an existing file. Reads nothing yet: a file that is no database is found out by the first
-  // query. Another process's lock is waited for up to `busy_timeout_ms`.
+  // Opens an existing file. Reads nothing yet: if the file is no database, the first query fails.
+  // Waits up to `busy_timeout_ms` for another process's lock.
   static Result<std::unique_ptr<Database>> Open(const std::string& path, int busy_timeout_ms,
                                                 Access access = Access::kReadWrite);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
   Result<Statement> Prepare(std::string_view text);
-  // Runs statements separated by semicolons, without arguments; rows are ignored.
+  // Runs statements separated by semicolons, without arguments, and ignores their rows.
   Status Execute(const std::string& text);
   // The one integer, or text, that `text` selects.
   Result<int64_t> Integer(std::string_view text);
@@ -164,12 +164,12 @@ class Database {
   int64_t TotalChanges() const;
 
   // WAL mode: copies all of the log into the database file, makes that durable and empties the log.
-  // Locked when a reader of another process is in the way.
+  // Locked if a reader of another process prevents it.
   Status Checkpoint();
-  // WAL mode: copies what it can of the log into the database file. If that is all of it, the next
-  // transaction begins the log anew, in the space it has.
+  // WAL mode: copies as much of the log as possible into the database file. If that is all of it,
+  // the next transaction begins the log anew, in its present space.
   Status ReuseLog();
-  // WAL mode: from now on closing the database leaves the log's file there, empty.
+  // WAL mode: from now on closing the database keeps the log's file, empty.
   void KeepLogFile();
 
  private:
@@ -178,7 +178,7 @@ class Database {
   explicit Database(sqlite3* handle);
   Status PrepareTransactions();
   Status RunCheckpoint(int mode);
-  // The failure `result` of the last call. Notes when SQLite ended the transaction on its own.
+  // The Status of a failed call with that `result`. Notes if SQLite ended the transaction itself.
   Status Fail(int result);
 
   struct Close {
@@ -188,10 +188,10 @@ class Database {
   sqlite3* const handle_;
   Statement begin_read_, begin_write_, commit_, rollback_;
   bool in_transaction_ = false;
-  bool transaction_lost_ = false;  // rolled back by SQLite: nothing may run until it is left
+  bool transaction_lost_ = false;  // rolled back by SQLite: nothing may run until it ends
 };
 
-// Begins in Begin, ends with Commit, and is rolled back when destroyed before that. One thread.
+// A transaction from Begin to Commit. Destroyed before Commit, it is rolled back. One thread.
 class Transaction {
  public:
   enum class Kind { kRead, kWrite };  // kWrite takes the write lock at once
