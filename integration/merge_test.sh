@@ -13,11 +13,14 @@ start_load() { # start_load SECONDS
   on main pgbench -n -c 4 -T "$1" >"$VELAFS_SANDBOX/pgbench" 2>&1 &
   load=$!
 }
-make_bookmarks() { # make_bookmarks PREFIX HOW-MANY
-  local i
+written() { sql main 'select count(*) from pgbench_history'; }
+has_written_past() { (($(written) > $1)); }
+make_bookmarks() { # make_bookmarks PREFIX HOW-MANY: each of another state
+  local i before
   for ((i = 1; i <= $2; ++i)); do
+    before=$(written)
     velafs -q bookmark create "main@$1$i"
-    sleep 0.3
+    wait_until 20 has_written_past "$before" || fail "the load writes nothing"
   done
 }
 delete_bookmarks() { # but the first, which a clone is to be made from, and the last
@@ -57,21 +60,26 @@ sound() {
 }
 check "what was merged is sound, also after a remount" sound
 
+has_fewer_layers_than() { (($(layers) < $1)); }
 killed() {
-  local pid
+  local pid before left
   start_load 60
-  make_bookmarks b 8
-  delete_bookmarks b 8
-  velafs -q gc 2>/dev/null &
-  sleep 0.1
+  make_bookmarks b 20
+  before=$(layers)
   pid=$(daemon_pid)
+  delete_bookmarks b 20 &
+  velafs -q gc 2>/dev/null &
+  wait_until 20 has_fewer_layers_than "$before" || fail "nothing is merged"
   kill -KILL "$pid"
   wait_until 10 has_ended "$pid" || fail "the daemon does not end"
   wait || true
+  left=$(layers)
   velafs mount
   velapg start main
   invariant_holds main
+  delete_bookmarks b 20 2>/dev/null || true
   velafs -q gc
+  at_least "$left" $(($(layers) + 1)) "the number of layers when the daemon died, and so was not done with them,"
   invariant_holds main
   velapg -q stop main
   as_postgres pg_checksums --check --pgdata "$mount_dir/main"

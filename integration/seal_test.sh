@@ -86,16 +86,19 @@ merged() {
 }
 check "sealed layers are merged, sealed again and exported" merged
 
+packs_bytes() { du --summarize --apparent-size --block-size=1 "$VELAFS_STORE/packs" | cut -f1; }
+packs_have_grown_past() { (($(packs_bytes) > $1)); }
 killed() {
-  local pid before round
+  local pid before round packs
   velapg -q start main
   sql main "update pgbench_accounts set filler = 'killed' where aid % 2 = 0; checkpoint"
   velapg -q stop main
   velafs -q bookmark create main@killed
   before=$(state_of main@killed)
   for round in 1 2; do
+    packs=$(packs_bytes)
     velafs -q seal 2>/dev/null &
-    sleep "0.$((round * 2))"
+    wait_until 20 packs_have_grown_past $((packs + round * 500000)) || fail "the sealing does not begin"
     pid=$(daemon_pid)
     kill -KILL "$pid"
     wait_until 10 has_ended "$pid" || fail "the daemon does not end"
@@ -103,7 +106,7 @@ killed() {
     velafs mount
     equal "$(state_of main@killed)" "$before" "main@killed after kill $round"
   done
-  velafs -q seal
+  at_least "$(velafs --json seal | jq .layers_sealed)" 1 "number of layers that were not sealed when the daemon died"
   equal "$(state_of main@killed)" "$before" "main@killed, sealed in the end,"
   velafs -q gc
   velafs -q scrub
