@@ -219,15 +219,18 @@ measure_scans() {
   note 'random 8 KiB read, cold' "$(random_reads "$data/$file" 3000 "$round")"
 }
 
+has_other_bytes_than() { [[ $(field work own_bytes) != "$1" ]]; }
 measure_update() {
-  local before
+  local before own
   query checkpoint
   before=$(used_bytes)
+  ! is_velafs || own=$(field work own_bytes)
   timed 'update of 1% of the rows' query "set synchronous_commit = on; update pgbench_accounts set abalance = abalance + 1
     where aid in (select (random() * $scale * 100000)::int from generate_series(1, $scale * 1000)); checkpoint"
   note 'space of that update' $(($(used_bytes) - before))
   is_velafs || return 0
-  sleep 6 # a count of what a branch in use occupies may be five seconds old
+  # A count of what a branch in use occupies may be some seconds old.
+  wait_until 20 has_other_bytes_than "$own" || die "the update takes no space"
   note 'that, against the pages it changed' "$(velafs --json diff main work |
     jq --argjson own "$(field work own_bytes)" '$own / (.pages_changed * 8192)')"
 }

@@ -220,6 +220,7 @@ verb_killed() { # verb_killed daemon|client|command DO UNDO
     wait "$verb" || status=$?
     [[ $victim == command ]] || remount
     [[ $victim != client ]] || settle
+    ((status == 0)) || echo "$do" >>"$VELAFS_SANDBOX/cut_off"
     now=$(sight)
     echo "killed $i: status $status, $([[ $now == "$before" ]] && echo "not done" || echo "done")"
     [[ $now == "$after" || ($now == "$before" && $status != 0) ]] ||
@@ -255,6 +256,10 @@ for verb in "${verbs[@]}"; do
   IFS=';' read -r name act undo <<<"$verb"
   check "kill -9 of $name without a daemon: it is done, or not begun" verb_killed command "$act" "$undo"
 done
+some_cut_off() {
+  at_least "$(wc -l <"$VELAFS_SANDBOX/cut_off")" $((kills * ${#verbs[@]} / 4)) "number of verbs that were cut off"
+}
+check "of the kills, enough came before their verb had ended" some_cut_off
 remount
 velafs -q delete --purge old
 velafs -q bookmark delete one@old

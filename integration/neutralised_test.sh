@@ -141,18 +141,21 @@ check "a preparation that fails quotes the server's error" quoted_error
 # A server that the killed command had started already is prepared as well.
 is_running() { [[ $(velapg --json status "$1" | jq -r .state) == running ]]; }
 killed() {
-  local delay pid attached="select count(*) from pg_subscription where subenabled or subslotname is not null"
+  local delay pid status cut_off=0 attached="select count(*) from pg_subscription where subenabled or subslotname is not null"
   for delay in 0.02 0.05 0.08 0.12 0.2; do
     velafs -q clone subscriber "killed$delay"
     velapg -q start "killed$delay" 2>/dev/null &
     pid=$!
     sleep "$delay" # any moment will do
     kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" || true
+    status=0
+    wait "$pid" || status=$?
+    ((status == 0)) || cut_off=$((cut_off + 1))
     velapg -q start "killed$delay" || wait_until 20 is_running "killed$delay"
     equal "$(sql "killed$delay" "$attached")" 0 "subscriptions that are attached, killed after $delay s"
     velapg -q stop "killed$delay"
   done
+  at_least "$cut_off" 2 "number of starts that were killed before their end"
 }
 check "a start that is killed leaves a branch that the next one prepares" killed
 

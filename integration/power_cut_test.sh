@@ -104,6 +104,10 @@ acknowledged() {
   echo "${last:-0}"
 }
 
+has_acknowledged() { # has_acknowledged COMMITS
+  (($(acknowledged a) >= $1))
+}
+
 acknowledged_some() {
   (($(acknowledged a) >= 20 && $(acknowledged b) >= 20 && $(acknowledged tables) >= 2))
 }
@@ -257,7 +261,7 @@ delete_what_was_made() {
 # ---- One cut ---------------------------------------------------------------------------------------
 
 power_cut() { # power_cut CUT SECTOR_BYTES
-  local cut=$1 before daemon last_a last_b last_table
+  local cut=$1 before daemon moment last_a last_b last_table
   RANDOM=$((seed + cut))
   velapg -q start one
   drop_tables
@@ -269,7 +273,8 @@ power_cut() { # power_cut CUT SECTOR_BYTES
     import_extra &
     load+=($!)
   fi
-  sleep "$((RANDOM % 2)).$((RANDOM % 1000))"
+  moment=$(($(acknowledged a) + RANDOM % 200))
+  wait_until 60 has_acknowledged "$moment" || fail "the load does not go on"
   cut_power
   last_a=$(acknowledged a) last_b=$(acknowledged b) last_table=$(acknowledged tables)
   echo "acknowledged: $last_a and $last_b commits, $last_table tables, $(wc -l <"$verb_log") lines of verbs"
