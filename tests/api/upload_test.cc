@@ -10,7 +10,7 @@
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/server.h"
 #include "velafs/client.h"
-#include "velafs/store/member_stream.h"
+#include "velafs/store/import/member_stream.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {

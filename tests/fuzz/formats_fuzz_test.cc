@@ -18,8 +18,8 @@
 #include "velafs/chunk/packs.h"
 #include "velafs/cli/policy_file.h"
 #include "velafs/layer/page_map.h"
-#include "velafs/store/source_backup.h"
-#include "velafs/store/wal_tablespaces.h"
+#include "velafs/store/import/source_backup.h"
+#include "velafs/store/import/wal_tablespaces.h"
 
 namespace velafs::test {
 namespace {

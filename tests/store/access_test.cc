@@ -1,4 +1,4 @@
-#include "velafs/store/access.h"
+#include "velafs/store/govern/access.h"
 
 #include <grp.h>
 

@@ -9,7 +9,7 @@
 
 #include "tests/store/store_fixture.h"
 #include "velafs/chunk/packs.h"
-#include "velafs/store/scrub.h"
+#include "velafs/store/scrub/scrub.h"
 
 namespace velafs::test {
 

@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 
 #include "tests/store/store_fixture.h"
-#include "velafs/store/scrub.h"
+#include "velafs/store/scrub/scrub.h"
 
 namespace velafs::store {
 namespace {

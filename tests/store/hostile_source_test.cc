@@ -8,8 +8,8 @@
 #include "tests/store/store_fixture.h"
 #include "velafs/catalog/observer.h"
 #include "velafs/os/acting_as.h"
-#include "velafs/store/source.h"
-#include "velafs/store/source_open.h"
+#include "velafs/store/import/source.h"
+#include "velafs/store/import/source_open.h"
 
 namespace velafs::store {
 namespace {

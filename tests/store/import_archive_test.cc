@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "tests/store/store_fixture.h"
-#include "velafs/store/member_stream.h"
+#include "velafs/store/import/member_stream.h"
 
 namespace velafs::store {
 namespace {

@@ -1,7 +1,7 @@
 // Imports of base backups.
 #include "tests/store/store_fixture.h"
 #include "tests/store/wal_builder.h"
-#include "velafs/store/source_backup.h"
+#include "velafs/store/import/source_backup.h"
 
 namespace velafs::store {
 namespace {

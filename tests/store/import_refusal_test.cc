@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "tests/store/store_fixture.h"
-#include "velafs/store/source.h"
+#include "velafs/store/import/source.h"
 
 namespace velafs::store {
 namespace {

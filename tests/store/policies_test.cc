@@ -1,4 +1,4 @@
-#include "velafs/store/policies.h"
+#include "velafs/store/govern/policies.h"
 
 #include <grp.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@
 #include "tests/random.h"
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/store_fixture.h"
-#include "velafs/store/member_stream.h"
+#include "velafs/store/import/member_stream.h"
 
 namespace velafs::store {
 namespace {

@@ -1,5 +1,5 @@
 // The configuration that a distribution keeps outside of PGDATA.
-#include "velafs/store/source_config.h"
+#include "velafs/store/import/source_config.h"
 
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <array>
 
 #include "tests/store/store_fixture.h"
-#include "velafs/store/config_text.h"
+#include "velafs/store/import/config_text.h"
 
 namespace velafs::store {
 namespace {

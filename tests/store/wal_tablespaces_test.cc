@@ -1,4 +1,4 @@
-#include "velafs/store/wal_tablespaces.h"
+#include "velafs/store/import/wal_tablespaces.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -25,7 +25,7 @@
 #include "velafs/api/users.h"
 #include "velafs/api/verbs.h"
 #include "velafs/api/wire.h"
-#include "velafs/store/access.h"
+#include "velafs/store/govern/access.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {

@@ -14,8 +14,8 @@
 #include "velafs/api/users.h"
 #include "velafs/api/version.h"
 #include "velafs/os/sandbox.h"
-#include "velafs/store/access.h"
 #include "velafs/store/disk_use.h"
+#include "velafs/store/govern/access.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {

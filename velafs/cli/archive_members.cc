@@ -15,9 +15,9 @@
 #include <tuple>
 #include <utility>
 
-#include "velafs/store/source_backup.h"
-#include "velafs/store/source_tree.h"
-#include "velafs/store/wal_tablespaces.h"
+#include "velafs/store/import/source_backup.h"
+#include "velafs/store/import/source_tree.h"
+#include "velafs/store/import/wal_tablespaces.h"
 
 namespace velafs::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "velafs/base/status.h"
-#include "velafs/store/member_stream.h"
+#include "velafs/store/import/member_stream.h"
 
 namespace velafs::cli {
 

@@ -8,8 +8,8 @@
 #include <memory>
 
 #include "velafs/store/branch_tablespaces.h"
-#include "velafs/store/source_open.h"
-#include "velafs/store/source_tree.h"
+#include "velafs/store/import/source_open.h"
+#include "velafs/store/import/source_tree.h"
 
 namespace velafs::store {
 namespace {
@@ -18,16 +18,16 @@ using layer::Attributes;
 using layer::Branch;
 using Kind = SourceEntry::Kind;
 
-constexpr size_t kBufferBytes = 1024 * 1024;
+constexpr size_t kCopyBufferBytes = 1024 * 1024;
 
-struct Named {
+struct NamedInode {
   InodeNumber directory;  // that it is in
   std::string name;
   InodeNumber ino;
 };
 
 // Removes the files of a directory of the branch, and adds the directories in it.
-Status RemoveFilesIn(Branch& branch, InodeNumber directory, std::vector<Named>* directories) {
+Status RemoveFilesIn(Branch& branch, InodeNumber directory, std::vector<NamedInode>* directories) {
   std::vector<std::string> files;
   VELAFS_TRY(branch.List(
       directory, {},
@@ -46,7 +46,7 @@ Status RemoveFilesIn(Branch& branch, InodeNumber directory, std::vector<Named>* 
 
 // Removes all that is below a directory of the branch, however deep its user has nested that.
 Status Empty(Branch& branch, InodeNumber top) {
-  std::vector<Named> directories;  // each after the one that it is in
+  std::vector<NamedInode> directories;  // each after the one that it is in
   VELAFS_TRY(RemoveFilesIn(branch, top, &directories));
   for (size_t next = 0; next < directories.size(); ++next) {
     VELAFS_TRY(RemoveFilesIn(branch, directories[next].ino, &directories));
@@ -62,7 +62,7 @@ class Copier {
  public:
   // What it makes is owned as `like` is.
   Copier(Branch& branch, const Source& source, const Attributes& like)
-      : branch_(branch), source_(source), like_(like), buffer_(kBufferBytes) {}
+      : branch_(branch), source_(source), like_(like), buffer_(kCopyBufferBytes) {}
 
   // What is below the source's top goes below `directory`.
   Status Copy(InodeNumber directory) {

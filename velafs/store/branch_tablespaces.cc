@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "velafs/store/source_links.h"
-#include "velafs/store/source_tree.h"
+#include "velafs/store/import/source_links.h"
+#include "velafs/store/import/source_tree.h"
 
 namespace velafs::store {
 namespace {

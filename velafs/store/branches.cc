@@ -6,7 +6,7 @@
 
 #include "velafs/layer/branch.h"
 #include "velafs/layer/server_files.h"
-#include "velafs/store/access.h"
+#include "velafs/store/govern/access.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"

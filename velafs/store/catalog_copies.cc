@@ -15,7 +15,7 @@ namespace velafs::store {
 namespace {
 
 constexpr size_t kCopiesKept = 3;
-constexpr auto kInterval = std::chrono::hours(1);
+constexpr auto kCopyInterval = std::chrono::hours(1);
 // What a copy must leave free on the disk: it is no use to a server that has run out of space.
 constexpr uint64_t kRoomLeftBytes = 64 << 20;
 // The kernel's clock for files may be behind by a tick.
@@ -102,9 +102,9 @@ TimeNs NewestCopyAt(os::Storage& storage, const StorePaths& paths) {
 }
 
 PeriodicThread::Wait UntilNextCopy(os::Storage& storage, const StorePaths& paths) {
-  constexpr TimeNs kIntervalNs = std::chrono::nanoseconds(kInterval).count();
+  constexpr TimeNs kCopyIntervalNs = std::chrono::nanoseconds(kCopyInterval).count();
   const TimeNs age = NowNs() - NewestCopyAt(storage, paths);
-  return std::chrono::nanoseconds(std::clamp<TimeNs>(kIntervalNs - age, 0, kIntervalNs));
+  return std::chrono::nanoseconds(std::clamp<TimeNs>(kCopyIntervalNs - age, 0, kCopyIntervalNs));
 }
 
 }  // namespace
@@ -148,7 +148,7 @@ void MakeCatalogCopyIfChanged(os::Storage& storage, const StorePaths& paths) {
 CatalogCopyKeeper::CatalogCopyKeeper(os::Storage& storage, const StorePaths& paths)
     : thread_(UntilNextCopy(storage, paths), [&storage, &paths] {
         MakeCatalogCopyIfChanged(storage, paths);
-        return kInterval;
+        return kCopyInterval;
       }) {}
 
 }  // namespace velafs::store

@@ -1,7 +1,7 @@
 // What goes by itself when its time has come.
 #include <algorithm>
 
-#include "velafs/store/access.h"
+#include "velafs/store/govern/access.h"
 #include "velafs/store/rules.h"
 #include "velafs/store/store.h"
 

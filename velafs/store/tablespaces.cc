@@ -8,8 +8,8 @@
 #include "velafs/layer/branch.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/store/branch_tablespaces.h"
+#include "velafs/store/import/source_tree.h"
 #include "velafs/store/rules.h"
-#include "velafs/store/source_tree.h"
 #include "velafs/store/store.h"
 
 namespace velafs::store {

@@ -15,12 +15,12 @@
 #include <vector>
 
 #include "velafs/store/branch_tablespaces.h"
-#include "velafs/store/source_tree.h"
+#include "velafs/store/import/source_tree.h"
 
 namespace velafs::store {
 namespace {
 
-constexpr uint64_t kBufferBytes = 16 * kChunkBytes;
+constexpr uint64_t kTarBufferBytes = 16 * kChunkBytes;
 constexpr int kBlockBytes = 1024 * 1024;  // of the stream, handed on at once
 constexpr TimeNs kNsPerSecond = 1'000'000'000;
 constexpr char kAutoConfName[] = "postgresql.auto.conf";
@@ -52,7 +52,7 @@ class TarWriter {
         special_(special),
         sink_(sink),
         on_bytes_(on_bytes),
-        buffer_(kBufferBytes) {}
+        buffer_(kTarBufferBytes) {}
 
   Result<TarCounts> Run() {
     archive_.reset(archive_write_new());

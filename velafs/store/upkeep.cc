@@ -9,7 +9,7 @@
 namespace velafs::store {
 namespace {
 
-constexpr auto kInterval = std::chrono::seconds(5);
+constexpr auto kUpkeepInterval = std::chrono::seconds(5);
 constexpr auto kSealInterval = std::chrono::seconds(15);
 constexpr auto kTrimInterval = std::chrono::hours(1);
 
@@ -19,7 +19,7 @@ PeriodicThread::Wait Upkeep::Run(Status (Upkeep::*tend)(), std::string* last_fai
   const Status done = (this->*tend)();
   if (!done.ok() && done.message() != *last_failure) spdlog::error("{}", done.message());
   *last_failure = done.ok() ? "" : done.message();
-  return kInterval;
+  return kUpkeepInterval;
 }
 
 Status Upkeep::KeepTimes() {
@@ -82,7 +82,7 @@ Status Upkeep::PurgeTrash(std::string* subjects) {
 
 Status Upkeep::MergeLayers() {
   const auto go_on = [this] { return GoesOn(); };
-  const auto until = std::chrono::steady_clock::now() + kInterval;
+  const auto until = std::chrono::steady_clock::now() + kUpkeepInterval;
   while (go_on() && std::chrono::steady_clock::now() < until) {
     const catalog::CommitSequence change = store_.LastChange();
     if (change == merged_at_) break;  // looking for what to merge takes its time, too
@@ -97,7 +97,7 @@ Status Upkeep::SealLayers() {
   const auto after = store_.policies().Duration("seal_after", nullptr);
   if (now < seal_next_ || !after) return {};
   const TimeNs before = NowNs() - std::chrono::nanoseconds(*after).count();
-  while (GoesOn() && std::chrono::steady_clock::now() < now + kInterval) {
+  while (GoesOn() && std::chrono::steady_clock::now() < now + kUpkeepInterval) {
     const auto sealed = store_.SealLayer(before, Store::Pace::kGentle, [this] { return GoesOn(); });
     if (!GoesOn()) return {};
     VELAFS_TRY(sealed.status());
