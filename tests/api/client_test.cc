@@ -12,6 +12,7 @@
 #include "velafs/api/server.h"
 #include "velafs/client.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/branch_verbs.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
@@ -73,7 +74,7 @@ TEST_CASE_FIXTURE(ClientFixture, "with a daemon the verbs run there, with the sa
   CHECK(client->is_remote());
   CHECK(client->Call("list", json::object())->at("branches").empty());
   const Status missing = client->Call("show", {{"name", "none"}}).status();
-  const Status here = store->Show("none").status();
+  const Status here = store->branches().Show("none").status();
   CHECK(missing.code() == here.code());
   CHECK(missing.message() == here.message());
   CHECK(missing.hint() == here.hint());

@@ -26,6 +26,10 @@
 #include "velafs/api/server.h"
 #include "velafs/api/verbs.h"
 #include "velafs/layer/branch.h"
+#include "velafs/layer/volume.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {
@@ -49,8 +53,9 @@ struct HostileFixture {
     auto opened = store::Store::Open(scratch / "store");
     REQUIRE(opened.ok());
     store = *std::move(opened);
-    REQUIRE(
-        store->Import({geteuid(), "tester"}, "main", test::MakeDataDirectory(data), nullptr).ok());
+    REQUIRE(store->imports()
+                .Import({geteuid(), "tester"}, "main", test::MakeDataDirectory(data), nullptr)
+                .ok());
     Server::ExtraVerbs extra;
     extra["echo"] = [](const json& arguments, const ProgressFn&) { return arguments; };
     extra["chatter"] = [](const json&, const ProgressFn& progress) -> Result<json> {
@@ -153,11 +158,11 @@ struct GuestFixture {
     store = *std::move(opened);
     test::MakeDataDirectory(data);
     std::ofstream(data + "/base/large", std::ios::binary) << std::string(16 << 20, 'x');
-    REQUIRE(store->Import({geteuid(), "tester"}, "main", data, nullptr).ok());
+    REQUIRE(store->imports().Import({geteuid(), "tester"}, "main", data, nullptr).ok());
     const group* const guests = getgrgid(kGuest);
     REQUIRE(guests != nullptr);
-    REQUIRE(store->SetPolicies("store", {}, {{"user_group", guests->gr_name}}).ok());
-    REQUIRE(store->SetApproved("main", true).ok());
+    REQUIRE(store->governance().SetPolicies("store", {}, {{"user_group", guests->gr_name}}).ok());
+    REQUIRE(store->governance().SetApproved("main", true).ok());
     const WorkerLimits limits{.threads_each = 2, .waiting_each = 2};
     auto started = Server::Start(*store, {}, {limits, kStall, 1});
     REQUIRE(started.ok());
@@ -235,7 +240,7 @@ TEST_CASE("a guest who takes no long answer waits for the next one, and nobody e
     const std::string name = "branch-" + std::to_string(i);
     store::CloneOptions options;
     options.labels = labels;
-    REQUIRE(fixture.store->Clone({geteuid(), "root"}, "main", name, options).ok());
+    REQUIRE(fixture.store->branches().Clone({geteuid(), "root"}, "main", name, options).ok());
   }
   const auto begin = steady_clock::now();
   const auto deaf = fixture.ByGuest("list", "{}");
@@ -478,7 +483,7 @@ TEST_CASE_FIXTURE(HostileFixture,
   // Page files and packs of what it has made may be open; connections are none.
   CHECK(OpenFiles() <= open_files + 10);
   CheckAnswersOthers();
-  CHECK(store->List().ok());
+  CHECK(store->branches().List().ok());
 }
 
 // Meant for the sanitizers: they see what one client's request does to another's.

@@ -15,6 +15,8 @@
 #include "tests/api/raw_client.h"
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/wire.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/branch_verbs.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {
@@ -115,7 +117,7 @@ TEST_CASE_FIXTURE(ServerFixture, "a client cannot claim to be somebody else") {
       json{{"name", "main"}, {"from_dir", test::MakeDataDirectory(scratch / "data")}}.dump(),
       "Velafs-Peer-Uid: 4242\r\nvelafs-peer-uid: 4243\r\n");
   const json result = client.Lines().back()["result"];
-  CHECK(result["owner"] == store->Show("main")->owner);
+  CHECK(result["owner"] == store->branches().Show("main")->owner);
   CHECK(result["owner"] != "4242");
   CHECK(result["owner"] != "4243");
 }

@@ -10,6 +10,7 @@
 #include "tests/os/scratch_directory.h"
 #include "velafs/api/version.h"
 #include "velafs/base/process_counts.h"
+#include "velafs/store/branch_verbs.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {
@@ -39,7 +40,7 @@ struct VerbsFixture {
   void Import(const std::string& name) {
     Done("import",
          {{"name", name}, {"from_dir", test::MakeDataDirectory(scratch / "data-" + name)}});
-    const Status unprotected = store->Unprotect(CallerOf(geteuid()), name).status();
+    const Status unprotected = store->branches().Unprotect(CallerOf(geteuid()), name).status();
     REQUIRE_MESSAGE(unprotected.ok(), unprotected.message());
   }
 

@@ -16,6 +16,8 @@
 #include "tests/store/store_fixture.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/mounted_store.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::fuse {
 namespace {
@@ -110,7 +112,7 @@ struct OperationsFixture : test::StoreFixture {
 };
 
 TEST_CASE_FIXTURE(OperationsFixture, "the kernel refers to what it was listed, if it took that") {
-  Operations operations(*store);
+  Operations operations(store->mounted());
   FakeKernel kernel(operations);
   const auto branch = Open("main");
   const uint64_t top = ToNodeId(branch->instance(), branch->root());
@@ -153,10 +155,10 @@ TEST_CASE_FIXTURE(OperationsFixture, "what the kernel forgets of a branch opens 
   const auto gone = Open("deleted");
   const InstanceId idle = Open("idle")->instance();
   const uint64_t node = ToNodeId(gone->instance(), gone->root());
-  REQUIRE(store->Delete(caller, "deleted", {}).ok());
+  REQUIRE(store->trash().Delete(caller, "deleted", {}).ok());
   const StatementCount statements;
   Reopen();
-  Operations operations(*store);
+  Operations operations(store->mounted());
   FakeKernel kernel(operations);
   const uint64_t before = statements.Now();
   REQUIRE(before > 0);

@@ -10,6 +10,11 @@
 #include "tests/store/store_fixture.h"
 #include "velafs/cli/archive_members.h"
 #include "velafs/os/unique_fd.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/import/import_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::test {
 namespace {
@@ -110,16 +115,17 @@ TEST_CASE_FIXTURE(StoreFixture, "fuzz: a stream of members is imported or refuse
   put(Member::Kind::kFile, "pg_notify/0000", "x");
   REQUIRE(writer.End({}).ok());
   Fuzz("members", {whole}, [&](const std::string& input) {
-    const auto result = store->ImportArchive(caller, "main", "a.tar", ReaderOf(input), nullptr);
+    const auto result =
+        store->imports().ImportArchive(caller, "main", "a.tar", ReaderOf(input), nullptr);
     if (!result.ok()) {
       CHECK_FALSE(result.status().code() == Code::kCorrupt);
       return;
     }
-    REQUIRE(store->Unprotect(caller, "main").ok());
-    REQUIRE(store->Delete(caller, "main", {.purge = true}).ok());
+    REQUIRE(store->branches().Unprotect(caller, "main").ok());
+    REQUIRE(store->trash().Delete(caller, "main", {.purge = true}).ok());
   });
-  REQUIRE(store->CollectGarbage(caller, false, nullptr).ok());
-  const auto report = store->Scrub({}, nullptr);
+  REQUIRE(store->upkeep().CollectGarbage(caller, false, nullptr).ok());
+  const auto report = store::ScrubOpenStore(store->context(), {}, nullptr);
   REQUIRE_MESSAGE(report.ok(), report.status().message());
   CHECK(report->corrupt.empty());
 }

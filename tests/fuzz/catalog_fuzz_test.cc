@@ -2,7 +2,18 @@
 // words, or works.
 #include "tests/fuzz/fuzz.h"
 #include "tests/store/broken_store.h"
+#include "velafs/layer/volume.h"
 #include "velafs/sql/database.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/tablespace_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -158,28 +169,28 @@ struct CatalogFuzz : BrokenStore {
     if (!opened.ok()) return;
     store = *std::move(opened);
     ++opened_count;
-    const auto list = store->List();
+    const auto list = store->branches().List();
     if (!list.ok()) CHECK(list.status().code() == Code::kCorrupt);
-    (void)store->ListTrash();
-    (void)store->ListBookmarks({});
-    (void)store->Stats();
+    (void)store->trash().List();
+    (void)store->bookmarks().List({});
+    (void)store->usage().Stats();
     (void)store->audit_log().Verify({});
     (void)store->audit_log().List({});
     (void)store->audit_log().Unshipped("x", {});
-    (void)store->ShowPolicies({});
+    (void)store->governance().ShowPolicies({});
     for (const char* name : {"main", "dev"}) {
       const auto branch = store->volume().Open(name);
       if (branch.ok()) Walk(**branch, (*branch)->root(), 0);
-      (void)store->Show(name);
-      (void)store->Tablespaces(name);
+      (void)store->branches().Show(name);
+      (void)store->tablespaces().List(name);
     }
-    (void)store->Diff("main", "dev");
-    (void)store->Clone(caller, "dev@then", "made", {});
-    (void)store->Reset(caller, "dev", {}, {});
-    (void)store->Expire(caller, false);
+    (void)store->states().Diff("main", "dev");
+    (void)store->branches().Clone(caller, "dev@then", "made", {});
+    (void)store->replacing().Reset(caller, "dev", {}, {});
+    (void)store->upkeep().Expire(caller, false);
     ScrubOptions options;
-    (void)store->Scrub(options, nullptr);
-    (void)store->Delete(caller, "dev", {.force = true, .purge = true, .dry_run = false});
+    (void)store::ScrubOpenStore(store->context(), options, nullptr);
+    (void)store->trash().Delete(caller, "dev", {.force = true, .purge = true, .dry_run = false});
     store.reset();
   }
 

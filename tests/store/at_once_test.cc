@@ -9,6 +9,13 @@
 
 #include "tests/store/branches_fixture.h"
 #include "tests/store/hooked_storage.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/import/import_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -70,19 +77,19 @@ struct SlowSyncFixture : BranchesFixture {
 };
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a clone of another branch syncs") {
-  RunBesideClone([this] { return store->Clone(caller, "slow", "other", {}).status(); });
+  RunBesideClone([this] { return store->branches().Clone(caller, "slow", "other", {}).status(); });
 }
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a bookmark of another syncs") {
-  RunBesideClone([this] { return store->CreateBookmark(caller, "slow@point", "").status(); });
+  RunBesideClone([this] { return store->bookmarks().Create(caller, "slow@point", "").status(); });
 }
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a deleted branch syncs") {
-  RunBesideClone([this] { return store->Delete(caller, "slow", {}).status(); });
+  RunBesideClone([this] { return store->trash().Delete(caller, "slow", {}).status(); });
 }
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while the branch to reset syncs") {
-  RunBesideClone([this] { return store->Reset(caller, "slow", "main", {}).status(); });
+  RunBesideClone([this] { return store->replacing().Reset(caller, "slow", "main", {}).status(); });
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "many files of a branch are synced side by side") {
@@ -125,9 +132,9 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones made at once have what their sources 
   for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([this, i, &made] {
       const std::string number = std::to_string(i);
-      made += store->Clone(caller, "source" + number, "own" + number, {}).ok() ? 1 : 0;
-      made += store->Clone(caller, "source0", "first" + number, {}).ok() ? 1 : 0;
-      made += store->Clone(caller, "source1", "contended", {}).ok() ? 1 : 0;
+      made += store->branches().Clone(caller, "source" + number, "own" + number, {}).ok() ? 1 : 0;
+      made += store->branches().Clone(caller, "source0", "first" + number, {}).ok() ? 1 : 0;
+      made += store->branches().Clone(caller, "source1", "contended", {}).ok() ? 1 : 0;
     });
   }
   for (std::thread& client : clients) client.join();
@@ -145,12 +152,12 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones made at once are no more than the pol
   constexpr int kMore = 5;
   for (int i = 0; i < kClients; ++i) Clone("main", "source" + std::to_string(i));
   const std::string most = std::to_string(1 + kClients + kMore);
-  REQUIRE(store->SetPolicies("store", {}, {{"max_branches", most}}).ok());
+  REQUIRE(store->governance().SetPolicies("store", {}, {{"max_branches", most}}).ok());
   std::vector<std::thread> clients;
   for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([this, i] {
       const std::string number = std::to_string(i);
-      const auto clone = store->Clone(caller, "source" + number, "clone" + number, {});
+      const auto clone = store->branches().Clone(caller, "source" + number, "clone" + number, {});
       CHECK((clone.ok() || clone.status().code() == Code::kRefused));
     });
   }
@@ -170,14 +177,14 @@ TEST_CASE_FIXTURE(BranchesFixture, "a collection that waits for a sealing can be
       was_let_end = sealing_may_end.Wait();
       return true;
     };
-    CHECK(store->SealLayer(NowNs(), Store::Pace::kFull, go_on).ok());
+    CHECK(store->upkeep().SealLayer(NowNs(), UpkeepVerbs::Pace::kFull, go_on).ok());
   });
   CHECK(sealing_began.Wait());
   const auto collected =
-      store->CollectGarbage(caller, false, [](const GcProgress&) { return false; });
+      store->upkeep().CollectGarbage(caller, false, [](const GcProgress&) { return false; });
   CHECK(collected.status().message() == "cannot collect garbage: interrupted");
   const auto imported =
-      store->Import(caller, "other", data, [](const ImportProgress&) { return false; });
+      store->imports().Import(caller, "other", data, [](const ImportProgress&) { return false; });
   CHECK_FALSE(imported.ok());
   sealing_may_end.Happen();
   sealing.join();

@@ -9,6 +9,9 @@
 
 #include "tests/store/store_fixture.h"
 #include "velafs/sql/database.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 
@@ -22,7 +25,7 @@ struct BranchesFixture : test::StoreFixture {
   BranchesFixture() { Import("main"); }
 
   std::vector<std::string> Names() {
-    const auto names = store->BranchNames();
+    const auto names = store->branches().Names();
     REQUIRE(names.ok());
     return *names;
   }
@@ -36,7 +39,7 @@ struct BranchesFixture : test::StoreFixture {
     REQUIRE_MESSAGE(written.ok(), written.message());
   }
   BranchInfo Info(const std::string& name) {
-    const auto info = store->Show(name);
+    const auto info = store->branches().Show(name);
     REQUIRE_MESSAGE(info.ok(), info.status().message());
     return *info;
   }
@@ -54,20 +57,20 @@ struct BranchesFixture : test::StoreFixture {
   void StartServer(const std::string& name, pid_t pid) {
     layer::Branch& branch = Opened(name);
     const Status claimed =
-        store->servers().Claim({branch.instance(), branch.root()}, WorksIn(pid), pid);
+        store->server_registry().Claim({branch.instance(), branch.root()}, WorksIn(pid), pid);
     REQUIRE_MESSAGE(claimed.ok(), claimed.message());
   }
   void Bookmark(const std::string& name) {
-    const auto made = store->CreateBookmark(caller, name, "");
+    const auto made = store->bookmarks().Create(caller, name, "");
     REQUIRE_MESSAGE(made.ok(), made.status().message());
   }
   void Delete(const std::string& name, bool purge = false) {
     const auto deleted =
-        store->Delete(caller, name, {.force = false, .purge = purge, .dry_run = false});
+        store->trash().Delete(caller, name, {.force = false, .purge = purge, .dry_run = false});
     REQUIRE_MESSAGE(deleted.ok(), deleted.status().message());
   }
   std::vector<std::string> Trash() {
-    const auto trash = store->ListTrash();
+    const auto trash = store->trash().List();
     REQUIRE(trash.ok());
     std::vector<std::string> names;
     for (const BranchInfo& branch : *trash) names.push_back(branch.name);

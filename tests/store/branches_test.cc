@@ -4,6 +4,12 @@
 #include <thread>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -11,7 +17,7 @@ namespace {
 using namespace test;
 
 TEST_CASE_FIXTURE(BranchesFixture, "a clone is what its parent was, and costs nothing") {
-  const auto clone = store->Clone(caller, "main", "dev", {});
+  const auto clone = store->branches().Clone(caller, "main", "dev", {});
   REQUIRE_MESSAGE(clone.ok(), clone.status().message());
   CHECK(clone->name == "dev");
   CHECK(clone->parent == "main");
@@ -20,7 +26,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone is what its parent was, and costs no
   CHECK(clone->owner == "tester");
   CHECK(clone->state == BranchState::kReady);
   CHECK(clone->own_bytes == 0);
-  CHECK(clone->logical_bytes == store->Show("main")->logical_bytes);
+  CHECK(clone->logical_bytes == store->branches().Show("main")->logical_bytes);
   CHECK_FALSE(clone->expires_at);
   CHECK(BranchTree("dev") == BranchTree("main"));
 }
@@ -44,9 +50,9 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone's options are kept") {
   options.labels = {{"pr", "42"}, {"team", "db"}};
   options.note = "for a test";
   const TimeNs before = NowNs();
-  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
   Reopen();
-  const auto info = store->Show("dev");
+  const auto info = store->branches().Show("dev");
   REQUIRE(info.ok());
   CHECK(info->owner == "alice");
   CHECK(info->labels == options.labels);
@@ -57,35 +63,35 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone's options are kept") {
 
 TEST_CASE_FIXTURE(BranchesFixture, "a clone that cannot be made says why") {
   Clone("main", "dev");
-  const Status taken = store->Clone(caller, "main", "dev", {}).status();
+  const Status taken = store->branches().Clone(caller, "main", "dev", {}).status();
   CHECK(taken.code() == Code::kExists);
   CHECK(taken.message() == "cannot clone \"main\" to \"dev\": branch \"dev\" exists");
-  const Status unknown = store->Clone(caller, "x", "y", {}).status();
+  const Status unknown = store->branches().Clone(caller, "x", "y", {}).status();
   CHECK(unknown.code() == Code::kNotFound);
   CHECK(unknown.message() == "cannot clone \"x\" to \"y\": there is no branch \"x\"");
   CHECK(unknown.hint() == "`velafs list` shows the branches");
-  const Status no_bookmark = store->Clone(caller, "main@x", "y", {}).status();
+  const Status no_bookmark = store->branches().Clone(caller, "main@x", "y", {}).status();
   CHECK(no_bookmark.code() == Code::kNotFound);
   CHECK(no_bookmark.message() ==
         "cannot clone \"main@x\" to \"y\": there is no bookmark \"main@x\"");
-  CHECK(store->Clone(caller, "main", "NO", {}).status().code() == Code::kUsage);
+  CHECK(store->branches().Clone(caller, "main", "NO", {}).status().code() == Code::kUsage);
   CloneOptions never;
   never.ttl = std::chrono::seconds(0);
-  CHECK(store->Clone(caller, "main", "y", never).status().code() == Code::kUsage);
+  CHECK(store->branches().Clone(caller, "main", "y", never).status().code() == Code::kUsage);
   CHECK(Names() == std::vector<std::string>{"dev", "main"});
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "branches are listed by name") {
   Clone("main", "zebra");
   Clone("zebra", "apple");
-  const auto list = store->List();
+  const auto list = store->branches().List();
   REQUIRE(list.ok());
   REQUIRE(list->size() == 3);
   CHECK((*list)[0].name == "apple");
   CHECK((*list)[0].parent == "zebra");
   CHECK((*list)[1].name == "main");
   CHECK((*list)[2].name == "zebra");
-  const Status unknown = store->Show("none").status();
+  const Status unknown = store->branches().Show("none").status();
   CHECK(unknown.code() == Code::kNotFound);
   CHECK(unknown.message() == "there is no branch \"none\"");
 }
@@ -94,14 +100,15 @@ TEST_CASE_FIXTURE(BranchesFixture, "a deleted branch is gone, and its clones sta
   WriteInto("main", "16\n");
   Clone("main", "dev");
   const Tree before = BranchTree("dev");
-  fs::create_directories(root + "/run/" + std::to_string(store->Show("main")->id) + "/log");
-  CHECK(store->Delete(caller, "main", {}).ok());
+  fs::create_directories(root + "/run/" + std::to_string(store->branches().Show("main")->id) +
+                         "/log");
+  CHECK(store->trash().Delete(caller, "main", {}).ok());
   CHECK(Names() == std::vector<std::string>{"dev"});
   CHECK(BranchTree("dev") == before);
   CHECK_FALSE(fs::exists(root + "/run/1"));
   Reopen();
   CHECK(BranchTree("dev") == before);
-  const Status again = store->Delete(caller, "main", {}).status();
+  const Status again = store->trash().Delete(caller, "main", {}).status();
   CHECK(again.code() == Code::kNotFound);
   CHECK(again.message() == "cannot delete \"main\": there is no branch \"main\"");
 }
@@ -110,13 +117,13 @@ TEST_CASE_FIXTURE(BranchesFixture,
                   "a branch is deleted only for its owner, root, or the store's user") {
   CloneOptions alices;
   alices.owner = "alice";
-  REQUIRE(store->Clone(caller, "main", "dev", alices).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "dev", alices).ok());
   const Caller bob{geteuid() + 4242, "bob"};
-  const Status refused = store->Delete(bob, "dev", {.force = true}).status();
+  const Status refused = store->trash().Delete(bob, "dev", {.force = true}).status();
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "branch \"dev\" belongs to \"alice\"");
-  CHECK(store->Delete({geteuid() + 4242, "alice"}, "dev", {}).ok());
-  CHECK(store->Delete({geteuid(), "whoever"}, "main", {}).ok());
+  CHECK(store->trash().Delete({geteuid() + 4242, "alice"}, "dev", {}).ok());
+  CHECK(store->trash().Delete({geteuid(), "whoever"}, "main", {}).ok());
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or not") {
@@ -133,44 +140,44 @@ TEST_CASE_FIXTURE(BranchesFixture, "a protected branch is not deleted, forced or
   }
   Reopen();
   for (const bool force : {false, true}) {
-    const Status refused = store->Delete(caller, "main", {.force = force}).status();
+    const Status refused = store->trash().Delete(caller, "main", {.force = force}).status();
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint().find("velafs unprotect main") != std::string::npos);
   }
-  CHECK(store->Show("main")->is_protected);
+  CHECK(store->branches().Show("main")->is_protected);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch on which a server runs says so and is not deleted") {
   Clone("main", "dev");
   const std::string mountpoint = scratch / "mnt";
   Listener listener;
-  store->SetMount(mountpoint, &listener);
-  CHECK(store->mountpoint() == mountpoint);
+  store->context().mount.Set(mountpoint, &listener);
+  CHECK(store->context().mount.mountpoint() == mountpoint);
   {
     const WaitingProcess server(scratch.path());
-    CHECK(store->Show("dev")->state == BranchState::kReady);
+    CHECK(store->branches().Show("dev")->state == BranchState::kReady);
     StartServer("dev", server.pid());
-    CHECK(store->Show("dev")->server_pid == server.pid());
-    CHECK(store->CheckNoServers().hint() == "stop it first: velapg stop dev");
-    const auto list = store->List();
+    CHECK(store->branches().Show("dev")->server_pid == server.pid());
+    CHECK(store->servers().CheckNoServers().hint() == "stop it first: velapg stop dev");
+    const auto list = store->branches().List();
     REQUIRE(list.ok());
     CHECK((*list)[0].state == BranchState::kRunning);
     CHECK((*list)[0].path == mountpoint + "/dev");
     CHECK((*list)[1].state == BranchState::kReady);
-    const Status refused = store->Delete(caller, "dev", {}).status();
+    const Status refused = store->trash().Delete(caller, "dev", {}).status();
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint() == "stop it first: velapg stop dev");
     CHECK(Names().size() == 2);
   }
-  CHECK(store->Show("dev")->state == BranchState::kReady);
-  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK(store->branches().Show("dev")->state == BranchState::kReady);
+  CHECK(store->trash().Delete(caller, "dev", {}).ok());
   CHECK(listener.told == std::vector<std::string>{"-dev"});
   Clone("main", "new");
   CHECK(listener.told.back() == "+new");
-  store->SetMount("", nullptr);
+  store->context().mount.Set("", nullptr);
   Clone("main", "unseen");
   CHECK(listener.told.back() == "+new");
-  CHECK_FALSE(store->mountpoint());
+  CHECK_FALSE(store->context().mount.mountpoint());
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "clones and deletions from several threads all happen") {
@@ -179,9 +186,9 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones and deletions from several threads al
     threads.emplace_back([this, t] {
       for (int i = 0; i < 5; ++i) {
         const std::string name = "c" + std::to_string(t) + "-" + std::to_string(i);
-        const auto made = store->Clone(caller, "main", name, {});
-        if (made.ok() && i % 2 == 1) (void)store->Delete(caller, name, {});
-        (void)store->List();
+        const auto made = store->branches().Clone(caller, "main", name, {});
+        if (made.ok() && i % 2 == 1) (void)store->trash().Delete(caller, name, {});
+        (void)store->branches().List();
       }
     });
   }
@@ -191,41 +198,41 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones and deletions from several threads al
 
 TEST_CASE_FIXTURE(BranchesFixture, "the store's figures add up") {
   Clone("main", "dev");
-  REQUIRE(store->CreateBookmark(caller, "main@a", "").ok());
-  const auto stats = store->Stats();
+  REQUIRE(store->bookmarks().Create(caller, "main@a", "").ok());
+  const auto stats = store->usage().Stats();
   REQUIRE(stats.ok());
   CHECK(stats->branches == 2);
   CHECK(stats->bookmarks == 1);
   CHECK(stats->chunk_count == 7);
-  CHECK(stats->logical_bytes == 2 * store->Show("main")->logical_bytes);
+  CHECK(stats->logical_bytes == 2 * store->branches().Show("main")->logical_bytes);
   CHECK(stats->stored_bytes >= 200'000);
   CHECK(stats->stored_bytes < 300'000);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch keeps the port it was given") {
   Clone("main", "dev");
-  const auto first = store->AssignPort(caller, "main", {});
+  const auto first = store->servers().AssignPort(caller, "main", {});
   REQUIRE(first.ok());
   CHECK(*first >= 54320);
   CHECK(*first <= 60999);
-  const auto second = store->AssignPort(caller, "dev", {});
+  const auto second = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(second.ok());
   CHECK(*second != *first);
   Reopen();
-  CHECK(*store->AssignPort(caller, "main", {}) == *first);
-  CHECK(*store->AssignPort(caller, "main", *first) == *first);
-  CHECK(store->Show("dev")->port == *second);
-  const Status taken = store->AssignPort(caller, "main", *second).status();
+  CHECK(*store->servers().AssignPort(caller, "main", {}) == *first);
+  CHECK(*store->servers().AssignPort(caller, "main", *first) == *first);
+  CHECK(store->branches().Show("dev")->port == *second);
+  const Status taken = store->servers().AssignPort(caller, "main", *second).status();
   CHECK(taken.code() == Code::kRefused);
   CheckMessage(taken, "is kept for branch \"dev\"");
-  CHECK(store->AssignPort(caller, "none", {}).status().code() == Code::kNotFound);
+  CHECK(store->servers().AssignPort(caller, "none", {}).status().code() == Code::kNotFound);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
-  const auto port = store->AssignPort(caller, "main", {});
+  const auto port = store->servers().AssignPort(caller, "main", {});
   REQUIRE(port.ok());
   Clone("main", "dev");
-  REQUIRE(store->Delete(caller, "main", {}).ok());
+  REQUIRE(store->trash().Delete(caller, "main", {}).ok());
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -233,10 +240,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   REQUIRE(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   REQUIRE(listen(fd, 1) == 0);
-  const Status refused = store->AssignPort(caller, "dev", *port).status();
+  const Status refused = store->servers().AssignPort(caller, "dev", *port).status();
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "in use on this host");
-  const auto other = store->AssignPort(caller, "dev", {});
+  const auto other = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(other.ok());
   CHECK(*other != *port);
   close(fd);
@@ -244,17 +251,17 @@ TEST_CASE_FIXTURE(BranchesFixture, "a port in use on the host is not given") {
 
 TEST_CASE_FIXTURE(BranchesFixture, "a bookmark is what the branch was, whatever happens later") {
   const Tree then = BranchTree("main");
-  const auto made = store->CreateBookmark(caller, "main@before", "a note");
+  const auto made = store->bookmarks().Create(caller, "main@before", "a note");
   REQUIRE_MESSAGE(made.ok(), made.status().message());
   CHECK(made->name == "main@before");
   CHECK(made->branch == "main");
   CHECK(made->note == "a note");
   WriteInto("main", "16\n");
-  const auto clone = store->Clone(caller, "main@before", "old", {});
+  const auto clone = store->branches().Clone(caller, "main@before", "old", {});
   REQUIRE_MESSAGE(clone.ok(), clone.status().message());
   CHECK(clone->parent == "main");
   CHECK(clone->parent_bookmark == "main@before");
-  CHECK(clone->logical_bytes == store->Show("main")->logical_bytes);
+  CHECK(clone->logical_bytes == store->branches().Show("main")->logical_bytes);
   CHECK(BranchTree("old") == then);
   CHECK(BranchTree("main") != then);
 }
@@ -263,29 +270,29 @@ TEST_CASE_FIXTURE(BranchesFixture,
                   "bookmarks are listed by branch, oldest first, and can be deleted") {
   Clone("main", "dev");
   for (const char* name : {"main@b", "main@a", "dev@c"}) {
-    REQUIRE(store->CreateBookmark(caller, name, "").ok());
+    REQUIRE(store->bookmarks().Create(caller, name, "").ok());
   }
-  const auto all = store->ListBookmarks({});
+  const auto all = store->bookmarks().List({});
   REQUIRE(all.ok());
   REQUIRE(all->size() == 3);
   CHECK((*all)[0].name == "dev@c");
   CHECK((*all)[1].name == "main@b");
   CHECK((*all)[2].name == "main@a");
-  CHECK(store->ListBookmarks("main")->size() == 2);
-  CHECK(store->ListBookmarks("none").status().code() == Code::kNotFound);
-  CHECK(store->DeleteBookmark(caller, "main@b").ok());
-  CHECK(store->ListBookmarks("main")->size() == 1);
-  CHECK(store->DeleteBookmark(caller, "main@b").code() == Code::kNotFound);
+  CHECK(store->bookmarks().List("main")->size() == 2);
+  CHECK(store->bookmarks().List("none").status().code() == Code::kNotFound);
+  CHECK(store->bookmarks().Delete(caller, "main@b").ok());
+  CHECK(store->bookmarks().List("main")->size() == 1);
+  CHECK(store->bookmarks().Delete(caller, "main@b").code() == Code::kNotFound);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a bookmark that cannot be made says why") {
-  REQUIRE(store->CreateBookmark(caller, "main@a", "").ok());
-  const Status taken = store->CreateBookmark(caller, "main@a", "").status();
+  REQUIRE(store->bookmarks().Create(caller, "main@a", "").ok());
+  const Status taken = store->bookmarks().Create(caller, "main@a", "").status();
   CHECK(taken.code() == Code::kExists);
   CHECK(taken.message() == "cannot create bookmark \"main@a\": bookmark \"main@a\" exists");
-  CHECK(store->CreateBookmark(caller, "none@a", "").status().code() == Code::kNotFound);
-  CHECK(store->CreateBookmark(caller, "main", "").status().code() == Code::kUsage);
-  CHECK(store->CreateBookmark(caller, "main@", "").status().code() == Code::kUsage);
+  CHECK(store->bookmarks().Create(caller, "none@a", "").status().code() == Code::kNotFound);
+  CHECK(store->bookmarks().Create(caller, "main", "").status().code() == Code::kUsage);
+  CHECK(store->bookmarks().Create(caller, "main@", "").status().code() == Code::kUsage);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "tests/store/store_fixture.h"
 #include "velafs/chunk/packs.h"
+#include "velafs/store/bookmark_verbs.h"
 #include "velafs/store/scrub/scrub.h"
 
 namespace velafs::test {
@@ -24,7 +25,7 @@ struct BrokenStore : StoreFixture {
     Clone("main", "dev");
     Write("dev", kFile, 0, std::string(kPageBytes, 'd'));
     MakeNew();
-    REQUIRE(store->CreateBookmark(caller, "dev@then", "").ok());
+    REQUIRE(store->bookmarks().Create(caller, "dev@then", "").ok());
     Write("dev", kFile, 2 * kPageBytes, std::string(kPageBytes, 'e'));
     frozen = BookmarkLayer();
     head = HeadOf("dev");

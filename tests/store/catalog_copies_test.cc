@@ -3,6 +3,7 @@
 
 #include "tests/store/broken_store.h"
 #include "tests/store/hooked_storage.h"
+#include "velafs/store/scrub/scrub.h"
 
 namespace velafs::store {
 namespace {

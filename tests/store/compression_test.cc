@@ -2,7 +2,10 @@
 #include <sys/stat.h>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/store/govern/govern_verbs.h"
 #include "velafs/store/scrub/scrub.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -23,7 +26,7 @@ struct CompressionFixture : StoreFixture {
     WriteHostFile(data + "/base/5/" + name, content);
   }
   void SetCompression(const std::string& compression) {
-    const auto set = store->SetPolicies("store", {}, {{"compression", compression}});
+    const auto set = store->governance().SetPolicies("store", {}, {{"compression", compression}});
     REQUIRE_MESSAGE(set.ok(), set.status().message());
   }
   uint64_t PackBytes() {
@@ -34,7 +37,7 @@ struct CompressionFixture : StoreFixture {
     return bytes;
   }
   void CheckIsSound() {
-    const auto report = store->Scrub({}, nullptr);
+    const auto report = store::ScrubOpenStore(store->context(), {}, nullptr);
     REQUIRE(report.ok());
     CHECK(report->corrupt.empty());
   }
@@ -45,8 +48,8 @@ TEST_CASE_FIXTURE(CompressionFixture, "a compressed store holds the same, in les
   const ImportResult plain = Import("plain");
   const uint64_t plain_bytes = PackBytes();
   const Tree tree = BranchTree("plain");
-  REQUIRE(store->Delete(caller, "plain", {.purge = true}).ok());
-  REQUIRE(store->CollectGarbage(caller, false, nullptr).ok());
+  REQUIRE(store->trash().Delete(caller, "plain", {.purge = true}).ok());
+  REQUIRE(store->upkeep().CollectGarbage(caller, false, nullptr).ok());
 
   SetCompression("zstd");
   const ImportResult compressed = Import("main");
@@ -83,8 +86,8 @@ TEST_CASE_FIXTURE(CompressionFixture, "chunks stay compressed when they are move
   fs::remove(data + "/base/5/noise");
   Import("new");
   const Tree tree = BranchTree("new");
-  REQUIRE(store->Delete(caller, "old", {.purge = true}).ok());
-  const auto done = store->CollectGarbage(caller, false, nullptr);
+  REQUIRE(store->trash().Delete(caller, "old", {.purge = true}).ok());
+  const auto done = store->upkeep().CollectGarbage(caller, false, nullptr);
   REQUIRE(done.ok());
   CHECK(done->packs_rewritten == 1);
   CHECK(PackBytes() < 10 * kChunkBytes);
@@ -108,7 +111,7 @@ TEST_CASE_FIXTURE(CompressionFixture, "damage to a compressed chunk is EIO, and 
   }
   file.close();
   Reopen();
-  const auto report = store->Scrub({}, nullptr);
+  const auto report = store::ScrubOpenStore(store->context(), {}, nullptr);
   REQUIRE(report.ok());
   CHECK_FALSE(report->corrupt.empty());
   const auto branch = store->volume().Open("main");

@@ -13,6 +13,15 @@
 #include "velafs/chunk/pack_format.h"
 #include "velafs/layer/page_map.h"
 #include "velafs/sql/database.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/import/import_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -130,9 +139,9 @@ struct DamageFixture : StoreFixture {
     CloneOptions options;
     options.labels = {{"key", "value"}};
     options.note = "note";
-    REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+    REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
     WriteInto("dev");
-    REQUIRE(store->CreateBookmark(caller, "dev@point", "note").ok());
+    REQUIRE(store->bookmarks().Create(caller, "dev@point", "note").ok());
     WriteInto("dev");
     REQUIRE(store->Close().ok());
     store.reset();
@@ -199,35 +208,35 @@ struct DamageFixture : StoreFixture {
       return;
     }
     store = *std::move(opened);
-    Note(store->List());
-    Note(store->Stats());
-    Note(store->ListBookmarks({}));
+    Note(store->branches().List());
+    Note(store->usage().Stats());
+    Note(store->bookmarks().List({}));
     for (const char* name : {"main", "dev"}) {
-      Note(store->Show(name));
+      Note(store->branches().Show(name));
       const auto branch = store->volume().Open(name);
       if (!branch.ok()) continue;
       std::set<InodeNumber> seen;
       Touch(**branch, (*branch)->root(), &seen);
     }
-    Note(store->Clone(caller, "dev", "new", {}));
-    Note(store->Clone(caller, "dev@point", "newer", {}));
-    Note(store->Import(caller, "again", data, nullptr));
-    Note(store->Diff("main", "dev"));
-    Note(store->Diff("dev@point", "dev"));
-    Note(store->Export(
+    Note(store->branches().Clone(caller, "dev", "new", {}));
+    Note(store->branches().Clone(caller, "dev@point", "newer", {}));
+    Note(store->imports().Import(caller, "again", data, nullptr));
+    Note(store->states().Diff("main", "dev"));
+    Note(store->states().Diff("dev@point", "dev"));
+    Note(store->states().Export(
         caller, "dev", [](std::span<const std::byte>) { return Status(); }, nullptr));
-    Note(store->Promote(caller, "new", "dev", false));
-    Note(store->Reset(caller, "newer", {}, {}));
-    Note(store->Delete(caller, "newer", {.force = true}));
-    Note(store->ListTrash());
-    Note(store->Undelete(caller, "newer", {}));
-    Note(store->DeleteBookmark(caller, "dev@point"));
-    Note(store->Expire(caller, false));
-    Note(store->Seal(caller, std::chrono::seconds(0), [] { return true; }));
-    Note(store->Scrub({}, nullptr));
-    Note(store->CollectGarbage(caller, false, nullptr));
-    Note(store->Delete(caller, "dev", {.force = true, .purge = true}));
-    Note(store->Scrub({.repair = true}, nullptr));
+    Note(store->replacing().Promote(caller, "new", "dev", false));
+    Note(store->replacing().Reset(caller, "newer", {}, {}));
+    Note(store->trash().Delete(caller, "newer", {.force = true}));
+    Note(store->trash().List());
+    Note(store->trash().Undelete(caller, "newer", {}));
+    Note(store->bookmarks().Delete(caller, "dev@point"));
+    Note(store->upkeep().Expire(caller, false));
+    Note(store->upkeep().Seal(caller, std::chrono::seconds(0), [] { return true; }));
+    Note(store::ScrubOpenStore(store->context(), {}, nullptr));
+    Note(store->upkeep().CollectGarbage(caller, false, nullptr));
+    Note(store->trash().Delete(caller, "dev", {.force = true, .purge = true}));
+    Note(store::ScrubOpenStore(store->context(), {.repair = true}, nullptr));
     Note(store->Close());
     store.reset();
   }
@@ -283,7 +292,7 @@ TEST_CASE_FIXTURE(DamageFixture, "a layer that something stands on, but is not t
     Restore();
     REQUIRE(UncheckedCatalog()->Execute(sql).ok());
     Reopen();
-    CheckMessage(store->List().status(), "is not in the catalog");
+    CheckMessage(store->branches().List().status(), "is not in the catalog");
   }
 }
 
@@ -293,7 +302,7 @@ TEST_CASE_FIXTURE(DamageFixture, "a directory that is in itself is not exported 
               ->Execute("UPDATE names SET ino = directory WHERE name = CAST('large' AS BLOB)")
               .ok());
   Reopen();
-  const auto exported = store->Export(
+  const auto exported = store->states().Export(
       caller, "dev", [](std::span<const std::byte>) { return Status(); }, nullptr);
   CHECK(exported.status().code() == Code::kCorrupt);
   CheckMessage(exported.status(), "\"base/5/large\" is the same directory as \"base/5\"");

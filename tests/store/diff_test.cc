@@ -5,6 +5,9 @@
 #include "tests/random.h"
 #include "tests/store/hooked_storage.h"
 #include "tests/store/store_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -119,7 +122,7 @@ using Lines = std::vector<std::string>;
 
 struct DiffFixture : StoreFixture {
   std::vector<FileDifference> Diff(const std::string& a, const std::string& b) {
-    auto differences = store->Diff(a, b);
+    auto differences = store->states().Diff(a, b);
     REQUIRE_MESSAGE(differences.ok(), differences.status().message());
     return *std::move(differences);
   }
@@ -151,7 +154,7 @@ struct DiffFixture : StoreFixture {
     Files files;
     std::vector<std::string> directories;
     Walk(*branch, branch->root(), "", &files, &directories);
-    if (name != source) REQUIRE(store->Delete(caller, name, {.purge = true}).ok());
+    if (name != source) REQUIRE(store->trash().Delete(caller, name, {.purge = true}).ok());
     return files;
   }
   void CheckDiff(const std::string& a, const std::string& b) {
@@ -168,7 +171,7 @@ struct DiffFixture : StoreFixture {
 TEST_CASE_FIXTURE(DiffFixture, "a branch does not differ from itself, its clone or its bookmark") {
   Import("main");
   Clone("main", "dev");
-  REQUIRE(store->CreateBookmark(caller, "main@then", "").ok());
+  REQUIRE(store->bookmarks().Create(caller, "main@then", "").ok());
   CHECK(Diff("main", "main").empty());
   CHECK(Diff("main", "dev").empty());
   CHECK(Diff("main@then", "dev").empty());
@@ -277,11 +280,11 @@ TEST_CASE_FIXTURE(DiffFixture, "equal content is not read, whatever has been wri
 
 TEST_CASE_FIXTURE(DiffFixture, "what is not there is said to be not there") {
   Import("main");
-  CHECK(store->Diff("main", "none").status().code() == Code::kNotFound);
-  CHECK(store->Diff("none", "main").status().code() == Code::kNotFound);
-  CHECK(store->Diff("main@none", "main").status().code() == Code::kNotFound);
-  CHECK(store->Diff("main", "No Name").status().code() == Code::kUsage);
-  CheckMessage(store->Diff("main", "main@none").status(),
+  CHECK(store->states().Diff("main", "none").status().code() == Code::kNotFound);
+  CHECK(store->states().Diff("none", "main").status().code() == Code::kNotFound);
+  CHECK(store->states().Diff("main@none", "main").status().code() == Code::kNotFound);
+  CHECK(store->states().Diff("main", "No Name").status().code() == Code::kUsage);
+  CheckMessage(store->states().Diff("main", "main@none").status(),
                "cannot compare \"main\" with \"main@none\": there is no bookmark \"main@none\"");
 }
 
@@ -313,7 +316,7 @@ class RandomStore : public DiffFixture {
       case 1:
         if (sources_.size() >= 10) return;
         sources_.push_back(name + "@mark-" + std::to_string(++count_));
-        REQUIRE(store->CreateBookmark(caller, sources_.back(), "").ok());
+        REQUIRE(store->bookmarks().Create(caller, sources_.back(), "").ok());
         return;
       case 2:
         if (Pick(3) > 0) return;
@@ -442,7 +445,7 @@ TEST_CASE_FIXTURE(DiffFixture, "a comparison ends when its caller has gone") {
   Import("main");
   Clone("main", "dev");
   Write("dev", "base/5/1259", 0, "other");
-  CheckMessage(store->Diff("main", "dev", [] { return false; }).status(),
+  CheckMessage(store->states().Diff("main", "dev", [] { return false; }).status(),
                "cannot compare \"main\" with \"dev\": comparing was stopped");
 }
 

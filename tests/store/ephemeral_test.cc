@@ -1,6 +1,11 @@
 // Branches to be thrown away: nothing of them needs to reach the disk before a freeze.
 #include "tests/store/branches_fixture.h"
 #include "tests/store/hooked_storage.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -11,7 +16,7 @@ struct EphemeralFixture : BranchesFixture {
   EphemeralFixture() {
     CloneOptions options;
     options.is_ephemeral = true;
-    REQUIRE(store->Clone(caller, "main", "test", options).ok());
+    REQUIRE(store->branches().Clone(caller, "main", "test", options).ok());
   }
   std::string VersionOf(const std::string& name) {
     return TreeOfBranch(store->volume(), name)["PG_VERSION"];
@@ -39,7 +44,7 @@ TEST_CASE_FIXTURE(EphemeralFixture, "an ephemeral branch that was not closed los
   CHECK(VersionOf("test") == before);
   CHECK(VersionOf("main") == changed);
   CHECK(Info("test").is_ephemeral);
-  CHECK(store->ephemerals_reset() == std::vector<std::string>{"test"});
+  CHECK(store->context().ephemerals_reset == std::vector<std::string>{"test"});
   const auto log = store->audit_log().List({.verb = "reset"});
   REQUIRE(log.ok());
   CHECK(log->size() == 1);
@@ -59,7 +64,7 @@ TEST_CASE_FIXTURE(EphemeralFixture, "an ephemeral branch keeps what was frozen o
   WriteInto("test", "98");
   const std::string frozen = VersionOf("test");
   Bookmark("test@point");
-  REQUIRE(store->Clone(caller, "test", "copy", {}).ok());
+  REQUIRE(store->branches().Clone(caller, "test", "copy", {}).ok());
   CHECK_FALSE(Info("copy").is_ephemeral);
   WriteInto("test", "99");
   const auto own_bytes = Info("test").own_bytes;
@@ -67,7 +72,7 @@ TEST_CASE_FIXTURE(EphemeralFixture, "an ephemeral branch keeps what was frozen o
   CHECK(VersionOf("test") == frozen);
   CHECK(VersionOf("copy") == frozen);
   CHECK(Info("test").own_bytes < own_bytes);
-  REQUIRE(store->Promote(caller, "test", "main", false).ok());
+  REQUIRE(store->replacing().Promote(caller, "test", "main", false).ok());
   Reopen();
   CHECK(VersionOf("main") == frozen);
 }
@@ -77,7 +82,7 @@ TEST_CASE_FIXTURE(EphemeralFixture, "an ephemeral branch comes back from the tra
   const std::string changed = VersionOf("test");
   Delete("test");
   Reopen();
-  REQUIRE(store->Undelete(caller, "test", {}).ok());
+  REQUIRE(store->trash().Undelete(caller, "test", {}).ok());
   CHECK(VersionOf("test") == changed);
 }
 
@@ -94,7 +99,7 @@ TEST_CASE_FIXTURE(EphemeralFixture,
   REQUIRE_MESSAGE(report.ok(), report.status().message());
   Reopen();
   CHECK(VersionOf("test") == before);
-  CHECK(store->ephemerals_reset() == std::vector<std::string>{"test"});
+  CHECK(store->context().ephemerals_reset == std::vector<std::string>{"test"});
 }
 
 TEST_CASE_FIXTURE(EphemeralFixture, "an fsync on an ephemeral branch does no I/O") {

@@ -2,6 +2,10 @@
 #include <thread>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -14,7 +18,7 @@ struct ExistingFixture : BranchesFixture {
     CloneOptions options;
     options.if_exists = if_exists;
     options.ttl = std::chrono::hours(4);
-    return store->Clone(who == nullptr ? caller : *who, source, "ci", options, outcome);
+    return store->branches().Clone(who == nullptr ? caller : *who, source, "ci", options, outcome);
   }
 };
 
@@ -25,7 +29,7 @@ TEST_CASE_FIXTURE(ExistingFixture, "a clone that exists is made, reused or reset
   const uint64_t id = Info("ci").id;
   WriteInto("ci", "17\n");
   const Tree changed = BranchTree("ci");
-  REQUIRE(store->SetTtl(caller, "ci", std::chrono::minutes(1)).ok());
+  REQUIRE(store->branches().SetTtl(caller, "ci", std::chrono::minutes(1)).ok());
 
   REQUIRE(Take("main", IfExists::kReuse, &outcome).ok());
   CHECK(outcome == CloneOutcome::kReused);
@@ -38,7 +42,7 @@ TEST_CASE_FIXTURE(ExistingFixture, "a clone that exists is made, reused or reset
   CHECK(outcome == CloneOutcome::kReset);
   CHECK(BranchTree("ci") == BranchTree("main"));
   CHECK(Info("ci").id == id);
-  CHECK(store->ListBookmarks("ci")->size() == 1);
+  CHECK(store->bookmarks().List("ci")->size() == 1);
 
   const Status exists = Take("main", IfExists::kError).status();
   CHECK(exists.code() == Code::kExists);
@@ -65,7 +69,7 @@ TEST_CASE_FIXTURE(ExistingFixture, "a branch is not reused by others, nor for an
 
   CloneOptions options;
   options.if_exists = IfExists::kReuse;
-  const Status imported = store->Clone(caller, "main", "other", options).status();
+  const Status imported = store->branches().Clone(caller, "main", "other", options).status();
   CHECK(imported.code() == Code::kRefused);
   CheckMessage(imported, "it was imported");
 }
@@ -80,7 +84,7 @@ TEST_CASE_FIXTURE(ExistingFixture, "a branch is not reset under its server, or w
     CHECK(running.hint().find("velapg reset ci") != std::string::npos);
     CHECK(Take("main", IfExists::kReuse).ok());
   }
-  REQUIRE(store->Protect(caller, "ci", {}).ok());
+  REQUIRE(store->branches().Protect(caller, "ci", {}).ok());
   CHECK(Take("main", IfExists::kReset).status().code() == Code::kRefused);
   CHECK(Take("main", IfExists::kReuse).ok());
 }
@@ -107,27 +111,28 @@ TEST_CASE_FIXTURE(BranchesFixture, "an imported source is protected") {
   REQUIRE(TryImport("source").ok());
   CHECK(Info("source").is_protected);
   const auto refused =
-      store->Delete(caller, "source", {.force = true, .purge = false, .dry_run = false});
+      store->trash().Delete(caller, "source", {.force = true, .purge = false, .dry_run = false});
   CHECK(refused.status().code() == Code::kRefused);
   CHECK(refused.status().hint() == "remove the protection first: velafs unprotect source");
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a name that no branch has brings up the nearest one") {
   Clone("main", "pr-42");
-  CHECK(store->Show("pr42").status().hint() == "did you mean \"pr-42\"?");
-  CHECK(store->Show("unlike").status().hint() == "`velafs list` shows the branches");
+  CHECK(store->branches().Show("pr42").status().hint() == "did you mean \"pr-42\"?");
+  CHECK(store->branches().Show("unlike").status().hint() == "`velafs list` shows the branches");
   Delete("pr-42");
-  CHECK(store->Show("pr-42").status().hint() == "it is in the trash: velafs undelete pr-42");
+  CHECK(store->branches().Show("pr-42").status().hint() ==
+        "it is in the trash: velafs undelete pr-42");
   Bookmark("main@before-migration");
-  CHECK(store->Clone(caller, "main@before-migation", "x", {}).status().hint() ==
+  CHECK(store->branches().Clone(caller, "main@before-migation", "x", {}).status().hint() ==
         "did you mean \"main@before-migration\"?");
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch that is made again has its port again") {
   Clone("main", "pr-1");
   Clone("main", "pr-2");
-  const auto first = store->AssignPort(caller, "pr-1", {});
-  const auto second = store->AssignPort(caller, "pr-2", {});
+  const auto first = store->servers().AssignPort(caller, "pr-1", {});
+  const auto second = store->servers().AssignPort(caller, "pr-2", {});
   REQUIRE(first.ok());
   REQUIRE(second.ok());
   CHECK(*first != *second);
@@ -136,8 +141,8 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch that is made again has its port aga
     Delete("pr-2", purge);
     Clone("main", "pr-1");
     Clone("main", "pr-2");
-    CHECK(*store->AssignPort(caller, "pr-2", {}) == *second);
-    CHECK(*store->AssignPort(caller, "pr-1", {}) == *first);
+    CHECK(*store->servers().AssignPort(caller, "pr-2", {}) == *second);
+    CHECK(*store->servers().AssignPort(caller, "pr-1", {}) == *first);
   }
 }
 

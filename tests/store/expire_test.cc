@@ -2,6 +2,11 @@
 #include <csignal>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -16,14 +21,14 @@ struct RunningFixture : BranchesFixture {
     StartServer("dev", server->pid());
   }
   void Set(const std::string& key, const std::string& value) {
-    REQUIRE(store->SetPolicies("branch", "dev", {{key, value}}).ok());
+    REQUIRE(store->governance().SetPolicies("branch", "dev", {{key, value}}).ok());
   }
   Expired Expire(bool dry_run = false) {
-    const auto expired = store->Expire(caller, dry_run);
+    const auto expired = store->upkeep().Expire(caller, dry_run);
     REQUIRE_MESSAGE(expired.ok(), expired.status().message());
     return *expired;
   }
-  bool Runs() { return store->ServerOn("dev")->process.has_value(); }
+  bool Runs() { return store->servers().On("dev")->process.has_value(); }
 
   std::unique_ptr<WaitingProcess> server;
 };
@@ -35,8 +40,8 @@ TEST_CASE_FIXTURE(RunningFixture,
   REQUIRE(expired.branches.size() == 1);
   CHECK(expired.branches[0].name == "dev");
   CHECK(expired.kept.empty());
-  CHECK(store->CheckNoServers().ok());
-  CHECK(store->Show("dev").status().code() == Code::kNotFound);
+  CHECK(store->servers().CheckNoServers().ok());
+  CHECK(store->branches().Show("dev").status().code() == Code::kNotFound);
 }
 
 TEST_CASE_FIXTURE(RunningFixture, "a dry run ends no server, and says that the branch would go") {
@@ -49,10 +54,10 @@ TEST_CASE_FIXTURE(RunningFixture, "a dry run ends no server, and says that the b
 TEST_CASE_FIXTURE(RunningFixture, "a server on a branch that is kept is not ended") {
   SUBCASE("since its policy keeps running ones") { Set("expire_running", "keep"); }
   SUBCASE("since its policy keeps all") { Set("on_expire", "keep"); }
-  SUBCASE("since it is protected") { REQUIRE(store->Protect(caller, "dev", {}).ok()); }
+  SUBCASE("since it is protected") { REQUIRE(store->branches().Protect(caller, "dev", {}).ok()); }
   SUBCASE("since there is nothing to have the bookmark") {
     Set("on_expire", "bookmark");
-    REQUIRE(store->Delete(caller, "main", {}).ok());
+    REQUIRE(store->trash().Delete(caller, "main", {}).ok());
   }
   for (const bool dry_run : {true, false}) {
     const Expired expired = Expire(dry_run);
@@ -65,7 +70,7 @@ TEST_CASE_FIXTURE(RunningFixture, "a server on a branch that is kept is not ende
 }
 
 TEST_CASE_FIXTURE(RunningFixture, "a server on a branch that has time left is not ended") {
-  REQUIRE(store->SetTtl(caller, "dev", std::chrono::hours(1)).ok());
+  REQUIRE(store->branches().SetTtl(caller, "dev", std::chrono::hours(1)).ok());
   CHECK(Expire().stopped.empty());
   CHECK(Runs());
 }
@@ -73,33 +78,33 @@ TEST_CASE_FIXTURE(RunningFixture, "a server on a branch that has time left is no
 TEST_CASE_FIXTURE(RunningFixture, "the daemon's end ends all servers, and notes which ran") {
   Clone("main", "idle");
   const auto to_start = [this] {
-    const auto servers = store->TakeServersToStart();
+    const auto servers = store->servers().TakeServersToStart();
     REQUIRE(servers.ok());
     return *servers;
   };
-  REQUIRE(store->SetPolicies("store", {}, {{"autostart", "last"}}).ok());
+  REQUIRE(store->governance().SetPolicies("store", {}, {{"autostart", "last"}}).ok());
   CHECK(to_start().surely.empty());
-  REQUIRE(store->StopServers(std::chrono::seconds(60)).ok());
-  CHECK(store->CheckNoServers().ok());
+  REQUIRE(store->servers().StopAll(std::chrono::seconds(60)).ok());
+  CHECK(store->servers().CheckNoServers().ok());
   Reopen();
-  const Store::ServersToStart servers = to_start();
+  const store::ServersToStart servers = to_start();
   CHECK(servers.surely == std::vector<std::string>{"dev"});
   CHECK(servers.if_marked == std::vector<std::string>{"idle", "main"});
   CHECK(to_start().surely.empty());  // once
-  REQUIRE(store->SetPolicies("branch", "idle", {{"autostart", "on"}}).ok());
-  REQUIRE(store->SetPolicies("branch", "main", {{"autostart", "off"}}).ok());
+  REQUIRE(store->governance().SetPolicies("branch", "idle", {{"autostart", "on"}}).ok());
+  REQUIRE(store->governance().SetPolicies("branch", "main", {{"autostart", "off"}}).ok());
   CHECK(to_start().surely == std::vector<std::string>{"idle"});
   CHECK(to_start().if_marked == std::vector<std::string>{"dev"});
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch that is given away leaves the pool of who gave it") {
   Clone("main", "dev");
-  REQUIRE(
-      store->ChangeLabels(caller, "dev", {{"pool", "p"}, {"pool-state", "ready"}, {"a", "b"}}, {})
-          .ok());
-  REQUIRE(store->SetOwner(caller, "dev", caller.user).ok());
+  REQUIRE(store->branches()
+              .ChangeLabels(caller, "dev", {{"pool", "p"}, {"pool-state", "ready"}, {"a", "b"}}, {})
+              .ok());
+  REQUIRE(store->branches().SetOwner(caller, "dev", caller.user).ok());
   CHECK(Info("dev").labels.size() == 3);
-  REQUIRE(store->SetOwner(caller, "dev", "somebody").ok());
+  REQUIRE(store->branches().SetOwner(caller, "dev", "somebody").ok());
   CHECK(Info("dev").labels == std::map<std::string, std::string>{{"a", "b"}});
 }
 

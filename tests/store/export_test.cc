@@ -5,6 +5,11 @@
 #include <map>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -46,7 +51,7 @@ struct ExportFixture : StoreFixture {
   Result<ExportResult> Export(const std::string& source, std::string* tar,
                               const std::function<void()>& at_first_piece = nullptr) {
     bool is_first = true;
-    return store->Export(
+    return store->states().Export(
         caller, source,
         [&](std::span<const std::byte> bytes) {
           if (std::exchange(is_first, false) && at_first_piece) at_first_piece();
@@ -175,7 +180,7 @@ TEST_CASE_FIXTURE(ExportFixture, "an export is of one moment, whatever becomes o
   std::string tar;
   const auto result = Export("dev", &tar, [this] {
     WriteInto("dev", 0, "17\n");
-    REQUIRE(store->Delete(caller, "dev", {.purge = true}).ok());
+    REQUIRE(store->trash().Delete(caller, "dev", {.purge = true}).ok());
   });
   REQUIRE_MESSAGE(result.ok(), result.status().message());
   CHECK(FilesOfTar(tar)["PG_VERSION"] == "16\n");
@@ -183,7 +188,7 @@ TEST_CASE_FIXTURE(ExportFixture, "an export is of one moment, whatever becomes o
 }
 
 TEST_CASE_FIXTURE(ExportFixture, "a bookmark is exported, and holds no more than before") {
-  REQUIRE(store->CreateBookmark(caller, "main@then", "").ok());
+  REQUIRE(store->bookmarks().Create(caller, "main@then", "").ok());
   WriteInto("main", 0, "16\n");
   const size_t before = LayerCount();
   std::string tar;
@@ -196,11 +201,11 @@ TEST_CASE_FIXTURE(ExportFixture,
                   "a failed sink ends an export with its failure, and all is let go") {
   Clone("main", "dev");
   const size_t before = LayerCount();
-  const auto result = store->Export(
+  const auto result = store->states().Export(
       caller, "dev", [](std::span<const std::byte>) { return Failed("the pipe broke"); }, nullptr);
   CHECK(result.status().message() == "cannot export \"dev\": the pipe broke");
   CHECK(LayerCount() == before);
-  const auto cancelled = store->Export(
+  const auto cancelled = store->states().Export(
       caller, "dev", [](std::span<const std::byte>) { return Status(); },
       [](const ExportProgress&) { return false; });
   CHECK(cancelled.status().message() == "cannot export \"dev\": cancelled");
@@ -213,7 +218,7 @@ TEST_CASE_FIXTURE(ExportFixture, "the death of the process lets go of what was e
   const fs::path copy = scratch / "dead";
   std::string tar;
   REQUIRE(Export("dev", &tar, [&] {
-            REQUIRE(store->Delete(caller, "dev", {.purge = true}).ok());
+            REQUIRE(store->trash().Delete(caller, "dev", {.purge = true}).ok());
             fs::copy(root, copy, fs::copy_options::recursive);
           }).ok());
   store.reset();
@@ -238,9 +243,9 @@ TEST_CASE_FIXTURE(ExportFixture, "an export is refused to those who may not clon
   std::string tar;
   CHECK(Export("none", &tar).status().code() == Code::kNotFound);
   CHECK(Export("main@none", &tar).status().code() == Code::kNotFound);
-  REQUIRE(store->SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
+  REQUIRE(store->governance().SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
   const Caller stranger{4242, "stranger"};
-  const auto refused = store->Export(
+  const auto refused = store->states().Export(
       stranger, "main", [](std::span<const std::byte>) { return Failed("never called"); }, nullptr);
   CHECK(refused.status().code() == Code::kRefused);
 }

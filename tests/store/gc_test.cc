@@ -1,6 +1,11 @@
 #include <sys/stat.h>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -13,12 +18,12 @@ struct GcFixture : StoreFixture {
     WriteHostFile(data + "/base/5/filler", Noise(count * kChunkBytes, seed));
   }
   GcResult Collect(bool dry_run = false) {
-    auto result = store->CollectGarbage(caller, dry_run, nullptr);
+    auto result = store->upkeep().CollectGarbage(caller, dry_run, nullptr);
     REQUIRE_MESSAGE(result.ok(), result.status().message());
     return *std::move(result);
   }
   void Delete(const std::string& name) {
-    const auto deleted = store->Delete(caller, name, {.purge = true});
+    const auto deleted = store->trash().Delete(caller, name, {.purge = true});
     REQUIRE_MESSAGE(deleted.ok(), deleted.status().message());
   }
   uint64_t PackBytes() {
@@ -32,7 +37,7 @@ struct GcFixture : StoreFixture {
     const fs::directory_iterator packs(root + "/packs");
     return static_cast<size_t>(std::distance(packs, fs::directory_iterator()));
   }
-  uint64_t ChunkCount() { return store->Stats()->chunk_count; }
+  uint64_t ChunkCount() { return store->usage().Stats()->chunk_count; }
 };
 
 TEST_CASE_FIXTURE(GcFixture, "what a deleted source alone used is given back") {
@@ -57,7 +62,7 @@ TEST_CASE_FIXTURE(GcFixture, "nothing is taken that a branch or a bookmark uses"
   FillSource(1, 20);
   Import("main");
   Clone("main", "dev");
-  REQUIRE(store->CreateBookmark(caller, "dev@kept", "").ok());
+  REQUIRE(store->bookmarks().Create(caller, "dev@kept", "").ok());
   const Tree tree = BranchTree("dev");
   Delete("main");
   const uint64_t before = PackBytes();
@@ -71,9 +76,9 @@ TEST_CASE_FIXTURE(GcFixture, "nothing is taken that a deleted branch would come 
   FillSource(1, 20);
   Import("main");
   const Tree tree = BranchTree("main");
-  REQUIRE(store->Delete(caller, "main", {}).ok());
+  REQUIRE(store->trash().Delete(caller, "main", {}).ok());
   CHECK(Collect().bytes_freed == 0);
-  REQUIRE(store->Undelete(caller, "main", {}).ok());
+  REQUIRE(store->trash().Undelete(caller, "main", {}).ok());
   CHECK(BranchTree("main") == tree);
 }
 
@@ -147,7 +152,7 @@ TEST_CASE_FIXTURE(GcFixture, "many small packs become one, but for one that is d
     Import("main" + std::to_string(i));
   }
   std::map<std::string, Tree> trees;
-  const auto names = store->BranchNames();
+  const auto names = store->branches().Names();
   for (const std::string& name : *names) trees[name] = BranchTree(name);
   CHECK(Packs() == 9);
   const GcResult done = Collect();
@@ -182,7 +187,7 @@ TEST_CASE_FIXTURE(GcFixture, "an interrupted collection keeps what it has freed"
   Import("main");
   Delete("main");
   const auto stopped =
-      store->CollectGarbage(caller, false, [](const GcProgress&) { return false; });
+      store->upkeep().CollectGarbage(caller, false, [](const GcProgress&) { return false; });
   REQUIRE_FALSE(stopped.ok());
   CheckMessage(stopped.status(), "interrupted");
   CHECK(Collect().packs_removed == 1);
@@ -190,7 +195,7 @@ TEST_CASE_FIXTURE(GcFixture, "an interrupted collection keeps what it has freed"
 
 TEST_CASE_FIXTURE(GcFixture, "a collection is for root and the owner of the store") {
   const Caller stranger{caller.uid + 1, "stranger"};
-  const auto refused = store->CollectGarbage(stranger, false, nullptr);
+  const auto refused = store->upkeep().CollectGarbage(stranger, false, nullptr);
   CHECK(refused.status().code() == Code::kRefused);
 }
 

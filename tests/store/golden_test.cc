@@ -3,6 +3,12 @@
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/golden_v7.h"
 #include "velafs/catalog/schema.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -64,11 +70,11 @@ std::string FileIn(Store& store, const std::string& branch, const std::string& p
 
 TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with its branches, labels and bookmarks") {
   const auto store = Open();
-  const auto list = store->List();
+  const auto list = store->branches().List();
   REQUIRE(list.ok());
   REQUIRE(list->size() == 6);
   const auto find = [&](const std::string& name) {
-    const auto info = store->Show(name);
+    const auto info = store->branches().Show(name);
     REQUIRE(info.ok());
     return *info;
   };
@@ -86,7 +92,7 @@ TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with its branches, label
   CHECK(find("orphan").parent == "gone");
   CHECK_FALSE(find("orphan").parent_id);  // it is not the "gone" that came later
 
-  const auto bookmarks = store->ListBookmarks({});
+  const auto bookmarks = store->bookmarks().List({});
   REQUIRE(bookmarks.ok());
   REQUIRE(bookmarks->size() == 2);
   CHECK((*bookmarks)[0].name == "dev@point");
@@ -115,15 +121,15 @@ TEST_CASE_FIXTURE(GoldenV1, "a store of version 1 opens with every byte of its f
 TEST_CASE_FIXTURE(GoldenV1, "a migrated store takes every verb, and gives no id twice") {
   {
     const auto store = Open();
-    CHECK(store->Reset(caller, "copy", {}, {}).ok());
-    CHECK(store->Reset(caller, "retry", {}, {}).ok());
-    const auto orphan = store->Reset(caller, "orphan", {}, {});
+    CHECK(store->replacing().Reset(caller, "copy", {}, {}).ok());
+    CHECK(store->replacing().Reset(caller, "retry", {}, {}).ok());
+    const auto orphan = store->replacing().Reset(caller, "orphan", {}, {});
     CHECK(orphan.status().code() == Code::kNotFound);
-    const auto clone = store->Clone(caller, "main", "later", {});
+    const auto clone = store->branches().Clone(caller, "main", "later", {});
     REQUIRE(clone.ok());
     CHECK(clone->id == 9);  // 8 was given to a branch that is gone
-    REQUIRE(store->Delete(caller, "main", {}).ok());
-    CHECK(store->ListTrash()->size() == 1);
+    REQUIRE(store->trash().Delete(caller, "main", {}).ok());
+    CHECK(store->trash().List()->size() == 1);
     REQUIRE(store->Close().ok());
   }
   CHECK(Integer("PRAGMA user_version") == catalog::kSchemaVersion);
@@ -173,10 +179,10 @@ TEST_CASE_FIXTURE(GoldenV4, "a store of version 4 opens with all it had, and is 
   std::string before;
   {
     const auto store = Open();
-    CHECK(store->ListBookmarks({})->size() == 3);
+    CHECK(store->bookmarks().List({})->size() == 3);
     before = FileIn(*store, "dev", "base/1259");
     CHECK(before != FileIn(*store, "main", "base/1259"));
-    const auto sealed = store->Seal(caller, std::chrono::seconds(0), [] { return true; });
+    const auto sealed = store->upkeep().Seal(caller, std::chrono::seconds(0), [] { return true; });
     REQUIRE_MESSAGE(sealed.ok(), sealed.status().message());
     CHECK(sealed->layers > 0);
     CHECK(FileIn(*store, "dev", "base/1259") == before);
@@ -202,9 +208,9 @@ TEST_CASE_FIXTURE(GoldenV5, "a store of version 5 opens with what was sealed, wh
     std::string text(file->size_bytes, '?');
     REQUIRE((*branch)->Read(file->ino, 0, std::as_writable_bytes(std::span(text))).ok());
     CHECK(text == "new\n");
-    CHECK_FALSE(store->Show("dev")->is_ephemeral);
+    CHECK_FALSE(store->branches().Show("dev")->is_ephemeral);
     CHECK(Integer("SELECT seals FROM layers WHERE id = 5") == 1);
-    const auto sealed = store->Seal(caller, std::chrono::seconds(0), [] { return true; });
+    const auto sealed = store->upkeep().Seal(caller, std::chrono::seconds(0), [] { return true; });
     REQUIRE_MESSAGE(sealed.ok(), sealed.status().message());
     CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
     REQUIRE(store->Close().ok());
@@ -240,13 +246,13 @@ TEST_CASE_FIXTURE(GoldenV6, "a store of version 6 opens with a log that can be t
 TEST_CASE_FIXTURE(GoldenV6, "bookmarks that on_expire made are none of their branch's own states") {
   const Caller alice{geteuid() + 4242, "nobody here"};
   const auto store = Open();
-  REQUIRE(store->SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
-  REQUIRE(store->SetApproved("main", true).ok());
+  REQUIRE(store->governance().SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
+  REQUIRE(store->governance().SetApproved("main", true).ok());
   for (const char* name : {"expired-pr-1", "expired-pr-2"}) {
-    const auto clone = store->Clone(alice, std::string("main@") + name, "mine", {});
+    const auto clone = store->branches().Clone(alice, std::string("main@") + name, "mine", {});
     CHECK(clone.status().code() == Code::kRefused);
   }
-  CHECK(store->Clone(alice, "main@before", "mine", {}).ok());
+  CHECK(store->branches().Clone(alice, "main@before", "mine", {}).ok());
   CHECK(Integer("SELECT count(*) FROM settings WHERE key = 'state_of' AND value = 'pr-1'") == 1);
 }
 
@@ -266,7 +272,8 @@ TEST_CASE_FIXTURE(GoldenV7, "a layer that version 7 never settled is settled, an
   {
     const auto store = Open();
     const std::string before = FileIn(*store, "dev", "base/1259");
-    REQUIRE(store->Seal(caller, std::chrono::seconds(0), [] { return true; })->layers == 1);
+    REQUIRE(store->upkeep().Seal(caller, std::chrono::seconds(0), [] { return true; })->layers ==
+            1);
     CHECK(FileIn(*store, "dev", "base/1259") == before);
     REQUIRE(store->Close().ok());
   }
@@ -278,17 +285,17 @@ TEST_CASE_FIXTURE(GoldenV7, "a layer that version 7 never settled is settled, an
 TEST_CASE_FIXTURE(GoldenV2, "a store of version 2 opens with all it had, and an empty audit log") {
   {
     const auto store = Open();
-    CHECK(store->List()->size() == 5);
-    CHECK(store->Show("dev")->is_protected);
-    CHECK(store->Show("retry")->parent_bookmark == "main@before");
-    const auto bookmarks = store->ListBookmarks({});
+    CHECK(store->branches().List()->size() == 5);
+    CHECK(store->branches().Show("dev")->is_protected);
+    CHECK(store->branches().Show("retry")->parent_bookmark == "main@before");
+    const auto bookmarks = store->bookmarks().List({});
     REQUIRE(bookmarks.ok());
     REQUIRE(bookmarks->size() == 3);
     const auto kept = std::ranges::find(*bookmarks, "dev@kept", &BookmarkInfo::name);
     REQUIRE(kept != bookmarks->end());
     CHECK(kept->expires_at == kept->created_at + TimeNs{30} * 86400 * 1'000'000'000);
     CHECK(FileIn(*store, "dev", "base/1259") != FileIn(*store, "main", "base/1259"));
-    CHECK(store->Undelete(caller, "copy", {}).ok());
+    CHECK(store->trash().Undelete(caller, "copy", {}).ok());
     CHECK(store->audit_log().List({})->empty());
     catalog::AuditRow entry;
     entry.verb = "note";
@@ -308,9 +315,9 @@ TEST_CASE_FIXTURE(GoldenV3, "a catalog migrated from version 3 has the tables of
 TEST_CASE_FIXTURE(GoldenV3, "a store of version 3 opens with its policies and its audit log") {
   {
     const auto store = Open();
-    CHECK(store->List()->size() == 5);
+    CHECK(store->branches().List()->size() == 5);
     CHECK(store->policies().Get("ttl", nullptr) == "3d");
-    const auto policies = store->ShowPolicies("dev");
+    const auto policies = store->governance().ShowPolicies("dev");
     REQUIRE(policies.ok());
     const auto find = [&](const std::string& key) {
       const auto found = std::ranges::find(*policies, key, &PolicyValue::key);
@@ -321,7 +328,7 @@ TEST_CASE_FIXTURE(GoldenV3, "a store of version 3 opens with its policies and it
     CHECK(find("on_expire") == "keep from branch");
     CHECK(store->audit_log().Verify({})->count == 1);
     CHECK(store->audit_log().List({})->front().user == "alice");
-    REQUIRE(store->Clone(caller, "dev@point", "clone", {}).ok());
+    REQUIRE(store->branches().Clone(caller, "dev@point", "clone", {}).ok());
     CHECK(FileIn(*store, "clone", "base/1259") == FileIn(*store, "dev", "base/1259"));
     REQUIRE(store->Close().ok());
   }
@@ -386,8 +393,8 @@ TEST_CASE_FIXTURE(GoldenV1, "a migration cut off at any change is done by the ne
     }
     const auto again = Store::Open(directory, disk);
     REQUIRE_MESSAGE(again.ok(), again.status().message());
-    CHECK((*again)->List()->size() == 6);
-    CHECK((*again)->Show("retry")->parent_bookmark == "main@before");
+    CHECK((*again)->branches().List()->size() == 6);
+    CHECK((*again)->branches().Show("retry")->parent_bookmark == "main@before");
     CHECK(FileIn(**again, "main", "base/1259") == FileIn(**again, "retry", "base/1259"));
   }
   CHECK(cuts > 10);

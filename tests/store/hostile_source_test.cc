@@ -8,6 +8,7 @@
 #include "tests/store/store_fixture.h"
 #include "velafs/catalog/observer.h"
 #include "velafs/os/acting_as.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/import/source.h"
 #include "velafs/store/import/source_open.h"
 
@@ -34,7 +35,8 @@ struct RootFixture : StoreFixture {
     fs::permissions(secret, fs::perms(0600));
   }
   Result<ImportResult> ImportAs(uint32_t uid, std::vector<uint32_t> groups = {}) {
-    return store->Import({uid, "somebody", uid, std::move(groups)}, "main", data, nullptr, options);
+    return store->imports().Import({uid, "somebody", uid, std::move(groups)}, "main", data, nullptr,
+                                   options);
   }
   void CheckRefusedAs(uint32_t uid, const std::string& words) {
     const auto result = ImportAs(uid);
@@ -113,9 +115,11 @@ TEST_CASE_FIXTURE(RootFixture, "root imports with the rights of the user who own
   CHECK(result.status().hint().find("--read-as root") != std::string::npos);
   CheckIsEmpty();
 
-  CHECK(store->Import({0, "root"}, "main", data, nullptr, ReadAs("65534")).status().code() ==
-        Code::kRefused);
-  const auto allowed = store->Import({0, "root"}, "main", data, nullptr, ReadAs("root"));
+  CHECK(store->imports()
+            .Import({0, "root"}, "main", data, nullptr, ReadAs("65534"))
+            .status()
+            .code() == Code::kRefused);
+  const auto allowed = store->imports().Import({0, "root"}, "main", data, nullptr, ReadAs("root"));
   CHECK_MESSAGE(allowed.ok(), allowed.status().message());
 }
 
@@ -212,10 +216,12 @@ TEST_CASE_FIXTURE(RootFixture, "root imports what the user who owns it may read"
 TEST_CASE_FIXTURE(RootFixture, "who is not root reads with no rights but his own") {
   if (!is_root) return;
   const auto result =
-      store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("root"));
+      store->imports().Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("root"));
   REQUIRE_FALSE(result.ok());
   CheckMessage(result.status(), "only root reads with the rights of another user");
-  CHECK(store->Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("nobody")).ok());
+  CHECK(store->imports()
+            .Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("nobody"))
+            .ok());
 }
 
 TEST_CASE_FIXTURE(RootFixture, "a directory that becomes a link to another's is not followed") {
@@ -284,7 +290,7 @@ TEST_CASE_FIXTURE(StoreFixture,
       REQUIRE(mkfifo(file.c_str(), 0600) == 0);
     };
   }
-  const auto result = store->Import(caller, "main", data, [&](const ImportProgress&) {
+  const auto result = store->imports().Import(caller, "main", data, [&](const ImportProgress&) {
     if (change) std::exchange(change, nullptr)();
     return true;
   });
@@ -316,10 +322,11 @@ TEST_CASE_FIXTURE(StoreFixture, "a file of holes costs neither time nor space, h
   }
   fs::create_hard_link(file, data + "/base/5/16384_other");
   ImportProgress last;
-  const auto imported = store->Import(caller, "main", data, [&last](const ImportProgress& now) {
-    last = now;
-    return true;
-  });
+  const auto imported =
+      store->imports().Import(caller, "main", data, [&last](const ImportProgress& now) {
+        last = now;
+        return true;
+      });
   REQUIRE_MESSAGE(imported.ok(), imported.status().message());
   CHECK(imported->branch.logical_bytes > kLarge);
   CHECK(last.bytes_done == last.bytes_total);
@@ -399,7 +406,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a source nested without end is refused") {
     at.Reset(openat(at.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     REQUIRE(at);
   }
-  const Status refused = store->Import(caller, "main", data, nullptr).status();
+  const Status refused = store->imports().Import(caller, "main", data, nullptr).status();
   CHECK(refused.code() == Code::kRefused);
   CheckMessage(refused, "is nested too deep");
   at.Reset();

@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/import/member_stream.h"
+#include "velafs/store/scrub/scrub.h"
 
 namespace velafs::store {
 namespace {
@@ -46,7 +48,7 @@ struct ArchiveFixture : StoreFixture {
       at += count;
       return count;
     };
-    return store->ImportArchive(who, "main", "a.tar", read, nullptr);
+    return store->imports().ImportArchive(who, "main", "a.tar", read, nullptr);
   }
   void ImportAll() {
     const auto result = ImportStream(Whole(), caller);
@@ -124,7 +126,7 @@ TEST_CASE_FIXTURE(ArchiveFixture, "what a server makes anew is left out of an ar
   CHECK(tree.contains("pg_replslot"));
   CheckContent("pg_tblspc/1/PG_15/5/1", "kept");
   CheckContent("postgresql.auto.conf", "\nallow_in_place_tablespaces = on\n");
-  CHECK(store->Scrub({}, nullptr).ok());
+  CHECK(store::ScrubOpenStore(store->context(), {}, nullptr).ok());
 }
 
 TEST_CASE_FIXTURE(ArchiveFixture, "an archive of a server that may have run is told of") {

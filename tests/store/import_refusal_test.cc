@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/import/source.h"
 
 namespace velafs::store {
@@ -14,7 +15,7 @@ namespace {
 using namespace test;
 
 TEST_CASE_FIXTURE(StoreFixture, "a directory that does not exist is not found") {
-  const auto result = store->Import(caller, "main", scratch / "none", nullptr);
+  const auto result = store->imports().Import(caller, "main", scratch / "none", nullptr);
   CHECK(result.status().code() == Code::kNotFound);
   CheckMessage(result.status(),
                "cannot import \"" + scratch / "none" + "\" as \"main\": there is no");
@@ -69,7 +70,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a path in a hint that is to be typed is quoted"
   fs::rename(data, named);
   const WaitingProcess server(named);
   WriteHostFile(named + "/postmaster.pid", std::to_string(server.pid()) + "\n");
-  const auto result = store->Import(caller, "main", named, nullptr);
+  const auto result = store->imports().Import(caller, "main", named, nullptr);
   CHECK(result.status().hint() == "stop it first: pg_ctl -D '" + named + "' stop");
 }
 
@@ -106,7 +107,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a stale postmaster.pid does not matter") {
 
 TEST_CASE_FIXTURE(StoreFixture, "a server that is started meanwhile fails the import") {
   std::unique_ptr<WaitingProcess> server;
-  const auto result = store->Import(caller, "main", data, [&](const ImportProgress&) {
+  const auto result = store->imports().Import(caller, "main", data, [&](const ImportProgress&) {
     if (server == nullptr) {
       server = std::make_unique<WaitingProcess>(data);
       WriteHostFile(data + "/postmaster.pid", std::to_string(server->pid()) + "\n");
@@ -173,7 +174,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a PGDATA that the store lies in is refused") {
   fs::rename(root, data + "/store");
   auto inside = Store::Open(data + "/store");
   REQUIRE(inside.ok());
-  const auto result = (*inside)->Import(caller, "main", data, nullptr);
+  const auto result = (*inside)->imports().Import(caller, "main", data, nullptr);
   CHECK(result.status().code() == Code::kRefused);
   inside->reset();
   fs::rename(data + "/store", root);
@@ -193,7 +194,7 @@ TEST_CASE_FIXTURE(StoreFixture,
                   "a directory of archives is refused with the switch that takes it") {
   const std::string set = scratch / "set";
   WriteHostFile(set + "/base.tar.gz", "");
-  const Status refused = store->Import(caller, "main", set, nullptr).status();
+  const Status refused = store->imports().Import(caller, "main", set, nullptr).status();
   CheckMessage(refused, "it has no PG_VERSION");
   CHECK(refused.hint() == "it holds a backup's archives: --from-tar " + set + " imports those");
 }

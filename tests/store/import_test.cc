@@ -4,6 +4,9 @@
 
 #include "tests/store/hooked_storage.h"
 #include "tests/store/store_fixture.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/import/import_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -92,12 +95,12 @@ TEST_CASE_FIXTURE(ImportFixture, "equal chunks of one import are stored once") {
 TEST_CASE_FIXTURE(ImportFixture, "importing the same again stores nothing new") {
   const ImportResult first = Import("main");
   CHECK(first.chunks_shared == 0);
-  const auto before = store->Stats();
+  const auto before = store->usage().Stats();
   const ImportResult again = Import("again");
   CHECK(again.chunks_new == 0);
   CHECK(again.chunks_shared == first.chunks_new);
   CHECK(again.bytes_stored == 0);
-  const auto after = store->Stats();
+  const auto after = store->usage().Stats();
   CHECK(after->stored_bytes == before->stored_bytes);
   CHECK(after->chunk_count == before->chunk_count);
   CheckIsCopy("again");
@@ -152,10 +155,11 @@ TEST_CASE_FIXTURE(ImportFixture, "an import leaves its source untouched") {
 
 TEST_CASE_FIXTURE(ImportFixture, "progress is told at the end at the latest") {
   ImportProgress last;
-  const auto result = store->Import(caller, "main", data, [&](const ImportProgress& progress) {
-    last = progress;
-    return true;
-  });
+  const auto result =
+      store->imports().Import(caller, "main", data, [&](const ImportProgress& progress) {
+        last = progress;
+        return true;
+      });
   REQUIRE(result.ok());
   CHECK(last.files_total == 4);
   CHECK(last.files_done == 4);
@@ -166,7 +170,7 @@ TEST_CASE_FIXTURE(ImportFixture, "progress is told at the end at the latest") {
 TEST_CASE_FIXTURE(ImportFixture, "a cancelled import leaves nothing, and its name is free again") {
   WriteHostFile(data + "/base/5/big", Noise(64 * kChunkBytes, 7));
   const auto result =
-      store->Import(caller, "main", data, [](const ImportProgress&) { return false; });
+      store->imports().Import(caller, "main", data, [](const ImportProgress&) { return false; });
   REQUIRE_FALSE(result.ok());
   CheckMessage(result.status(), "cancelled");
   CheckIsEmpty();
@@ -178,7 +182,7 @@ TEST_CASE_FIXTURE(ImportFixture,
                   "a file that changes while it is imported fails the import by name") {
   const auto change = [&](const std::function<void()>& what) {
     bool done = false;
-    const auto result = store->Import(caller, "main", data, [&](const ImportProgress&) {
+    const auto result = store->imports().Import(caller, "main", data, [&](const ImportProgress&) {
       if (!done) what();
       done = true;
       return true;
@@ -204,8 +208,8 @@ TEST_CASE_FIXTURE(ImportFixture,
 TEST_CASE_FIXTURE(ImportFixture, "while a branch is being imported its name cannot be cloned to") {
   Import("main");
   Status cloned;
-  const auto result = store->Import(caller, "second", data, [&](const ImportProgress&) {
-    cloned = store->Clone(caller, "main", "second", {}).status();
+  const auto result = store->imports().Import(caller, "second", data, [&](const ImportProgress&) {
+    cloned = store->branches().Clone(caller, "main", "second", {}).status();
     return true;
   });
   REQUIRE(result.ok());
@@ -216,13 +220,13 @@ TEST_CASE_FIXTURE(ImportFixture, "while a branch is being imported its name cann
 TEST_CASE_FIXTURE(ImportFixture, "other verbs work while an import is under way") {
   Import("main");
   int clones = 0;
-  const auto result = store->Import(caller, "second", data, [&](const ImportProgress&) {
+  const auto result = store->imports().Import(caller, "second", data, [&](const ImportProgress&) {
     Clone("main", "clone-" + std::to_string(clones++));
     return true;
   });
   REQUIRE(result.ok());
   CHECK(clones > 0);
-  CHECK(store->List()->size() == static_cast<size_t>(2 + clones));
+  CHECK(store->branches().List()->size() == static_cast<size_t>(2 + clones));
 }
 
 // Every change of the packs is a point at which the disk may be full.
@@ -262,7 +266,7 @@ TEST_CASE_FIXTURE(ImportFixture, "an import killed at any point leaves nothing o
       auto opened = Store::Open(root, storage);
       if (!opened.ok()) _exit(2);
       left = allowed;
-      const auto result = (*opened)->Import(caller, "main", data, nullptr);
+      const auto result = (*opened)->imports().Import(caller, "main", data, nullptr);
       _exit(result.ok() ? 0 : 3);
     }
     int status = 0;

@@ -2,6 +2,7 @@
 
 #include "tests/store/hooked_storage.h"
 #include "tests/store/store_fixture.h"
+#include "velafs/catalog/catalog.h"
 
 namespace velafs::store {
 namespace {

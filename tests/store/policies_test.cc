@@ -4,6 +4,10 @@
 #include <unistd.h>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -23,7 +27,7 @@ std::string AnyGroup() {
 struct PoliciesFixture : BranchesFixture {
   Status TrySet(const std::string& place, const std::string& name, const Values& values) {
     const auto where = name.empty() ? std::nullopt : std::optional(name);
-    return store->SetPolicies(place, where, values).status();
+    return store->governance().SetPolicies(place, where, values).status();
   }
   void Set(const std::string& place, const std::string& name, const Values& values) {
     const Status set = TrySet(place, name, values);
@@ -32,7 +36,7 @@ struct PoliciesFixture : BranchesFixture {
   // "VALUE from PLACE".
   std::string Effective(const std::string& key, const std::string& branch = "") {
     const auto where = branch.empty() ? std::nullopt : std::optional(branch);
-    const auto policies = store->ShowPolicies(where);
+    const auto policies = store->governance().ShowPolicies(where);
     REQUIRE(policies.ok());
     for (const PolicyValue& one : *policies) {
       if (one.key == key) return one.value + " from " + one.from;
@@ -40,7 +44,7 @@ struct PoliciesFixture : BranchesFixture {
     return "";
   }
   Status CloneFailure(const std::string& name) {
-    const auto clone = store->Clone(caller, "main", name, {});
+    const auto clone = store->branches().Clone(caller, "main", name, {});
     REQUIRE_FALSE(clone.ok());
     return clone.status();
   }
@@ -115,7 +119,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a clone is made isolated, by whoever may mak
   CloneOptions options;
   options.is_isolated = true;
   const Caller user{geteuid() + 1, "somebody", getegid() + 1};
-  REQUIRE(store->Clone(user, "main", "dev", options).ok());
+  REQUIRE(store->branches().Clone(user, "main", "dev", options).ok());
   CHECK(Effective("network", "dev") == "isolated from branch");
   CHECK(Effective("network", "main") == "host from default");
   Reopen();
@@ -137,7 +141,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a policy of a branch goes with it, that of i
   Clone("main", "dev");
   Set("branch", "dev", {{"ttl", "3d"}});
   Set("source", "dev", {{"ttl", "2d"}});
-  REQUIRE(store->SetApproved("dev", true).ok());
+  REQUIRE(store->governance().SetApproved("dev", true).ok());
   Delete("dev", /*purge=*/true);
   Clone("main", "dev");
   CHECK(Effective("ttl", "dev") == "2d from source");
@@ -200,7 +204,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a clone lives as long as the policy says, un
   CHECK(Info("dev").expires_at == Info("dev").created_at + 2 * kDay);
   CloneOptions options;
   options.ttl = std::chrono::hours(24);
-  REQUIRE(store->Clone(caller, "main", "short", options).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "short", options).ok());
   CHECK(Info("short").expires_at == Info("short").created_at + kDay);
   CHECK_FALSE(Info("main").expires_at);
 }
@@ -212,8 +216,8 @@ TEST_CASE_FIXTURE(PoliciesFixture, "names are as the policy wants them, also whe
   test::CheckMessage(refused, "pr-[0-9]+");
   CHECK(CloneFailure("xpr-1").code() == Code::kRefused);
   Clone("main", "pr-1");
-  CHECK(store->Rename(caller, "pr-1", "dev").status().code() == Code::kRefused);
-  CHECK(store->Rename(caller, "pr-1", "pr-2").ok());
+  CHECK(store->branches().Rename(caller, "pr-1", "dev").status().code() == Code::kRefused);
+  CHECK(store->branches().Rename(caller, "pr-1", "pr-2").ok());
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "sources need approval by default once users are let in") {
@@ -231,12 +235,13 @@ TEST_CASE_FIXTURE(PoliciesFixture, "no lifetime is longer than the policy allows
   CHECK(Info("dev").expires_at == Info("dev").created_at + 2 * kDay);
   CloneOptions options;
   options.ttl = std::chrono::hours(49);
-  const Status refused = store->Clone(caller, "main", "long", options).status();
+  const Status refused = store->branches().Clone(caller, "main", "long", options).status();
   CHECK(refused.code() == Code::kRefused);
   test::CheckMessage(refused, "policy max_ttl allows at most 2d");
-  CHECK(store->SetTtl(caller, "dev", std::chrono::hours(49)).status().code() == Code::kRefused);
-  CHECK(store->SetTtl(caller, "dev", std::nullopt).status().code() == Code::kRefused);
-  CHECK(store->SetTtl(caller, "dev", std::chrono::hours(48)).ok());
+  CHECK(store->branches().SetTtl(caller, "dev", std::chrono::hours(49)).status().code() ==
+        Code::kRefused);
+  CHECK(store->branches().SetTtl(caller, "dev", std::nullopt).status().code() == Code::kRefused);
+  CHECK(store->branches().SetTtl(caller, "dev", std::chrono::hours(48)).ok());
   Set("store", "", {{"ttl", "1d"}});
   Clone("main", "short");
   CHECK(Info("short").expires_at == Info("short").created_at + kDay);
@@ -265,11 +270,11 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a plan makes what is set at its places just 
   Clone("main", "dev");
   Set("store", "", {{"ttl", "3d"}, {"max_branches", "20"}});
   Set("branch", "dev", {{"on_expire", "keep"}});
-  REQUIRE(store->SetApproved("main", true).ok());
+  REQUIRE(store->governance().SetApproved("main", true).ok());
   const std::vector<PolicyPlan> plans = {{"store", {}, {{"ttl", "5d"}, {"quota", "1G"}}},
                                          {"source", "dev", {{"max_ttl", "9d"}}}};
   const auto apply = [&](bool dry_run) {
-    const auto changes = store->ApplyPolicies(plans, dry_run);
+    const auto changes = store->governance().ApplyPolicies(plans, dry_run);
     REQUIRE_MESSAGE(changes.ok(), changes.status().message());
     std::vector<std::string> words;
     for (const PolicyChange& one : *changes) {
@@ -293,7 +298,7 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a plan makes what is set at its places just 
 
 TEST_CASE_FIXTURE(PoliciesFixture, "a plan with a fault changes nothing") {
   const auto fails = [&](const std::vector<PolicyPlan>& plans, Code code) {
-    CHECK(store->ApplyPolicies(plans, false).status().code() == code);
+    CHECK(store->governance().ApplyPolicies(plans, false).status().code() == code);
     CHECK(Effective("ttl", "main") == " from default");
   };
   fails({{"store", {}, {{"ttl", "5d"}}}, {"branch", "none", {}}}, Code::kNotFound);
@@ -310,25 +315,25 @@ TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the polic
   test::CheckMessage(refused, "owns 2 branches");
   CloneOptions options;
   options.owner = "alice";
-  CHECK(store->Clone(caller, "main", "hers", options).ok());
+  CHECK(store->branches().Clone(caller, "main", "hers", options).ok());
   Delete("one");
   Clone("main", "two");
-  CHECK(store->Undelete(caller, "one", {}).status().code() == Code::kRefused);
+  CHECK(store->trash().Undelete(caller, "one", {}).status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "what is to be kept does not expire") {
   CloneOptions options;
   options.ttl = std::chrono::hours(1);
-  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
   Set("branch", "dev", {{"on_expire", "keep"}});
   Change("UPDATE branches SET expires_at = 1 WHERE name = 'dev'");
-  auto expired = store->Expire(caller, false);
+  auto expired = store->upkeep().Expire(caller, false);
   REQUIRE(expired.ok());
   CHECK(expired->branches.empty());
   REQUIRE(expired->kept.size() == 1);
   CHECK(expired->kept[0].name == "dev");
   Set("branch", "dev", {{"on_expire", std::nullopt}});
-  CHECK(store->Expire(caller, false)->branches.size() == 1);
+  CHECK(store->upkeep().Expire(caller, false)->branches.size() == 1);
 }
 
 }  // namespace

@@ -9,7 +9,15 @@
 #include "tests/random.h"
 #include "tests/sql/storage_vfs.h"
 #include "tests/store/store_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/import/member_stream.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -74,70 +82,78 @@ class Scene {
   using Verb = std::function<Status()>;
   std::vector<Verb> Verbs() {
     const auto clone = [this](const char* source, const char* name) {
-      return [=, this] { return store_->Clone(caller_, source, name, {}).status(); };
+      return [=, this] { return store_->branches().Clone(caller_, source, name, {}).status(); };
     };
     const auto import = [this](const char* name, const std::string& directory) {
-      return [=, this] { return store_->Import(caller_, name, directory, nullptr).status(); };
+      return [=, this] {
+        return store_->imports().Import(caller_, name, directory, nullptr).status();
+      };
     };
     const auto import_archive = [this](const char* name) {
       return [=, this] {
-        return store_->ImportArchive(caller_, name, "a.tar", ArchiveReader(), nullptr).status();
+        return store_->imports()
+            .ImportArchive(caller_, name, "a.tar", ArchiveReader(), nullptr)
+            .status();
       };
     };
     const auto collect = [this] {
-      return store_->CollectGarbage(caller_, false, nullptr).status();
+      return store_->upkeep().CollectGarbage(caller_, false, nullptr).status();
     };
     const auto purge = [this](const char* name) {
       return [=, this] {
-        return store_->Delete(caller_, name, {.force = false, .purge = true, .dry_run = false})
+        return store_->trash()
+            .Delete(caller_, name, {.force = false, .purge = true, .dry_run = false})
             .status();
       };
     };
     const auto unprotect = [this](const char* name) {
-      return [=, this] { return store_->Unprotect(caller_, name).status(); };
+      return [=, this] { return store_->branches().Unprotect(caller_, name).status(); };
     };
     const auto trash = [this](const char* name) {
-      return [=, this] { return store_->Delete(caller_, name, {}).status(); };
+      return [=, this] { return store_->trash().Delete(caller_, name, {}).status(); };
     };
     const auto bookmark = [this](const char* name) {
-      return [=, this] { return store_->CreateBookmark(caller_, name, "").status(); };
+      return [=, this] { return store_->bookmarks().Create(caller_, name, "").status(); };
     };
     const auto expire = [this](const char* name) {
       return [=, this]() -> Status {
-        VELAFS_ASSIGN(const Expired expired, store_->Expire(caller_, false, NowNs() + kHour));
+        VELAFS_ASSIGN(const Expired expired,
+                      store_->upkeep().Expire(caller_, false, NowNs() + kHour));
         return expired.saved == std::vector<std::string>{name} ? Status() : Failed("not expired");
       };
     };
     const auto keep_schedules = [this]() -> Status {
-      VELAFS_ASSIGN(const Schedule done, store_->KeepSchedules(caller_, kScheduledAt));
+      VELAFS_ASSIGN(const Schedule done, store_->bookmarks().RunSchedules(caller_, kScheduledAt));
       return done.failure;
     };
     const auto merge = [this]() -> Status {
-      VELAFS_ASSIGN(const auto freed, store_->MergeLayers([] { return true; }));
+      VELAFS_ASSIGN(const auto freed, store_->upkeep().MergeLayers([] { return true; }));
       if (freed) ++merges_;
       return {};
     };
     const auto seal = [this]() -> Status {
-      VELAFS_ASSIGN(const auto sealed,
-                    store_->SealLayer(NowNs(), Store::Pace::kFull, [] { return true; }));
+      VELAFS_ASSIGN(const auto sealed, store_->upkeep().SealLayer(NowNs(), UpkeepVerbs::Pace::kFull,
+                                                                  [] { return true; }));
       if (sealed) ++seals_;
       return {};
     };
     const auto policy = [this](const char* branch, const char* key, const char* value) {
-      return [=, this] { return store_->SetPolicies("branch", branch, {{key, value}}).status(); };
+      return [=, this] {
+        return store_->governance().SetPolicies("branch", branch, {{key, value}}).status();
+      };
     };
     const auto clone_ephemeral = [this] {
       CloneOptions options;
       options.is_ephemeral = true;
-      return store_->Clone(caller_, "main", "test", options).status();
+      return store_->branches().Clone(caller_, "main", "test", options).status();
     };
     // With what no fsync has made durable.
     const auto freeze_ephemeral = [this]() -> Status {
       VELAFS_TRY(WriteDurably("test", "PG_VERSION", "99\n"));
       VELAFS_TRY(WriteDurably("test", "new", "to be lost"));
-      return store_->CreateBookmark(caller_, "test@point", "").status();
+      return store_->bookmarks().Create(caller_, "test@point", "").status();
     };
-    const auto empty_trash = [this] { return store_->PurgeTrash(caller_, {}, false).status(); };
+    const auto empty_trash = [this] { return store_->trash().Purge(caller_, {}, false).status(); };
     return {[this] { return MakeStore(); },
             import("main", data_),
             clone_ephemeral,
@@ -149,32 +165,36 @@ class Scene {
             [this] { return WriteDurably("dev", "PG_VERSION", "17\n"); },
             clone("dev@before", "fork"),
             [this] { return WriteDurably("fork", "new", "fresh"); },
-            [this] { return store_->Promote(caller_, "fork", "dev", false).status(); },
-            [this] { return store_->Reset(caller_, "fork", {}, {.keep_state = false}).status(); },
-            [this] { return store_->Rename(caller_, "fork", "spoon").status(); },
+            [this] { return store_->replacing().Promote(caller_, "fork", "dev", false).status(); },
+            [this] {
+              return store_->replacing().Reset(caller_, "fork", {}, {.keep_state = false}).status();
+            },
+            [this] { return store_->branches().Rename(caller_, "fork", "spoon").status(); },
             [this] { return WriteDurably("spoon", "new", "again"); },
             bookmark("spoon@full"),
-            [this] { return store_->Reset(caller_, "spoon", "main", {}).status(); },
+            [this] { return store_->replacing().Reset(caller_, "spoon", "main", {}).status(); },
             trash("spoon"),
-            [this] { return store_->Undelete(caller_, "spoon", "knife").status(); },
-            [this] { return store_->DeleteBookmark(caller_, "knife@full"); },
-            [this] { return store_->DeleteBookmark(caller_, "dev@before"); },
+            [this] { return store_->trash().Undelete(caller_, "spoon", "knife").status(); },
+            [this] { return store_->bookmarks().Delete(caller_, "knife@full"); },
+            [this] { return store_->bookmarks().Delete(caller_, "dev@before"); },
             bookmark("dev@first"),
             [this] { return WriteDurably("dev", "PG_VERSION", "18\n"); },
             [this] { return WriteDurably("dev", "new", "fused"); },
             bookmark("dev@second"),
-            [this] { return store_->DeleteBookmark(caller_, "dev@first"); },
+            [this] { return store_->bookmarks().Delete(caller_, "dev@first"); },
             seal,
             merge,
             seal,
-            [this] { return store_->DeleteBookmark(caller_, "dev@second"); },
+            [this] { return store_->bookmarks().Delete(caller_, "dev@second"); },
             policy("dev", "bookmark_every", "1h"),
             keep_schedules,
             [this] { return WriteDurably("knife", "new", "last"); },
             policy("knife", "on_expire", "bookmark"),
-            [this] { return store_->SetTtl(caller_, "knife", std::chrono::minutes(1)).status(); },
+            [this] {
+              return store_->branches().SetTtl(caller_, "knife", std::chrono::minutes(1)).status();
+            },
             expire("dev@expired-knife"),
-            [this] { return store_->Undelete(caller_, "knife", {}).status(); },
+            [this] { return store_->trash().Undelete(caller_, "knife", {}).status(); },
             seal,
             trash("knife"),
             empty_trash,
@@ -210,7 +230,7 @@ class Scene {
     Sight sight;
     if (store_ == nullptr) return sight;
     sight["(a store)"];
-    const auto names = store_->BranchNames();
+    const auto names = store_->branches().Names();
     REQUIRE(names.ok());
     for (const std::string& name : *names) {
       sight[name] = TreeOfBranch(store_->volume(), name);
@@ -220,10 +240,10 @@ class Scene {
         if (sight[name].contains(file)) sight[name][file] = TextOf(name, file);
       }
     }
-    const auto bookmarks = store_->ListBookmarks({});
+    const auto bookmarks = store_->bookmarks().List({});
     REQUIRE(bookmarks.ok());
     for (const BookmarkInfo& bookmark : *bookmarks) sight[bookmark.name];
-    const auto trash = store_->ListTrash();
+    const auto trash = store_->trash().List();
     REQUIRE(trash.ok());
     for (const BranchInfo& branch : *trash) sight["(trash) " + branch.name];
     return sight;
@@ -232,7 +252,7 @@ class Scene {
   // Nothing is on disk that no branch or bookmark needs.
   void CheckHasNoGarbage() {
     if (store_ == nullptr) return;
-    const auto stats = store_->Stats();
+    const auto stats = store_->usage().Stats();
     REQUIRE(stats.ok());
     const auto layers = disk_.List(root_ + "/layers");
     REQUIRE(layers.ok());

@@ -2,6 +2,11 @@
 #include <chrono>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -15,7 +20,7 @@ struct QuotasFixture : BranchesFixture {
     CloneOptions options;
     options.quota_bytes = quota;
     options.as_user = "none";
-    const auto made = store->Clone(who, "main", name, options);
+    const auto made = store->branches().Clone(who, "main", name, options);
     REQUIRE_MESSAGE(made.ok(), made.status().message());
   }
   // Writes so many pages of file "big", from a page on.
@@ -36,7 +41,7 @@ struct QuotasFixture : BranchesFixture {
     return branch->Set(file.ino, {.size_bytes = pages * kPageBytes}).status();
   }
   void Set(const std::map<std::string, std::optional<std::string>>& values) {
-    REQUIRE(store->SetPolicies("store", {}, values).ok());
+    REQUIRE(store->governance().SetPolicies("store", {}, values).ok());
   }
 };
 
@@ -82,7 +87,7 @@ TEST_CASE_FIXTURE(QuotasFixture, "bookmarks of a branch count for its quota, unt
   REQUIRE(Fill("dev", 0, 100).ok());
   Bookmark("dev@full");
   CHECK(Fill("dev", 0, 100).error_number() == EDQUOT);
-  REQUIRE(store->Reset(caller, "dev", "dev@full", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "dev@full", {}).ok());
   CHECK(Fill("dev", 0, 100).ok());
   REQUIRE(store->volume().SyncAll().ok());
   Reopen();
@@ -119,12 +124,12 @@ TEST_CASE_FIXTURE(QuotasFixture, "names count for the quota too, apart from cont
 TEST_CASE_FIXTURE(QuotasFixture, "a quota is changed while the branch is in use") {
   CloneWith("dev", kMiB, caller);
   CHECK(Fill("dev", 0, 200).error_number() == EDQUOT);
-  CHECK(store->SetQuota(caller, "dev", 4 * kMiB)->quota_bytes == 4 * kMiB);
+  CHECK(store->branches().SetQuota(caller, "dev", 4 * kMiB)->quota_bytes == 4 * kMiB);
   CHECK(Fill("dev", 0, 200).ok());
   CHECK(Fill("dev", 0, 1000).error_number() == EDQUOT);
-  CHECK_FALSE(store->SetQuota(caller, "dev", {})->quota_bytes);
+  CHECK_FALSE(store->branches().SetQuota(caller, "dev", {})->quota_bytes);
   CHECK(Fill("dev", 0, 1000).ok());
-  REQUIRE(store->SetQuota(caller, "dev", kMiB).ok());
+  REQUIRE(store->branches().SetQuota(caller, "dev", kMiB).ok());
   CHECK(Fill("dev", 1000, 1).error_number() == EDQUOT);
   CHECK(Fill("dev", 0, 1000).ok());
 }
@@ -133,14 +138,14 @@ TEST_CASE_FIXTURE(QuotasFixture, "a user gives no larger quota than the policy")
   Set({{"quota", "2M"}});
   CloneWith("hers", {}, kAlice);
   CHECK(Info("hers").quota_bytes == 2 * kMiB);
-  CHECK(store->SetQuota(kAlice, "hers", 3 * kMiB).status().code() == Code::kRefused);
-  CHECK(store->SetQuota(kAlice, "hers", {}).status().code() == Code::kRefused);
-  CHECK(store->SetQuota(kAlice, "hers", kMiB).ok());
-  CHECK(store->SetQuota(caller, "hers", kMiB - 1).status().code() == Code::kUsage);
-  CHECK(store->SetQuota(caller, "hers", 3 * kMiB).ok());
+  CHECK(store->branches().SetQuota(kAlice, "hers", 3 * kMiB).status().code() == Code::kRefused);
+  CHECK(store->branches().SetQuota(kAlice, "hers", {}).status().code() == Code::kRefused);
+  CHECK(store->branches().SetQuota(kAlice, "hers", kMiB).ok());
+  CHECK(store->branches().SetQuota(caller, "hers", kMiB - 1).status().code() == Code::kUsage);
+  CHECK(store->branches().SetQuota(caller, "hers", 3 * kMiB).ok());
   CloneOptions options;
   options.quota_bytes = 3 * kMiB;
-  CHECK(store->Clone(kAlice, "main", "more", options).status().code() == Code::kRefused);
+  CHECK(store->branches().Clone(kAlice, "main", "more", options).status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(QuotasFixture,
@@ -154,20 +159,20 @@ TEST_CASE_FIXTURE(QuotasFixture,
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   do {  // what is counted may be some seconds old
     REQUIRE(std::chrono::steady_clock::now() < deadline);
-    REQUIRE(store->EnforceOwnerQuotas().ok());
+    REQUIRE(store->usage().EnforceOwnerQuotas().ok());
   } while (Fill("two", page++, 1).ok());
   CHECK(Fill("two", page, 1).error_number() == EDQUOT);
   CHECK(Fill("one", 0, 200).ok());
   CHECK(Fill("main", 0, 1).ok());  // another's
-  const Status refused = store->Clone(kAlice, "main", "three", {}).status();
+  const Status refused = store->branches().Clone(kAlice, "main", "three", {}).status();
   CHECK(refused.code() == Code::kRefused);
   test::CheckMessage(refused, "quota_per_owner");
   Delete("one", false);
-  REQUIRE(store->EnforceOwnerQuotas().ok());
+  REQUIRE(store->usage().EnforceOwnerQuotas().ok());
   CHECK(Fill("two", page, 1).error_number() == EDQUOT);  // it is in the trash
-  CHECK(store->Clone(kAlice, "main", "three", {}).status().code() == Code::kRefused);
-  REQUIRE(store->PurgeTrash(caller, {}, false).ok());
-  REQUIRE(store->EnforceOwnerQuotas().ok());
+  CHECK(store->branches().Clone(kAlice, "main", "three", {}).status().code() == Code::kRefused);
+  REQUIRE(store->trash().Purge(caller, {}, false).ok());
+  REQUIRE(store->usage().EnforceOwnerQuotas().ok());
   CHECK(Fill("two", page, 1).ok());
 }
 

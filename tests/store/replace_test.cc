@@ -1,5 +1,11 @@
 // Reset, promote and rename.
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -12,14 +18,14 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset branch is what its parent is now, an
   options.labels = {{"pr", "42"}};
   options.note = "mine";
   options.ttl = std::chrono::hours(1);
-  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
-  const auto port = store->AssignPort(caller, "dev", {});
+  REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
+  const auto port = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   const BranchInfo before = Info("dev");
   WriteInto("dev", "99\n");
   WriteInto("main", "16\n");
 
-  const auto reset = store->Reset(kAlice, "dev", {}, {});
+  const auto reset = store->replacing().Reset(kAlice, "dev", {}, {});
   REQUIRE_MESSAGE(reset.ok(), reset.status().message());
   CHECK(reset->source == "main");
   CHECK(BranchTree("dev") == BranchTree("main"));
@@ -50,12 +56,12 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const Tree before = BranchTree("dev");
 
   const ResetOptions keep_nothing{.keep_state = false};
-  const auto would = store->Reset(caller, "dev", {}, {.dry_run = true});
+  const auto would = store->replacing().Reset(caller, "dev", {}, {.dry_run = true});
   REQUIRE(would.ok());
   CHECK(would->lost_bytes == own_bytes);
   CHECK(BranchTree("dev") == before);
 
-  const auto reset = store->Reset(caller, "dev", {}, keep_nothing);
+  const auto reset = store->replacing().Reset(caller, "dev", {}, keep_nothing);
   REQUIRE(reset.ok());
   CHECK(reset->lost_bytes == own_bytes);
   CHECK_FALSE(reset->bookmark.has_value());
@@ -67,42 +73,42 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset keeps the old state as a bookmark fo
   Clone("main", "dev");
   WriteInto("dev", "17\n");
   const Tree before = BranchTree("dev");
-  const auto reset = store->Reset(caller, "dev", {}, {});
+  const auto reset = store->replacing().Reset(caller, "dev", {}, {});
   REQUIRE(reset.ok());
   CHECK(reset->bookmark == "dev@before-reset-1");
   CHECK(BranchTree("dev") == BranchTree("main"));
-  const auto bookmarks = store->ListBookmarks("dev");
+  const auto bookmarks = store->bookmarks().List("dev");
   REQUIRE(bookmarks.ok());
   REQUIRE(bookmarks->size() == 1);
   CHECK((*bookmarks)[0].note == "before dev was reset to main");
   constexpr TimeNs kWeek = TimeNs{7} * 86400 * 1'000'000'000;  // the default of trash_keep
   CHECK((*bookmarks)[0].expires_at == (*bookmarks)[0].created_at + kWeek);
 
-  REQUIRE(store->Reset(caller, "dev", "dev@before-reset-1", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "dev@before-reset-1", {}).ok());
   CHECK(BranchTree("dev") == before);
-  CHECK(store->Reset(caller, "dev", {}, {})->bookmark == "dev@before-reset-3");
-  REQUIRE(store->Expire(caller, false, NowNs() + kWeek + 1'000'000'000).ok());
-  CHECK(store->ListBookmarks("dev")->empty());
+  CHECK(store->replacing().Reset(caller, "dev", {}, {})->bookmark == "dev@before-reset-3");
+  REQUIRE(store->upkeep().Expire(caller, false, NowNs() + kWeek + 1'000'000'000).ok());
+  CHECK(store->bookmarks().List("dev")->empty());
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a reset of an ephemeral branch keeps nothing") {
   CloneOptions options;
   options.is_ephemeral = true;
-  REQUIRE(store->Clone(caller, "main", "fast", options).ok());
-  const auto reset = store->Reset(caller, "fast", {}, {});
+  REQUIRE(store->branches().Clone(caller, "main", "fast", options).ok());
+  const auto reset = store->replacing().Reset(caller, "fast", {}, {});
   REQUIRE(reset.ok());
   CHECK_FALSE(reset->bookmark.has_value());
-  CHECK(store->ListBookmarks("fast")->empty());
+  CHECK(store->bookmarks().List("fast")->empty());
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a dry run of reset says that a server is in the way") {
   Clone("main", "dev");
   const WaitingProcess server(scratch.path());
   StartServer("dev", server.pid());
-  const auto would = store->Reset(caller, "dev", {}, {.dry_run = true});
+  const auto would = store->replacing().Reset(caller, "dev", {}, {.dry_run = true});
   REQUIRE(would.ok());
   CHECK(would->refusal.find("a server runs on \"dev\"") != std::string::npos);
-  CHECK(store->Reset(caller, "dev", {}, {}).status().code() == Code::kRefused);
+  CHECK(store->replacing().Reset(caller, "dev", {}, {}).status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture,
@@ -115,15 +121,15 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const Tree cloned = BranchTree("dev");
   Clone("dev", "child");
   WriteInto("dev", "19\n");
-  REQUIRE(store->Reset(caller, "dev", {}, {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", {}, {}).ok());
   CHECK(BranchTree("child") == cloned);
   Clone("dev@seventeen", "old");
   CHECK(BranchTree("old") == marked);
 
-  REQUIRE(store->Reset(caller, "dev", "dev@seventeen", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "dev@seventeen", {}).ok());
   CHECK(BranchTree("dev") == marked);
   CHECK(Info("dev").parent == "main");
-  REQUIRE(store->Reset(caller, "child", {}, {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "child", {}, {}).ok());
   CHECK(BranchTree("child") == marked);
 }
 
@@ -133,15 +139,15 @@ TEST_CASE_FIXTURE(BranchesFixture, "a clone of a bookmark is reset to that bookm
   Clone("main@before", "dev");
   WriteInto("main", "16\n");
   WriteInto("dev", "17\n");
-  const auto reset = store->Reset(caller, "dev", {}, {});
+  const auto reset = store->replacing().Reset(caller, "dev", {}, {});
   REQUIRE(reset.ok());
   CHECK(reset->source == "main@before");
   CHECK(BranchTree("dev") == before);
 
   // Another bookmark of that name is another bookmark.
-  REQUIRE(store->DeleteBookmark(caller, "main@before").ok());
+  REQUIRE(store->bookmarks().Delete(caller, "main@before").ok());
   Bookmark("main@before");
-  const Status gone = store->Reset(caller, "dev", {}, {}).status();
+  const Status gone = store->replacing().Reset(caller, "dev", {}, {}).status();
   CHECK(gone.code() == Code::kNotFound);
   CheckMessage(gone, "bookmark \"main@before\", its parent, is gone");
 }
@@ -150,9 +156,9 @@ TEST_CASE_FIXTURE(BranchesFixture, "a branch is reset to one of another source")
   WriteHostFile(data + "/other", "of another source");
   Import("other");
   Clone("main", "dev");
-  REQUIRE(store->Reset(caller, "dev", "other", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "other", {}).ok());
   CHECK(BranchTree("dev") == BranchTree("other"));
-  REQUIRE(store->Reset(caller, "dev", {}, {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", {}, {}).ok());
   CHECK(BranchTree("dev") == BranchTree("main"));
 }
 
@@ -164,9 +170,9 @@ TEST_CASE_FIXTURE(BranchesFixture,
   const Tree mine = BranchTree("dev");
   WriteHostFile(data + "/other", "of another source");
   Import("other");
-  REQUIRE(store->Reset(caller, "dev", "other", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "other", {}).ok());
   Bookmark("dev@others");
-  REQUIRE(store->Promote(caller, "other", "main", false).ok());
+  REQUIRE(store->replacing().Promote(caller, "other", "main", false).ok());
   Reopen();
   Clone("dev@mine", "a");
   CHECK(BranchTree("a") == mine);
@@ -174,10 +180,10 @@ TEST_CASE_FIXTURE(BranchesFixture,
   CHECK(BranchTree("b") == BranchTree("other"));
   Clone("main@before-promote-1", "c");
   CHECK(BranchTree("c").size() == mine.size());
-  const auto same = store->Diff("dev@mine", "a");
+  const auto same = store->states().Diff("dev@mine", "a");
   REQUIRE_MESSAGE(same.ok(), same.status().message());
   CHECK(same->empty());
-  REQUIRE(store->Reset(caller, "dev", "dev@mine", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "dev@mine", {}).ok());
   CHECK(BranchTree("dev") == mine);
 }
 
@@ -185,7 +191,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   Clone("main", "dev");
   Clone("dev", "child");
   const auto refusal = [this](const Caller& who, const char* name, const char* source = nullptr) {
-    const auto reset = store->Reset(
+    const auto reset = store->replacing().Reset(
         who, name, source == nullptr ? std::nullopt : std::optional<std::string>(source),
         ResetOptions{.dry_run = true});
     REQUIRE_FALSE(reset.ok());
@@ -199,10 +205,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a reset that cannot be done says why") {
   const Status others = refusal(kAlice, "dev");
   CHECK(others.code() == Code::kRefused);
   CHECK(others.hint() == "only \"tester\" and admins may change it");
-  REQUIRE(store->Protect(caller, "dev", {}).ok());
+  REQUIRE(store->branches().Protect(caller, "dev", {}).ok());
   CHECK(refusal(caller, "dev").code() == Code::kRefused);
   CHECK(refusal(caller, "dev").hint() == "remove the protection first: velafs unprotect dev");
-  REQUIRE(store->Unprotect(caller, "dev").ok());
+  REQUIRE(store->branches().Unprotect(caller, "dev").ok());
   Delete("dev");
   const Status gone = refusal(caller, "child");
   CHECK(gone.code() == Code::kNotFound);
@@ -217,13 +223,13 @@ TEST_CASE_FIXTURE(BranchesFixture, "a promoted branch's state is the target's, w
   const Tree old = BranchTree("main");
   const BranchInfo before = Info("main");
 
-  const auto would = store->Promote(caller, "dev", "main", true);
+  const auto would = store->replacing().Promote(caller, "dev", "main", true);
   REQUIRE(would.ok());
   CHECK(would->bookmark == "main@before-promote-1");
   CHECK(BranchTree("main") == old);
-  CHECK(store->ListBookmarks({})->empty());
+  CHECK(store->bookmarks().List({})->empty());
 
-  const auto promoted = store->Promote(caller, "dev", "main", false);
+  const auto promoted = store->replacing().Promote(caller, "dev", "main", false);
   REQUIRE_MESSAGE(promoted.ok(), promoted.status().message());
   CHECK(promoted->bookmark == "main@before-promote-1");
   CHECK(BranchTree("main") == BranchTree("dev"));
@@ -234,10 +240,10 @@ TEST_CASE_FIXTURE(BranchesFixture, "a promoted branch's state is the target's, w
 
   WriteInto("main", "18\n");
   CHECK(BranchTree("main") != BranchTree("dev"));
-  REQUIRE(store->Promote(caller, "dev", "main", false).ok());
-  CHECK(store->ListBookmarks("main")->size() == 2);
+  REQUIRE(store->replacing().Promote(caller, "dev", "main", false).ok());
+  CHECK(store->bookmarks().List("main")->size() == 2);
   // The other way round, and with nothing changed since.
-  REQUIRE(store->Promote(caller, "main", "dev", false).ok());
+  REQUIRE(store->replacing().Promote(caller, "main", "dev", false).ok());
   Reopen();
   CHECK(BranchTree("old") == old);
   CHECK(BranchTree("main") == BranchTree("dev"));
@@ -247,7 +253,7 @@ TEST_CASE_FIXTURE(BranchesFixture, "the target's state is kept though nothing of
   Clone("main", "dev");
   WriteInto("main", "14\n");
   const Tree old = BranchTree("main");
-  REQUIRE(store->Promote(caller, "dev", "main", false).ok());
+  REQUIRE(store->replacing().Promote(caller, "dev", "main", false).ok());
   Reopen();  // without a clean end
   Clone("main@before-promote-1", "old");
   CHECK(BranchTree("old") == old);
@@ -256,14 +262,14 @@ TEST_CASE_FIXTURE(BranchesFixture, "the target's state is kept though nothing of
 TEST_CASE_FIXTURE(BranchesFixture, "a promotion that cannot be done says why") {
   CloneOptions alices;
   alices.owner = "alice";
-  REQUIRE(store->Clone(caller, "main", "dev", alices).ok());
-  CHECK(store->Promote(caller, "dev", "dev", true).status().code() == Code::kUsage);
-  CHECK(store->Promote(caller, "dev", "none", true).status().code() == Code::kNotFound);
-  CHECK(store->Promote(caller, "none", "dev", true).status().code() == Code::kNotFound);
-  CHECK(store->Promote(kAlice, "dev", "main", true).status().code() == Code::kRefused);
-  CHECK(store->Promote(kAlice, "main", "dev", true).ok());
-  REQUIRE(store->Protect(caller, "main", {}).ok());
-  const Status refused = store->Promote(caller, "dev", "main", false).status();
+  REQUIRE(store->branches().Clone(caller, "main", "dev", alices).ok());
+  CHECK(store->replacing().Promote(caller, "dev", "dev", true).status().code() == Code::kUsage);
+  CHECK(store->replacing().Promote(caller, "dev", "none", true).status().code() == Code::kNotFound);
+  CHECK(store->replacing().Promote(caller, "none", "dev", true).status().code() == Code::kNotFound);
+  CHECK(store->replacing().Promote(kAlice, "dev", "main", true).status().code() == Code::kRefused);
+  CHECK(store->replacing().Promote(kAlice, "main", "dev", true).ok());
+  REQUIRE(store->branches().Protect(caller, "main", {}).ok());
+  const Status refused = store->replacing().Promote(caller, "dev", "main", false).status();
   CHECK(refused.code() == Code::kRefused);
   CHECK(refused.message() == "cannot promote \"dev\" onto \"main\": branch \"main\" is protected");
 }
@@ -277,18 +283,18 @@ TEST_CASE_FIXTURE(BranchesFixture, "a renamed branch is the same branch, and its
   const auto open = store->volume().Open("dev");
   REQUIRE(open.ok());
   Listener listener;
-  store->SetMount(scratch / "mnt", &listener);
-  const auto renamed = store->Rename(caller, "dev", "feature");
+  store->context().mount.Set(scratch / "mnt", &listener);
+  const auto renamed = store->branches().Rename(caller, "dev", "feature");
   REQUIRE_MESSAGE(renamed.ok(), renamed.status().message());
   CHECK(renamed->name == "feature");
   CHECK(listener.told == std::vector<std::string>{"-dev", "+feature"});
-  store->SetMount("", nullptr);
+  store->context().mount.Set("", nullptr);
   CHECK((*open)->Get((*open)->root()).ok());  // what is open stays open
   CHECK(BranchTree("feature") == tree);
   CHECK(Info("child").parent == "feature");
   CHECK(Info("grandchild").parent_bookmark == "feature@point");
-  CHECK((*store->ListBookmarks({}))[0].name == "feature@point");
-  CHECK(store->Reset(caller, "child", {}, {})->source == "feature");
+  CHECK((*store->bookmarks().List({}))[0].name == "feature@point");
+  CHECK(store->replacing().Reset(caller, "child", {}, {})->source == "feature");
 
   // Another branch of the old name is not the parent.
   Clone("main", "dev");
@@ -300,32 +306,34 @@ TEST_CASE_FIXTURE(BranchesFixture, "a renamed branch is the same branch, and its
 
 TEST_CASE_FIXTURE(BranchesFixture, "a rename that cannot be done says why") {
   Clone("main", "dev");
-  const Status taken = store->Rename(caller, "dev", "main").status();
+  const Status taken = store->branches().Rename(caller, "dev", "main").status();
   CHECK(taken.code() == Code::kExists);
   CHECK(taken.message() == "cannot rename \"dev\" to \"main\": branch \"main\" exists");
-  CHECK(store->Rename(caller, "dev", "No").status().code() == Code::kUsage);
-  CHECK(store->Rename(caller, "none", "x").status().code() == Code::kNotFound);
-  CHECK(store->Rename(kAlice, "dev", "x").status().code() == Code::kRefused);
+  CHECK(store->branches().Rename(caller, "dev", "No").status().code() == Code::kUsage);
+  CHECK(store->branches().Rename(caller, "none", "x").status().code() == Code::kNotFound);
+  CHECK(store->branches().Rename(kAlice, "dev", "x").status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a branch is not replaced or renamed under a running server") {
   Clone("main", "dev");
   const std::string mountpoint = scratch / "mnt";
   Listener listener;
-  store->SetMount(mountpoint, &listener);
+  store->context().mount.Set(mountpoint, &listener);
   const WaitingProcess server(scratch.path());
   StartServer("dev", server.pid());
-  for (const Status& refused : {store->Reset(caller, "dev", {}, {}).status(),
-                                store->Promote(caller, "dev", "main", true).status(),
-                                store->Promote(caller, "main", "dev", true).status(),
-                                store->Rename(caller, "dev", "x").status()}) {
+  for (const Status& refused : {store->replacing().Reset(caller, "dev", {}, {}).status(),
+                                store->replacing().Promote(caller, "dev", "main", true).status(),
+                                store->replacing().Promote(caller, "main", "dev", true).status(),
+                                store->branches().Rename(caller, "dev", "x").status()}) {
     CHECK(refused.code() == Code::kRefused);
     CHECK(refused.hint() == "stop it first: velapg stop dev");
     CheckMessage(refused, "a server runs on \"dev\", process " + std::to_string(server.pid()));
   }
-  CHECK(store->Reset(caller, "main", "dev", {}).ok());  // of a running branch is as a clone of it
+  CHECK(store->replacing()
+            .Reset(caller, "main", "dev", {})
+            .ok());  // of a running branch is as a clone of it
   CHECK(listener.told == std::vector<std::string>{"-main"});
-  store->SetMount("", nullptr);
+  store->context().mount.Set("", nullptr);
 }
 
 }  // namespace

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -16,16 +21,16 @@ constexpr TimeNs kOneHour = 3'600'000'000'000;
 
 struct ScheduleFixture : BranchesFixture {
   void Policy(const std::map<std::string, std::optional<std::string>>& values) {
-    const auto set = store->SetPolicies("branch", "main", values);
+    const auto set = store->governance().SetPolicies("branch", "main", values);
     REQUIRE_MESSAGE(set.ok(), set.status().message());
   }
   Schedule RunAt(TimeNs now) {
-    const auto done = store->KeepSchedules(caller, now);
+    const auto done = store->bookmarks().RunSchedules(caller, now);
     REQUIRE_MESSAGE(done.ok(), done.status().message());
     CHECK_MESSAGE(done->failure.ok(), done->failure.message());
     return *done;
   }
-  size_t Count() { return store->ListBookmarks("main")->size(); }
+  size_t Count() { return store->bookmarks().List("main")->size(); }
 };
 
 TEST_CASE("a scheduled bookmark is called by its time") {
@@ -114,7 +119,7 @@ TEST_CASE_FIXTURE(ScheduleFixture,
   const std::string approved = make(0);
   const std::string origin = make(1);
   const std::string old = make(2);
-  REQUIRE(store->SetApproved(approved, true).ok());
+  REQUIRE(store->governance().SetApproved(approved, true).ok());
   Clone(origin, "dev");
   Policy({{"bookmark_every", std::nullopt}});
   WriteInto("main", "90\n");
@@ -132,15 +137,15 @@ struct OnExpireFixture : BranchesFixture {
   void CloneInThePast(const std::string& source, const std::string& name) {
     CloneOptions options;
     options.ttl = hours(1);
-    REQUIRE(store->Clone(caller, source, name, options).ok());
+    REQUIRE(store->branches().Clone(caller, source, name, options).ok());
     WriteInto(name, "16\n");
     tree = BranchTree(name);
     REQUIRE(store->volume().SyncAll().ok());
     Change("UPDATE branches SET expires_at = 1 WHERE name = '" + name + "'");
-    REQUIRE(store->SetPolicies("branch", name, {{"on_expire", "bookmark"}}).ok());
+    REQUIRE(store->governance().SetPolicies("branch", name, {{"on_expire", "bookmark"}}).ok());
   }
   Expired Expire(bool dry_run = false) {
-    const auto expired = store->Expire(caller, dry_run);
+    const auto expired = store->upkeep().Expire(caller, dry_run);
     REQUIRE_MESSAGE(expired.ok(), expired.status().message());
     return *expired;
   }
@@ -152,19 +157,19 @@ TEST_CASE_FIXTURE(OnExpireFixture,
   CloneInThePast("main", "dev");
   using Names = std::vector<std::string>;
   CHECK(Expire(true).saved == Names{"main@expired-dev"});
-  CHECK(store->ListBookmarks("main")->empty());
+  CHECK(store->bookmarks().List("main")->empty());
   const Expired expired = Expire();
   CHECK(expired.saved == Names{"main@expired-dev"});
   CHECK(expired.branches.size() == 1);
   Delete("main", true);  // its bookmarks go with it, but not what stands on them
-  CHECK(store->Undelete(caller, "dev", {}).ok());
+  CHECK(store->trash().Undelete(caller, "dev", {}).ok());
   CHECK(BranchTree("dev") == tree);
 }
 
 TEST_CASE_FIXTURE(OnExpireFixture, "the bookmark of an expired branch outlives the trash") {
   CloneInThePast("main", "dev");
   Expire();
-  REQUIRE(store->PurgeTrash(caller, {}, false).ok());
+  REQUIRE(store->trash().Purge(caller, {}, false).ok());
   Clone("main@expired-dev", "again");
   CHECK(BranchTree("again") == tree);
   Delete("again", true);
@@ -176,11 +181,11 @@ TEST_CASE_FIXTURE(OnExpireFixture,
                   "a branch without a parent to have the bookmark does not expire") {
   CloneInThePast("main", "dev");
   CloneInThePast("dev", "child");
-  REQUIRE(store->Protect(caller, "dev", {}).ok());
+  REQUIRE(store->branches().Protect(caller, "dev", {}).ok());
   Expired expired = Expire();
   CHECK(expired.saved == std::vector<std::string>{"dev@expired-child"});
   REQUIRE(expired.kept.size() == 1);  // dev is protected
-  REQUIRE(store->Unprotect(caller, "dev").ok());
+  REQUIRE(store->branches().Unprotect(caller, "dev").ok());
   Delete("main", true);
   expired = Expire();
   CHECK(expired.branches.empty());

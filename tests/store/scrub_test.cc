@@ -1,5 +1,9 @@
 // Broken stores, each named for its break: what a scrub says, what a repair does, and what is read.
+#include "velafs/store/scrub/scrub.h"
+
 #include "tests/store/broken_store.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -57,8 +61,8 @@ TEST_CASE_FIXTURE(BrokenStore,
                   "a flipped bit in a chunk that one branch has sealed pages of its own over") {
   Reopen();
   Write("dev", kFile, 0, std::string(kChunkBytes, 'x'));
-  REQUIRE(store->CreateBookmark(caller, "dev@later", "").ok());
-  REQUIRE(store->Seal(caller, std::chrono::seconds(0), [] { return true; })->layers > 0);
+  REQUIRE(store->bookmarks().Create(caller, "dev@later", "").ok());
+  REQUIRE(store->upkeep().Seal(caller, std::chrono::seconds(0), [] { return true; })->layers > 0);
   Close();
   FlipBit(PackFile(), ChunkOfFile(0).location.offset_bytes);
   CheckFinds(Kind::kChunk, "does not match its SHA-256", kFile, {"dev@then", "main"});
@@ -274,7 +278,7 @@ TEST_CASE_FIXTURE(BrokenStore, "a daemon does not read what a scrub has found da
   Reopen();
   CHECK((MustRead("main", kFile) == main_content));  // verified now
   FlipBit(PackFile(), 64 + kHeader + 1000 + 0);
-  const auto report = store->Scrub({}, nullptr);
+  const auto report = store::ScrubOpenStore(store->context(), {}, nullptr);
   REQUIRE(report.ok());
   REQUIRE(report->corrupt.size() == 1);
   const auto damaged = Find("main", report->corrupt[0].files.at(0).path);

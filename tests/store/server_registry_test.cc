@@ -8,6 +8,9 @@
 #include <thread>
 
 #include "tests/store/branches_fixture.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/state_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -176,11 +179,11 @@ TEST_CASE_FIXTURE(MarkedFixture, "nothing made of a running branch has the files
   CHECK_FALSE(IsMarked("clone"));
   CHECK_FALSE(IsMarked("of-bookmark"));
   CHECK_FALSE(IsMarked("of-clone"));
-  REQUIRE(store->Reset(caller, "of-clone", "main", {}).ok());
+  REQUIRE(store->replacing().Reset(caller, "of-clone", "main", {}).ok());
   CHECK_FALSE(IsMarked("of-clone"));
-  REQUIRE(store->Promote(caller, "main", "of-clone", false).ok());
+  REQUIRE(store->replacing().Promote(caller, "main", "of-clone", false).ok());
   CHECK_FALSE(IsMarked("of-clone"));
-  const auto differences = store->Diff("main", "clone");
+  const auto differences = store->states().Diff("main", "clone");
   REQUIRE(differences.ok());
   CHECK(differences->empty());
 
@@ -192,7 +195,7 @@ TEST_CASE_FIXTURE(MarkedFixture, "nothing made of a running branch has the files
   Reopen();
   CHECK(IsMarked("main"));
   CHECK_FALSE(IsMarked("clone"));
-  const auto report = store->Scrub({}, nullptr);
+  const auto report = store::ScrubOpenStore(store->context(), {}, nullptr);
   REQUIRE(report.ok());
   CHECK(report->corrupt.empty());
 }

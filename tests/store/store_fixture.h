@@ -14,6 +14,10 @@
 
 #include "tests/os/scratch_directory.h"
 #include "tests/store/tree.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/import/import_verbs.h"
 #include "velafs/store/store.h"
 
 namespace velafs::test {
@@ -92,13 +96,13 @@ struct StoreFixture {
   }
 
   Result<store::ImportResult> TryImport(const std::string& name) {
-    return store->Import(caller, name, data, nullptr, options);
+    return store->imports().Import(caller, name, data, nullptr, options);
   }
   store::ImportResult Import(const std::string& name) {
     auto result = TryImport(name);
     REQUIRE_MESSAGE(result.ok(), result.status().message());
     // Most tests delete, reset or promote onto what they import.
-    REQUIRE(store->Unprotect(caller, name).ok());
+    REQUIRE(store->branches().Unprotect(caller, name).ok());
     return *std::move(result);
   }
   Status ImportFailure(const std::string& name = "main") {
@@ -107,7 +111,7 @@ struct StoreFixture {
     return result.status();
   }
   void Clone(const std::string& source, const std::string& name) {
-    const auto result = store->Clone(caller, source, name, {});
+    const auto result = store->branches().Clone(caller, source, name, {});
     REQUIRE_MESSAGE(result.ok(), result.status().message());
   }
 
@@ -121,7 +125,7 @@ struct StoreFixture {
 
   // No trace of any import.
   void CheckIsEmpty() {
-    const auto stats = store->Stats();
+    const auto stats = store->usage().Stats();
     REQUIRE(stats.ok());
     CHECK(stats->branches == 0);
     CHECK(stats->chunk_count == 0);

@@ -4,6 +4,9 @@
 #include <functional>
 
 #include "tests/store/store_fixture.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/state_verbs.h"
+#include "velafs/store/tablespace_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -49,7 +52,7 @@ struct TablespacesFixture : StoreFixture {
     MakeLink("16384", "../velafs_tablespaces/16384");
   }
   std::vector<std::string> Forms() {
-    const auto found = store->Tablespaces("main");
+    const auto found = store->tablespaces().List("main");
     REQUIRE_MESSAGE(found.ok(), found.status().message());
     std::vector<std::string> forms;
     for (const Tablespace& one : *found) {
@@ -73,7 +76,7 @@ struct TablespacesFixture : StoreFixture {
     fs::permissions(scratch / "", fs::perms::owner_all | fs::perms::others_exe);
   }
   Status BringInFailure(const Caller& by) {
-    const auto result = store->BringInTablespaces(by, "main");
+    const auto result = store->tablespaces().BringIn(by, "main");
     REQUIRE_FALSE(result.ok());
     return result.status();
   }
@@ -97,7 +100,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "each tablespace is listed with its form")
 
 TEST_CASE_FIXTURE(TablespacesFixture, "an old link becomes the directory it leads to, for good") {
   MakeOldTablespace();
-  REQUIRE(store->BringInTablespaces(caller, "main").ok());
+  REQUIRE(store->tablespaces().BringIn(caller, "main").ok());
   for (int i = 0; i < 2; ++i) {
     CHECK(Forms() == std::vector<std::string>{"16384 inside "});
     CheckFile("pg_tblspc/16384/PG_15/1", "old");
@@ -105,7 +108,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "an old link becomes the directory it lead
     CHECK_FALSE(BranchTree("main").contains("velafs_tablespaces"));
     Reopen();
   }
-  REQUIRE(store->BringInTablespaces(caller, "main").ok());  // there is nothing left to do
+  REQUIRE(store->tablespaces().BringIn(caller, "main").ok());  // there is nothing left to do
   CheckFile("postgresql.auto.conf", allowed);
 }
 
@@ -116,7 +119,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "what a link leads to outside is copied in
   const Tree before = TreeOfDirectory(outside);
   MakeLink("16386", outside);
   GiveToUser();
-  REQUIRE(store->BringInTablespaces(caller, "main").ok());
+  REQUIRE(store->tablespaces().BringIn(caller, "main").ok());
   CHECK(Forms() == std::vector<std::string>{"16386 inside "});
   CheckFile("pg_tblspc/16386/PG_15/5/1", Noise(3'000'000, 4));
   CheckFile("pg_tblspc/16386/PG_15/empty", "");
@@ -131,7 +134,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "a copy that was interrupted begins anew")
   MakeFile(MakeDirectory(MakeDirectory(all, "16386"), "PG_15"), "half", "ro");
   MakeLink("16386", outside);
   GiveToUser();
-  REQUIRE(store->BringInTablespaces(caller, "main").ok());
+  REQUIRE(store->tablespaces().BringIn(caller, "main").ok());
   CheckFile("pg_tblspc/16386/PG_15/1", "rows");
   CHECK_FALSE(BranchTree("main").contains("pg_tblspc/16386/PG_15/half"));
 }
@@ -162,7 +165,7 @@ TEST_CASE_FIXTURE(TablespacesFixture,
     at = MakeDirectory(at, "d");
   }
   GiveToUser();
-  WithLittleStack([&] { CHECK(store->BringInTablespaces(caller, "main").ok()); });
+  WithLittleStack([&] { CHECK(store->tablespaces().BringIn(caller, "main").ok()); });
   CHECK(Forms() == std::vector<std::string>{"16384 inside "});
 }
 
@@ -182,7 +185,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "only the data's owner has files outside o
   if (geteuid() != 0) return;
   WriteHostFile(outside + "/PG_15/1", "rows");
   MakeLink("16386", outside);
-  REQUIRE(store->SetOwner(caller, "main", "tester2").ok());
+  REQUIRE(store->branches().SetOwner(caller, "main", "tester2").ok());
   const Caller other{4242, "tester2"};
   CheckMessage(BringInFailure(other), "its data belongs to another user");
   CheckMessage(BringInFailure(caller), "its data belongs to root");
@@ -194,7 +197,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "only the data's owner has files outside o
   CheckMessage(BringInFailure(caller), "Permission denied");
   fs::permissions(scratch / "", fs::perms::owner_all | fs::perms::others_exe);
   fs::permissions(outside, fs::perms::owner_all | fs::perms::others_exe | fs::perms::others_read);
-  CHECK(store->BringInTablespaces(other, "main").ok());
+  CHECK(store->tablespaces().BringIn(other, "main").ok());
   CheckFile("pg_tblspc/16386/PG_15/1", "rows");
 }
 
@@ -203,14 +206,14 @@ TEST_CASE_FIXTURE(TablespacesFixture, "a link to what is gone is dropped, and no
   fs::create_directories(outside);
   MakeLink("16386", outside);
   MakeLink("16387", "/nonexistent/velafs/ts");
-  const auto refused_inside = store->DropTablespaceLink(caller, "main", "16384");
-  const auto refused_there = store->DropTablespaceLink(caller, "main", "16386");
-  const auto missing = store->DropTablespaceLink(caller, "main", "1");
+  const auto refused_inside = store->tablespaces().DropLink(caller, "main", "16384");
+  const auto refused_there = store->tablespaces().DropLink(caller, "main", "16386");
+  const auto missing = store->tablespaces().DropLink(caller, "main", "1");
   CHECK(refused_inside.status().code() == Code::kRefused);
   CHECK(refused_there.status().code() == Code::kRefused);
   CHECK(missing.status().code() == Code::kNotFound);
   CHECK(Forms().size() == 3);
-  REQUIRE(store->DropTablespaceLink(caller, "main", "16387").ok());
+  REQUIRE(store->tablespaces().DropLink(caller, "main", "16387").ok());
   CHECK(Forms().size() == 2);
 }
 
@@ -218,7 +221,7 @@ TEST_CASE_FIXTURE(TablespacesFixture,
                   "an export of a branch with a link that leads out is refused") {
   MakeLink("16386", "/srv/ts");
   size_t bytes = 0;
-  const auto exported = store->Export(
+  const auto exported = store->states().Export(
       caller, "main",
       [&](std::span<const std::byte> more) {
         bytes += more.size();
@@ -237,7 +240,7 @@ TEST_CASE_FIXTURE(TablespacesFixture, "an old link is exported as the directory 
   fs::create_directories(scratch / "out");
   const std::string tar = scratch / "out.tar";
   std::ofstream file(tar, std::ios::binary);
-  const auto exported = store->Export(
+  const auto exported = store->states().Export(
       caller, "main",
       [&](std::span<const std::byte> more) {
         file.write(reinterpret_cast<const char*>(more.data()),

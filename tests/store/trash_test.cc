@@ -5,7 +5,15 @@
 #include "tests/store/branches_fixture.h"
 #include "tests/store/hooked_storage.h"
 #include "velafs/base/server_place.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/trash_verbs.h"
 #include "velafs/store/upkeep.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -21,7 +29,7 @@ struct TrashFixture : BranchesFixture {
     Change("UPDATE " + table + " SET " + column + " = " + then + " WHERE name = '" + name + "'");
   }
   std::vector<std::string> ExpiredNames(bool dry_run = false) {
-    const auto expired = store->Expire(caller, dry_run);
+    const auto expired = store->upkeep().Expire(caller, dry_run);
     REQUIRE_MESSAGE(expired.ok(), expired.status().message());
     std::vector<std::string> names = expired->bookmarks;
     for (const BranchInfo& branch : expired->branches) names.push_back(branch.name);
@@ -36,7 +44,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
   WriteInto("dev", "17\n");
   Clone("dev", "child");
   WriteInto("dev", "18\n");
-  const auto port = store->AssignPort(caller, "dev", {});
+  const auto port = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   const Tree tree = BranchTree("dev");
   const BranchInfo before = Info("dev");
@@ -44,21 +52,21 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
   CHECK(Names() == std::vector<std::string>{"child", "main"});
   CHECK(Trash() == std::vector<std::string>{"dev"});
   CHECK(Info("child").parent == "dev");
-  CHECK(store->ListBookmarks({})->empty());
-  CHECK(store->Stats()->trashed == 1);
-  CHECK((*store->ListTrash())[0].state == BranchState::kDeleted);
-  CHECK((*store->ListTrash())[0].own_bytes > 0);
+  CHECK(store->bookmarks().List({})->empty());
+  CHECK(store->usage().Stats()->trashed == 1);
+  CHECK((*store->trash().List())[0].state == BranchState::kDeleted);
+  CHECK((*store->trash().List())[0].own_bytes > 0);
   CHECK_FALSE(store->volume().Open("dev").ok());
   Reopen();  // without a clean end
 
-  const auto back = store->Undelete(caller, "dev", {});
+  const auto back = store->trash().Undelete(caller, "dev", {});
   REQUIRE_MESSAGE(back.ok(), back.status().message());
   CHECK(back->id == before.id);
   CHECK(back->port == *port);
   CHECK(back->logical_bytes == before.logical_bytes);
   CHECK_FALSE(back->deleted_at);
   CHECK(BranchTree("dev") == tree);
-  CHECK(store->ListBookmarks("dev")->size() == 1);
+  CHECK(store->bookmarks().List("dev")->size() == 1);
   CHECK(Trash().empty());
   Reopen();
   CHECK(BranchTree("dev") == tree);
@@ -66,29 +74,29 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmark
 
 TEST_CASE_FIXTURE(TrashFixture, "the name and port of a deleted branch are free for others") {
   Clone("main", "dev");
-  const auto port = store->AssignPort(caller, "dev", {});
+  const auto port = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   Delete("dev");
   Clone("main", "dev");
-  REQUIRE(store->AssignPort(caller, "dev", *port).ok());
-  const Status taken = store->Undelete(caller, "dev", {}).status();
+  REQUIRE(store->servers().AssignPort(caller, "dev", *port).ok());
+  const Status taken = store->trash().Undelete(caller, "dev", {}).status();
   CHECK(taken.code() == Code::kExists);
   CHECK(taken.hint() == "bring it back under another name: --as NEW");
-  const auto back = store->Undelete(caller, "dev", "older");
+  const auto back = store->trash().Undelete(caller, "dev", "older");
   REQUIRE_MESSAGE(back.ok(), back.status().message());
   CHECK_FALSE(back->port);
   CHECK(Info("dev").port == *port);
-  CHECK(store->Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
+  CHECK(store->trash().Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a new branch is not given the port of one in the trash") {
   Clone("main", "dev");
-  const auto port = store->AssignPort(caller, "dev", {});
+  const auto port = store->servers().AssignPort(caller, "dev", {});
   REQUIRE(port.ok());
   Delete("dev");
   Clone("main", "other");
-  CHECK(*store->AssignPort(caller, "other", {}) != *port);
-  CHECK(store->Undelete(caller, "dev", {})->port == *port);
+  CHECK(*store->servers().AssignPort(caller, "other", {}) != *port);
+  CHECK(store->trash().Undelete(caller, "dev", {})->port == *port);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "of several deleted under one name the latest comes back first") {
@@ -97,8 +105,8 @@ TEST_CASE_FIXTURE(TrashFixture, "of several deleted under one name the latest co
     WriteInto("dev", text);
     Delete("dev");
   }
-  REQUIRE(store->Undelete(caller, "dev", "second").ok());
-  REQUIRE(store->Undelete(caller, "dev", "first").ok());
+  REQUIRE(store->trash().Undelete(caller, "dev", "second").ok());
+  REQUIRE(store->trash().Undelete(caller, "dev", "first").ok());
   CHECK(Info("first").id < Info("second").id);
   CHECK(BranchTree("first") != BranchTree("second"));
 }
@@ -112,26 +120,26 @@ TEST_CASE_FIXTURE(TrashFixture,
   const Tree kept = BranchTree("dev");
   Clone("dev", "child");
   WriteInto("dev", "18\n");
-  REQUIRE(store->Reset(caller, "dev", "main", {.keep_state = false}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", "main", {.keep_state = false}).ok());
   WriteInto("dev", "19\n");
   Delete("dev");
-  const auto would = store->PurgeTrash(caller, {}, true);
+  const auto would = store->trash().Purge(caller, {}, true);
   REQUIRE(would.ok());
   CHECK(would->branches.size() == 1);
   CHECK(would->freed_bytes >= kPageBytes);
   CHECK(Trash().size() == 1);
-  CHECK(store->PurgeTrash(caller, hours(1), false)->branches.empty());
-  CHECK(store->PurgeTrash(kAlice, {}, false)->branches.empty());
+  CHECK(store->trash().Purge(caller, hours(1), false)->branches.empty());
+  CHECK(store->trash().Purge(kAlice, {}, false)->branches.empty());
   const size_t before = LayersOnDisk();
 
-  const auto purged = store->PurgeTrash(caller, {}, false);
+  const auto purged = store->trash().Purge(caller, {}, false);
   REQUIRE(purged.ok());
   CHECK(purged->freed_bytes >= kPageBytes);
   CHECK(Trash().empty());
   CHECK(LayersOnDisk() < before);
   CHECK(BranchTree("child") == kept);
   CHECK(Info("child").parent == "dev");
-  CHECK(store->Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
+  CHECK(store->trash().Undelete(caller, "dev", {}).status().code() == Code::kNotFound);
   Delete("child", /*purge=*/true);
   CHECK(LayersOnDisk() == 0);
 }
@@ -140,9 +148,9 @@ TEST_CASE_FIXTURE(TrashFixture, "a purged branch takes the layers of its bookmar
   Clone("main", "dev");
   WriteInto("dev", "16\n");
   Bookmark("dev@a");
-  REQUIRE(store->Reset(caller, "dev", {}, {.keep_state = false}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", {}, {.keep_state = false}).ok());
   WriteInto("dev", "17\n");
-  CHECK((*store->ListBookmarks("dev"))[0].own_bytes > 0);
+  CHECK((*store->bookmarks().List("dev"))[0].own_bytes > 0);
   CHECK(LayersOnDisk() == 2);
   Delete("dev", /*purge=*/true);
   CHECK(Trash().empty());
@@ -153,9 +161,9 @@ TEST_CASE_FIXTURE(TrashFixture, "a deleted bookmark that nothing stands on gives
   Clone("main", "dev");
   WriteInto("dev", "16\n");
   Bookmark("dev@a");
-  REQUIRE(store->Reset(caller, "dev", {}, {.keep_state = false}).ok());
+  REQUIRE(store->replacing().Reset(caller, "dev", {}, {.keep_state = false}).ok());
   CHECK(LayersOnDisk() == 1);
-  REQUIRE(store->DeleteBookmark(caller, "dev@a").ok());
+  REQUIRE(store->bookmarks().Delete(caller, "dev@a").ok());
   CHECK(LayersOnDisk() == 0);
 }
 
@@ -163,42 +171,42 @@ TEST_CASE_FIXTURE(TrashFixture,
                   "a dry run of delete is refused as delete would be, and deletes nothing") {
   Clone("main", "dev");
   const DeleteOptions dry_run{.force = false, .purge = false, .dry_run = true};
-  CHECK(store->Delete(caller, "dev", dry_run).ok());
+  CHECK(store->trash().Delete(caller, "dev", dry_run).ok());
   CHECK(Names().size() == 2);
-  CHECK(store->Delete(kAlice, "dev", dry_run).status().code() == Code::kRefused);
-  REQUIRE(store->Protect(caller, "dev", {}).ok());
-  CHECK(store->Delete(caller, "dev", dry_run).status().code() == Code::kRefused);
+  CHECK(store->trash().Delete(kAlice, "dev", dry_run).status().code() == Code::kRefused);
+  REQUIRE(store->branches().Protect(caller, "dev", {}).ok());
+  CHECK(store->trash().Delete(caller, "dev", dry_run).status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "protection lasts as long as it was asked for") {
   Clone("main", "dev");
-  const auto until = store->Protect(caller, "dev", hours(7 * 24));
+  const auto until = store->branches().Protect(caller, "dev", hours(7 * 24));
   REQUIRE(until.ok());
   CHECK(until->is_protected);
   REQUIRE(until->protected_until);
   CHECK(*until->protected_until > NowNs());
-  CHECK(store->Delete(caller, "dev", {}).status().code() == Code::kRefused);
+  CHECK(store->trash().Delete(caller, "dev", {}).status().code() == Code::kRefused);
   SetInThePast("branches", "protected_until", "dev");
   CHECK_FALSE(Info("dev").is_protected);
-  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK(store->trash().Delete(caller, "dev", {}).ok());
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "what has expired goes, unless it is protected or another's") {
   CloneOptions options;
   options.ttl = hours(1);
   for (const char* name : {"gone", "guarded"}) {
-    REQUIRE(store->Clone(caller, "main", name, options).ok());
+    REQUIRE(store->branches().Clone(caller, "main", name, options).ok());
   }
   Clone("main", "stays");
-  REQUIRE(store->Protect(caller, "guarded", {}).ok());
+  REQUIRE(store->branches().Protect(caller, "guarded", {}).ok());
   CHECK(ExpiredNames().empty());
   SetInThePast("branches", "expires_at", "gone");
   SetInThePast("branches", "expires_at", "guarded");
-  CHECK(store->Expire(kAlice, false)->branches.empty());
+  CHECK(store->upkeep().Expire(kAlice, false)->branches.empty());
   CHECK(ExpiredNames(/*dry_run=*/true) == std::vector<std::string>{"gone"});
   CHECK(Names().size() == 4);
 
-  const auto expired = store->Expire(caller, false);
+  const auto expired = store->upkeep().Expire(caller, false);
   REQUIRE(expired.ok());
   REQUIRE(expired->branches.size() == 1);
   CHECK(expired->branches[0].name == "gone");
@@ -208,35 +216,35 @@ TEST_CASE_FIXTURE(TrashFixture, "what has expired goes, unless it is protected o
   CHECK(Trash() == std::vector<std::string>{"gone"});
 
   // It would be gone again at once.
-  CHECK_FALSE(store->Undelete(caller, "gone", {})->expires_at);
+  CHECK_FALSE(store->trash().Undelete(caller, "gone", {})->expires_at);
   CHECK(ExpiredNames().empty());
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a time to live is given and taken") {
   Clone("main", "dev");
   const TimeNs before = NowNs();
-  const auto later = store->SetTtl(caller, "dev", hours(2));
+  const auto later = store->branches().SetTtl(caller, "dev", hours(2));
   REQUIRE(later.ok());
   CHECK(*later->expires_at >= before + TimeNs{7200} * 1'000'000'000);
-  CHECK_FALSE(store->SetTtl(caller, "dev", {})->expires_at);
-  CHECK(store->SetTtl(caller, "dev", seconds(0)).status().code() == Code::kUsage);
+  CHECK_FALSE(store->branches().SetTtl(caller, "dev", {})->expires_at);
+  CHECK(store->branches().SetTtl(caller, "dev", seconds(0)).status().code() == Code::kUsage);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a bookmark that was to be kept for a while expires") {
-  REQUIRE(store->CreateBookmark(caller, "main@short", "", hours(1)).ok());
+  REQUIRE(store->bookmarks().Create(caller, "main@short", "", hours(1)).ok());
   Bookmark("main@long");
-  CHECK((*store->ListBookmarks("main"))[0].expires_at);
+  CHECK((*store->bookmarks().List("main"))[0].expires_at);
   CHECK(ExpiredNames().empty());
   SetInThePast("bookmarks", "expires_at", "short");
   CHECK(ExpiredNames(/*dry_run=*/true) == std::vector<std::string>{"main@short"});
   CHECK(ExpiredNames() == std::vector<std::string>{"main@short"});
-  CHECK(store->ListBookmarks("main")->size() == 1);
+  CHECK(store->bookmarks().List("main")->size() == 1);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "upkeep deletes what has expired, and empties the trash in time") {
   CloneOptions options;
   options.ttl = hours(1);
-  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
   SetInThePast("branches", "expires_at", "dev");
   Clone("main", "old");
   Clone("main", "new");
@@ -275,11 +283,11 @@ TEST_CASE_FIXTURE(TrashFixture, "a delete is done whatever its users have put in
     }
   } no_removal;
   Reopen(no_removal);
-  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK(store->trash().Delete(caller, "dev", {}).ok());
   CHECK_FALSE(fs::exists(run));
   Reopen();
   Clone("main", "other");
-  CHECK(store->Delete(caller, "other", {}).ok());
+  CHECK(store->trash().Delete(caller, "other", {}).ok());
   for (const auto& entry : fs::directory_iterator(root + "/run")) {
     CHECK_FALSE(entry.path().filename().string().starts_with(".gone-"));
   }
@@ -294,7 +302,7 @@ TEST_CASE_FIXTURE(TrashFixture, "with a branch goes its server's place outside t
   test::WriteHostFile(place + "/a/f", "x");
   test::WriteHostFile(others + "/f", "x");
   fs::create_symlink(others, place + "/link");
-  CHECK(store->Delete(caller, "dev", {}).ok());
+  CHECK(store->trash().Delete(caller, "dev", {}).ok());
   CHECK_FALSE(fs::exists(place));
   CHECK(fs::exists(others + "/f"));
   SetInThePast("branches", "expires_at", "other");
@@ -304,17 +312,19 @@ TEST_CASE_FIXTURE(TrashFixture, "with a branch goes its server's place outside t
 
 TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who may") {
   Clone("main", "dev");
-  REQUIRE(store->ChangeLabels(caller, "dev", {{"a", "1"}, {"b", "2"}}, {}).ok());
-  const auto labels = store->ChangeLabels(caller, "dev", {{"b", "3"}}, {"a"});
+  REQUIRE(store->branches().ChangeLabels(caller, "dev", {{"a", "1"}, {"b", "2"}}, {}).ok());
+  const auto labels = store->branches().ChangeLabels(caller, "dev", {{"b", "3"}}, {"a"});
   REQUIRE(labels.ok());
   CHECK(labels->labels == std::map<std::string, std::string>{{"b", "3"}});
-  CHECK(store->ChangeLabels(caller, "dev", {}, {"a"}).status().code() == Code::kNotFound);
-  CHECK(store->ChangeLabels(caller, "dev", {{"x-", ""}}, {}).status().code() == Code::kUsage);
-  CHECK(store->SetNote(caller, "dev", "a note")->note == "a note");
-  CHECK(store->SetNote(kAlice, "dev", "hers").status().code() == Code::kRefused);
-  CHECK(store->SetOwner(caller, "dev", "").status().code() == Code::kUsage);
-  CHECK(store->SetOwner(caller, "dev", "alice")->branch.owner == "alice");
-  CHECK(store->SetNote(kAlice, "dev", "hers")->note == "hers");
+  CHECK(store->branches().ChangeLabels(caller, "dev", {}, {"a"}).status().code() ==
+        Code::kNotFound);
+  CHECK(store->branches().ChangeLabels(caller, "dev", {{"x-", ""}}, {}).status().code() ==
+        Code::kUsage);
+  CHECK(store->branches().SetNote(caller, "dev", "a note")->note == "a note");
+  CHECK(store->branches().SetNote(kAlice, "dev", "hers").status().code() == Code::kRefused);
+  CHECK(store->branches().SetOwner(caller, "dev", "").status().code() == Code::kUsage);
+  CHECK(store->branches().SetOwner(caller, "dev", "alice")->branch.owner == "alice");
+  CHECK(store->branches().SetNote(kAlice, "dev", "hers")->note == "hers");
   Reopen();
   CHECK(Info("dev").note == "hers");
 }
@@ -322,60 +332,64 @@ TEST_CASE_FIXTURE(TrashFixture, "labels, note and owner are changed by those who
 TEST_CASE_FIXTURE(TrashFixture, "a user sets and removes a pool's labels on branches of his own") {
   CloneOptions options;
   options.labels = {{"pool", "ci"}, {"pool-state", "ready"}};
-  CHECK(store->Clone(kAlice, "main", "hers", options).ok());
-  CHECK(store->ChangeLabels(kAlice, "hers", {{"pool", "x"}}, {"pool-state"}).ok());
+  CHECK(store->branches().Clone(kAlice, "main", "hers", options).ok());
+  CHECK(store->branches().ChangeLabels(kAlice, "hers", {{"pool", "x"}}, {"pool-state"}).ok());
   CHECK(Info("hers").labels == std::map<std::string, std::string>{{"pool", "x"}});
-  CHECK(store->ChangeLabels(kAlice, "main", {{"pool", "x"}}, {}).status().code() == Code::kRefused);
+  CHECK(store->branches().ChangeLabels(kAlice, "main", {{"pool", "x"}}, {}).status().code() ==
+        Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "the label of a pool is a name of one") {
-  REQUIRE(store->Clone(caller, "main", "hers", {}).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "hers", {}).ok());
   for (const char* name : {"$(id)", "a b", "", "-x"}) {
     CAPTURE(name);
-    CHECK(store->ChangeLabels(caller, "hers", {{"pool", name}}, {}).status().code() ==
+    CHECK(store->branches().ChangeLabels(caller, "hers", {{"pool", name}}, {}).status().code() ==
           Code::kUsage);
   }
-  CHECK(store->ChangeLabels(caller, "hers", {{"pool", "ci"}, {"team", "$(id)"}}, {}).ok());
+  CHECK(
+      store->branches().ChangeLabels(caller, "hers", {{"pool", "ci"}, {"team", "$(id)"}}, {}).ok());
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a branch has so many labels and no more") {
   std::map<std::string, std::string> labels;
   for (int i = 0; i < 64; ++i) labels["k" + std::to_string(i)] = "v";
   Clone("main", "dev");
-  REQUIRE(store->ChangeLabels(caller, "dev", labels, {}).ok());
-  CHECK(store->ChangeLabels(caller, "dev", {{"k0", "other"}}, {}).ok());
-  const Status refused = store->ChangeLabels(caller, "dev", {{"one-more", ""}}, {}).status();
+  REQUIRE(store->branches().ChangeLabels(caller, "dev", labels, {}).ok());
+  CHECK(store->branches().ChangeLabels(caller, "dev", {{"k0", "other"}}, {}).ok());
+  const Status refused =
+      store->branches().ChangeLabels(caller, "dev", {{"one-more", ""}}, {}).status();
   CHECK(refused.code() == Code::kUsage);
   test::CheckMessage(refused, "at most 64 labels");
   CloneOptions options;
   options.labels = labels;
   options.labels["one-more"] = "";
-  CHECK(store->Clone(caller, "main", "other", options).status().code() == Code::kUsage);
+  CHECK(store->branches().Clone(caller, "main", "other", options).status().code() == Code::kUsage);
   options.labels.clear();
   for (int i = 0; i < 17; ++i) options.labels["k" + std::to_string(i)] = std::string(1000, 'x');
-  test::CheckMessage(store->Clone(caller, "main", "other", options).status(), "16384 bytes");
+  test::CheckMessage(store->branches().Clone(caller, "main", "other", options).status(),
+                     "16384 bytes");
   CHECK(Info("dev").labels.size() == 64);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "what others delete under a name keeps nobody's from coming back") {
   const auto make_and_delete = [this](const Caller& who) {
-    REQUIRE(store->Clone(who, "main", "dev", {}).ok());
-    REQUIRE(store->Delete(who, "dev", {}).ok());
+    REQUIRE(store->branches().Clone(who, "main", "dev", {}).ok());
+    REQUIRE(store->trash().Delete(who, "dev", {}).ok());
   };
   make_and_delete(kAlice);
   make_and_delete({geteuid() + 4444, "bob"});
-  CHECK(store->Undelete(kAlice, "dev", {})->owner == "alice");
-  CHECK(store->Undelete(kAlice, "dev", "his").status().code() == Code::kRefused);
+  CHECK(store->trash().Undelete(kAlice, "dev", {})->owner == "alice");
+  CHECK(store->trash().Undelete(kAlice, "dev", "his").status().code() == Code::kRefused);
 }
 
 TEST_CASE_FIXTURE(TrashFixture, "a list is of those asked for") {
   CloneOptions options;
   options.owner = "alice";
   options.labels = {{"team", "db"}, {"pr", "1"}};
-  REQUIRE(store->Clone(caller, "main", "dev", options).ok());
+  REQUIRE(store->branches().Clone(caller, "main", "dev", options).ok());
   const auto names = [this](const ListFilter& filter) {
     std::vector<std::string> found;
-    const auto list = store->List(filter);
+    const auto list = store->branches().List(filter);
     REQUIRE(list.ok());
     for (const BranchInfo& branch : *list) found.push_back(branch.name);
     return found;
@@ -399,7 +413,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a clone of a time is of the newest bookmark fro
   const auto clone = [this](const std::string& name, TimeNs at) {
     CloneOptions options;
     options.at = at;
-    return store->Clone(caller, "main", name, options);
+    return store->branches().Clone(caller, "main", name, options);
   };
   CHECK(clone("one", 150 * second)->parent_bookmark == "main@a");
   CHECK(clone("two", 200 * second)->parent_bookmark == "main@b");  // of that second
@@ -412,7 +426,7 @@ TEST_CASE_FIXTURE(TrashFixture, "a clone of a time is of the newest bookmark fro
   CHECK(none.hint() == "the oldest is main@a, made at 1970-01-01T00:01:40Z");
   CloneOptions options;
   options.at = 1;
-  CHECK(store->Clone(caller, "main@a", "five", options).status().code() == Code::kUsage);
+  CHECK(store->branches().Clone(caller, "main@a", "five", options).status().code() == Code::kUsage);
 }
 
 }  // namespace

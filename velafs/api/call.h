@@ -6,6 +6,7 @@
 #include "velafs/api/arguments.h"
 #include "velafs/base/status.h"
 #include "velafs/client.h"
+#include "velafs/store/caller.h"
 #include "velafs/store/store.h"
 
 namespace velafs::api {

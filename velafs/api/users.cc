@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "velafs/store/audit_log.h"
+#include "velafs/store/govern/usage_verbs.h"
 #include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
@@ -23,7 +25,7 @@ json& UserIn(json* users, const std::string& name) {
 
 Result<json> UsersToJson(store::Store& store) {
   json users = json::object();
-  VELAFS_ASSIGN(const auto usage, store.UsageByOwner());
+  VELAFS_ASSIGN(const auto usage, store.usage().ByOwner());
   for (const auto& [name, of] : usage) {
     json& user = UserIn(&users, name);
     user["branches"] = of.branches;

@@ -16,6 +16,7 @@
 #include "velafs/os/sandbox.h"
 #include "velafs/store/disk_use.h"
 #include "velafs/store/govern/access.h"
+#include "velafs/store/govern/usage_verbs.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {
@@ -26,7 +27,7 @@ using store::Role;
 
 Result<json> Stats(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::StoreStats stats, call.store.Stats());
+  VELAFS_ASSIGN(const store::StoreStats stats, call.store.usage().Stats());
   json document = {{"branches", stats.branches},         {"bookmarks", stats.bookmarks},
                    {"trashed", stats.trashed},           {"logical_bytes", stats.logical_bytes},
                    {"stored_bytes", stats.stored_bytes}, {"chunk_count", stats.chunk_count}};
@@ -52,7 +53,7 @@ json SandboxToJson() {
 Result<json> StoreStatus(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   return json{{"store", call.store.paths().root},
-              {"mountpoint", OrNull(call.store.mountpoint())},
+              {"mountpoint", OrNull(call.store.context().mount.mountpoint())},
               {"pid", getpid()},
               {"sandbox", SandboxToJson()},
               {"version", kVersion}};

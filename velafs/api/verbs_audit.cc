@@ -7,6 +7,7 @@
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/api/wire.h"
+#include "velafs/store/govern/govern_verbs.h"
 
 namespace velafs::api {
 namespace {
@@ -115,7 +116,7 @@ Answer AuditTrim(Call& call) {
   limits.max_entries = call.arguments.Count("max_entries");
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());
-  if (!limits.keep && !limits.max_entries) limits = call.store.AuditPolicy();
+  if (!limits.keep && !limits.max_entries) limits = call.store.governance().AuditPolicy();
   if (!limits.keep && !limits.max_entries) {
     return UsageError("no policy says what may go of the audit log",
                       "set one: velafs policy set --of-store audit_keep=365d");

@@ -4,6 +4,7 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/store/bookmark_verbs.h"
 
 namespace velafs::api {
 
@@ -15,14 +16,15 @@ Answer BookmarkCreate(Call& call) {
   const auto keep = call.arguments.Duration("keep");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::BookmarkInfo bookmark,
-                call.store.CreateBookmark(call.caller, name, note, keep));
+                call.store.bookmarks().Create(call.caller, name, note, keep));
   return BookmarkToJson(bookmark);
 }
 
 Answer BookmarkList(Call& call) {
   const std::optional<std::string> branch = call.arguments.Text("branch");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::vector<store::BookmarkInfo> bookmarks, call.store.ListBookmarks(branch));
+  VELAFS_ASSIGN(const std::vector<store::BookmarkInfo> bookmarks,
+                call.store.bookmarks().List(branch));
   json list = json::array();
   for (const store::BookmarkInfo& bookmark : bookmarks) list.push_back(BookmarkToJson(bookmark));
   return json{{"bookmarks", std::move(list)}};
@@ -31,7 +33,7 @@ Answer BookmarkList(Call& call) {
 Answer BookmarkDelete(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_TRY(call.store.DeleteBookmark(call.caller, name));
+  VELAFS_TRY(call.store.bookmarks().Delete(call.caller, name));
   return json{{"name", name}};
 }
 

@@ -4,6 +4,9 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/server_verbs.h"
 #include "velafs/store/users.h"
 
 namespace velafs::api {
@@ -56,7 +59,7 @@ Answer Clone(Call& call) {
   VELAFS_ASSIGN(options.if_exists, ParseIfExists(if_exists));
   store::CloneOutcome outcome = store::CloneOutcome::kCreated;
   VELAFS_ASSIGN(const store::BranchInfo branch,
-                call.store.Clone(call.caller, source, name, options, &outcome));
+                call.store.branches().Clone(call.caller, source, name, options, &outcome));
   json document = BranchToJson(branch);
   document["outcome"] = OutcomeName(outcome);
   return document;
@@ -71,20 +74,20 @@ Answer List(Call& call) {
   if (state) {
     VELAFS_ASSIGN(filter.state, ParseListedState(*state));
   }
-  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.List(filter));
+  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.branches().List(filter));
   return json{{"branches", BranchesToJson(branches)}};
 }
 
 Answer Show(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.Show(name));
+  return BranchAnswer(call.store.branches().Show(name));
 }
 
 Answer Server(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::Store::BranchServer server, call.store.ServerOn(name));
+  VELAFS_ASSIGN(const store::BranchServer server, call.store.servers().On(name));
   json document = {{"name", name},
                    {"instance", server.instance.value},
                    {"server_pid", nullptr},
@@ -103,7 +106,7 @@ Answer Reset(Call& call) {
   options.keep_state = !call.arguments.Flag("no_bookmark");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::ResetResult reset,
-                call.store.Reset(call.caller, name, source, options));
+                call.store.replacing().Reset(call.caller, name, source, options));
   json document = BranchToJson(reset.branch);
   document["source"] = reset.source;
   document["bookmark"] = OrNull(reset.bookmark);
@@ -119,7 +122,7 @@ Answer Promote(Call& call) {
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::PromoteResult promoted,
-                call.store.Promote(call.caller, name, target, dry_run));
+                call.store.replacing().Promote(call.caller, name, target, dry_run));
   json document = BranchToJson(promoted.target);
   document["source"] = name;
   document["bookmark"] = promoted.bookmark;
@@ -131,20 +134,20 @@ Answer Rename(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::string new_name = call.arguments.Required("new_name");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.Rename(call.caller, name, new_name));
+  return BranchAnswer(call.store.branches().Rename(call.caller, name, new_name));
 }
 
 Answer Protect(Call& call) {
   const std::string name = call.arguments.Required("name");
   const auto duration = call.arguments.Duration("for");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.Protect(call.caller, name, duration));
+  return BranchAnswer(call.store.branches().Protect(call.caller, name, duration));
 }
 
 Answer Unprotect(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.Unprotect(call.caller, name));
+  return BranchAnswer(call.store.branches().Unprotect(call.caller, name));
 }
 
 Answer Label(Call& call) {
@@ -152,14 +155,14 @@ Answer Label(Call& call) {
   const auto set = call.arguments.TextMap("set");
   const auto remove = call.arguments.Texts("remove");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.ChangeLabels(call.caller, name, set, remove));
+  return BranchAnswer(call.store.branches().ChangeLabels(call.caller, name, set, remove));
 }
 
 Answer Note(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::string note = call.arguments.Required("note");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.SetNote(call.caller, name, note));
+  return BranchAnswer(call.store.branches().SetNote(call.caller, name, note));
 }
 
 Answer Chown(Call& call) {
@@ -167,7 +170,8 @@ Answer Chown(Call& call) {
   const std::string owner = call.arguments.Required("owner");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_TRY(store::FindUser(owner).status().WithContext("cannot chown \"" + name + "\""));
-  VELAFS_ASSIGN(const store::ChownResult given, call.store.SetOwner(call.caller, name, owner));
+  VELAFS_ASSIGN(const store::ChownResult given,
+                call.store.branches().SetOwner(call.caller, name, owner));
   json document = BranchToJson(given.branch);
   document["former_owner"] = given.former_owner;
   return document;
@@ -177,27 +181,27 @@ Answer Quota(Call& call) {
   const std::string name = call.arguments.Required("name");
   const auto quota = call.arguments.SizeOrNone("quota");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.SetQuota(call.caller, name, quota));
+  return BranchAnswer(call.store.branches().SetQuota(call.caller, name, quota));
 }
 
 Answer Ttl(Call& call) {
   const std::string name = call.arguments.Required("name");
   const auto ttl = call.arguments.DurationOrNone("ttl");
   VELAFS_TRY(call.arguments.Finish());
-  return BranchAnswer(call.store.SetTtl(call.caller, name, ttl));
+  return BranchAnswer(call.store.branches().SetTtl(call.caller, name, ttl));
 }
 
 Answer AssignPort(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::optional<uint16_t> wanted = call.arguments.Port("port");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const uint16_t port, call.store.AssignPort(call.caller, name, wanted));
+  VELAFS_ASSIGN(const uint16_t port, call.store.servers().AssignPort(call.caller, name, wanted));
   return json{{"name", name}, {"port", port}};
 }
 
 Answer PoolPlace(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::string path, call.store.PoolPlace(call.caller));
+  VELAFS_ASSIGN(const std::string path, call.store.servers().PoolPlace(call.caller));
   return json{{"path", path}};
 }
 

@@ -11,6 +11,9 @@
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/base/name.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/policies.h"
+#include "velafs/store/trash_verbs.h"
 
 namespace velafs::api {
 namespace {
@@ -43,10 +46,10 @@ struct Selected {
 Result<Selected> Select(store::Store& store, const Selection& selection) {
   std::vector<std::string> candidates;
   if (selection.is_filtered()) {
-    VELAFS_ASSIGN(const auto branches, store.List(selection.filter));
+    VELAFS_ASSIGN(const auto branches, store.branches().List(selection.filter));
     for (const store::BranchInfo& branch : branches) candidates.push_back(branch.name);
   } else {
-    VELAFS_ASSIGN(candidates, store.BranchNames());
+    VELAFS_ASSIGN(candidates, store.branches().Names());
   }
   if (selection.names.empty()) return Selected{std::move(candidates), {}};
   std::set<std::string> names;
@@ -73,13 +76,14 @@ class Deletion {
   Deletion(Call& call, const store::DeleteOptions& options) : call_(call), options_(options) {}
 
   Status Begin() {
-    VELAFS_ASSIGN(clones_, call_.store.CloneCounts());
+    VELAFS_ASSIGN(clones_, call_.store.branches().CloneCounts());
     trash_keep_ = call_.store.policies().Duration("trash_keep", nullptr);
     return {};
   }
 
   Answer Delete(const std::string& name) {
-    VELAFS_ASSIGN(const store::BranchInfo branch, call_.store.Delete(call_.caller, name, options_));
+    VELAFS_ASSIGN(const store::BranchInfo branch,
+                  call_.store.trash().Delete(call_.caller, name, options_));
     if (branch.parent_id) TakeOneOff(&clones_[*branch.parent_id]);
     std::optional<TimeNs> kept_until;
     if (!options_.purge && trash_keep_) {
@@ -116,7 +120,8 @@ Answer DeleteSelected(Call& call, const Selection& selection, const store::Delet
   if (!selection.if_exists) {
     // A mistake in the last name must not cost the branches named before it.
     for (const std::string& name : selected.missing) {
-      VELAFS_TRY(call.store.Show(name).status().WithContext("cannot delete \"" + name + "\""));
+      VELAFS_TRY(
+          call.store.branches().Show(name).status().WithContext("cannot delete \"" + name + "\""));
     }
     if (selected.names.empty()) {
       return NotFound("no branch matches \"" + TextOf(selection) + "\"",

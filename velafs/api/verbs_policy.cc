@@ -4,6 +4,7 @@
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
+#include "velafs/store/govern/govern_verbs.h"
 
 namespace velafs::api {
 namespace {
@@ -35,7 +36,7 @@ Answer Change(Call& call, const std::map<std::string, std::optional<std::string>
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_TRY(CheckPlace(place, name));
   if (values.empty()) return UsageError("no policy is named");
-  return PoliciesToJson(call.store.SetPolicies(place, name, values));
+  return PoliciesToJson(call.store.governance().SetPolicies(place, name, values));
 }
 
 // {"place","name"?,"set"}
@@ -53,7 +54,7 @@ Result<store::PolicyPlan> ToPlan(const json& object) {
 Answer Approval(Call& call, bool approved) {
   const std::string source = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_TRY(call.store.SetApproved(source, approved));
+  VELAFS_TRY(call.store.governance().SetApproved(source, approved));
   return json{{"name", source}, {"approved", approved}};
 }
 
@@ -62,7 +63,7 @@ Answer Approval(Call& call, bool approved) {
 Answer PolicyShow(Call& call) {
   const std::optional<std::string> name = call.arguments.Text("name");
   VELAFS_TRY(call.arguments.Finish());
-  return PoliciesToJson(call.store.ShowPolicies(name));
+  return PoliciesToJson(call.store.governance().ShowPolicies(name));
 }
 
 Answer PolicySet(Call& call) {
@@ -88,7 +89,7 @@ Answer PolicyApply(Call& call) {
     plans.push_back(std::move(plan));
   }
   VELAFS_ASSIGN(const std::vector<store::PolicyChange> changes,
-                call.store.ApplyPolicies(plans, dry_run));
+                call.store.governance().ApplyPolicies(plans, dry_run));
   json list = json::array();
   for (const store::PolicyChange& change : changes) {
     list.push_back({{"place", change.place},

@@ -3,6 +3,7 @@
 #include "velafs/api/documents.h"
 #include "velafs/api/progress_gate.h"
 #include "velafs/api/verbs.h"
+#include "velafs/store/scrub/scrub.h"
 
 namespace velafs::api {
 namespace {
@@ -68,7 +69,7 @@ Answer Scrub(Call& call) {
                       return Refused("cannot restore the catalog of a mounted store",
                                      "unmount it first: velafs umount");
                     }
-                    return call.store.Scrub(options, progress);
+                    return store::ScrubOpenStore(call.store.context(), options, progress);
                   });
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "velafs/api/call.h"
+#include "velafs/store/tablespace_verbs.h"
 
 namespace velafs::api {
 namespace {
@@ -38,20 +39,20 @@ Answer TablespacesAnswer(const std::string& name,
 Answer Tablespaces(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  return TablespacesAnswer(name, call.store.Tablespaces(name));
+  return TablespacesAnswer(name, call.store.tablespaces().List(name));
 }
 
 Answer TablespacesBringIn(Call& call) {
   const std::string name = call.arguments.Required("name");
   VELAFS_TRY(call.arguments.Finish());
-  return TablespacesAnswer(name, call.store.BringInTablespaces(call.caller, name));
+  return TablespacesAnswer(name, call.store.tablespaces().BringIn(call.caller, name));
 }
 
 Answer TablespacesDrop(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::string oid = call.arguments.Required("oid");
   VELAFS_TRY(call.arguments.Finish());
-  return TablespacesAnswer(name, call.store.DropTablespaceLink(call.caller, name, oid));
+  return TablespacesAnswer(name, call.store.tablespaces().DropLink(call.caller, name, oid));
 }
 
 }  // namespace velafs::api

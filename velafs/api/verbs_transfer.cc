@@ -5,6 +5,8 @@
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/api/progress_gate.h"
+#include "velafs/store/import/import_verbs.h"
+#include "velafs/store/state_verbs.h"
 
 namespace velafs::api {
 namespace {
@@ -79,9 +81,9 @@ Answer Import(Call& call) {
     });
   };
   Result<store::ImportResult> imported =
-      archive ? call.store.ImportArchive(call.caller, name, *archive, call.streams.in, on_progress,
-                                         options)
-              : call.store.Import(call.caller, name, *directory, on_progress, options);
+      archive ? call.store.imports().ImportArchive(call.caller, name, *archive, call.streams.in,
+                                                   on_progress, options)
+              : call.store.imports().Import(call.caller, name, *directory, on_progress, options);
   if (!imported.ok() && gate.stopped()) {
     return Failed("cannot import \"" + name + "\": interrupted");
   }
@@ -102,7 +104,7 @@ Answer Diff(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   Asking asking(call.progress);
   VELAFS_ASSIGN(const std::vector<layer::FileDifference> differences,
-                call.store.Diff(a, b, [&asking] { return asking.GoOn(); }));
+                call.store.states().Diff(a, b, [&asking] { return asking.GoOn(); }));
   uint64_t pages_changed = 0;
   uint64_t bytes_changed = 0;
   json files = json::array();
@@ -132,7 +134,7 @@ Answer Export(Call& call) {
   if (!call.streams.out) return UsageError("verb \"export\" needs a stream to write to");
   ProgressGate gate(call.progress);
   VELAFS_ASSIGN(const store::ExportResult result,
-                call.store.Export(
+                call.store.states().Export(
                     call.caller, source, call.streams.out,
                     [&gate](const store::ExportProgress& progress) {
                       return gate.Pass([&] {

@@ -6,6 +6,8 @@
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
 #include "velafs/api/progress_gate.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::api {
 
@@ -15,13 +17,14 @@ Answer Undelete(Call& call) {
   const std::string name = call.arguments.Required("name");
   const std::optional<std::string> new_name = call.arguments.Text("as");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::BranchInfo branch, call.store.Undelete(call.caller, name, new_name));
+  VELAFS_ASSIGN(const store::BranchInfo branch,
+                call.store.trash().Undelete(call.caller, name, new_name));
   return BranchToJson(branch);
 }
 
 Answer TrashList(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.ListTrash());
+  VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.trash().List());
   return json{{"branches", BranchesToJson(branches)}};
 }
 
@@ -30,7 +33,7 @@ Answer TrashPurge(Call& call) {
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());
   VELAFS_ASSIGN(const store::Purged purged,
-                call.store.PurgeTrash(call.caller, older_than, dry_run));
+                call.store.trash().Purge(call.caller, older_than, dry_run));
   return json{{"branches", BranchesToJson(purged.branches)},
               {"freed_bytes", purged.freed_bytes},
               {"dry_run", dry_run}};
@@ -46,7 +49,7 @@ Answer Gc(Call& call) {
     });
   };
   VELAFS_ASSIGN(const store::GcResult result,
-                call.store.CollectGarbage(call.caller, dry_run, progress));
+                call.store.upkeep().CollectGarbage(call.caller, dry_run, progress));
   return json{{"packs_removed", result.packs_removed},
               {"packs_rewritten", result.packs_rewritten},
               {"layers_merged", result.layers_merged},
@@ -59,7 +62,7 @@ Answer Gc(Call& call) {
 Answer Expire(Call& call) {
   const bool dry_run = call.arguments.Flag("dry_run");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_ASSIGN(const store::Expired expired, call.store.Expire(call.caller, dry_run));
+  VELAFS_ASSIGN(const store::Expired expired, call.store.upkeep().Expire(call.caller, dry_run));
   json kept = json::array();
   for (const store::Expired::Kept& one : expired.kept) {
     kept.push_back({{"name", one.name}, {"why", one.why}});
@@ -77,8 +80,8 @@ Answer Seal(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   Asking asking(call.progress);
   VELAFS_ASSIGN(const store::SealResult result,
-                call.store.Seal(call.caller, older_than.value_or(std::chrono::seconds(0)),
-                                [&asking] { return asking.GoOn(); }));
+                call.store.upkeep().Seal(call.caller, older_than.value_or(std::chrono::seconds(0)),
+                                         [&asking] { return asking.GoOn(); }));
   return json{{"layers_sealed", result.layers},
               {"chunks_new", result.chunks_new},
               {"chunks_shared", result.chunks_shared},

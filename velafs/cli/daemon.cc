@@ -28,6 +28,9 @@
 #include "velafs/cli/service_watch.h"
 #include "velafs/os/sandbox.h"
 #include "velafs/os/space_reserve.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/mounted_store.h"
+#include "velafs/store/server_verbs.h"
 #include "velafs/store/store.h"
 #include "velafs/store/upkeep.h"
 
@@ -171,7 +174,7 @@ Status PrepareMountpoint(const std::string& mountpoint, bool makes_it, const std
 
 // Servers end first: they still have data to write through the mount.
 void UnmountBySignal(store::Store& store, fuse::Mount& mount, std::chrono::seconds patience) {
-  const Status stopped = store.StopServers(patience);
+  const Status stopped = store.servers().StopAll(patience);
   if (!stopped.ok()) spdlog::error("{}", stopped.message());
   const Status unmounted = mount.Unmount();
   if (unmounted.ok()) return;
@@ -187,7 +190,7 @@ api::Server::ExtraVerbs UmountVerb(store::Store& store, fuse::Mount& mount, cons
          api::Arguments arguments(words);
          const bool stops_servers = arguments.Flag("stop_servers");
          VELAFS_TRY(arguments.Finish());
-         if (stops_servers) VELAFS_TRY(store.StopServers(patience));
+         if (stops_servers) VELAFS_TRY(store.servers().StopAll(patience));
          VELAFS_TRY(mount.Unmount());
          spdlog::info("unmounted on request");
          return identity;
@@ -208,8 +211,8 @@ Status GiveUpRights() {
 
 // The line that a service manager shows.
 std::string StatusLine(store::Store& store, const std::string& mountpoint) {
-  const auto branches = store.BranchNames();
-  const size_t servers = store.servers().Lives().size();
+  const auto branches = store.branches().Names();
+  const size_t servers = store.server_registry().Lives().size();
   return "store \"" + store.paths().root + "\" at \"" + mountpoint +
          "\": " + Counted(branches.ok() ? branches->size() : 0, "branch", "branches") + ", " +
          Counted(servers, "running server", "running servers");
@@ -250,7 +253,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   const json identity = {
       {"mountpoint", mountpoint}, {"pid", getpid()}, {"store", store.paths().root}};
   ServiceWatch service(manager);  // before the mount, which it asks
-  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store, mountpoint, options.mount));
+  VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store.mounted(), mountpoint, options.mount));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
   VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity,
                                                                         options.stop_timeout)));
@@ -267,8 +270,8 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
     }
     is_ending = true;
     spdlog::info("signal {}: unmounting", number);
-    service.Stopping("stopping " +
-                     Counted(store.servers().Lives().size(), "running server", "running servers"));
+    service.Stopping("stopping " + Counted(store.server_registry().Lives().size(), "running server",
+                                           "running servers"));
     const MoreTime more_time(manager);
     UnmountBySignal(store, *mount, options.stop_timeout);
   });
@@ -277,7 +280,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   store.KeepCatalogCopies();
   json live = identity;
   if (options.autostart) {
-    VELAFS_ASSIGN(const auto servers, store.TakeServersToStart());
+    VELAFS_ASSIGN(const auto servers, store.servers().TakeServersToStart());
     live[kAutostart] = {{"surely", servers.surely}, {"if_marked", servers.if_marked}};
   }
   VELAFS_TRY(on_live(live));
@@ -288,7 +291,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   if (!served.ok()) spdlog::error("{}", served.message());
   service.Stopping("closing the store");
   server->Stop();
-  store.SetMount("", nullptr);
+  store.context().mount.Set("", nullptr);
   return served;
 }
 
@@ -315,7 +318,7 @@ Status RunDaemon(const DaemonOptions& options, const os::ServiceManager& manager
   VELAFS_TRY(CheckMountpointPlace(mountpoint, store.paths().root, store.paths().DefaultMountpoint())
                  .WithContext(cannot));
   VELAFS_ASSIGN(const std::shared_ptr<LogPlace> log, StartLog(options, store.paths()));
-  for (const std::string& name : store.ephemerals_reset()) {
+  for (const std::string& name : store.context().ephemerals_reset) {
     spdlog::warn("ephemeral branch \"{}\" has lost its changes: it was not closed cleanly", name);
   }
   if (chdir("/") != 0) return SystemError(errno, "cannot change to \"/\"");

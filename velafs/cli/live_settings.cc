@@ -5,6 +5,7 @@
 #include "velafs/api/configuration.h"
 #include "velafs/api/verbs.h"
 #include "velafs/cli/policy_file.h"
+#include "velafs/store/govern/policies.h"
 #include "velafs/store/store.h"
 
 namespace velafs::cli {

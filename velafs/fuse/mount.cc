@@ -29,7 +29,7 @@
 #include "velafs/fuse/operations.h"
 #include "velafs/os/helper.h"
 #include "velafs/os/unique_fd.h"
-#include "velafs/store/store.h"
+#include "velafs/store/mounted_store.h"
 
 namespace velafs::fuse {
 namespace {
@@ -175,7 +175,8 @@ Result<std::unique_ptr<os::Helper>> StartUnmounter(const std::string& mountpoint
 
 class SessionMount : public Mount {
  public:
-  SessionMount(store::Store& store, std::string mountpoint, const MountOptions& options)
+  SessionMount(const store::MountedStore& store, std::string mountpoint,
+               const MountOptions& options)
       : store_(store), mountpoint_(std::move(mountpoint)), options_(options), operations_(store) {}
   ~SessionMount() override;
 
@@ -190,7 +191,7 @@ class SessionMount : public Mount {
  private:
   void EndSession();  // Serve has returned when this does
 
-  store::Store& store_;
+  const store::MountedStore store_;
   const std::string mountpoint_;
   const MountOptions options_;
   Operations operations_;
@@ -212,7 +213,7 @@ SessionMount::~SessionMount() {
 
 Status SessionMount::Begin() {
   std::string options = "default_permissions,subtype=velafs,fsname=";
-  options += Escaped(MountSource(store_.paths().root));
+  options += Escaped(MountSource(store_.root()));
   if (geteuid() == 0) options += ",allow_other";
   fuse_args arguments = FUSE_ARGS_INIT(0, nullptr);
   fuse_opt_add_arg(&arguments, "velafs");
@@ -303,7 +304,8 @@ std::string MountSource(const std::string& store_directory) {
   return error ? store_directory : real.string();
 }
 
-Result<std::unique_ptr<Mount>> Mount::Start(store::Store& store, const std::string& mountpoint,
+Result<std::unique_ptr<Mount>> Mount::Start(const store::MountedStore& store,
+                                            const std::string& mountpoint,
                                             const MountOptions& options) {
   VELAFS_TRY(CheckDevice());
   VELAFS_TRY(CheckMountpoint(mountpoint));

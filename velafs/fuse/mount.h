@@ -8,7 +8,7 @@
 #include "velafs/store/mount_listener.h"
 
 namespace velafs::store {
-class Store;
+class MountedStore;
 }  // namespace velafs::store
 
 namespace velafs::fuse {
@@ -27,7 +27,8 @@ class Mount : public store::MountListener {
   // return, but requests wait until Serve runs. Through fusermount3 when not root. Failures say
   // what to do: no /dev/fuse, no such directory, something mounted there already. Starts a process
   // that will unmount, and no thread: until Serve, this process may give up what it does not need.
-  static Result<std::unique_ptr<Mount>> Start(store::Store& store, const std::string& mountpoint,
+  static Result<std::unique_ptr<Mount>> Start(const store::MountedStore& store,
+                                              const std::string& mountpoint,
                                               const MountOptions& options);
   // Unmounts lazily if still mounted.
   ~Mount() override = default;

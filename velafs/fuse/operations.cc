@@ -12,7 +12,7 @@
 
 #include "velafs/fuse/listing.h"
 #include "velafs/fuse/node_id.h"
-#include "velafs/store/store.h"
+#include "velafs/layer/volume.h"
 #include "velafs/store/users.h"
 
 namespace velafs::fuse {
@@ -74,7 +74,7 @@ std::string TroubleOf(const Status& failure) {
 
 }  // namespace
 
-Operations::Operations(store::Store& store)
+Operations::Operations(const store::MountedStore& store)
     : store_(store), rules_(store.servers()), mounted_at_(NowNs()) {}
 
 void Operations::TellTrouble(fuse_ino_t node, const Status& failure) {
@@ -321,7 +321,7 @@ Result<Reply> Operations::ListBranches(fuse_req_t request, size_t size, off_t of
 
 Result<Reply> Operations::StatFs() {
   struct statvfs space {};
-  if (statvfs(store_.paths().root.c_str(), &space) != 0) return Errno(errno);
+  if (statvfs(store_.root().c_str(), &space) != 0) return Errno(errno);
   space.f_namemax = 255;
   return Reply(Space{space});
 }

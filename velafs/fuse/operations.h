@@ -17,17 +17,14 @@
 #include "velafs/fuse/reply.h"
 #include "velafs/fuse/trouble_log.h"
 #include "velafs/layer/branch.h"
-
-namespace velafs::store {
-class Store;
-}  // namespace velafs::store
+#include "velafs/store/mounted_store.h"
 
 namespace velafs::fuse {
 
 // Thread-safe.
 class Operations {
  public:
-  explicit Operations(store::Store& store);
+  explicit Operations(const store::MountedStore& store);
   // May be null. Before the first operation.
   void SetIdlePolling(std::unique_ptr<IdlePolling> idle_polling) {
     idle_polling_ = std::move(idle_polling);
@@ -80,7 +77,7 @@ class Operations {
   Result<Reply> ListBranches(fuse_req_t request, size_t size, off_t offset, bool plus);
   layer::Attributes RootAttributes() const;
 
-  store::Store& store_;
+  const store::MountedStore store_;
   NameRules rules_;
   const TimeNs mounted_at_;
   std::unique_ptr<IdlePolling> idle_polling_;

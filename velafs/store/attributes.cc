@@ -1,14 +1,20 @@
 // The verbs that change attributes of a branch, not its content.
 #include "velafs/base/nearest.h"
+#include "velafs/layer/volume.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/context.h"
+#include "velafs/store/describe.h"
+#include "velafs/store/govern/limits.h"
+#include "velafs/store/govern/quota_size.h"
+#include "velafs/store/lookup.h"
+#include "velafs/store/removal.h"
 #include "velafs/store/rules.h"
-#include "velafs/store/store.h"
 #include "velafs/store/users.h"
 
 namespace velafs::store {
+namespace {
 
 using catalog::BranchRow;
-
-namespace {
 
 // A branch counts for its owner's quotas, and what is in it is his to answer for: nobody gets one
 // he has not asked for from a user.
@@ -28,16 +34,15 @@ std::optional<catalog::FileOwner> ShownAfterwards(const BranchRow& branch,
   return next.ok() ? std::optional(*next) : std::nullopt;
 }
 
-}  // namespace
-
-Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& verb,
-                                    const std::string& name,
-                                    const std::function<Status(BranchRow&)>& change) {
+// Finds the branch, lets `change` change the row, and describes what came of it.
+Result<BranchInfo> ChangeRow(StoreContext& context, const Caller& caller, const std::string& verb,
+                             const std::string& name,
+                             const std::function<Status(BranchRow&)>& change) {
   VELAFS_TRY(CheckName("branch", name));
   const auto run = [&]() -> Status {
-    WriterLock lock(verbs_mutex_);
+    WriterLock lock(context.verbs_mutex);
     BranchRow changed;
-    VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
+    VELAFS_TRY(context.WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(std::optional<BranchRow> row, writer.Branch(name));
       if (!row) return NoBranch(writer, name);
       VELAFS_TRY(CheckMayChange(caller, *row));
@@ -46,34 +51,36 @@ Result<BranchInfo> Store::ChangeRow(const Caller& caller, const std::string& ver
       changed = *std::move(row);
       return {};
     }));
-    volume_->SetQuota(changed.instance, changed.quota_bytes);
+    context.volume->SetQuota(changed.instance, changed.quota_bytes);
     return {};
   };
   VELAFS_TRY(run().WithContext("cannot " + verb + " " + Quoted(name)));
-  return Show(name);
+  return ShowBranch(context, name);
 }
 
-Result<BranchInfo> Store::Protect(const Caller& caller, const std::string& name,
-                                  std::optional<std::chrono::seconds> duration) {
-  return ChangeRow(caller, "protect", name, [&](BranchRow& row) -> Status {
+}  // namespace
+
+Result<BranchInfo> BranchVerbs::Protect(const Caller& caller, const std::string& name,
+                                        std::optional<std::chrono::seconds> duration) {
+  return ChangeRow(context_, caller, "protect", name, [&](BranchRow& row) -> Status {
     row.is_protected = true;
     VELAFS_ASSIGN(row.protected_until, TimeAfter(NowNs(), duration));
     return {};
   });
 }
 
-Result<BranchInfo> Store::Unprotect(const Caller& caller, const std::string& name) {
-  return ChangeRow(caller, "unprotect", name, [](BranchRow& row) -> Status {
+Result<BranchInfo> BranchVerbs::Unprotect(const Caller& caller, const std::string& name) {
+  return ChangeRow(context_, caller, "unprotect", name, [](BranchRow& row) -> Status {
     row.is_protected = false;
     row.protected_until.reset();
     return {};
   });
 }
 
-Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& name,
-                                       const std::map<std::string, std::string>& set,
-                                       const std::vector<std::string>& remove) {
-  return ChangeRow(caller, "label", name, [&](BranchRow& row) -> Status {
+Result<BranchInfo> BranchVerbs::ChangeLabels(const Caller& caller, const std::string& name,
+                                             const std::map<std::string, std::string>& set,
+                                             const std::vector<std::string>& remove) {
+  return ChangeRow(context_, caller, "label", name, [&](BranchRow& row) -> Status {
     for (const auto& [key, value] : set) {
       VELAFS_TRY(CheckLabel(key, value));
       row.labels[key] = value;
@@ -89,37 +96,38 @@ Result<BranchInfo> Store::ChangeLabels(const Caller& caller, const std::string& 
   });
 }
 
-Result<BranchInfo> Store::SetNote(const Caller& caller, const std::string& name,
-                                  const std::string& note) {
-  return ChangeRow(caller, "note", name, [&](BranchRow& row) -> Status {
+Result<BranchInfo> BranchVerbs::SetNote(const Caller& caller, const std::string& name,
+                                        const std::string& note) {
+  return ChangeRow(context_, caller, "note", name, [&](BranchRow& row) -> Status {
     VELAFS_TRY(CheckNote(note));
     row.note = note;
     return {};
   });
 }
 
-Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& name,
-                                    const std::string& owner) {
+Result<ChownResult> BranchVerbs::SetOwner(const Caller& caller, const std::string& name,
+                                          const std::string& owner) {
   VELAFS_TRY(CheckName("branch", name));
   bool is_shown_anew = false;
   BranchRow former;
   const auto run = [&]() -> Status {
-    WriterLock lock(verbs_mutex_);
-    VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
+    WriterLock lock(context_.verbs_mutex);
+    VELAFS_ASSIGN(BranchRow branch, FindBranch(context_, name));
     VELAFS_TRY(CheckMayChange(caller, branch));
     VELAFS_TRY(CheckOwner(owner));
     VELAFS_TRY(CheckMayGive(caller, branch, owner));
-    if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(owner, branch));
+    if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(context_, owner, branch));
     former = branch;
     const auto shown = ShownAfterwards(branch, owner);
     is_shown_anew = shown != branch.shown_as;
     branch.owner = owner;
     if (owner != former.owner) LeavePool(&branch);
     if (!is_shown_anew) {
-      return WriteDurably([&](catalog::Writer& writer) { return writer.UpdateBranch(branch); });
+      return context_.WriteDurably(
+          [&](catalog::Writer& writer) { return writer.UpdateBranch(branch); });
     }
     // Files that the giver has open are to be no longer his: they are those of an instance.
-    VELAFS_TRY(CheckNotRunning(branch));
+    VELAFS_TRY(CheckNotRunning(context_, branch));
     const auto change = [&](catalog::Writer& writer, BranchRow row,
                             const layer::EndedHead&) -> Result<std::vector<LayerId>> {
       row.owner = owner;
@@ -129,27 +137,38 @@ Result<ChownResult> Store::SetOwner(const Caller& caller, const std::string& nam
       VELAFS_TRY(writer.UpdateBranch(row));
       return std::vector<LayerId>();
     };
-    VELAFS_TRY(volume_->EndInstance(name, layer::Volume::End::kKeep, change).status());
-    SetServerPlacesAside(storage_, paths_, former);
+    VELAFS_TRY(context_.volume->EndInstance(name, layer::Volume::End::kKeep, change).status());
+    SetServerPlacesAside(context_.storage, context_.paths, former);
     return {};
   };
   VELAFS_TRY(run().WithContext("cannot chown " + Quoted(name)));
   if (is_shown_anew) {
-    TellRemoved(name);
-    RemoveWhatIsGone(storage_, paths_.Run());
-    RemoveServerPlaces(paths_.root, former.id.value, former.instance.value);
+    context_.mount.TellRemoved(name);
+    RemoveWhatIsGone(context_.storage, context_.paths.Run());
+    RemoveServerPlaces(context_.paths.root, former.id.value, former.instance.value);
   }
-  VELAFS_ASSIGN(BranchInfo info, Show(name));
+  VELAFS_ASSIGN(BranchInfo info, ShowBranch(context_, name));
   return ChownResult{std::move(info), std::move(former.owner)};
 }
 
-Result<BranchInfo> Store::SetTtl(const Caller& caller, const std::string& name,
-                                 std::optional<std::chrono::seconds> ttl) {
-  return ChangeRow(caller, "set the time to live of", name, [&](BranchRow& row) -> Status {
-    VELAFS_TRY(CheckTtlPolicy(ttl, row));
-    VELAFS_ASSIGN(row.expires_at, TimeAfter(NowNs(), ttl));
+Result<BranchInfo> BranchVerbs::SetQuota(const Caller& caller, const std::string& name,
+                                         std::optional<uint64_t> bytes) {
+  return ChangeRow(context_, caller, "set the quota of", name, [&](BranchRow& row) -> Status {
+    if (bytes) VELAFS_TRY(CheckQuotaSize(*bytes));
+    VELAFS_TRY(CheckQuotaPolicy(context_, caller, bytes, row));
+    row.quota_bytes = bytes;
     return {};
   });
+}
+
+Result<BranchInfo> BranchVerbs::SetTtl(const Caller& caller, const std::string& name,
+                                       std::optional<std::chrono::seconds> ttl) {
+  return ChangeRow(context_, caller, "set the time to live of", name,
+                   [&](BranchRow& row) -> Status {
+                     VELAFS_TRY(CheckTtlPolicy(context_, ttl, row));
+                     VELAFS_ASSIGN(row.expires_at, TimeAfter(NowNs(), ttl));
+                     return {};
+                   });
 }
 
 }  // namespace velafs::store

@@ -1,8 +1,11 @@
 // The verb that tells two states apart.
 #include <cerrno>
 
+#include "velafs/layer/volume.h"
+#include "velafs/store/context.h"
+#include "velafs/store/lookup.h"
 #include "velafs/store/rules.h"
-#include "velafs/store/store.h"
+#include "velafs/store/state_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -20,31 +23,33 @@ Result<layer::TreeState> FindState(catalog::Reader& reader, const SourceRef& sou
   return layer::TreeState{bookmark->layer, bookmark->root};
 }
 
+Result<std::vector<layer::FileDifference>> RunDiff(StoreContext& context, const SourceRef& a,
+                                                   const SourceRef& b,
+                                                   const std::function<bool()>& go_on) {
+  for (const SourceRef* side : {&a, &b}) {
+    // A branch that was not closed cleanly is recovered when it is opened.
+    VELAFS_TRY(FindBranch(context, side->branch).status());
+    VELAFS_TRY(context.volume->Open(side->branch).status());
+  }
+  return layer::CompareTrees(
+      *context.volume, [&a](catalog::Reader& reader) { return FindState(reader, a); },
+      [&b](catalog::Reader& reader) { return FindState(reader, b); }, go_on);
+}
+
 }  // namespace
 
-Result<std::vector<layer::FileDifference>> Store::Diff(const std::string& a, const std::string& b,
-                                                       const std::function<bool()>& go_on) {
+Result<std::vector<layer::FileDifference>> StateVerbs::Diff(const std::string& a,
+                                                            const std::string& b,
+                                                            const std::function<bool()>& go_on) {
   VELAFS_ASSIGN(const SourceRef from, ParseSourceRef(a));
   VELAFS_ASSIGN(const SourceRef to, ParseSourceRef(b));
-  auto differences = RunDiff(from, to, go_on);
+  auto differences = RunDiff(context_, from, to, go_on);
   if (differences.ok()) return differences;
   Status failure = std::move(differences).status();
   if (failure.error_number() == ESTALE) {
     failure = Failed("one of them was deleted or replaced meanwhile");
   }
   return std::move(failure).WithContext("cannot compare " + Quoted(a) + " with " + Quoted(b));
-}
-
-Result<std::vector<layer::FileDifference>> Store::RunDiff(const SourceRef& a, const SourceRef& b,
-                                                          const std::function<bool()>& go_on) {
-  for (const SourceRef* side : {&a, &b}) {
-    // A branch that was not closed cleanly is recovered when it is opened.
-    VELAFS_TRY(FindBranch(side->branch).status());
-    VELAFS_TRY(volume_->Open(side->branch).status());
-  }
-  return layer::CompareTrees(
-      *volume_, [&a](catalog::Reader& reader) { return FindState(reader, a); },
-      [&b](catalog::Reader& reader) { return FindState(reader, b); }, go_on);
 }
 
 }  // namespace velafs::store

@@ -1,16 +1,20 @@
 // Ephemeral branches whose daemon died.
 #include <unistd.h>
 
-#include "velafs/store/store.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/context.h"
+#include "velafs/store/recovery.h"
+#include "velafs/store/states.h"
 #include "velafs/store/users.h"
 
 namespace velafs::store {
 
 // What was changed on an ephemeral branch that was not closed cleanly may have reached the disk in
 // any order: none of it may be seen.
-Status Store::ResetEphemerals() {
+Status ResetEphemerals(StoreContext& context) {
   std::vector<catalog::BranchRow> lost;
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+  VELAFS_TRY(context.catalog->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(std::vector<catalog::BranchRow> rows, reader.EphemeralBranches());
     for (catalog::BranchRow& row : rows) {
       VELAFS_ASSIGN(const catalog::LayerRow head, reader.Layer(row.head));
@@ -20,7 +24,7 @@ Status Store::ResetEphemerals() {
   }));
   for (catalog::BranchRow& row : lost) {
     const LayerId old_head = row.head;
-    VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) -> Status {
+    VELAFS_TRY(context.WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(const catalog::LayerRow head, writer.Layer(old_head));
       const LayerId first_layer = row.first_layer;
       VELAFS_TRY(StandOn(writer, head.parent, row.root, &row));
@@ -33,8 +37,8 @@ Status Store::ResetEphemerals() {
     catalog::AuditRow entry = NewAuditEntry(self, "reset");
     entry.subjects = row.name;
     entry.detail = R"({"why":"ephemeral, and not closed cleanly"})";
-    VELAFS_TRY(audit_log_->Append(std::move(entry)));
-    ephemerals_reset_.push_back(row.name);
+    VELAFS_TRY(context.audit_log->Append(std::move(entry)));
+    context.ephemerals_reset.push_back(row.name);
   }
   return {};
 }

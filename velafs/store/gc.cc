@@ -7,10 +7,13 @@
 #include <cstring>
 #include <iterator>
 
+#include "velafs/catalog/catalog.h"
 #include "velafs/layer/layer_merger.h"
 #include "velafs/layer/layer_settler.h"
+#include "velafs/layer/volume.h"
+#include "velafs/store/context.h"
 #include "velafs/store/recovery.h"
-#include "velafs/store/store.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -287,8 +290,8 @@ Status GarbageCollector::ForgetPack(PackId pack, const std::vector<ChunkId>& gar
   return {};
 }
 
-Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
-                                       const GcProgressFn& progress) {
+Result<GcResult> UpkeepVerbs::CollectGarbage(const Caller& caller, bool dry_run,
+                                             const GcProgressFn& progress) {
   const std::string context = "cannot collect garbage";
   if (!caller.IsAdmin()) return Refused(context + ": that is for admins");
   const Status interrupted = Failed(context + ": interrupted");
@@ -302,12 +305,13 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
     ++merged.layers_merged;
     merged.bytes_freed += **freed;
   }
-  const auto packs_turn = packs_turn_.WaitWhile(go_on);
+  const auto packs_turn = context_.packs_turn.WaitWhile(go_on);
   if (!packs_turn) return interrupted;
   // An import may be about to use a chunk that nothing else does.
-  const auto import_turn = import_turn_.WaitWhile(go_on);
+  const auto import_turn = context_.import_turn.WaitWhile(go_on);
   if (!import_turn) return interrupted;
-  GarbageCollector collector(storage_, *catalog_, *packs_, paths_.Packs());
+  GarbageCollector collector(context_.storage, *context_.catalog, *context_.packs,
+                             context_.paths.Packs());
   Result<GcResult> result = collector.Run(dry_run, progress);
   if (!result.ok()) return std::move(result).status().WithContext(context);
   result->layers_merged = merged.layers_merged;
@@ -315,14 +319,14 @@ Result<GcResult> Store::CollectGarbage(const Caller& caller, bool dry_run,
   return result;
 }
 
-Result<std::optional<uint64_t>> Store::MergeLayers(const std::function<bool()>& go_on) {
-  const auto turn = merge_turn_.WaitWhile(go_on);
+Result<std::optional<uint64_t>> UpkeepVerbs::MergeLayers(const std::function<bool()>& go_on) {
+  const auto turn = context_.merge_turn.WaitWhile(go_on);
   if (!turn) return std::optional<uint64_t>();
-  VELAFS_TRY(layer::SettleLayers(*volume_, go_on));
+  VELAFS_TRY(layer::SettleLayers(*context_.volume, go_on));
   std::unique_ptr<layer::LayerMerger> merger;
   {
-    WriterLock verbs(verbs_mutex_);
-    VELAFS_ASSIGN(merger, layer::LayerMerger::Start(*volume_));
+    WriterLock verbs(context_.verbs_mutex);
+    VELAFS_ASSIGN(merger, layer::LayerMerger::Start(*context_.volume));
   }
   if (!merger) return std::optional<uint64_t>();
   VELAFS_ASSIGN(const uint64_t freed, merger->Run(go_on));

@@ -1,4 +1,4 @@
-// Making a store, taking hold of it, and its ties to the mount.
+// Making a store, and taking hold of it.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,10 +8,29 @@
 #include <climits>
 #include <cstdlib>
 
+#include "velafs/catalog/catalog.h"
+#include "velafs/chunk/packs.h"
 #include "velafs/layer/layer_recovery.h"
+#include "velafs/layer/volume.h"
+#include "velafs/store/audit_log.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/branch_verbs.h"
+#include "velafs/store/catalog_copies.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/govern/policies.h"
+#include "velafs/store/govern/usage_verbs.h"
+#include "velafs/store/import/import_verbs.h"
+#include "velafs/store/mounted_store.h"
 #include "velafs/store/numbered_file.h"
 #include "velafs/store/recovery.h"
+#include "velafs/store/replace_verbs.h"
+#include "velafs/store/scrub/scrub.h"
+#include "velafs/store/server_verbs.h"
+#include "velafs/store/state_verbs.h"
 #include "velafs/store/store.h"
+#include "velafs/store/tablespace_verbs.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 #include "velafs/store/users.h"
 
 namespace velafs::store {
@@ -151,6 +170,23 @@ Status WithStore(Status status, const std::string& verb, const StorePaths& paths
   return std::move(status).WithContext("cannot " + verb + " store \"" + paths.root + "\"");
 }
 
+// An id reaches the disk with the catalog before anything that bears it does. Whatever has a later
+// one is of a later catalog than this, which an earlier copy must have replaced: it is not garbage.
+Status CheckCatalogIsLatest(StoreContext& context) {
+  VELAFS_ASSIGN(const catalog::GivenIds last, context.catalog->Read(&catalog::Reader::LastIds));
+  const auto check = [&context](const std::string& directory, std::string_view suffix,
+                                uint64_t last_id) -> Status {
+    VELAFS_ASSIGN(const auto entries, context.storage.List(directory));
+    for (const os::DirectoryEntry& entry : entries) {
+      if (NumberOf(entry.name, suffix) <= last_id) continue;
+      return Corrupt("its catalog is older than \"" + directory + "/" + entry.name + "\"");
+    }
+    return {};
+  };
+  VELAFS_TRY(check(context.paths.Layers(), "", last.layer.value));
+  return check(context.paths.Packs(), ".pack", last.pack.value);
+}
+
 }  // namespace
 
 Status Store::Init(const std::string& directory, os::Storage& storage) {
@@ -178,113 +214,70 @@ Result<ScrubReport> ScrubClosedStore(const std::string& directory, const ScrubOp
   const Result<os::FileLock> lock = TakeLock(paths, storage);
   if (!lock.ok()) return WithStore(lock.status(), "scrub", paths);
   const ScrubTarget target{.storage = storage, .paths = paths};
-  Result<ScrubReport> report = store::Scrub(target, options, progress);
+  Result<ScrubReport> report = Scrub(target, options, progress);
   if (report.ok()) return report;
   return WithStore(std::move(report).status(), "scrub", paths);
 }
 
-Store::Store(StorePaths paths, os::Storage& storage, os::FileLock lock)
-    : paths_(std::move(paths)),
-      storage_(storage),
-      lock_(std::move(lock)),
-      reserve_(storage, paths_.Reserve()) {}
+Store::Store(const StorePaths& paths, os::Storage& storage, os::FileLock lock)
+    : lock_(std::move(lock)), context_(paths, storage) {}
 
 Store::~Store() = default;
 
+ImportVerbs Store::imports() { return ImportVerbs(context_); }
+BranchVerbs Store::branches() { return BranchVerbs(context_); }
+TrashVerbs Store::trash() { return TrashVerbs(context_); }
+BookmarkVerbs Store::bookmarks() { return BookmarkVerbs(context_); }
+ReplaceVerbs Store::replacing() { return ReplaceVerbs(context_); }
+StateVerbs Store::states() { return StateVerbs(context_); }
+TablespaceVerbs Store::tablespaces() { return TablespaceVerbs(context_); }
+ServerVerbs Store::servers() { return ServerVerbs(context_); }
+GovernVerbs Store::governance() { return GovernVerbs(context_); }
+UsageVerbs Store::usage() { return UsageVerbs(context_); }
+UpkeepVerbs Store::upkeep() { return UpkeepVerbs(context_); }
+MountedStore Store::mounted() { return MountedStore(context_); }
+
 Status Store::OpenParts() {
-  VELAFS_ASSIGN(const bool has_catalog, IsThere(storage_, paths_.Catalog()));
+  VELAFS_ASSIGN(const bool has_catalog, IsThere(context_.storage, context_.paths.Catalog()));
   if (!has_catalog) return Corrupt("its catalog is missing");
   // On a full disk too a store opens, or nobody could delete in it.
-  VELAFS_ASSIGN(catalog_, reserve_.Run([this] {
-    return catalog::Catalog::Open(paths_.Catalog(), storage_);
+  VELAFS_ASSIGN(context_.catalog, context_.reserve.Run([this] {
+    return catalog::Catalog::Open(context_.paths.Catalog(), context_.storage);
   }));
-  VELAFS_TRY(CheckCatalogIsLatest());
-  audit_log_ = std::make_unique<AuditLog>(*catalog_, reserve_);
-  policies_ = std::make_unique<Policies>(*catalog_);
-  VELAFS_TRY(policies_->Load());
-  packs_ = std::make_unique<chunk::PackReader>(storage_, paths_.Packs());
-  storage_.SpreadDirectories(paths_.Layers());
-  volume_ = std::make_unique<layer::Volume>(
-      layer::VolumeParts{storage_, *catalog_, *packs_, reserve_, paths_.Layers()});
-  VELAFS_TRY(reserve_.Run(
-      [this] { return RecoverImports(storage_, *catalog_, *packs_, paths_.Packs()); }));
-  VELAFS_TRY(reserve_.Run([this] { return ResetEphemerals(); }));
-  VELAFS_TRY(layer::RemoveOrphans(volume_->parts()));
-  reserve_.Refill();
+  VELAFS_TRY(CheckCatalogIsLatest(context_));
+  context_.audit_log = std::make_unique<AuditLog>(*context_.catalog, context_.reserve);
+  context_.policies = std::make_unique<Policies>(*context_.catalog);
+  VELAFS_TRY(context_.policies->Load());
+  context_.packs = std::make_unique<chunk::PackReader>(context_.storage, context_.paths.Packs());
+  context_.storage.SpreadDirectories(context_.paths.Layers());
+  context_.volume = std::make_unique<layer::Volume>(
+      layer::VolumeParts{context_.storage, *context_.catalog, *context_.packs, context_.reserve,
+                         context_.paths.Layers()});
+  VELAFS_TRY(context_.reserve.Run([this] {
+    return RecoverImports(context_.storage, *context_.catalog, *context_.packs,
+                          context_.paths.Packs());
+  }));
+  VELAFS_TRY(context_.reserve.Run([this] { return ResetEphemerals(context_); }));
+  VELAFS_TRY(layer::RemoveOrphans(context_.volume->parts()));
+  context_.reserve.Refill();
   return {};
 }
 
-// An id reaches the disk with the catalog before anything that bears it does. Whatever has a later
-// one is of a later catalog than this, which an earlier copy must have replaced: it is not garbage.
-Status Store::CheckCatalogIsLatest() {
-  VELAFS_ASSIGN(const catalog::GivenIds last, catalog_->Read(&catalog::Reader::LastIds));
-  const auto check = [this](const std::string& directory, std::string_view suffix,
-                            uint64_t last_id) -> Status {
-    VELAFS_ASSIGN(const auto entries, storage_.List(directory));
-    for (const os::DirectoryEntry& entry : entries) {
-      if (NumberOf(entry.name, suffix) <= last_id) continue;
-      return Corrupt("its catalog is older than \"" + directory + "/" + entry.name + "\"");
-    }
-    return {};
-  };
-  VELAFS_TRY(check(paths_.Layers(), "", last.layer.value));
-  return check(paths_.Packs(), ".pack", last.pack.value);
+void Store::KeepCatalogCopies() {
+  context_.copies = std::make_unique<CatalogCopyKeeper>(context_.storage, context_.paths);
 }
-
-Result<ScrubReport> Store::Scrub(const ScrubOptions& options, const ScrubProgressFn& progress) {
-  const ScrubTarget target{.storage = storage_,
-                           .paths = paths_,
-                           .catalog = catalog_.get(),
-                           .packs = packs_.get(),
-                           .verbs_mutex = &verbs_mutex_};
-  const auto turn =
-      packs_turn_.WaitWhile([&progress] { return progress == nullptr || progress({}); });
-  if (!turn) return Failed("cancelled");
-  return store::Scrub(target, options, progress);
-}
-
-void Store::KeepCatalogCopies() { copies_ = std::make_unique<CatalogCopyKeeper>(storage_, paths_); }
 
 Status Store::Close() {
-  copies_.reset();
+  context_.copies.reset();
   // What stays uncounted on a full disk is no reason not to end.
-  (void)audit_log_->AppendFolded(INT64_MAX);
-  Status synced = volume_->SyncAll();
-  volume_.reset();
-  Status durable = catalog_->MakeDurable(catalog_->LastCommit());
-  catalog_.reset();
+  (void)context_.audit_log->AppendFolded(INT64_MAX);
+  Status synced = context_.volume->SyncAll();
+  context_.volume.reset();
+  Status durable = context_.catalog->MakeDurable(context_.catalog->LastCommit());
+  context_.catalog.reset();
   // Now that nothing changes the catalog's files any more: else it would look changed afterwards.
-  if (durable.ok()) MakeCatalogCopyIfChanged(storage_, paths_);
+  if (durable.ok()) MakeCatalogCopyIfChanged(context_.storage, context_.paths);
   return synced.ok() ? durable : synced;
-}
-
-Status Store::WriteDurably(const std::function<Status(catalog::Writer&)>& body) {
-  VELAFS_ASSIGN(const catalog::CommitSequence sequence, catalog_->Write(body));
-  return catalog_->MakeDurable(sequence);
-}
-
-void Store::SetMount(std::string mountpoint, MountListener* listener) {
-  {
-    MutexLock lock(mount_mutex_);
-    mountpoint_ = listener == nullptr ? std::nullopt : std::optional(std::move(mountpoint));
-  }
-  WriterLock lock(listener_mutex_);
-  listener_ = listener;
-}
-
-std::optional<std::string> Store::mountpoint() const {
-  MutexLock lock(mount_mutex_);
-  return mountpoint_;
-}
-
-void Store::TellAdded(const std::string& name) {
-  ReaderLock lock(listener_mutex_);
-  if (listener_ != nullptr) listener_->BranchAdded(name);
-}
-
-void Store::TellRemoved(const std::string& name) {
-  ReaderLock lock(listener_mutex_);
-  if (listener_ != nullptr) listener_->BranchRemoved(name);
 }
 
 }  // namespace velafs::store

@@ -4,10 +4,16 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <set>
 #include <string>
 
-#include "velafs/store/store.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/store/context.h"
+#include "velafs/store/govern/access.h"
+#include "velafs/store/lookup.h"
+#include "velafs/store/rules.h"
+#include "velafs/store/server_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -15,7 +21,9 @@ namespace {
 using catalog::BranchRow;
 
 constexpr uint16_t kFirstPort = 54320;
+
 constexpr uint16_t kLastPort = 60999;
+
 constexpr uint16_t kPorts = kLastPort - kFirstPort + 1;
 
 // Where the search for a free port begins. A branch that is made again under the same name so gets
@@ -67,30 +75,12 @@ Status MakeServerPlace(os::Storage& storage, const StorePaths& paths, const Bran
   return SystemError(errno, "cannot give \"" + place + "\" to its user");
 }
 
-}  // namespace
-
-Result<uint16_t> Store::AssignPort(const Caller& caller, const std::string& name,
-                                   std::optional<uint16_t> wanted) {
-  WriterLock lock(verbs_mutex_);
-  VELAFS_ASSIGN(BranchRow branch, FindBranch(name));
-  VELAFS_TRY(CheckMayChange(caller, branch));
-  VELAFS_TRY(MakeServerPlace(storage_, paths_, branch));
-  if (branch.port && (!wanted || *wanted == *branch.port)) return *branch.port;
-  const std::string context = "cannot assign a port to \"" + name + "\"";
-  Result<uint16_t> port = PickPort(branch, wanted);
-  if (!port.ok()) return std::move(port).status().WithContext(context);
-  branch.port = *port;
-  VELAFS_TRY(WriteDurably([&](catalog::Writer& writer) {
-               return writer.UpdateBranch(branch);
-             }).WithContext(context));
-  return *port;
-}
-
-Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t> wanted) {
+Result<uint16_t> PickPort(StoreContext& context, const BranchRow& branch,
+                          std::optional<uint16_t> wanted) REQUIRES(context.verbs_mutex) {
   std::vector<BranchRow> rows;
   std::set<uint16_t> trashed;    // given to others only when they ask: a branch may come back
   std::optional<uint16_t> last;  // of the branch of that name that was deleted last
-  VELAFS_TRY(catalog_->Read([&](catalog::Reader& reader) -> Status {
+  VELAFS_TRY(context.catalog->Read([&](catalog::Reader& reader) -> Status {
     VELAFS_ASSIGN(rows, reader.Branches());
     VELAFS_ASSIGN(const std::vector<BranchRow> deleted, reader.DeletedBranches());
     for (const BranchRow& row : deleted) {
@@ -124,6 +114,25 @@ Result<uint16_t> Store::PickPort(const BranchRow& branch, std::optional<uint16_t
   }
   return Failed("no port from " + std::to_string(kFirstPort) + " to " + std::to_string(kLastPort) +
                 " is free");
+}
+
+}  // namespace
+
+Result<uint16_t> ServerVerbs::AssignPort(const Caller& caller, const std::string& name,
+                                         std::optional<uint16_t> wanted) {
+  WriterLock lock(context_.verbs_mutex);
+  VELAFS_ASSIGN(BranchRow branch, FindBranch(context_, name));
+  VELAFS_TRY(CheckMayChange(caller, branch));
+  VELAFS_TRY(MakeServerPlace(context_.storage, context_.paths, branch));
+  if (branch.port && (!wanted || *wanted == *branch.port)) return *branch.port;
+  const std::string cannot = "cannot assign a port to \"" + name + "\"";
+  Result<uint16_t> port = PickPort(context_, branch, wanted);
+  if (!port.ok()) return std::move(port).status().WithContext(cannot);
+  branch.port = *port;
+  VELAFS_TRY(
+      context_.WriteDurably([&](catalog::Writer& writer) { return writer.UpdateBranch(branch); })
+          .WithContext(cannot));
+  return *port;
 }
 
 }  // namespace velafs::store

@@ -12,6 +12,8 @@
 
 namespace velafs::store {
 
+struct StoreContext;
+
 // Success when the file was not there.
 Status RemovePackFile(os::Storage& storage, const std::string& path);
 
@@ -25,5 +27,9 @@ Status RemoveImport(os::Storage& storage, catalog::Catalog& catalog, chunk::Pack
 // not published, and every pack file the catalog does not know.
 Status RecoverImports(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
                       const std::string& packs_directory);
+
+// Puts ephemeral branches that were not closed cleanly back to what they were last frozen as, and
+// notes them in the context.
+Status ResetEphemerals(StoreContext& context);
 
 }  // namespace velafs::store

@@ -6,6 +6,7 @@
 #include "velafs/base/name.h"
 #include "velafs/base/nearest.h"
 #include "velafs/base/text.h"
+#include "velafs/store/context.h"
 
 namespace velafs::store {
 namespace {
@@ -29,6 +30,20 @@ Status NoBranch(catalog::Reader& reader, const std::string& name) {
   return NotFound("there is no branch " + Quoted(name),
                   is_deleted ? "it is in the trash: velafs undelete " + name
                              : DidYouMean(name, names, "`velafs list` shows the branches"));
+}
+
+Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch) {
+  if (caller.user == branch.owner || caller.IsAdmin()) return {};
+  return Refused("branch " + Quoted(branch.name) + " belongs to " + Quoted(branch.owner),
+                 "only " + Quoted(branch.owner) + " and admins may change it");
+}
+
+Status CheckNotRunning(StoreContext& context, const catalog::BranchRow& branch) {
+  const auto running = context.servers.On(branch.instance);
+  if (!running) return {};
+  return Refused(
+      "a server runs on " + Quoted(branch.name) + ", process " + std::to_string(running->pid),
+      "stop it first: velapg stop " + branch.name);
 }
 
 Status CheckMayAddBookmark(const Caller& caller, const catalog::BranchRow& branch, size_t count) {

@@ -11,16 +11,19 @@
 #include "velafs/base/units.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/catalog/rows.h"
-#include "velafs/os/storage.h"
 #include "velafs/store/caller.h"
 
 namespace velafs::store {
 
-struct StorePaths;
+struct StoreContext;
 
 // NotFound. Its hint names the nearest branch, or says that the trash has the branch.
 Status NoBranch(catalog::Reader& reader, const std::string& name);
 
+// Refused to all but the branch's owner and admins.
+Status CheckMayChange(const Caller& caller, const catalog::BranchRow& branch);
+// Refused while a server runs on it.
+Status CheckNotRunning(StoreContext& context, const catalog::BranchRow& branch);
 // Refused when `branch` has so many bookmarks already that only an admin makes more.
 Status CheckMayAddBookmark(const Caller& caller, const catalog::BranchRow& branch, size_t count);
 
@@ -33,17 +36,6 @@ Status CheckMayPromoteOnto(const catalog::BranchRow& branch);
 // `branch` gets the content of `origin`: what a user wrote there runs with no more rights than his,
 // unless an admin decides otherwise.
 void TakeRights(const Caller& caller, const catalog::BranchRow& origin, catalog::BranchRow* branch);
-
-// Takes what the branch's servers have left, in run/ and outside the store, out of the way of those
-// that come next: it is another user's, or of a branch that is no more. Best effort.
-void SetServerPlacesAside(os::Storage& storage, const StorePaths& paths,
-                          const catalog::BranchRow& branch);
-// Removes what was set aside in run/, as far as that goes: whoever may write there can make it
-// slow. To be called without a lock that others wait for.
-void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
-// Removes what was set aside outside the store for this branch, with the rights of the user who
-// owns it. Best effort; to be called without a lock, likewise.
-void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t instance);
 
 // What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
 // An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of

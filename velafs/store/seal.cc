@@ -2,17 +2,23 @@
 #include <chrono>
 #include <thread>
 
+#include "velafs/chunk/codec.h"
+#include "velafs/chunk/packs.h"
 #include "velafs/layer/layer_sealer.h"
+#include "velafs/layer/volume.h"
 #include "velafs/store/catalog_copies.h"
 #include "velafs/store/chunk_sink.h"
+#include "velafs/store/context.h"
+#include "velafs/store/govern/policies.h"
 #include "velafs/store/recovery.h"
-#include "velafs/store/store.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
 
 // What goes into one transaction of the catalog, and holds off imports meanwhile.
 constexpr uint64_t kBytesAtOnce = 256ull << 20;
+
 // The longest it works, at a gentle pace, before it leaves the disk to others for as long.
 constexpr auto kTurn = std::chrono::milliseconds(5);
 
@@ -49,21 +55,44 @@ class Sink : public layer::SealSink {
   uint64_t bytes_stored_ = 0;
 };
 
+Status SealSome(StoreContext& context, layer::LayerSealer& sealer,
+                const std::function<bool()>& go_on, SealResult* result) {
+  VELAFS_ASSIGN(const chunk::Compression compression,
+                chunk::ParseCompression(context.policies->Get("compression", nullptr)));
+  const auto turn = context.import_turn.WaitWhile(go_on);
+  if (!turn) return SealingStopped();
+  VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(*context.catalog));
+  ChunkSink chunks(context.storage, *context.catalog, context.paths.Packs(), sealer.draft(),
+                   std::move(published), compression);
+  Sink sink(chunks);
+  Status done = sealer.SealPart(sink, kBytesAtOnce, go_on);
+  if (done.ok()) {
+    result->bytes_stored += chunks.counts().bytes_stored;
+    result->chunks_new += chunks.counts().chunks_new;
+    result->chunks_shared += chunks.counts().chunks_shared;
+    return done;
+  }
+  // What this leaves when it fails too is removed when the store is next opened.
+  (void)RemoveImport(context.storage, *context.catalog, *context.packs, context.paths.Packs(),
+                     LayerId(), chunks.packs());
+  return done;
+}
+
 }  // namespace
 
-Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pace,
-                                                   const std::function<bool()>& go_on) {
+Result<std::optional<SealResult>> UpkeepVerbs::SealLayer(TimeNs frozen_before, Pace pace,
+                                                         const std::function<bool()>& go_on) {
   {
     // An import may take as long as somebody takes to send it: layers are merged meanwhile.
-    ReaderLock verbs(verbs_mutex_);
-    if (pace == Pace::kGentle && !importing_.empty()) return std::optional<SealResult>();
+    ReaderLock verbs(context_.verbs_mutex);
+    if (pace == Pace::kGentle && !context_.importing.empty()) return std::optional<SealResult>();
   }
-  const auto turn = merge_turn_.WaitWhile(go_on);
+  const auto turn = context_.merge_turn.WaitWhile(go_on);
   if (!turn) return SealingStopped();
   std::unique_ptr<layer::LayerSealer> sealer;
   {
-    WriterLock verbs(verbs_mutex_);
-    VELAFS_ASSIGN(sealer, layer::LayerSealer::Start(*volume_, frozen_before));
+    WriterLock verbs(context_.verbs_mutex);
+    VELAFS_ASSIGN(sealer, layer::LayerSealer::Start(*context_.volume, frozen_before));
   }
   if (!sealer) return std::optional<SealResult>();
   auto rested = std::chrono::steady_clock::now();
@@ -77,10 +106,12 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
   };
   SealResult result;
   Status outcome;
-  while (outcome.ok() && !sealer->is_sealed()) outcome = SealSome(*sealer, go_on_at_pace, &result);
+  while (outcome.ok() && !sealer->is_sealed()) {
+    outcome = SealSome(context_, *sealer, go_on_at_pace, &result);
+  }
   // A catalog that is lost must not take along what only it knows where to find.
-  const Result<uint64_t> freed =
-      sealer->End(std::move(outcome), [this] { return MakeCatalogCopy(storage_, paths_); });
+  const Result<uint64_t> freed = sealer->End(
+      std::move(outcome), [this] { return MakeCatalogCopy(context_.storage, context_.paths); });
   if (!freed.ok()) {
     return freed.status().WithContext("cannot seal layer " + std::to_string(sealer->layer().value));
   }
@@ -88,30 +119,8 @@ Result<std::optional<SealResult>> Store::SealLayer(TimeNs frozen_before, Pace pa
   return std::optional(result);
 }
 
-Status Store::SealSome(layer::LayerSealer& sealer, const std::function<bool()>& go_on,
-                       SealResult* result) {
-  VELAFS_ASSIGN(const chunk::Compression compression,
-                chunk::ParseCompression(policies_->Get("compression", nullptr)));
-  const auto turn = import_turn_.WaitWhile(go_on);
-  if (!turn) return SealingStopped();
-  VELAFS_ASSIGN(std::set<PackId> published, PublishedPacks(*catalog_));
-  ChunkSink chunks(storage_, *catalog_, paths_.Packs(), sealer.draft(), std::move(published),
-                   compression);
-  Sink sink(chunks);
-  Status done = sealer.SealPart(sink, kBytesAtOnce, go_on);
-  if (done.ok()) {
-    result->bytes_stored += chunks.counts().bytes_stored;
-    result->chunks_new += chunks.counts().chunks_new;
-    result->chunks_shared += chunks.counts().chunks_shared;
-    return done;
-  }
-  // What this leaves when it fails too is removed when the store is next opened.
-  (void)RemoveImport(storage_, *catalog_, *packs_, paths_.Packs(), LayerId(), chunks.packs());
-  return done;
-}
-
-Result<SealResult> Store::Seal(const Caller& caller, std::chrono::seconds older_than,
-                               const std::function<bool()>& go_on) {
+Result<SealResult> UpkeepVerbs::Seal(const Caller& caller, std::chrono::seconds older_than,
+                                     const std::function<bool()>& go_on) {
   const std::string context = "cannot seal layers";
   if (!caller.IsAdmin()) return Refused(context + ": that is for admins");
   while (go_on()) {

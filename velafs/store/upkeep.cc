@@ -4,7 +4,14 @@
 
 #include <chrono>
 
+#include "velafs/store/audit_log.h"
+#include "velafs/store/bookmark_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
+#include "velafs/store/govern/policies.h"
+#include "velafs/store/govern/usage_verbs.h"
 #include "velafs/store/store.h"
+#include "velafs/store/trash_verbs.h"
+#include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
 namespace {
@@ -25,7 +32,7 @@ PeriodicThread::Wait Upkeep::Run(Status (Upkeep::*tend)(), std::string* last_fai
 Status Upkeep::KeepTimes() {
   VELAFS_TRY(Log("expire", [this](std::string* subjects) { return Expire(subjects); }));
   VELAFS_TRY(Log("trash-purge", [this](std::string* subjects) { return PurgeTrash(subjects); }));
-  VELAFS_TRY(store_.EnforceOwnerQuotas());
+  VELAFS_TRY(store_.usage().EnforceOwnerQuotas());
   VELAFS_TRY(store_.audit_log().AppendFolded(NowNs()));
   VELAFS_TRY(RunSchedules());
   return TrimAuditLog();
@@ -50,7 +57,7 @@ Status Upkeep::Log(const std::string& verb, const std::function<Status(std::stri
 }
 
 Status Upkeep::Expire(std::string* subjects) {
-  VELAFS_ASSIGN(const Expired expired, store_.Expire(self_, /*dry_run=*/false));
+  VELAFS_ASSIGN(const Expired expired, store_.upkeep().Expire(self_, /*dry_run=*/false));
   for (const std::string& name : expired.stopped) {
     spdlog::info("the server on branch \"{}\", which has expired, was stopped", name);
   }
@@ -71,8 +78,8 @@ Status Upkeep::Expire(std::string* subjects) {
 
 Status Upkeep::PurgeTrash(std::string* subjects) {
   VELAFS_ASSIGN(const Purged purged,
-                store_.PurgeTrash(self_, store_.policies().Duration("trash_keep", nullptr),
-                                  /*dry_run=*/false));
+                store_.trash().Purge(self_, store_.policies().Duration("trash_keep", nullptr),
+                                     /*dry_run=*/false));
   for (const BranchInfo& branch : purged.branches) {
     spdlog::info("branch \"{}\" has been in the trash for long enough", branch.name);
     AddAuditSubject(subjects, branch.name);
@@ -84,9 +91,9 @@ Status Upkeep::MergeLayers() {
   const auto go_on = [this] { return GoesOn(); };
   const auto until = std::chrono::steady_clock::now() + kUpkeepInterval;
   while (go_on() && std::chrono::steady_clock::now() < until) {
-    const catalog::CommitSequence change = store_.LastChange();
+    const catalog::CommitSequence change = store_.context().catalog->LastCommit();
     if (change == merged_at_) break;  // looking for what to merge takes its time, too
-    VELAFS_ASSIGN(const std::optional<uint64_t> freed, store_.MergeLayers(go_on));
+    VELAFS_ASSIGN(const std::optional<uint64_t> freed, store_.upkeep().MergeLayers(go_on));
     if (!freed) merged_at_ = change;
   }
   return {};
@@ -98,7 +105,8 @@ Status Upkeep::SealLayers() {
   if (now < seal_next_ || !after) return {};
   const TimeNs before = NowNs() - std::chrono::nanoseconds(*after).count();
   while (GoesOn() && std::chrono::steady_clock::now() < now + kUpkeepInterval) {
-    const auto sealed = store_.SealLayer(before, Store::Pace::kGentle, [this] { return GoesOn(); });
+    const auto sealed =
+        store_.upkeep().SealLayer(before, UpkeepVerbs::Pace::kGentle, [this] { return GoesOn(); });
     if (!GoesOn()) return {};
     VELAFS_TRY(sealed.status());
     if (*sealed) continue;
@@ -109,7 +117,7 @@ Status Upkeep::SealLayers() {
 }
 
 Status Upkeep::TrimAuditLog() {
-  const AuditLimits limits = store_.AuditPolicy();
+  const AuditLimits limits = store_.governance().AuditPolicy();
   const auto now = std::chrono::steady_clock::now();
   if (now < trim_next_ || (!limits.keep && !limits.max_entries)) return {};
   VELAFS_ASSIGN(const AuditTrimmed trimmed,
@@ -127,7 +135,7 @@ Status Upkeep::TrimAuditLog() {
 }
 
 Status Upkeep::RunSchedules() {
-  VELAFS_ASSIGN(const Schedule done, store_.KeepSchedules(self_, NowNs()));
+  VELAFS_ASSIGN(const Schedule done, store_.bookmarks().RunSchedules(self_, NowNs()));
   const auto log = [this](const std::string& verb, const std::vector<std::string>& names) {
     return Log(verb, [&](std::string* subjects) -> Status {
       for (const std::string& name : names) {

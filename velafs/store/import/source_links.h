@@ -1,4 +1,4 @@
-// What becomes of a source's symbolic links: see Store::Import.
+// What becomes of a source's symbolic links: see ImportVerbs::Import.
 #pragma once
 
 #include <string>

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "velafs/store/catalog_copies.h"
+#include "velafs/store/context.h"
 #include "velafs/store/scrub/scrubber.h"
 
 namespace velafs::store {
@@ -128,6 +129,19 @@ Status Scrubber::CheckCatalog() {
 Result<ScrubReport> Scrub(const ScrubTarget& target, const ScrubOptions& options,
                           const ScrubProgressFn& progress) {
   return Scrubber(target, options, progress).Run();
+}
+
+Result<ScrubReport> ScrubOpenStore(StoreContext& context, const ScrubOptions& options,
+                                   const ScrubProgressFn& progress) {
+  const ScrubTarget target{.storage = context.storage,
+                           .paths = context.paths,
+                           .catalog = context.catalog.get(),
+                           .packs = context.packs.get(),
+                           .verbs_mutex = &context.verbs_mutex};
+  const auto turn =
+      context.packs_turn.WaitWhile([&progress] { return progress == nullptr || progress({}); });
+  if (!turn) return Failed("cancelled");
+  return Scrub(target, options, progress);
 }
 
 }  // namespace velafs::store

@@ -16,6 +16,7 @@
 
 namespace velafs::store {
 
+struct StoreContext;
 struct StorePaths;
 
 struct ScrubOptions {
@@ -82,6 +83,10 @@ struct ScrubTarget {
 // first. Memory: a few megabytes, some bytes for each pack, and what is damaged.
 Result<ScrubReport> Scrub(const ScrubTarget& target, const ScrubOptions& options,
                           const ScrubProgressFn& progress);
+
+// Scrub of a store that is open and in use. One at a time: a second one waits for the first.
+Result<ScrubReport> ScrubOpenStore(StoreContext& context, const ScrubOptions& options,
+                                   const ScrubProgressFn& progress);
 
 // Scrub of the store at `directory`, which nobody has open. Fails as Store::Open does where there
 // is no store, or another process has it.

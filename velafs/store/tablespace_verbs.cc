@@ -1,4 +1,5 @@
-// The verbs on a branch's tablespaces.
+#include "velafs/store/tablespace_verbs.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -6,11 +7,13 @@
 #include <cerrno>
 
 #include "velafs/layer/branch.h"
+#include "velafs/layer/volume.h"
 #include "velafs/os/acting_as.h"
 #include "velafs/store/branch_tablespaces.h"
+#include "velafs/store/context.h"
 #include "velafs/store/import/source_tree.h"
+#include "velafs/store/lookup.h"
 #include "velafs/store/rules.h"
-#include "velafs/store/store.h"
 
 namespace velafs::store {
 namespace {
@@ -39,16 +42,37 @@ Status CheckIsGone(const Tablespace& tablespace, const os::Credentials& owner) {
                  "--bring-in copies it into the branch");
 }
 
-}  // namespace
-
-Result<std::vector<Tablespace>> Store::Tablespaces(const std::string& name) {
-  VELAFS_TRY(FindBranch(name).status());
-  VELAFS_ASSIGN(const auto branch, volume_->Open(name));
+Result<std::vector<Tablespace>> MendTablespaces(StoreContext& context, const Caller& caller,
+                                                const std::string& name,
+                                                const std::function<Status(layer::Branch&)>& mend) {
+  const std::string cannot = "cannot mend the tablespaces of " + Quoted(name);
+  std::shared_ptr<layer::Branch> branch;
+  {
+    WriterLock lock(context.verbs_mutex);
+    VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(context, name));
+    VELAFS_TRY(CheckMayChange(caller, row).WithContext(cannot));
+    VELAFS_TRY(CheckNotRunning(context, row).WithContext(cannot));
+    VELAFS_ASSIGN(branch, context.volume->Open(name));
+  }
+  // Others' verbs go on while this copies.
+  Status mended = mend(*branch);
+  // What was changed did not come through the mount, so the kernel has to ask anew.
+  context.mount.TellRemoved(name);
+  context.mount.TellAdded(name);
+  VELAFS_TRY(std::move(mended).WithContext(cannot));
   return ListTablespaces(*branch);
 }
 
-Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
-                                                          const std::string& name) {
+}  // namespace
+
+Result<std::vector<Tablespace>> TablespaceVerbs::List(const std::string& name) {
+  VELAFS_TRY(FindBranch(context_, name).status());
+  VELAFS_ASSIGN(const auto branch, context_.volume->Open(name));
+  return ListTablespaces(*branch);
+}
+
+Result<std::vector<Tablespace>> TablespaceVerbs::BringIn(const Caller& caller,
+                                                         const std::string& name) {
   const std::string removes = " removes the link";
   const auto bring_in = [&](layer::Branch& branch) -> Status {
     VELAFS_ASSIGN(const std::vector<Tablespace> found, ListTablespaces(branch));
@@ -72,8 +96,8 @@ Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
         if (is_gone) copied = std::move(copied).WithHint("--drop " + tablespace.oid + removes);
         VELAFS_TRY(std::move(copied).WithContext("tablespace " + tablespace.oid));
         // One may have been started meanwhile, and may have written to what was copied.
-        VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(name));
-        VELAFS_TRY(CheckNotRunning(row));
+        VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(context_, name));
+        VELAFS_TRY(CheckNotRunning(context_, row));
       }
       if (!changes) VELAFS_TRY(AllowInPlace(branch));
       changes = true;
@@ -81,10 +105,10 @@ Result<std::vector<Tablespace>> Store::BringInTablespaces(const Caller& caller,
     }
     return {};
   };
-  return MendTablespaces(caller, name, bring_in);
+  return MendTablespaces(context_, caller, name, bring_in);
 }
 
-Result<std::vector<Tablespace>> Store::DropTablespaceLink(const Caller& caller,
+Result<std::vector<Tablespace>> TablespaceVerbs::DropLink(const Caller& caller,
                                                           const std::string& name,
                                                           const std::string& oid) {
   const auto drop = [&](layer::Branch& branch) -> Status {
@@ -98,28 +122,7 @@ Result<std::vector<Tablespace>> Store::DropTablespaceLink(const Caller& caller,
     VELAFS_TRY(branch.Unlink(links.ino, oid));
     return branch.Sync(links.ino, os::SyncKind::kFull);
   };
-  return MendTablespaces(caller, name, drop);
-}
-
-Result<std::vector<Tablespace>> Store::MendTablespaces(
-    const Caller& caller, const std::string& name,
-    const std::function<Status(layer::Branch&)>& mend) {
-  const std::string context = "cannot mend the tablespaces of " + Quoted(name);
-  std::shared_ptr<layer::Branch> branch;
-  {
-    WriterLock lock(verbs_mutex_);
-    VELAFS_ASSIGN(const catalog::BranchRow row, FindBranch(name));
-    VELAFS_TRY(CheckMayChange(caller, row).WithContext(context));
-    VELAFS_TRY(CheckNotRunning(row).WithContext(context));
-    VELAFS_ASSIGN(branch, volume_->Open(name));
-  }
-  // Others' verbs go on while this copies.
-  Status mended = mend(*branch);
-  // What was changed did not come through the mount, so the kernel has to ask anew.
-  TellRemoved(name);
-  TellAdded(name);
-  VELAFS_TRY(std::move(mended).WithContext(context));
-  return ListTablespaces(*branch);
+  return MendTablespaces(context_, caller, name, drop);
 }
 
 }  // namespace velafs::store

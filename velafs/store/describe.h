@@ -1,0 +1,22 @@
+// What the verbs say of a branch.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/catalog/rows.h"
+#include "velafs/store/branch_info.h"
+
+namespace velafs::store {
+
+struct StoreContext;
+
+// Of one branch by name, with the owner of its data if it is shown as another's.
+Result<BranchInfo> ShowBranch(StoreContext& context, const std::string& name);
+// All but that owner, which takes opening the branch.
+Result<std::vector<BranchInfo>> DescribeAll(StoreContext& context,
+                                            const std::vector<catalog::BranchRow>& rows);
+Result<BranchInfo> DescribeOne(StoreContext& context, const catalog::BranchRow& row);
+
+}  // namespace velafs::store

@@ -1,0 +1,43 @@
+// Takes away branches and bookmarks, and what servers have left.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/catalog/catalog.h"
+#include "velafs/catalog/rows.h"
+#include "velafs/store/branch_info.h"
+#include "velafs/store/caller.h"
+#include "velafs/store/context.h"
+
+namespace velafs::store {
+
+struct DeleteOptions;
+
+// See TrashVerbs::Delete, but for the mount, which the caller tells. With `saved`, the branch's
+// state stays as that bookmark; in the same transaction.
+Result<BranchInfo> DeleteBranch(StoreContext& context, const Caller& caller,
+                                const std::string& name, const DeleteOptions& options,
+                                const catalog::BookmarkRow* saved = nullptr)
+    REQUIRES(context.verbs_mutex);
+// Removes a branch with its bookmarks, and the layers nothing else needs; returns those.
+Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer,
+                                           const catalog::BranchRow& branch);
+// For good; NotFound if the branch has none of that name.
+Status RemoveBookmark(StoreContext& context, BranchId branch, const std::string& name)
+    REQUIRES(context.verbs_mutex);
+
+// Takes what the branch's servers have left, in run/ and outside the store, out of the way of those
+// that come next: it is another user's, or of a branch that is no more. Best effort.
+void SetServerPlacesAside(os::Storage& storage, const StorePaths& paths,
+                          const catalog::BranchRow& branch);
+// Removes what was set aside in run/, as far as that goes: whoever may write there can make it
+// slow. To be called without a lock that others wait for.
+void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
+// Removes what was set aside outside the store for this branch, with the rights of the user who
+// owns it. Best effort; to be called without a lock, likewise.
+void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t instance);
+
+}  // namespace velafs::store

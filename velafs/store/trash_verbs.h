@@ -1,0 +1,41 @@
+// The verbs that take branches away, and bring them back.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/store/caller.h"
+#include "velafs/store/verb_types.h"
+
+namespace velafs::store {
+
+struct StoreContext;
+
+// Thread-safe. What returns success is durable. Refused to all but the branch's owner, root and the
+// owner of the process.
+class TrashVerbs {
+ public:
+  explicit TrashVerbs(StoreContext& context) : context_(context) {}
+
+  // Into the trash, with its bookmarks; its name is free again. Refused if it is protected, or,
+  // unless forced, if a server runs on it. Returns what it was.
+  Result<BranchInfo> Delete(const Caller& caller, const std::string& name,
+                            const DeleteOptions& options);
+  // The branch deleted last under that name comes back, as `new_name` when given. It has its port
+  // unless that was given to another, and never expires if its time has passed.
+  Result<BranchInfo> Undelete(const Caller& caller, const std::string& name,
+                              const std::optional<std::string>& new_name);
+  Result<std::vector<BranchInfo>> List();  // the latest first
+  // For good, one after the other: what of the caller's has been in the trash for longer than
+  // `older_than`, if given.
+  Result<Purged> Purge(const Caller& caller, std::optional<std::chrono::seconds> older_than,
+                       bool dry_run);
+
+ private:
+  StoreContext& context_;
+};
+
+}  // namespace velafs::store
