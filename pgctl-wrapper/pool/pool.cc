@@ -29,10 +29,10 @@ constexpr milliseconds kLongestWait{200};
 
 // What there is of one pool.
 struct PoolCounts {
-  std::map<std::string, size_t> by_state;
+  std::map<CloneState, size_t> by_state;
   json clones = json::array();
 
-  size_t In(const char* state) const {
+  size_t In(CloneState state) const {
     const auto found = by_state.find(state);
     return found == by_state.end() ? 0 : found->second;
   }
@@ -41,9 +41,10 @@ struct PoolCounts {
 PoolCounts CountClones(const std::vector<Branch>& branches, const std::string& pool) {
   PoolCounts counts;
   for (const Branch& branch : branches) {
-    if (PoolOf(branch) != pool || StateOf(branch) == kBase) continue;
-    ++counts.by_state[StateOf(branch)];
-    counts.clones.push_back({{"branch", branch.name}, {"state", StateOf(branch)}});
+    const std::optional<CloneState> state = StateOf(branch);
+    if (PoolOf(branch) != pool || state == CloneState::kBase) continue;
+    if (state) ++counts.by_state[*state];
+    counts.clones.push_back({{"branch", branch.name}, {"state", StateLabelOf(branch)}});
   }
   return counts;
 }
@@ -53,10 +54,10 @@ json PoolToJson(const std::string& name, const PoolPlan& plan, const PoolCounts&
           {"source", plan.source},
           {"state", plan.state},
           {"size", plan.size},
-          {"ready", counts.In(kReady)},
-          {"filling", counts.In(kFilling)},
-          {"taken", counts.In(kTaken)},
-          {"released", counts.In(kReleased)},
+          {"ready", counts.In(CloneState::kReady)},
+          {"filling", counts.In(CloneState::kFilling)},
+          {"taken", counts.In(CloneState::kTaken)},
+          {"released", counts.In(CloneState::kReleased)},
           {"clones", counts.clones}};
 }
 
@@ -65,8 +66,9 @@ Status ConfirmPool(Session& session, const PoolDir& pool, const PoolPlan& plan,
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool.name()));
   const PoolCounts counts = CountClones(clones, pool.name());
   output.Confirm(PoolToJson(pool.name(), plan, counts),
-                 "pool " + Quoted(pool.name()) + ": " + std::to_string(counts.In(kReady)) +
-                     " clones of " + plan.state + " are ready\n");
+                 "pool " + Quoted(pool.name()) + ": " +
+                     std::to_string(counts.In(CloneState::kReady)) + " clones of " + plan.state +
+                     " are ready\n");
   return {};
 }
 
@@ -149,7 +151,7 @@ Result<std::optional<std::chrono::seconds>> LeaseFor(Session& session, const std
 Result<Branch> FindTaken(Session& session, const std::string& name) {
   VELAFS_ASSIGN(Branch branch, session.Find(name));
   VELAFS_ASSIGN(const Owner user, PoolUser(session));
-  if (PoolOf(branch).empty() || StateOf(branch) == kBase) {
+  if (PoolOf(branch).empty() || StateOf(branch) == CloneState::kBase) {
     return Refused("branch " + Quoted(branch.name) + " does not belong to a pool",
                    "velafs delete deletes branches");
   }
@@ -158,7 +160,8 @@ Result<Branch> FindTaken(Session& session, const std::string& name) {
         "branch " + Quoted(branch.name) + " belongs to a pool of user " + Quoted(branch.owner),
         "each user has pools of his own");
   }
-  if (StateOf(branch) == kTaken || StateOf(branch) == kReleased) return branch;
+  const std::optional<CloneState> state = StateOf(branch);
+  if (state == CloneState::kTaken || state == CloneState::kReleased) return branch;
   return Refused("branch " + Quoted(branch.name) + " is not taken",
                  "velapg pool stop " + PoolOf(branch) + " ends the pool");
 }
@@ -224,8 +227,9 @@ Result<int> ListPools(const Arguments& arguments, const Output& output) {
     const PoolPlan plan = read.ok() ? read->value_or(PoolPlan()) : PoolPlan();
     const PoolCounts counts = CountClones(branches, name);
     document.push_back(PoolToJson(name, plan, counts));
-    rows.push_back({name, plan.source, std::to_string(plan.size), std::to_string(counts.In(kReady)),
-                    std::to_string(counts.In(kTaken))});
+    rows.push_back({name, plan.source, std::to_string(plan.size),
+                    std::to_string(counts.In(CloneState::kReady)),
+                    std::to_string(counts.In(CloneState::kTaken))});
   }
   output.Print({{"pools", std::move(document)}}, names.empty() ? "" : AlignColumns(rows));
   return 0;
@@ -239,7 +243,7 @@ Result<int> RefreshPool(const Arguments& arguments, const Output& output) {
   {
     VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
     VELAFS_ASSIGN(plan.state, NewPoolState(session, plan.source, pool.name()));
-    VELAFS_TRY(Retire(session, pool.name(), {kReady}));
+    VELAFS_TRY(Retire(session, pool.name(), {CloneState::kReady}));
     VELAFS_TRY(pool.WritePlan(plan));  // last: cut off before, the pool is as it was, but empty
   }
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kFill));
@@ -258,18 +262,20 @@ Result<int> StopPool(const Arguments& arguments, const Output& output) {
   {
     VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
     VELAFS_TRY(pool.WritePlan(PoolPlan()));  // whoever fills it makes no more
-    VELAFS_TRY(Retire(session, name, {kReady}));
+    VELAFS_TRY(Retire(session, name, {CloneState::kReady}));
   }
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kFill));
-  std::vector<std::string> states = {kFilling, kReady, kReleased};
-  if (arguments.stop_all) states.push_back(kTaken);
+  std::vector<CloneState> states = {CloneState::kFilling, CloneState::kReady,
+                                    CloneState::kReleased};
+  if (arguments.stop_all) states.push_back(CloneState::kTaken);
   VELAFS_TRY(ThrowAwayAll(session, name, states));
   VELAFS_TRY(DeletePoolStates(session, name, /*except=*/""));
   VELAFS_ASSIGN(const std::vector<Branch> left, ClonesOf(session, name));
   VELAFS_TRY(pool.Remove());
   const PoolCounts counts = CountClones(left, name);
   output.Confirm({{"pool", name}, {"stopped", true}, {"clones", counts.clones}},
-                 "pool " + Quoted(name) + " stopped; " + std::to_string(counts.In(kTaken)) +
+                 "pool " + Quoted(name) + " stopped; " +
+                     std::to_string(counts.In(CloneState::kTaken)) +
                      " of its clones are still taken\n");
   return 0;
 }
@@ -286,7 +292,7 @@ Result<int> FillPoolNow(const Arguments& arguments, const Output& output) {
   }
   Result<UniqueFd> right = pool.Lock(PoolDir::Right::kFill);
   if (right.status().code() == Code::kNotFound) {  // stopped: some that were taken may be left
-    VELAFS_TRY(ThrowAwayAll(session, name, {kReleased}));
+    VELAFS_TRY(ThrowAwayAll(session, name, {CloneState::kReleased}));
     return 0;
   }
   VELAFS_TRY(right.status());
@@ -311,7 +317,7 @@ Result<int> Take(const Arguments& arguments, const Output& output) {
 Result<int> Release(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(Session session, OpenPoolSession(arguments.store));
   VELAFS_ASSIGN(const Branch branch, FindTaken(session, arguments.branch));
-  VELAFS_TRY(SetState(session, branch, kReleased));
+  VELAFS_TRY(SetState(session, branch, CloneState::kReleased));
   VELAFS_TRY(FillInBackground(session, PoolOf(branch)));
   output.Confirm({{"branch", branch.name}, {"pool", PoolOf(branch)}, {"released", true}},
                  "released branch " + Quoted(branch.name) + "\n");

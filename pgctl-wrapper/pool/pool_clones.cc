@@ -21,8 +21,8 @@ std::string LabelOf(const Branch& branch, const char* key) {
   return found == branch.labels.end() ? "" : found->second;
 }
 
-bool IsIn(const Branch& clone, const std::vector<std::string>& states) {
-  return std::find(states.begin(), states.end(), StateOf(clone)) != states.end();
+bool IsIn(const Branch& clone, const std::vector<CloneState>& states) {
+  return std::ranges::any_of(states, [&](CloneState state) { return StateOf(clone) == state; });
 }
 
 // The clone with its server, if that takes connections and we may use it.
@@ -73,15 +73,17 @@ Status MakeReady(Session& session, const PoolDir& pool, const Branch& clone,
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
   VELAFS_ASSIGN(const std::optional<PoolPlan> plan, pool.ReadPlan());
   const bool is_wanted = plan && plan->size > 0 && plan->state == made_for.state;
-  return SetState(session, clone, is_wanted ? kReady : kReleased);
+  return SetState(session, clone, is_wanted ? CloneState::kReady : CloneState::kReleased);
 }
 
 Status MakeClone(Session& session, const PoolDir& pool, const PoolPlan& plan,
                  const Output& output) {
   const std::string name = CloneName("pool", pool.name());
-  json request = {{"source", plan.state},
-                  {"name", name},
-                  {"labels", {{kPoolLabel, pool.name()}, {kStateLabel, kFilling}}}};
+  json request = {
+      {"source", plan.state},
+      {"name", name},
+      {"labels",
+       {{kPoolLabel, pool.name()}, {kStateLabel, NameOf(kCloneStates, CloneState::kFilling)}}}};
   VELAFS_ASSIGN(const std::optional<std::string> user,
                 UserOfClone(session, plan.state, plan.as_user));
   if (user) request["as_user"] = *user;
@@ -106,7 +108,7 @@ Status RestartClone(Session& session, const Branch& clone, const PoolPlan& plan,
   const Status started = StartClone(session, clone, plan, output);
   if (started.ok()) return {};
   output.Warn("threw away branch \"" + clone.name + "\": " + started.message());
-  VELAFS_TRY(SetState(session, clone, kReleased));
+  VELAFS_TRY(SetState(session, clone, CloneState::kReleased));
   return ThrowAway(session, clone);
 }
 
@@ -120,7 +122,8 @@ Status ThrowAwayIfThere(Session& session, const Branch& clone) {
 Status RetireOne(Session& session, const PoolDir& pool, const Branch& clone) {
   VELAFS_ASSIGN(const UniqueFd right, pool.Lock(PoolDir::Right::kTake));
   VELAFS_ASSIGN(const Branch now, session.Find(clone.name));
-  return StateOf(now) == kReady ? SetState(session, now, kReleased) : Status();
+  return StateOf(now) == CloneState::kReady ? SetState(session, now, CloneState::kReleased)
+                                            : Status();
 }
 
 Status DoStep(Session& session, const PoolDir& pool, const PoolPlan& plan, FillStep::Kind kind,
@@ -143,7 +146,10 @@ Status DoStep(Session& session, const PoolDir& pool, const PoolPlan& plan, FillS
 }  // namespace
 
 std::string PoolOf(const Branch& branch) { return LabelOf(branch, kPoolLabel); }
-std::string StateOf(const Branch& branch) { return LabelOf(branch, kStateLabel); }
+std::string StateLabelOf(const Branch& branch) { return LabelOf(branch, kStateLabel); }
+std::optional<CloneState> StateOf(const Branch& branch) {
+  return ValueOf(kCloneStates, StateLabelOf(branch));
+}
 
 LoginChoice LoginOf(const PoolPlan& plan) {
   const Result<SourceRef> source = ParseSourceRef(plan.source);
@@ -162,8 +168,9 @@ Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool) 
   return session.List({{"labels", {{kPoolLabel, pool}}}, {"owner", user.name}});
 }
 
-Status SetState(Session& session, const Branch& clone, const char* state) {
-  return session.Call("label", {{"name", clone.name}, {"set", {{kStateLabel, state}}}}).status();
+Status SetState(Session& session, const Branch& clone, CloneState state) {
+  const json labels = {{kStateLabel, NameOf(kCloneStates, state)}};
+  return session.Call("label", {{"name", clone.name}, {"set", labels}}).status();
 }
 
 Status SetLease(Session& session, const Branch& clone, std::chrono::seconds lease) {
@@ -171,16 +178,16 @@ Status SetLease(Session& session, const Branch& clone, std::chrono::seconds leas
       .status();
 }
 
-Status Retire(Session& session, const std::string& pool, const std::vector<std::string>& states) {
+Status Retire(Session& session, const std::string& pool, const std::vector<CloneState>& states) {
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool));
   for (const Branch& clone : clones) {
-    if (IsIn(clone, states)) VELAFS_TRY(SetState(session, clone, kReleased));
+    if (IsIn(clone, states)) VELAFS_TRY(SetState(session, clone, CloneState::kReleased));
   }
   return {};
 }
 
 Status ThrowAwayAll(Session& session, const std::string& pool,
-                    const std::vector<std::string>& states) {
+                    const std::vector<CloneState>& states) {
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool));
   for (const Branch& clone : clones) {
     if (IsIn(clone, states)) VELAFS_TRY(ThrowAwayIfThere(session, clone));
@@ -195,12 +202,12 @@ Result<std::optional<TakenClone>> TryTake(Session& session, const PoolDir& pool,
   if (!plan || plan->size == 0) return NotFound("pool \"" + pool.name() + "\" has been stopped");
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool.name()));
   for (const Branch& clone : clones) {
-    if (StateOf(clone) != kReady) continue;
+    if (StateOf(clone) != CloneState::kReady) continue;
     std::optional<TakenClone> taken = FindUp(session, clone);
     if (!taken) continue;
     // First: nobody is to have it without the lease.
     if (lease) VELAFS_TRY(SetLease(session, clone, *lease));
-    VELAFS_TRY(SetState(session, clone, kTaken));
+    VELAFS_TRY(SetState(session, clone, CloneState::kTaken));
     VELAFS_ASSIGN(taken->target.branch, session.Find(clone.name));
     return taken;
   }
@@ -213,7 +220,7 @@ FillStep NextFillStep(const std::vector<CloneFact>& clones, size_t size, size_t 
     if (found == clones.end()) return std::nullopt;
     return static_cast<size_t>(found - clones.begin());
   };
-  const auto is_ready = [](const CloneFact& clone) { return clone.state == kReady; };
+  const auto is_ready = [](const CloneFact& clone) { return clone.state == CloneState::kReady; };
   const auto is_up = [&](const CloneFact& clone) { return is_ready(clone) && clone.is_up; };
   const auto is_down = [&](const CloneFact& clone) { return is_ready(clone) && !clone.is_up; };
   const auto up = static_cast<size_t>(std::count_if(clones.begin(), clones.end(), is_up));
@@ -228,8 +235,9 @@ FillStep NextFillStep(const std::vector<CloneFact>& clones, size_t size, size_t 
     const auto down = find(is_down);
     return {FillStep::kRetire, down ? *down : *find(is_up)};
   }
-  const auto left_over = find(
-      [](const CloneFact& clone) { return clone.state == kReleased || clone.state == kFilling; });
+  const auto left_over = find([](const CloneFact& clone) {
+    return clone.state == CloneState::kReleased || clone.state == CloneState::kFilling;
+  });
   if (left_over) return {FillStep::kThrowAway, *left_over};
   return {};
 }
@@ -240,8 +248,8 @@ Status FillPool(Session& session, const PoolDir& pool, size_t enough, const Outp
     VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool.name()));
     std::vector<CloneFact> facts;
     for (const Branch& clone : clones) {
-      const std::string state = StateOf(clone);
-      facts.push_back({state, state == kReady && FindUp(session, clone).has_value()});
+      const std::optional<CloneState> state = StateOf(clone);
+      facts.push_back({state, state == CloneState::kReady && FindUp(session, clone).has_value()});
     }
     const PoolPlan wanted = plan.value_or(PoolPlan());
     const FillStep step = NextFillStep(facts, wanted.size, enough);

@@ -11,6 +11,7 @@
 // Whatever process dies, the next that fills the pool finds in the labels what there is to do.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -21,20 +22,27 @@
 #include "pgctl-wrapper/connect/login.h"
 #include "pgctl-wrapper/pool/pool_dir.h"
 #include "pgctl-wrapper/server/session.h"
+#include "velafs/base/named_values.h"
 
 namespace velafs::pgctl {
 
 inline constexpr char kPoolLabel[] = "pool";
 inline constexpr char kStateLabel[] = "pool-state";
-inline constexpr char kFilling[] = "filling";
-inline constexpr char kReady[] = "ready";
-inline constexpr char kTaken[] = "taken";
-inline constexpr char kReleased[] = "released";
-inline constexpr char kBase[] = "base";
 
-// The pool's name, or the clone's state in it; empty when the branch is of no pool.
+enum class CloneState { kFilling, kReady, kTaken, kReleased, kBase };
+inline constexpr std::array kCloneStates = {
+    NamedValue<CloneState>{CloneState::kFilling, "filling"},
+    NamedValue<CloneState>{CloneState::kReady, "ready"},
+    NamedValue<CloneState>{CloneState::kTaken, "taken"},
+    NamedValue<CloneState>{CloneState::kReleased, "released"},
+    NamedValue<CloneState>{CloneState::kBase, "base"},
+};
+
+// The pool's name; empty if the branch is of no pool.
 std::string PoolOf(const Branch& branch);
-std::string StateOf(const Branch& branch);
+// The clone's state in it; nothing if its label, which its user can change, is none.
+std::optional<CloneState> StateOf(const Branch& branch);
+std::string StateLabelOf(const Branch& branch);
 
 // As whom its clones are used: as the plan says, else as the policies of its source do.
 LoginChoice LoginOf(const PoolPlan& plan);
@@ -42,14 +50,15 @@ LoginChoice LoginOf(const PoolPlan& plan);
 // The user whose pools this process deals with: for root, whoever the store runs as.
 Result<Owner> PoolUser(const Session& session);
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool);
-Status SetState(Session& session, const Branch& clone, const char* state);
+Status SetState(Session& session, const Branch& clone, CloneState state);
 
 // Makes all that are in one of `states` released. With the right to take, unless none of the
-// states is kReady.
-Status Retire(Session& session, const std::string& pool, const std::vector<std::string>& states);
-// Throws away all that are in one of `states`. With the right to fill, unless that is kReleased.
+// states is CloneState::kReady.
+Status Retire(Session& session, const std::string& pool, const std::vector<CloneState>& states);
+// Throws away all that are in one of `states`. With the right to fill, unless that is
+// CloneState::kReleased.
 Status ThrowAwayAll(Session& session, const std::string& pool,
-                    const std::vector<std::string>& states);
+                    const std::vector<CloneState>& states);
 
 struct TakenClone {
   Target target;
@@ -66,7 +75,7 @@ Status SetLease(Session& session, const Branch& clone, std::chrono::seconds leas
 
 // A clone's state, as filling a pool needs it.
 struct CloneFact {
-  std::string state;
+  std::optional<CloneState> state;
   bool is_up = false;
 };
 

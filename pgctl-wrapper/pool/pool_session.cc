@@ -111,7 +111,7 @@ Result<std::string> NewPoolState(Session& session, const std::string& source,
     return state;
   }
   // Nobody makes a bookmark of what is another's.
-  const json labels = {{kPoolLabel, pool}, {kStateLabel, kBase}};
+  const json labels = {{kPoolLabel, pool}, {kStateLabel, NameOf(kCloneStates, CloneState::kBase)}};
   VELAFS_TRY(
       session.Call("clone", {{"source", source}, {"name", name}, {"labels", labels}}).status());
   // As long as the pool, unless the policy max_ttl forbids that.
@@ -131,7 +131,7 @@ Status DeletePoolStates(Session& session, const std::string& pool, const std::st
   }
   VELAFS_ASSIGN(const std::vector<Branch> clones, ClonesOf(session, pool));
   for (const Branch& clone : clones) {
-    if (StateOf(clone) != kBase || clone.name == except) continue;
+    if (StateOf(clone) != CloneState::kBase || clone.name == except) continue;
     VELAFS_TRY(session.Call("delete", {{"name", clone.name}, {"purge", true}}).status());
   }
   return {};

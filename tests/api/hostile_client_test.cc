@@ -161,7 +161,9 @@ struct GuestFixture {
     REQUIRE(store->imports().Import({geteuid(), "tester"}, "main", data, nullptr).ok());
     const group* const guests = getgrgid(kGuest);
     REQUIRE(guests != nullptr);
-    REQUIRE(store->governance().SetPolicies("store", {}, {{"user_group", guests->gr_name}}).ok());
+    REQUIRE(store->governance()
+                .SetPolicies(catalog::SettingScope::kStore, {}, {{"user_group", guests->gr_name}})
+                .ok());
     REQUIRE(store->governance().SetApproved("main", true).ok());
     const WorkerLimits limits{.threads_each = 2, .waiting_each = 2};
     auto started = Server::Start(*store, {}, {limits, kStall, 1});

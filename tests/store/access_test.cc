@@ -36,7 +36,8 @@ struct Group {
 
 struct AccessFixture : BranchesFixture {
   void Set(const std::string& key, const std::string& value) {
-    const auto set = store->governance().SetPolicies("store", {}, {{key, value}});
+    const auto set =
+        store->governance().SetPolicies(catalog::SettingScope::kStore, {}, {{key, value}});
     REQUIRE_MESSAGE(set.ok(), set.status().message());
   }
   Status CloneBy(const Caller& who, const std::string& source, const std::string& name) {

@@ -152,7 +152,9 @@ TEST_CASE_FIXTURE(BranchesFixture, "clones made at once are no more than the pol
   constexpr int kMore = 5;
   for (int i = 0; i < kClients; ++i) Clone("main", "source" + std::to_string(i));
   const std::string most = std::to_string(1 + kClients + kMore);
-  REQUIRE(store->governance().SetPolicies("store", {}, {{"max_branches", most}}).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kStore, {}, {{"max_branches", most}})
+              .ok());
   std::vector<std::thread> clients;
   for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([this, i] {

@@ -26,7 +26,8 @@ struct CompressionFixture : StoreFixture {
     WriteHostFile(data + "/base/5/" + name, content);
   }
   void SetCompression(const std::string& compression) {
-    const auto set = store->governance().SetPolicies("store", {}, {{"compression", compression}});
+    const auto set = store->governance().SetPolicies(catalog::SettingScope::kStore, {},
+                                                     {{"compression", compression}});
     REQUIRE_MESSAGE(set.ok(), set.status().message());
   }
   uint64_t PackBytes() {

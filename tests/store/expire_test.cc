@@ -21,7 +21,9 @@ struct RunningFixture : BranchesFixture {
     StartServer("dev", server->pid());
   }
   void Set(const std::string& key, const std::string& value) {
-    REQUIRE(store->governance().SetPolicies("branch", "dev", {{key, value}}).ok());
+    REQUIRE(store->governance()
+                .SetPolicies(catalog::SettingScope::kBranch, "dev", {{key, value}})
+                .ok());
   }
   Expired Expire(bool dry_run = false) {
     const auto expired = store->upkeep().Expire(caller, dry_run);
@@ -82,7 +84,9 @@ TEST_CASE_FIXTURE(RunningFixture, "the daemon's end ends all servers, and notes 
     REQUIRE(servers.ok());
     return *servers;
   };
-  REQUIRE(store->governance().SetPolicies("store", {}, {{"autostart", "last"}}).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kStore, {}, {{"autostart", "last"}})
+              .ok());
   CHECK(to_start().surely.empty());
   REQUIRE(store->servers().StopAll(std::chrono::seconds(60)).ok());
   CHECK(store->servers().CheckNoServers().ok());
@@ -91,8 +95,12 @@ TEST_CASE_FIXTURE(RunningFixture, "the daemon's end ends all servers, and notes 
   CHECK(servers.surely == std::vector<std::string>{"dev"});
   CHECK(servers.if_marked == std::vector<std::string>{"idle", "main"});
   CHECK(to_start().surely.empty());  // once
-  REQUIRE(store->governance().SetPolicies("branch", "idle", {{"autostart", "on"}}).ok());
-  REQUIRE(store->governance().SetPolicies("branch", "main", {{"autostart", "off"}}).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kBranch, "idle", {{"autostart", "on"}})
+              .ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kBranch, "main", {{"autostart", "off"}})
+              .ok());
   CHECK(to_start().surely == std::vector<std::string>{"idle"});
   CHECK(to_start().if_marked == std::vector<std::string>{"dev"});
 }

@@ -243,7 +243,9 @@ TEST_CASE_FIXTURE(ExportFixture, "an export is refused to those who may not clon
   std::string tar;
   CHECK(Export("none", &tar).status().code() == Code::kNotFound);
   CHECK(Export("main@none", &tar).status().code() == Code::kNotFound);
-  REQUIRE(store->governance().SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kStore, {}, {{"approved_sources_only", "on"}})
+              .ok());
   const Caller stranger{4242, "stranger"};
   const auto refused = store->states().Export(
       stranger, "main", [](std::span<const std::byte>) { return Failed("never called"); }, nullptr);

@@ -246,7 +246,9 @@ TEST_CASE_FIXTURE(GoldenV6, "a store of version 6 opens with a log that can be t
 TEST_CASE_FIXTURE(GoldenV6, "bookmarks that on_expire made are none of their branch's own states") {
   const Caller alice{geteuid() + 4242, "nobody here"};
   const auto store = Open();
-  REQUIRE(store->governance().SetPolicies("store", {}, {{"approved_sources_only", "on"}}).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kStore, {}, {{"approved_sources_only", "on"}})
+              .ok());
   REQUIRE(store->governance().SetApproved("main", true).ok());
   for (const char* name : {"expired-pr-1", "expired-pr-2"}) {
     const auto clone = store->branches().Clone(alice, std::string("main@") + name, "mine", {});
@@ -322,7 +324,9 @@ TEST_CASE_FIXTURE(GoldenV3, "a store of version 3 opens with its policies and it
     const auto find = [&](const std::string& key) {
       const auto found = std::ranges::find(*policies, key, &PolicyValue::key);
       REQUIRE(found != policies->end());
-      return found->value + " from " + found->from;
+      const std::string_view from =
+          found->from ? NameOf(store::kPolicyScopes, *found->from) : "default";
+      return found->value + " from " + std::string(from);
     };
     CHECK(find("max_branches") == "20 from source");
     CHECK(find("on_expire") == "keep from branch");

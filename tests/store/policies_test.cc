@@ -12,6 +12,7 @@
 namespace velafs::store {
 namespace {
 
+using catalog::SettingScope;
 using test::WriteHostFile;
 using Values = std::map<std::string, std::optional<std::string>>;
 
@@ -27,7 +28,9 @@ std::string AnyGroup() {
 struct PoliciesFixture : BranchesFixture {
   Status TrySet(const std::string& place, const std::string& name, const Values& values) {
     const auto where = name.empty() ? std::nullopt : std::optional(name);
-    return store->governance().SetPolicies(place, where, values).status();
+    const auto scope = ValueOf(kPolicyScopes, place);
+    REQUIRE(scope);
+    return store->governance().SetPolicies(*scope, where, values).status();
   }
   void Set(const std::string& place, const std::string& name, const Values& values) {
     const Status set = TrySet(place, name, values);
@@ -39,7 +42,9 @@ struct PoliciesFixture : BranchesFixture {
     const auto policies = store->governance().ShowPolicies(where);
     REQUIRE(policies.ok());
     for (const PolicyValue& one : *policies) {
-      if (one.key == key) return one.value + " from " + one.from;
+      if (one.key != key) continue;
+      const std::string_view from = one.from ? NameOf(kPolicyScopes, *one.from) : "default";
+      return one.value + " from " + std::string(from);
     }
     return "";
   }
@@ -271,15 +276,16 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a plan makes what is set at its places just 
   Set("store", "", {{"ttl", "3d"}, {"max_branches", "20"}});
   Set("branch", "dev", {{"on_expire", "keep"}});
   REQUIRE(store->governance().SetApproved("main", true).ok());
-  const std::vector<PolicyPlan> plans = {{"store", {}, {{"ttl", "5d"}, {"quota", "1G"}}},
-                                         {"source", "dev", {{"max_ttl", "9d"}}}};
+  const std::vector<PolicyPlan> plans = {
+      {SettingScope::kStore, {}, {{"ttl", "5d"}, {"quota", "1G"}}},
+      {SettingScope::kSource, "dev", {{"max_ttl", "9d"}}}};
   const auto apply = [&](bool dry_run) {
     const auto changes = store->governance().ApplyPolicies(plans, dry_run);
     REQUIRE_MESSAGE(changes.ok(), changes.status().message());
     std::vector<std::string> words;
     for (const PolicyChange& one : *changes) {
-      words.push_back(one.place + " " + one.name.value_or("") + " " + one.key + " " +
-                      one.from.value_or("-") + " " + one.to.value_or("-"));
+      words.push_back(std::string(NameOf(kPolicyScopes, one.scope)) + " " + one.name.value_or("") +
+                      " " + one.key + " " + one.from.value_or("-") + " " + one.to.value_or("-"));
     }
     return words;
   };
@@ -301,10 +307,16 @@ TEST_CASE_FIXTURE(PoliciesFixture, "a plan with a fault changes nothing") {
     CHECK(store->governance().ApplyPolicies(plans, false).status().code() == code);
     CHECK(Effective("ttl", "main") == " from default");
   };
-  fails({{"store", {}, {{"ttl", "5d"}}}, {"branch", "none", {}}}, Code::kNotFound);
-  fails({{"store", {}, {{"ttl", "5d"}}}, {"branch", "main", {{"quota", "big"}}}}, Code::kUsage);
-  fails({{"store", {}, {{"ttl", "5d"}}}, {"source", "main", {{"trash_keep", "1d"}}}}, Code::kUsage);
-  fails({{"store", {}, {{"ttl", "5d"}}}, {"store", {}, {}}}, Code::kUsage);
+  fails({{SettingScope::kStore, {}, {{"ttl", "5d"}}}, {SettingScope::kBranch, "none", {}}},
+        Code::kNotFound);
+  fails({{SettingScope::kStore, {}, {{"ttl", "5d"}}},
+         {SettingScope::kBranch, "main", {{"quota", "big"}}}},
+        Code::kUsage);
+  fails({{SettingScope::kStore, {}, {{"ttl", "5d"}}},
+         {SettingScope::kSource, "main", {{"trash_keep", "1d"}}}},
+        Code::kUsage);
+  fails({{SettingScope::kStore, {}, {{"ttl", "5d"}}}, {SettingScope::kStore, {}, {}}},
+        Code::kUsage);
 }
 
 TEST_CASE_FIXTURE(PoliciesFixture, "an owner has no more branches than the policy allows") {

@@ -139,7 +139,9 @@ class Scene {
     };
     const auto policy = [this](const char* branch, const char* key, const char* value) {
       return [=, this] {
-        return store_->governance().SetPolicies("branch", branch, {{key, value}}).status();
+        return store_->governance()
+            .SetPolicies(catalog::SettingScope::kBranch, branch, {{key, value}})
+            .status();
       };
     };
     const auto clone_ephemeral = [this] {

@@ -41,7 +41,7 @@ struct QuotasFixture : BranchesFixture {
     return branch->Set(file.ino, {.size_bytes = pages * kPageBytes}).status();
   }
   void Set(const std::map<std::string, std::optional<std::string>>& values) {
-    REQUIRE(store->governance().SetPolicies("store", {}, values).ok());
+    REQUIRE(store->governance().SetPolicies(catalog::SettingScope::kStore, {}, values).ok());
   }
 };
 

@@ -21,7 +21,8 @@ constexpr TimeNs kOneHour = 3'600'000'000'000;
 
 struct ScheduleFixture : BranchesFixture {
   void Policy(const std::map<std::string, std::optional<std::string>>& values) {
-    const auto set = store->governance().SetPolicies("branch", "main", values);
+    const auto set =
+        store->governance().SetPolicies(catalog::SettingScope::kBranch, "main", values);
     REQUIRE_MESSAGE(set.ok(), set.status().message());
   }
   Schedule RunAt(TimeNs now) {
@@ -142,7 +143,9 @@ struct OnExpireFixture : BranchesFixture {
     tree = BranchTree(name);
     REQUIRE(store->volume().SyncAll().ok());
     Change("UPDATE branches SET expires_at = 1 WHERE name = '" + name + "'");
-    REQUIRE(store->governance().SetPolicies("branch", name, {{"on_expire", "bookmark"}}).ok());
+    REQUIRE(store->governance()
+                .SetPolicies(catalog::SettingScope::kBranch, name, {{"on_expire", "bookmark"}})
+                .ok());
   }
   Expired Expire(bool dry_run = false) {
     const auto expired = store->upkeep().Expire(caller, dry_run);

@@ -9,6 +9,7 @@
 namespace velafs::api {
 namespace {
 
+using catalog::SettingScope;
 using nlohmann::json;
 
 Answer PoliciesToJson(const Result<std::vector<store::PolicyValue>>& policies) {
@@ -17,16 +18,15 @@ Answer PoliciesToJson(const Result<std::vector<store::PolicyValue>>& policies) {
   for (const store::PolicyValue& one : *policies) {
     list.push_back({{"key", one.key},
                     {"value", one.value.empty() ? json() : json(one.value)},
-                    {"from", one.from}});
+                    {"from", one.from ? NameOf(store::kPolicyScopes, *one.from) : "default"}});
   }
   return json{{"policies", std::move(list)}};
 }
 
-Status CheckPlace(const std::string& place, const std::optional<std::string>& name) {
-  if (place != "store" && place != "source" && place != "branch") {
-    return UsageError("argument \"place\" is not store, source or branch");
-  }
-  if ((place == "store") != name.has_value()) return {};
+Result<SettingScope> ToScope(const std::string& place, const std::optional<std::string>& name) {
+  const std::optional<SettingScope> scope = ValueOf(store::kPolicyScopes, place);
+  if (!scope) return UsageError("argument \"place\" is not store, source or branch");
+  if ((scope == SettingScope::kStore) != name.has_value()) return *scope;
   return UsageError("argument \"name\" goes with a source or a branch");
 }
 
@@ -34,20 +34,20 @@ Answer Change(Call& call, const std::map<std::string, std::optional<std::string>
   const std::string place = call.arguments.Required("place");
   const std::optional<std::string> name = call.arguments.Text("name");
   VELAFS_TRY(call.arguments.Finish());
-  VELAFS_TRY(CheckPlace(place, name));
+  VELAFS_ASSIGN(const SettingScope scope, ToScope(place, name));
   if (values.empty()) return UsageError("no policy is named");
-  return PoliciesToJson(call.store.governance().SetPolicies(place, name, values));
+  return PoliciesToJson(call.store.governance().SetPolicies(scope, name, values));
 }
 
 // {"place","name"?,"set"}
 Result<store::PolicyPlan> ToPlan(const json& object) {
   Arguments arguments(object);
   store::PolicyPlan plan;
-  plan.place = arguments.Required("place");
+  const std::string place = arguments.Required("place");
   plan.name = arguments.Text("name");
   plan.values = arguments.TextMap("set");
   VELAFS_TRY(arguments.Finish());
-  VELAFS_TRY(CheckPlace(plan.place, plan.name));
+  VELAFS_ASSIGN(plan.scope, ToScope(place, plan.name));
   return plan;
 }
 
@@ -92,7 +92,7 @@ Answer PolicyApply(Call& call) {
                 call.store.governance().ApplyPolicies(plans, dry_run));
   json list = json::array();
   for (const store::PolicyChange& change : changes) {
-    list.push_back({{"place", change.place},
+    list.push_back({{"place", NameOf(store::kPolicyScopes, change.scope)},
                     {"name", OrNull(change.name)},
                     {"key", change.key},
                     {"from", OrNull(change.from)},

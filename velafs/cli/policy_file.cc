@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "velafs/store/govern/policies.h"
+
 namespace velafs::cli {
 namespace {
 
@@ -46,10 +48,11 @@ Result<json> ToPlaces(const toml::table& file) {
   json places = json::array();
   for (const auto& [key, node] : file) {
     const std::string place(key.str());
-    if (!node.is_table() || (place != "store" && place != "source" && place != "branch")) {
+    const auto scope = ValueOf(store::kPolicyScopes, place);
+    if (!node.is_table() || !scope) {
       return At(node, "\"" + place + "\" is not a table [store], [source.NAME] or [branch.NAME]");
     }
-    if (place != "store") {
+    if (scope != catalog::SettingScope::kStore) {
       VELAFS_TRY(AddNamed(place, *node.as_table(), &places));
       continue;
     }

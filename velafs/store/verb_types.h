@@ -210,21 +210,6 @@ struct GcProgress {
 // As ImportProgressFn.
 using GcProgressFn = std::function<bool(const GcProgress&)>;
 
-// All that is to be set at one place: of the store, or "source" or "branch" of a branch.
-struct PolicyPlan {
-  std::string place;
-  std::optional<std::string> name;
-  std::map<std::string, std::string> values;
-};
-
-struct PolicyChange {
-  std::string place;
-  std::optional<std::string> name;
-  std::string key;
-  std::optional<std::string> from;  // empty: it was not set
-  std::optional<std::string> to;    // empty: it is taken back
-};
-
 struct BookmarkInfo {
   std::string name;  // full name, BRANCH@NAME
   std::string branch;

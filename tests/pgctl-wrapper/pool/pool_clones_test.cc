@@ -6,11 +6,11 @@ using namespace velafs::pgctl;
 
 namespace {
 
-const CloneFact kUp{kReady, true};
-const CloneFact kDown{kReady, false};
-const CloneFact kOut{kTaken, true};
-const CloneFact kBegun{kFilling, false};
-const CloneFact kBack{kReleased, true};
+const CloneFact kUp{CloneState::kReady, true};
+const CloneFact kDown{CloneState::kReady, false};
+const CloneFact kOut{CloneState::kTaken, true};
+const CloneFact kBegun{CloneState::kFilling, false};
+const CloneFact kBack{CloneState::kReleased, true};
 
 FillStep Next(const std::vector<CloneFact>& clones, size_t size) {
   return NextFillStep(clones, size, size);

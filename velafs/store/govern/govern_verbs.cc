@@ -8,12 +8,14 @@ namespace velafs::store {
 namespace {
 
 using catalog::BranchRow;
+using catalog::SettingScope;
 
-Result<PolicyPlace> FindPlace(StoreContext& context, const std::string& place,
+Result<PolicyPlace> FindPlace(StoreContext& context, SettingScope scope,
                               const std::optional<std::string>& name) {
-  if (place == "store") return PolicyPlace::OfStore();
+  if (scope == SettingScope::kStore) return PolicyPlace::OfStore();
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(context, name.value_or("")));
-  return place == "source" ? PolicyPlace::OfSource(branch) : PolicyPlace::OfBranch(branch);
+  return scope == SettingScope::kSource ? PolicyPlace::OfSource(branch)
+                                        : PolicyPlace::OfBranch(branch);
 }
 
 }  // namespace
@@ -25,11 +27,11 @@ Result<std::vector<PolicyValue>> GovernVerbs::ShowPolicies(const std::optional<s
 }
 
 Result<std::vector<PolicyValue>> GovernVerbs::SetPolicies(
-    const std::string& place, const std::optional<std::string>& name,
+    SettingScope scope, const std::optional<std::string>& name,
     const std::map<std::string, std::optional<std::string>>& values) {
   {
     WriterLock lock(context_.verbs_mutex);
-    VELAFS_ASSIGN(const PolicyPlace where, FindPlace(context_, place, name));
+    VELAFS_ASSIGN(const PolicyPlace where, FindPlace(context_, scope, name));
     VELAFS_TRY(context_.policies->Set({{where, values}}));
   }
   return ShowPolicies(name);
@@ -41,7 +43,7 @@ Result<std::vector<PolicyChange>> GovernVerbs::ApplyPolicies(const std::vector<P
   std::vector<PolicyChange> changes;
   std::map<PolicyPlace, Policies::Values> wanted;
   for (const PolicyPlan& plan : plans) {
-    VELAFS_ASSIGN(const PolicyPlace place, FindPlace(context_, plan.place, plan.name));
+    VELAFS_ASSIGN(const PolicyPlace place, FindPlace(context_, plan.scope, plan.name));
     if (wanted.contains(place)) {
       return UsageError("a place is named twice", "all branches of a tree have the same source");
     }
@@ -52,7 +54,7 @@ Result<std::vector<PolicyChange>> GovernVerbs::ApplyPolicies(const std::vector<P
     for (const auto& [key, value] : values) {
       const auto found = present.find(key);
       const auto from = found == present.end() ? std::nullopt : std::optional(found->second);
-      if (from != value) changes.push_back({plan.place, plan.name, key, from, value});
+      if (from != value) changes.push_back({plan.scope, plan.name, key, from, value});
     }
   }
   VELAFS_TRY(Policies::Check(wanted));

@@ -9,20 +9,36 @@
 #include "velafs/base/status.h"
 #include "velafs/store/audit_log.h"
 #include "velafs/store/govern/policies.h"
-#include "velafs/store/verb_types.h"
 
 namespace velafs::store {
+
+struct StoreContext;
+
+// All that is to be set at one place: of the store, or of the tree or the branch that `name` names.
+struct PolicyPlan {
+  catalog::SettingScope scope = catalog::SettingScope::kStore;
+  std::optional<std::string> name;
+  std::map<std::string, std::string> values;
+};
+
+struct PolicyChange {
+  catalog::SettingScope scope = catalog::SettingScope::kStore;
+  std::optional<std::string> name;
+  std::string key;
+  std::optional<std::string> from;  // empty: it was not set
+  std::optional<std::string> to;    // empty: it is taken back
+};
 
 // Thread-safe. What returns success is durable.
 class GovernVerbs {
  public:
   explicit GovernVerbs(StoreContext& context) : context_(context) {}
 
-  // Of a branch, or of the store. "source" stands for the tree of branch `name`.
+  // Of a branch, or of the store.
   Result<std::vector<PolicyValue>> ShowPolicies(const std::optional<std::string>& name);
-  // `place` is "store", "source" or "branch"; a key without a value is unset.
+  // Of the store, or of the tree or the branch that `name` names. A key without a value is unset.
   Result<std::vector<PolicyValue>> SetPolicies(
-      const std::string& place, const std::optional<std::string>& name,
+      catalog::SettingScope scope, const std::optional<std::string>& name,
       const std::map<std::string, std::optional<std::string>>& values);
   // Makes what is set at each of these places, and at no other, just what is said there; all of it
   // or nothing. Returns what changes.

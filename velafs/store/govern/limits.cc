@@ -23,7 +23,8 @@ bool IsFull(const PolicyValue& policy, const BranchRow& of, const std::vector<Br
             const IsMeant& is_meant) {
   if (policy.value.empty()) return false;
   const auto count = std::ranges::count_if(branches, [&](const BranchRow& branch) {
-    return (policy.from == "store" || branch.root == of.root) && is_meant(branch);
+    return (policy.from == catalog::SettingScope::kStore || branch.root == of.root) &&
+           is_meant(branch);
   });
   return static_cast<uint64_t>(count) >= std::stoull(policy.value);
 }

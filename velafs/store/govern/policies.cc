@@ -228,11 +228,13 @@ std::string Policies::DefaultOf(const std::string& key) const {
 
 PolicyValue Policies::FindNearest(const std::string& key, const BranchRow* branch) const {
   if (branch != nullptr) {
-    if (const auto own = Find(PolicyPlace::OfBranch(*branch), key)) return {key, *own, "branch"};
-    if (const auto tree = Find(PolicyPlace::OfSource(*branch), key)) return {key, *tree, "source"};
+    if (const auto own = Find(PolicyPlace::OfBranch(*branch), key))
+      return {key, *own, SettingScope::kBranch};
+    if (const auto tree = Find(PolicyPlace::OfSource(*branch), key))
+      return {key, *tree, SettingScope::kSource};
   }
-  if (const auto all = Find(PolicyPlace::OfStore(), key)) return {key, *all, "store"};
-  return {key, DefaultOf(key), "default"};
+  if (const auto all = Find(PolicyPlace::OfStore(), key)) return {key, *all, SettingScope::kStore};
+  return {key, DefaultOf(key), {}};
 }
 
 PolicyValue Policies::Nearest(const std::string& key, const BranchRow* branch) const {
@@ -332,7 +334,7 @@ Status Policies::SetHasRun(const std::vector<BranchRow>& branches, bool has_run)
 
 std::optional<SettingRow> Policies::IsolationOf(InodeNumber root) {
   MutexLock lock(mutex_);
-  if (FindNearest(kNetwork, nullptr).from != "default") return std::nullopt;
+  if (FindNearest(kNetwork, nullptr).from) return std::nullopt;
   SettingRow row = Isolated({SettingScope::kSource, root.value});
   settings_[{row.scope, row.subject, row.key}] = row.value;
   return row;

@@ -16,10 +16,17 @@
 
 namespace velafs::store {
 
+// What users set policies for: the store, the tree of a source, a branch.
+inline constexpr std::array kPolicyScopes = {
+    NamedValue<catalog::SettingScope>{catalog::SettingScope::kStore, "store"},
+    NamedValue<catalog::SettingScope>{catalog::SettingScope::kSource, "source"},
+    NamedValue<catalog::SettingScope>{catalog::SettingScope::kBranch, "branch"},
+};
+
 struct PolicyValue {
   std::string key;
-  std::string value;  // empty: none
-  std::string from;   // "branch", "source", "store" or "default"
+  std::string value;                          // empty: none
+  std::optional<catalog::SettingScope> from;  // empty: the default
 };
 
 // What becomes of a branch whose time has passed: policy on_expire.
