@@ -58,6 +58,44 @@ Result<BranchInfo> ChangeRow(StoreContext& context, const Caller& caller, const 
   return ShowBranch(context, name);
 }
 
+struct Given {
+  BranchRow former;
+  bool is_shown_anew;  // and has a new instance
+};
+
+Result<Given> Give(StoreContext& context, const Caller& caller, const std::string& name,
+                   const std::string& owner) {
+  WriterLock lock(context.verbs_mutex);
+  VELAFS_ASSIGN(BranchRow branch, FindBranch(context, name));
+  VELAFS_TRY(CheckMayChange(caller, branch));
+  VELAFS_TRY(CheckOwner(owner));
+  VELAFS_TRY(CheckMayGive(caller, branch, owner));
+  if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(context, owner, branch));
+  const auto shown = ShownAfterwards(branch, owner);
+  const Given given{branch, shown != branch.shown_as};
+  branch.owner = owner;
+  if (owner != given.former.owner) LeavePool(&branch);
+  if (!given.is_shown_anew) {
+    VELAFS_TRY(
+        context.WriteDurably([&](catalog::Writer& writer) { return writer.UpdateBranch(branch); }));
+    return given;
+  }
+  // Files that the giver has open are to be no longer his: they are those of an instance.
+  VELAFS_TRY(CheckNotRunning(context, branch));
+  const auto change = [&](catalog::Writer& writer, BranchRow row,
+                          const layer::EndedHead&) -> Result<std::vector<LayerId>> {
+    row.owner = owner;
+    row.labels = branch.labels;
+    row.shown_as = shown;
+    VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
+    VELAFS_TRY(writer.UpdateBranch(row));
+    return std::vector<LayerId>();
+  };
+  VELAFS_TRY(context.volume->EndInstance(name, layer::Volume::End::kKeep, change).status());
+  SetServerPlacesAside(context.storage, context.paths, given.former);
+  return given;
+}
+
 }  // namespace
 
 Result<BranchInfo> BranchVerbs::Protect(const Caller& caller, const std::string& name,
@@ -108,47 +146,16 @@ Result<BranchInfo> BranchVerbs::SetNote(const Caller& caller, const std::string&
 Result<ChownResult> BranchVerbs::SetOwner(const Caller& caller, const std::string& name,
                                           const std::string& owner) {
   VELAFS_TRY(CheckName("branch", name));
-  bool is_shown_anew = false;
-  BranchRow former;
-  const auto run = [&]() -> Status {
-    WriterLock lock(context_.verbs_mutex);
-    VELAFS_ASSIGN(BranchRow branch, FindBranch(context_, name));
-    VELAFS_TRY(CheckMayChange(caller, branch));
-    VELAFS_TRY(CheckOwner(owner));
-    VELAFS_TRY(CheckMayGive(caller, branch, owner));
-    if (owner != branch.owner) VELAFS_TRY(CheckMayOwn(context_, owner, branch));
-    former = branch;
-    const auto shown = ShownAfterwards(branch, owner);
-    is_shown_anew = shown != branch.shown_as;
-    branch.owner = owner;
-    if (owner != former.owner) LeavePool(&branch);
-    if (!is_shown_anew) {
-      return context_.WriteDurably(
-          [&](catalog::Writer& writer) { return writer.UpdateBranch(branch); });
-    }
-    // Files that the giver has open are to be no longer his: they are those of an instance.
-    VELAFS_TRY(CheckNotRunning(context_, branch));
-    const auto change = [&](catalog::Writer& writer, BranchRow row,
-                            const layer::EndedHead&) -> Result<std::vector<LayerId>> {
-      row.owner = owner;
-      row.labels = branch.labels;
-      row.shown_as = shown;
-      VELAFS_ASSIGN(row.instance, writer.ReserveInstance());
-      VELAFS_TRY(writer.UpdateBranch(row));
-      return std::vector<LayerId>();
-    };
-    VELAFS_TRY(context_.volume->EndInstance(name, layer::Volume::End::kKeep, change).status());
-    SetServerPlacesAside(context_.storage, context_.paths, former);
-    return {};
-  };
-  VELAFS_TRY(run().WithContext("cannot chown " + Quoted(name)));
-  if (is_shown_anew) {
+  const Result<Given> given = Give(context_, caller, name, owner);
+  if (!given.ok()) return given.status().WithContext("cannot chown " + Quoted(name));
+  const BranchRow& former = given->former;
+  if (given->is_shown_anew) {
     context_.mount.TellRemoved(name);
     RemoveWhatIsGone(context_.storage, context_.paths.Run());
     RemoveServerPlaces(context_.paths.root, former.id.value, former.instance.value);
   }
   VELAFS_ASSIGN(BranchInfo info, ShowBranch(context_, name));
-  return ChownResult{std::move(info), std::move(former.owner)};
+  return ChownResult{std::move(info), former.owner};
 }
 
 Result<BranchInfo> BranchVerbs::SetQuota(const Caller& caller, const std::string& name,

@@ -137,8 +137,38 @@ std::string SourceOf(const BranchRow& branch) {
              : branch.parent_name + "@" + branch.parent_bookmark_name;
 }
 
-// The branch that is there instead of a new clone: see CloneOptions::if_exists.
-// Errno ESTALE when the branch is gone by now.
+BookmarkId BookmarkOf(const Origin& origin) {
+  return origin.bookmark ? origin.bookmark->id : BookmarkId();
+}
+
+// Refused unless the branch is what a clone of `origin` with these options would be.
+Status CheckIsSuchAClone(const Caller& caller, const BranchRow& branch, const Origin& origin,
+                         const CloneOptions& options) {
+  const std::string exists = "branch " + Quoted(branch.name) + " exists, and ";
+  const std::string delete_first =
+      "choose another name, or delete it first: velafs delete " + branch.name;
+  const bool is_from_there =
+      branch.parent == origin.branch.id &&
+      (options.if_exists == IfExists::kReset || branch.parent_bookmark == BookmarkOf(origin));
+  if (!is_from_there) {
+    const std::string from = SourceOf(branch);
+    return Refused(exists + "it was " + (from.empty() ? "imported" : "cloned from " + Quoted(from)),
+                   delete_first);
+  }
+  if (branch.owner != options.owner.value_or(caller.user)) {
+    return Refused(exists + "it belongs to " + Quoted(branch.owner), "choose another name");
+  }
+  if (branch.is_ephemeral != options.is_ephemeral) {
+    return Refused(exists + "it is " + (branch.is_ephemeral ? "" : "not ") + "ephemeral",
+                   delete_first);
+  }
+  VELAFS_ASSIGN(const auto shown_as, ShownAs(caller, options));
+  if (!options.as_user || branch.shown_as == shown_as) return {};
+  return Refused(exists + "its files are shown as another user's", delete_first);
+}
+
+// The branch that is there instead of a new clone: see CloneOptions::if_exists. Errno ESTALE when
+// it is gone by now.
 Status TakeExisting(StoreContext& context, const Caller& caller, const SourceRef& source,
                     const std::string& name, const CloneOptions& options) {
   WriterLock lock(context.verbs_mutex);
@@ -153,38 +183,13 @@ Status TakeExisting(StoreContext& context, const Caller& caller, const SourceRef
   VELAFS_TRY(found.status());
   const BranchRow& branch = *found;
   VELAFS_TRY(CheckMayChange(caller, branch));
-  const bool is_reset = options.if_exists == IfExists::kReset;
-  const BookmarkId bookmark = origin.bookmark ? origin.bookmark->id : BookmarkId();
-  const bool is_from_there =
-      branch.parent == origin.branch.id && (is_reset || branch.parent_bookmark == bookmark);
-  if (!is_from_there) {
-    const std::string from = SourceOf(branch);
-    return Refused("branch " + Quoted(name) + " exists, and it was " +
-                       (from.empty() ? "imported" : "cloned from " + Quoted(from)),
-                   "choose another name, or delete it first: velafs delete " + name);
-  }
-
-  const std::string owner = options.owner.value_or(caller.user);
-  if (branch.owner != owner) {
-    return Refused("branch " + Quoted(name) + " exists, and it belongs to " + Quoted(branch.owner),
-                   "choose another name");
-  }
-  if (branch.is_ephemeral != options.is_ephemeral) {
-    return Refused("branch " + Quoted(name) + " exists, and it is " +
-                       (branch.is_ephemeral ? "" : "not ") + "ephemeral",
-                   "choose another name, or delete it first: velafs delete " + name);
-  }
-  VELAFS_ASSIGN(const auto shown_as, ShownAs(caller, options));
-  if (options.as_user && branch.shown_as != shown_as) {
-    return Refused("branch " + Quoted(name) + " exists, and its files are shown as another user's",
-                   "choose another name, or delete it first: velafs delete " + name);
-  }
+  VELAFS_TRY(CheckIsSuchAClone(caller, branch, origin, options));
   VELAFS_ASSIGN(const auto ttl, CloneTtl(context, options.ttl, origin.branch));
   VELAFS_ASSIGN(const auto expires_at, TimeAfter(NowNs(), ttl));
   const auto renew = [&](BranchRow& row) {
     if (expires_at) row.expires_at = expires_at;
   };
-  if (!is_reset) {
+  if (options.if_exists != IfExists::kReset) {
     return context.WriteDurably([&](catalog::Writer& writer) -> Status {
       VELAFS_ASSIGN(std::optional<BranchRow> row, writer.Branch(name));
       if (!row) return Errno(ESTALE);
@@ -203,7 +208,7 @@ Status TakeExisting(StoreContext& context, const Caller& caller, const SourceRef
   return ResetTo(context, branch, origin, kept, [&](BranchRow& row) {
     renew(row);
     TakeRights(caller, origin.branch, &row);
-    row.parent_bookmark = bookmark;
+    row.parent_bookmark = BookmarkOf(origin);
     row.parent_bookmark_name = origin.bookmark ? origin.bookmark->name : "";
   });
 }

@@ -1,6 +1,5 @@
 #include "velafs/store/replace_verbs.h"
 
-#include "velafs/layer/volume.h"
 #include "velafs/store/context.h"
 #include "velafs/store/describe.h"
 #include "velafs/store/lookup.h"
@@ -114,16 +113,8 @@ Result<PromoteResult> RunPromote(StoreContext& context, const Caller& caller,
   VELAFS_ASSIGN(result.target, DescribeOne(context, onto));
   if (dry_run) return result;
 
-  VELAFS_ASSIGN(const LayerId state, FreezeOrigin(context, origin));
-  const auto change = [&](catalog::Writer& writer, BranchRow row,
-                          const layer::EndedHead& old) -> Result<std::vector<LayerId>> {
-    VELAFS_TRY(BookmarkEnded(writer, old, kept).status());
-    VELAFS_TRY(StandOn(writer, state, origin.root(), &row));
-    TakeRights(caller, origin.branch, &row);
-    VELAFS_TRY(writer.UpdateBranch(row));
-    return writer.RemoveUnusedLayers(old.id);
-  };
-  VELAFS_TRY(context.volume->EndInstance(target, layer::Volume::End::kKeep, change).status());
+  VELAFS_TRY(ResetTo(context, onto, origin, kept,
+                     [&](BranchRow& row) { TakeRights(caller, origin.branch, &row); }));
   return result;
 }
 
