@@ -532,7 +532,7 @@ TEST_CASE("an interrupted import leaves nothing and says it was interrupted") {
   REQUIRE(setpriority(PRIO_PROCESS, static_cast<id_t>(import.pid), 19) == 0);
   // The first pack appears once the import is under way.
   const std::string packs = velafs.store() + "/packs";
-  while (std::filesystem::is_empty(packs)) usleep(100);
+  WaitUntil([&] { return !std::filesystem::is_empty(packs); });
   REQUIRE(kill(import.pid, SIGINT) == 0);
   const Outcome outcome = velafs.Wait(import);
   CHECK(outcome.exit_status == 130);

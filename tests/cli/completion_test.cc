@@ -184,7 +184,7 @@ TEST_CASE("doctor fails on a store that cannot be opened, and warns of one yet t
 
 TEST_CASE_FIXTURE(WithBranches, "watching goes on until it is interrupted") {
   const Process process = velafs.Start({"--store", velafs.store(), "list", "--watch"});
-  while (velafs.Content(process.out_path).find("pr-1") == std::string::npos) usleep(10'000);
+  WaitUntil([&] { return velafs.Content(process.out_path).find("pr-1") != std::string::npos; });
   kill(process.pid, SIGINT);
   const Outcome outcome = velafs.Wait(process);
   CHECK(outcome.exit_status == 0);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -38,6 +39,16 @@ struct Process {
   std::string out_path;
   std::string err_path;
 };
+
+// The test fails if that does not come true in a minute.
+template <typename Condition>
+void WaitUntil(const Condition& is_true) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!is_true()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    usleep(100);
+  }
+}
 
 // Runs velafs on a store of its own, `store` under `scratch`. The environment is this process's,
 // without what would choose another store.
