@@ -83,7 +83,7 @@ TEST_CASE("names that are changed during any step of a merge are as they were ch
 TEST_CASE("in whatever order threads go on, each sees what it should") {
   if (!Scheduler::IsPossible()) return;
   const unsigned seed = test::Seed();
-  const unsigned long orders = FromEnvironment("VELAFS_STEPS", 60);
+  const unsigned long orders = FromEnvironment("VELAFS_STEPS", 40);
   uint64_t steps = 0;
   uint64_t packs_rewritten = 0;
   for (unsigned long i = 0; i < orders; ++i) {
@@ -105,7 +105,7 @@ TEST_CASE("in whatever order threads go on, each sees what it should") {
 TEST_CASE("in whatever order threads go on, a power cut takes nothing that was synced") {
   if (!Scheduler::IsPossible()) return;
   const unsigned seed = test::Seed();
-  const unsigned long orders = FromEnvironment("VELAFS_STEPS", 30);
+  const unsigned long orders = FromEnvironment("VELAFS_STEPS", 20);
   MESSAGE("replay with VELAFS_SEED=", seed);
   unsigned long cuts = 0;
   for (unsigned long i = 0; i < orders; ++i) {
