@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures velafs clones, with --no-idle-polling (`halting`) and ephemeral ones too, against other ways to get a copy of a
-# PGDATA: a copy in a plain directory of ext4, an XFS reflink copy, a btrfs snapshot, an overlayfs. The store, the plain
+# Measures velafs clones, with --write-through (`through`), with --no-idle-polling (`halting`) and ephemeral ones too,
+# against other ways to get a copy of a PGDATA: a copy in a plain directory of ext4, an XFS reflink copy, a btrfs snapshot, an overlayfs. The store, the plain
 # copy and the overlayfs are on an ext4 in an image file, as XFS and btrfs are, all on the same disk: what filesystem the
 # machine has, and with what it was made, makes no difference. Each has the same server settings; they take turns, round
 # by round. Prints a Markdown table of medians, and in brackets how they relate to the plain copy; writes bench.json, with
@@ -9,13 +9,13 @@
 #   sudo ./integration/bench.sh
 #
 #   VELAFS_ROUNDS (3)   VELAFS_SECONDS (8, of each pgbench run)   VELAFS_SCALE (50; 15 MB each)
-#   VELAFS_CONTENDERS (velafs halting ephemeral ext4 xfs btrfs overlayfs)   VELAFS_OUTPUT (build/bench, where the files go)
+#   VELAFS_CONTENDERS (velafs through halting ephemeral ext4 xfs btrfs overlayfs)   VELAFS_OUTPUT (build/bench, where the files go)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rounds=${VELAFS_ROUNDS:-3}
 seconds=${VELAFS_SECONDS:-8}
 scale=${VELAFS_SCALE:-50}
 output=${VELAFS_OUTPUT:-$root_dir/build/bench}
-read -ra wanted <<<"${VELAFS_CONTENDERS:-velafs halting ephemeral ext4 xfs btrfs overlayfs}"
+read -ra wanted <<<"${VELAFS_CONTENDERS:-velafs through halting ephemeral ext4 xfs btrfs overlayfs}"
 if [[ -z ${VELAFS_SANDBOX:-} ]]; then
   need_root
   command -v gnuplot >/dev/null || apt_install gnuplot-nox >/dev/null
@@ -78,11 +78,12 @@ progress() {
 # ---- The server at work ----------------------------------------------------------------------------
 
 is_velafs() {
-  [[ $contender == velafs || $contender == halting || $contender == ephemeral ]]
+  [[ $contender =~ ^(velafs|through|halting|ephemeral)$ ]]
 }
 remount() {
   local options=()
   [[ $contender != halting ]] || options=(--no-idle-polling)
+  [[ $contender != through ]] || options=(--write-through)
   velafs -q umount
   velafs -q mount "${options[@]}"
 }
@@ -277,7 +278,7 @@ for ((round = 1; round <= rounds; ++round)); do
   for contender in "${contenders[@]}"; do
     progress "round $round of $rounds: $contender"
     case $contender in
-      velafs | halting | ephemeral)
+      velafs | through | halting | ephemeral)
         data=$mount_dir/work
         remount
         ;;

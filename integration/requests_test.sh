@@ -98,8 +98,9 @@ connected() {
 connected_again() {
   connected
   trace_requests connected
-  # A backend opens some 80 files; the kernel may ask for the times of a few it has read anew.
-  at_most "$(requests)" 100 "requests of 20 connections"
+  # A backend opens some 80 files. Of a file that was closed the kernel asks anew how much space it takes.
+  at_most "$(requests)" 400 "requests of 20 connections"
+  equal "$(requests)" "$(requests GETATTR)" "number of GETATTR"
   equal "$(requests OPEN)" 0 "number of OPEN"
 }
 check "a new connection asks next to nothing" connected_again
@@ -114,15 +115,19 @@ opened() {
   for file in "${known_files[@]}"; do cat "$file"; done >/dev/null
 }
 # The kernel asks once more for the times of what it has just read, and may take pages out of its cache
-# to have the memory; a round that asks nothing comes all the same, unless opening itself asks.
-opening_asks_nothing() {
+# to have the memory; such a round comes all the same, unless opening itself asks.
+asks_nothing() {
   trace_requests opened
   (($(requests) == 0))
 }
-opened_again() {
-  wait_until 30 opening_asks_nothing || fail "no round without a request"
+asks_for_attributes() {
+  trace_requests opened
+  (($(requests) == $(requests GETATTR) && $(requests) <= ${#known_files[@]}))
 }
-check "opening and reading known files asks nothing" opened_again
+opened_again() { # opened_again CONDITION
+  wait_until 30 "$1" || fail "no such round"
+}
+check "opening and reading known files asks for their attributes alone" opened_again asks_for_attributes
 
 # The latency in microseconds that processes ask of idle processors: 0 has them poll.
 latency_us() {
@@ -159,3 +164,9 @@ if [[ $(cat /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null) == haltp
 else
   skip "idle processors poll while requests come fast" "they do not wait for a host to wake them here"
 fi
+
+velafs umount >/dev/null
+velafs -q mount --write-through
+device=$(mountpoint --fs-devno "$mount_dir")
+echo "connection == ${device#*:}" >"$trace/events/fuse/fuse_request_send/filter"
+check "on a write-through mount it asks nothing" opened_again asks_nothing

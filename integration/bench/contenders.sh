@@ -20,6 +20,10 @@ prepare_velafs() { :; }
 make_velafs() { velafs -q clone main work; }
 drop_velafs() { velafs -q delete --purge work; }
 
+prepare_through() { :; }
+make_through() { make_velafs; }
+drop_through() { drop_velafs; }
+
 prepare_halting() {
   grep -qx haltpoll /sys/devices/system/cpu/cpuidle/current_driver 2>/dev/null ||
     { echo "idle processors would not poll anyway" && return 1; }

@@ -27,7 +27,7 @@ void Write(const std::string& path, const std::string& text) { std::ofstream(pat
 TEST_CASE("each key of a configuration file is read, with its line") {
   const auto file = Configuration::Parse(
       "store = '/s'\nmountpoint = \"/m\"\npolicy_file = '/p'\n[mount]\nautostart = false\n"
-      "idle_polling = true\nlog_level = 'debug'\nstop_timeout = '2m'\n[users]\n"
+      "idle_polling = true\nlog_level = 'debug'\nstop_timeout = '2m'\nwrite_through = true\n[users]\n"
       "user_group = 'dev'\nadmin_group = 'dba'\n",
       "/etc/v.conf");
   REQUIRE_MESSAGE(file.ok(), file.status().message());
@@ -36,7 +36,7 @@ TEST_CASE("each key of a configuration file is read, with its line") {
   CHECK(file->Get("mount.autostart") == "false");
   CHECK(file->Get("mount.stop_timeout") == "2m");
   CHECK(file->PlaceOf("store") == "/etc/v.conf:1");
-  CHECK(file->PlaceOf("users.admin_group") == "/etc/v.conf:11");
+  CHECK(file->PlaceOf("users.admin_group") == "/etc/v.conf:12");
 }
 
 TEST_CASE("what a configuration file does not say is the default") {

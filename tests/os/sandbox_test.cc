@@ -232,12 +232,14 @@ TEST_CASE("a helper acts when it is asked, with no file of ours, and ends with u
   REQUIRE(pipe(ends.data()) == 0);
   const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
-  auto helper = Helper::Start({}, [fd = file.get()](uint8_t request) {
-    return request == 1 ? EBUSY : fcntl(fd, F_GETFD) == -1 ? 0 : 1;
+  const std::vector<std::byte> largest(Helper::kMostBytes);
+  auto helper = Helper::Start({}, [fd = file.get()](std::span<const std::byte> request) {
+    if (request.size() == Helper::kMostBytes) return EBUSY;
+    return fcntl(fd, F_GETFD) == -1 ? 0 : 1;
   });
   REQUIRE(helper.ok());
-  CHECK((*helper)->Ask(1) == EBUSY);
-  CHECK((*helper)->Ask(2) == 0);
+  CHECK((*helper)->Ask(largest) == EBUSY);
+  CHECK((*helper)->Ask(std::span(largest).first(1)) == 0);
   // Who waits for the end of our pipe waits for nobody else.
   write_end.Reset();
   char byte = 0;
@@ -247,10 +249,11 @@ TEST_CASE("a helper acts when it is asked, with no file of ours, and ends with u
 }
 
 TEST_CASE("a helper that has ended says so") {
-  auto helper = Helper::Start({}, [](uint8_t) -> int { _exit(0); });
+  const std::array<std::byte, 1> request{};
+  auto helper = Helper::Start({}, [](std::span<const std::byte>) -> int { _exit(0); });
   REQUIRE(helper.ok());
-  CHECK((*helper)->Ask(1) == EPIPE);
-  CHECK((*helper)->Ask(1) == EPIPE);
+  CHECK((*helper)->Ask(request) == EPIPE);
+  CHECK((*helper)->Ask(request) == EPIPE);
 }
 
 }  // namespace

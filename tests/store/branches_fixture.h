@@ -18,7 +18,13 @@ namespace velafs::store {
 struct Listener : MountListener {
   void BranchAdded(const std::string& name) override { told.push_back("+" + name); }
   void BranchRemoved(const std::string& name) override { told.push_back("-" + name); }
+  Status SendWrites(layer::Branch& branch) override {
+    sent.push_back(branch.name());
+    return sending;
+  }
   std::vector<std::string> told;
+  std::vector<std::string> sent;
+  Status sending;  // what it comes to
 };
 
 struct BranchesFixture : test::StoreFixture {

@@ -2,9 +2,11 @@
 #include "tests/store/branches_fixture.h"
 #include "velafs/store/bookmark_verbs.h"
 #include "velafs/store/branch_verbs.h"
+#include "velafs/store/govern/govern_verbs.h"
 #include "velafs/store/replace_verbs.h"
 #include "velafs/store/server_verbs.h"
 #include "velafs/store/state_verbs.h"
+#include "velafs/store/trash_verbs.h"
 #include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
@@ -272,6 +274,55 @@ TEST_CASE_FIXTURE(BranchesFixture, "a promotion that cannot be done says why") {
   const Status refused = store->replacing().Promote(caller, "dev", "main", false).status();
   CHECK(refused.code() == Code::kRefused);
   CHECK(refused.message() == "cannot promote \"dev\" onto \"main\": branch \"main\" is protected");
+}
+
+TEST_CASE_FIXTURE(BranchesFixture,
+                  "what takes a branch's state has the kernel send its writes first") {
+  using Names = std::vector<std::string>;
+  Clone("main", "dev");
+  Clone("main", "target");
+  Listener listener;
+  store->context().mount.Set(scratch / "mnt", &listener);
+  const auto sent_by = [&](const auto& verb) {
+    listener.sent.clear();
+    const Status done = verb();
+    CHECK_MESSAGE(done.ok(), done.message());
+    return listener.sent;
+  };
+  CHECK(sent_by([&] { return store->branches().Clone(caller, "dev", "one", {}).status(); }) ==
+        Names{"dev"});
+  CHECK(sent_by([&] { return store->bookmarks().Create(caller, "dev@b", "").status(); }) ==
+        Names{"dev"});
+  CHECK(sent_by([&] {
+          return store->branches().Clone(caller, "dev@b", "two", {}).status();
+        }).empty());
+  CHECK(sent_by([&] { return store->states().Diff("dev", "one").status(); }) ==
+        Names{"dev", "one"});
+  CHECK(sent_by([&] { return store->replacing().Reset(caller, "one", {}, {}).status(); }) ==
+        Names{"one", "dev"});
+  CHECK(sent_by([&] { return store->replacing().Reset(caller, "one", "dev@b", {}).status(); }) ==
+        Names{"one"});
+  CHECK(sent_by([&] {
+          return store->replacing().Promote(caller, "dev", "target", false).status();
+        }) == Names{"dev", "target"});
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kBranch, "dev", {{"bookmark_every", "1h"}})
+              .ok());
+  CHECK(sent_by([&] {
+          return store->bookmarks().RunSchedules(caller, NowNs() + 7'200'000'000'000).status();
+        }) == Names{"dev"});
+  CHECK(sent_by([&] { return store->trash().Delete(caller, "two", {}).status(); }) == Names{"two"});
+
+  // What cannot be stored is in no clone, and keeps no branch from being thrown away.
+  listener.sending = Errno(ENOSPC);
+  CHECK(store->branches().Clone(caller, "dev", "three", {}).status().error_number() == ENOSPC);
+  CHECK(store->bookmarks().Create(caller, "dev@c", "").status().error_number() == ENOSPC);
+  CHECK(store->states().Diff("dev", "one").status().error_number() == ENOSPC);
+  CHECK(store->replacing().Promote(caller, "dev", "target", false).status().error_number() ==
+        ENOSPC);
+  CHECK(store->replacing().Reset(caller, "one", "dev@b", {}).ok());
+  CHECK(store->trash().Delete(caller, "one", {}).ok());
+  store->context().mount.Set("", nullptr);
 }
 
 TEST_CASE_FIXTURE(BranchesFixture, "a renamed branch is the same branch, and its clones know it") {

@@ -34,6 +34,7 @@ constexpr std::array kKeys = {
     ConfigurationKey{"mount.idle_polling", "true"},
     ConfigurationKey{"mount.log_level", "info"},
     ConfigurationKey{"mount.stop_timeout", "60s"},
+    ConfigurationKey{"mount.write_through", "false"},
     ConfigurationKey{"users.user_group", ""},
     ConfigurationKey{"users.admin_group", ""},
 };

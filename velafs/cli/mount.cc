@@ -36,6 +36,7 @@ struct MountArguments {
   std::string mountpoint;
   bool foreground = false;
   bool no_idle_polling = false;
+  bool write_through = false;
   bool no_autostart = false;
   std::string stop_timeout;
 };
@@ -177,6 +178,7 @@ Result<DaemonOptions> OptionsFor(const Globals& globals, const MountArguments& g
   VELAFS_TRY(TakeMountpoint(given.mountpoint, settings.Of("mountpoint"), &options));
   options.log_to_stderr = given.foreground;
   options.mount.idle_polling = !given.no_idle_polling && is_on("mount.idle_polling");
+  options.mount.write_through = given.write_through || is_on("mount.write_through");
   options.autostart = !given.no_autostart && is_on("mount.autostart");
   const std::string& timeout = settings.Of("mount.stop_timeout").value;
   VELAFS_ASSIGN(options.stop_timeout,
@@ -191,7 +193,9 @@ Result<DaemonOptions> OptionsFor(const Globals& globals, const MountArguments& g
 
 // Where there is a service for the store, it is the one that mounts it, as it is configured.
 bool IsForService(const Globals& globals, const MountArguments& given) {
-  if (given.foreground || !given.mountpoint.empty() || !given.stop_timeout.empty()) return false;
+  const bool has_options =
+      given.no_idle_polling || given.write_through || !given.stop_timeout.empty();
+  if (given.foreground || !given.mountpoint.empty() || has_options) return false;
   const std::string store = globals.StoreDirectory();
   return IsOfService(store) && !api::AskDaemon(store).ok();
 }
@@ -274,6 +278,8 @@ void AddMount(CommandLine& line) {
                   "Stay in the foreground and log to standard error");
   mount->add_flag("--no-idle-polling", given->no_idle_polling,
                   "Let the idle processors of a virtual machine halt while the mount is busy");
+  mount->add_flag("--write-through", given->write_through,
+                  "Send each write to the daemon at once: nothing is in the kernel's write cache");
   mount->add_flag("--no-autostart", given->no_autostart,
                   "Start no servers, whatever the policy autostart says");
   mount

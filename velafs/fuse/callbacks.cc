@@ -46,7 +46,8 @@ pid_t ProcessOf(fuse_req_t request) { return fuse_req_ctx(request)->pid; }
 // Declines for good: the kernel stops asking. See Callbacks.
 void Decline(fuse_req_t request) { fuse_reply_err(request, ENOSYS); }
 
-void Init(void*, fuse_conn_info* connection) {
+void Init(void* userdata, fuse_conn_info* connection) {
+  Operations& operations = *static_cast<Operations*>(userdata);
   // All changes come through the kernel, so what it has cached stays true; see ARCHITECTURE.md.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
                                              FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
@@ -56,11 +57,16 @@ void Init(void*, fuse_conn_info* connection) {
                           FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
                           FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS;
   connection->want |= wanted & connection->capable;
+  if (operations.is_write_cached()) {
+    connection->want |= FUSE_CAP_WRITEBACK_CACHE & connection->capable;
+  }
   connection->max_write = 1 << 20;
   connection->max_readahead = kReadaheadBytes;  // the kernel takes what its device says, if less
   connection->max_background = 64;
   connection->congestion_threshold = 48;
-  connection->time_gran = 1;
+  // The kernel keeps the times of files it caches writes of, and tells of a new one before each
+  // fsync: with times of 10 ms a commit seldom has a new one.
+  connection->time_gran = operations.is_write_cached() ? Operations::kTimeGranularity : 1;
 }
 
 fuse_lowlevel_ops MakeCallbacks() {
@@ -138,9 +144,9 @@ fuse_lowlevel_ops MakeCallbacks() {
     Answer(request, node, [&](Operations& on) { return on.Read(node, size, offset); });
   };
   ops.write = [](fuse_req_t request, fuse_ino_t node, const char* data, size_t size, off_t offset,
-                 fuse_file_info*) {
+                 fuse_file_info* info) {
     Answer(request, node, [&](Operations& on) {
-      return on.Write(node, std::as_bytes(std::span(data, size)), offset);
+      return on.Write(node, std::as_bytes(std::span(data, size)), offset, info->writepage != 0);
     });
   };
   ops.fsync = [](fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,9 @@
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
+#include "velafs/fuse/write_cache.h"
+#include "velafs/layer/branch.h"
+#include "velafs/layer/volume.h"
 #include "velafs/os/helper.h"
 #include "velafs/os/unique_fd.h"
 #include "velafs/store/mounted_store.h"
@@ -136,26 +140,38 @@ std::string Escaped(const std::string& value) {
   return escaped;
 }
 
-// Chunks are decompressed and verified on several processors at once only when the kernel asks for
-// several at once. Before its first request: what it offers then is the most there will be. Only
-// root may, and where it fails reading is slower.
-void WidenReadahead(const std::string& mountpoint) {
+// Tells the kernel something of the mount's device. Only root may; a kernel that does not know it,
+// or refuses, goes on with what it has.
+void SetDevice(const std::string& mountpoint, const std::string& attribute, uint64_t value) {
   struct statx info {};
   if (statx(AT_FDCWD, mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &info) != 0) return;
   const std::string path = "/sys/class/bdi/" + std::to_string(info.stx_dev_major) + ":" +
-                           std::to_string(info.stx_dev_minor) + "/read_ahead_kb";
+                           std::to_string(info.stx_dev_minor) + "/" + attribute;
   const os::UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  const std::string kib = std::to_string(kReadaheadBytes / 1024);
-  if (file.get() >= 0) static_cast<void>(!write(file.get(), kib.data(), kib.size()));
+  const std::string text = std::to_string(value);
+  if (file.get() >= 0) static_cast<void>(!write(file.get(), text.data(), text.size()));
+}
+
+// Chunks are decompressed and verified on several processors at once only when the kernel asks for
+// several at once. Before its first request: what it offers then is the most there will be.
+void WidenReadahead(const std::string& mountpoint) {
+  SetDevice(mountpoint, "read_ahead_kb", kReadaheadBytes / 1024);
+}
+
+// How much the kernel may hold written and not sent, on machines of any size: what is lost when the
+// daemon is killed, and what a freeze has to wait for. By default it is a share of the memory.
+void BoundWriteCache(const std::string& mountpoint) {
+  constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+  SetDevice(mountpoint, "max_bytes", kMostBytes);
 }
 
 // The request to the process that unmounts.
-constexpr uint8_t kUnmount = 1;
-constexpr uint8_t kDetach = 2;  // in use or not
+constexpr std::byte kUnmount{1};
+constexpr std::byte kDetach{2};  // in use or not
 
 // In that process. 0, or an errno: EBUSY while it is in use.
-int UnmountAt(const std::string& mountpoint, uint8_t how) {
-  const bool detach = how == kDetach;
+int UnmountAt(const std::string& mountpoint, std::span<const std::byte> how) {
+  const bool detach = how.front() == kDetach;
   if (geteuid() == 0) {
     const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0);
     return umount2(mountpoint.c_str(), flags) == 0 ? 0 : errno;
@@ -169,8 +185,9 @@ int UnmountAt(const std::string& mountpoint, uint8_t how) {
 Result<std::unique_ptr<os::Helper>> StartUnmounter(const std::string& mountpoint) {
   // Others than root may keep everybody out of a directory above it.
   constexpr std::array kNeeded = {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH};
-  return os::Helper::Start(kNeeded,
-                           [&mountpoint](uint8_t how) { return UnmountAt(mountpoint, how); });
+  return os::Helper::Start(kNeeded, [&mountpoint](std::span<const std::byte> how) {
+    return UnmountAt(mountpoint, how);
+  });
 }
 
 class SessionMount : public Mount {
@@ -187,8 +204,13 @@ class SessionMount : public Mount {
 
   void BranchAdded(const std::string& name) override;
   void BranchRemoved(const std::string& name) override;
+  Status SendWrites(layer::Branch& branch) override;
 
  private:
+  void StartWriteCache();
+  // Has the kernel send all it holds. What cannot be stored is in the log.
+  void SendAllWrites();
+  int AskUnmounter(std::byte how);
   void EndSession();  // Serve has returned when this does
 
   const store::MountedStore store_;
@@ -197,6 +219,10 @@ class SessionMount : public Mount {
   Operations operations_;
   std::unique_ptr<os::Helper> unmounter_;
   fuse_session* session_ = nullptr;
+  // Null on a mount that is write-through.
+  std::unique_ptr<WriteCache> write_cache_;
+  std::unique_ptr<LostWrites> lost_writes_;
+  SharedMutex unmounting_;  // shared by what uses the mount, as write_cache_ does
   bool is_mounted_ = false;
   pthread_t server_{};
   std::atomic<bool> is_serving_ = false;
@@ -205,9 +231,10 @@ class SessionMount : public Mount {
 SessionMount::~SessionMount() {
   if (is_mounted_) {
     store_.SetMount("", nullptr);
-    if (unmounter_) unmounter_->Ask(kDetach);
+    if (unmounter_) AskUnmounter(kDetach);
     fuse_session_unmount(session_);
   }
+  lost_writes_.reset();
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
@@ -234,8 +261,27 @@ Status SessionMount::Begin() {
   is_mounted_ = true;
   if (geteuid() == 0) WidenReadahead(mountpoint_);
   VELAFS_ASSIGN(unmounter_, StartUnmounter(mountpoint_));
+  if (geteuid() == 0 && !options_.write_through) StartWriteCache();
   store_.SetMount(mountpoint_, this);
   return {};
+}
+
+void SessionMount::StartWriteCache() {
+  auto cache = WriteCache::Start(mountpoint_);
+  if (!cache.ok()) {
+    return spdlog::warn("writes are not cached: {}", cache.status().message());
+  }
+  write_cache_ = *std::move(cache);
+  lost_writes_ = std::make_unique<LostWrites>([this](const LostWrites::Write& write) {
+    fuse_lowlevel_notify_inval_inode(session_, write.node_id,
+                                     static_cast<off_t>(write.offset_bytes),
+                                     static_cast<off_t>(write.length_bytes));
+  });
+  BoundWriteCache(mountpoint_);
+  // Memory that the daemon asks for must not wait for pages that the kernel is to send it first.
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  operations_.SetWriteCached(true);
+  operations_.SetLostWrites(lost_writes_.get());
 }
 
 Status SessionMount::Serve() {
@@ -260,7 +306,12 @@ Status SessionMount::Serve() {
 Status SessionMount::Unmount() {
   // The kernel sees none that got here through another mount namespace.
   VELAFS_TRY(store_.CheckNoServers().WithContext("cannot unmount \"" + mountpoint_ + "\""));
-  const int error_number = unmounter_->Ask(kUnmount);
+  SendAllWrites();
+  int error_number = 0;
+  {
+    WriterLock lock(unmounting_);
+    error_number = AskUnmounter(kUnmount);
+  }
   if (error_number == 0) {
     EndSession();  // which another mount namespace may hold on to
     return {};
@@ -274,7 +325,8 @@ Status SessionMount::Unmount() {
 }
 
 void SessionMount::Stop() {
-  unmounter_->Ask(kDetach);
+  SendAllWrites();
+  AskUnmounter(kDetach);
   EndSession();
 }
 
@@ -283,6 +335,25 @@ void SessionMount::EndSession() {
   while (is_serving_) {
     pthread_kill(server_, kWakeSignal);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+int SessionMount::AskUnmounter(std::byte how) { return unmounter_->Ask(std::span(&how, 1)); }
+
+Status SessionMount::SendWrites(layer::Branch& branch) {
+  if (!write_cache_) return {};
+  std::vector<uint64_t> nodes;
+  for (const InodeNumber ino : branch.ReferredFiles()) {
+    nodes.push_back(ToNodeId(branch.instance(), ino));
+  }
+  ReaderLock lock(unmounting_);
+  return write_cache_->Send(nodes);
+}
+
+void SessionMount::SendAllWrites() {
+  for (const auto& branch : store_.volume().OpenBranches()) {
+    const Status sent = SendWrites(*branch);
+    if (!sent.ok()) spdlog::error("branch \"{}\": {}", branch->name(), sent.message());
   }
 }
 

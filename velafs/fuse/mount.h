@@ -19,6 +19,9 @@ std::string MountSource(const std::string& store_directory);
 
 struct MountOptions {
   bool idle_polling = true;  // where it is of use: fuse/idle_polling.h
+  // Each write of a program's is sent to the daemon at once. So it is also where the write cache
+  // cannot be emptied for a freeze: on a mount that is not root's.
+  bool write_through = false;
 };
 
 class Mount : public store::MountListener {

@@ -37,8 +37,9 @@ Status KeepOwner(const layer::Branch& branch, layer::AttributeChange* change) {
 }
 
 // The time a SETATTR asks for, if it does: `now_flag` stands for this moment.
-std::optional<TimeNs> WantedTime(int which, int flag, int now_flag, const timespec& wanted) {
-  if ((which & now_flag) != 0) return NowNs();
+std::optional<TimeNs> WantedTime(int which, int flag, int now_flag, const timespec& wanted,
+                                 TimeNs now) {
+  if ((which & now_flag) != 0) return now;
   if ((which & flag) != 0) return ToTimeNs(wanted);
   return std::nullopt;
 }
@@ -76,6 +77,11 @@ std::string TroubleOf(const Status& failure) {
 
 Operations::Operations(const store::MountedStore& store)
     : store_(store), rules_(store.servers()), mounted_at_(NowNs()) {}
+
+void Operations::SetWriteCached(bool is_write_cached) {
+  is_write_cached_ = is_write_cached;
+  store_.volume().SetTimeGranularity(is_write_cached ? kTimeGranularity : 1);
+}
 
 void Operations::TellTrouble(fuse_ino_t node, const Status& failure) {
   const std::string trouble = TroubleOf(failure);
@@ -138,6 +144,7 @@ Result<Reply> Operations::Forget(fuse_ino_t node, uint64_t count) {
   const Node at = ToNode(node);
   if (at.IsRoot()) return Reply(NoAnswer{});
   if (const auto branch = store_.volume().FindOpen(at.instance)) branch->Forget(at.ino, count);
+  if (lost_writes_ != nullptr) lost_writes_->NoteForgotten(node);
   return Reply(NoAnswer{});
 }
 
@@ -167,8 +174,11 @@ Result<Reply> Operations::SetAttributes(fuse_ino_t node, const struct stat& want
   if ((which & FUSE_SET_ATTR_UID) != 0) change.uid = wanted.st_uid;
   if ((which & FUSE_SET_ATTR_GID) != 0) change.gid = wanted.st_gid;
   if ((which & FUSE_SET_ATTR_SIZE) != 0) change.size_bytes = static_cast<uint64_t>(wanted.st_size);
-  change.atime = WantedTime(which, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, wanted.st_atim);
-  change.mtime = WantedTime(which, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, wanted.st_mtim);
+  const TimeNs now = store_.volume().Now();
+  change.atime =
+      WantedTime(which, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, wanted.st_atim, now);
+  change.mtime =
+      WantedTime(which, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, wanted.st_mtim, now);
   VELAFS_TRY(KeepOwner(*place.branch, &change));
   VELAFS_ASSIGN(const auto attributes, place.branch->Set(place.ino, change));
   return Reply(AttributesReply{Shown(*place.branch, attributes)});
@@ -238,15 +248,26 @@ Result<Reply> Operations::Read(fuse_ino_t node, size_t size, off_t offset) {
   return Reply(Bytes{buffer.first(got)});
 }
 
-Result<Reply> Operations::Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset) {
+Result<Reply> Operations::Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset,
+                                bool from_cache) {
+  const auto from = static_cast<uint64_t>(offset);
   VELAFS_ASSIGN(const Place place, Find(node));
-  VELAFS_TRY(place.branch->Write(place.ino, static_cast<uint64_t>(offset), data));
+  Status written = place.branch->Write(place.ino, from, data);
+  if (!written.ok() && from_cache && lost_writes_ != nullptr) {
+    // The kernel goes on with a file of that size.
+    static_cast<void>(place.branch->Extend(place.ino, from + data.size()));
+    lost_writes_->Note({node, from, data.size()}, written.error_number());
+  }
+  VELAFS_TRY(std::move(written));
   return Reply(Written{data.size()});
 }
 
 Result<Reply> Operations::Sync(fuse_ino_t node, bool data_only) {
   if (ToNode(node).IsRoot()) return Reply(Done{});  // a branch is durable before it shows
   VELAFS_ASSIGN(const Place place, Find(node));
+  if (const int lost = lost_writes_ != nullptr ? lost_writes_->TakeError(node) : 0; lost != 0) {
+    return Errno(lost);
+  }
   VELAFS_TRY(place.branch->Sync(place.ino, data_only ? os::SyncKind::kData : os::SyncKind::kFull));
   return Reply(Done{});
 }
@@ -270,6 +291,9 @@ Result<Reply> Operations::Allocate(fuse_ino_t node, int mode, off_t offset, off_
 }
 
 Result<Reply> Operations::Seek(fuse_ino_t node, off_t offset, int whence) {
+  // The kernel asks without sending first what it holds: a hole here may be data there. Declined,
+  // it takes all of a file for data.
+  if (is_write_cached_) return Errno(ENOSYS);
   VELAFS_ASSIGN(const Place place, Find(node));
   VELAFS_ASSIGN(const uint64_t at,
                 place.branch->Seek(place.ino, static_cast<uint64_t>(offset), whence == SEEK_DATA));

@@ -12,6 +12,7 @@
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
 #include "velafs/fuse/idle_polling.h"
+#include "velafs/fuse/lost_writes.h"
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/name_rules.h"
 #include "velafs/fuse/reply.h"
@@ -29,6 +30,13 @@ class Operations {
   void SetIdlePolling(std::unique_ptr<IdlePolling> idle_polling) {
     idle_polling_ = std::move(idle_polling);
   }
+
+  // Whether the kernel caches writes. Before the first operation.
+  static constexpr TimeNs kTimeGranularity = 10'000'000;  // if it does
+  void SetWriteCached(bool is_write_cached);
+  bool is_write_cached() const { return is_write_cached_; }
+  // Borrowed. Before the first operation.
+  void SetLostWrites(LostWrites* lost_writes) { lost_writes_ = lost_writes; }
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
@@ -56,7 +64,9 @@ class Operations {
                        unsigned flags, pid_t process);
   Result<Reply> Link(fuse_ino_t node, fuse_ino_t parent, const char* name);
   Result<Reply> Read(fuse_ino_t node, size_t size, off_t offset);
-  Result<Reply> Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset);
+  // `from_cache`: the program that wrote it goes on already.
+  Result<Reply> Write(fuse_ino_t node, std::span<const std::byte> data, off_t offset,
+                      bool from_cache);
   Result<Reply> Sync(fuse_ino_t node, bool data_only);
   Result<Reply> Allocate(fuse_ino_t node, int mode, off_t offset, off_t length);
   Result<Reply> Seek(fuse_ino_t node, off_t offset, int whence);
@@ -81,6 +91,8 @@ class Operations {
   NameRules rules_;
   const TimeNs mounted_at_;
   std::unique_ptr<IdlePolling> idle_polling_;
+  bool is_write_cached_ = false;
+  LostWrites* lost_writes_ = nullptr;
   TroubleLog trouble_log_;
 };
 

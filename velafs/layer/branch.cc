@@ -159,6 +159,20 @@ void Branch::Forget(InodeNumber ino, uint64_t count) {
   }
 }
 
+std::vector<InodeNumber> Branch::ReferredFiles() {
+  std::vector<InodeNumber> files;
+  ReaderLock names(namespace_);
+  MutexLock lock(inodes_lock_);
+  files.reserve(inodes_.size() + references_.size());
+  for (const auto& [ino, inode] : inodes_) {
+    if (inode->lookups > 0 && inode->IsFile()) files.push_back(ino);
+  }
+  for (const auto& [ino, reference] : references_) {
+    if (reference.is_file) files.push_back(ino);
+  }
+  return files;
+}
+
 size_t Branch::KnownInodes() {
   MutexLock lock(inodes_lock_);
   return inodes_.size();
@@ -177,7 +191,9 @@ size_t Branch::DropIdle(uint32_t idle_rounds) {
       ++at;
       continue;
     }
-    if (inode->lookups > 0) references_[at->first] = {inode->lookups, inode->parent};
+    if (inode->lookups > 0) {
+      references_[at->first] = {inode->lookups, inode->parent, inode->IsFile()};
+    }
     last_uses.push_back(std::move(at->second));
     at = inodes_.erase(at);
   }

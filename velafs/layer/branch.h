@@ -102,6 +102,8 @@ class Branch {
   Result<size_t> Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into);
   Status Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data);
   Status Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  // The file is at least that long; what is new of it reads as zeros.
+  Status Extend(InodeNumber ino, uint64_t size_bytes);
   Status Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
   Result<uint64_t> Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data);
 
@@ -113,6 +115,8 @@ class Branch {
   // Count the kernel's references to an inode: while it has some, a file without a name lives on.
   void Retain(InodeNumber ino, uint64_t count = 1);
   void Forget(InodeNumber ino, uint64_t count);
+  // The regular files that the kernel refers to: those it may hold written pages of.
+  std::vector<InodeNumber> ReferredFiles();
 
   // For the volume.
   // Freezes: holds off every change, lets `commit` do the catalog's part, and goes on with the head
@@ -271,6 +275,7 @@ class Branch {
   struct Reference {
     uint64_t lookups;
     InodeNumber parent;
+    bool is_file;
   };
   Mutex inodes_lock_;
   std::unordered_map<InodeNumber, InodePtr> inodes_ GUARDED_BY(inodes_lock_);

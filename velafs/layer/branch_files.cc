@@ -45,8 +45,8 @@ Result<Attributes> Branch::AttributesOf(Inode& inode) {
   if (PageFile* file = inode.content->TimesFrom(inode.row_layer)) {
     VELAFS_ASSIGN(const os::FileInfo info, file->Stat());
     if (file->inherited_bytes() == 0) attributes.allocated_bytes = info.allocated_bytes;
-    attributes.mtime = info.mtime;
-    attributes.ctime = std::max(row.ctime, info.ctime);
+    attributes.mtime = host_.Rounded(info.mtime);
+    attributes.ctime = std::max(row.ctime, host_.Rounded(info.ctime));
   }
   return attributes;
 }
@@ -98,7 +98,7 @@ Result<Attributes> Branch::Set(InodeNumber ino, const AttributeChange& change) {
   row.gid = change.gid.value_or(row.gid);
   row.atime = change.atime.value_or(row.atime);
   row.mtime = change.mtime.value_or(row.mtime);
-  row.ctime = NowNs();
+  row.ctime = host_.Now();
 
   // Where the head has a page file, the time of modification lives with it.
   PageFile* own = nullptr;
@@ -222,6 +222,13 @@ Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_
       [&](FileContent& content, Layer& head) {
         return content.Allocate(head, offset_bytes, length_bytes, keep_size);
       });
+}
+
+Status Branch::Extend(InodeNumber ino, uint64_t size_bytes) {
+  if (size_bytes > kMaxFileBytes) return Errno(EFBIG);
+  return ChangeContent(ino, [&](FileContent& content, Layer& head) {
+    return content.size_bytes() >= size_bytes ? Status() : content.Truncate(head, size_bytes);
+  });
 }
 
 Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {

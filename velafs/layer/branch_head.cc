@@ -192,7 +192,7 @@ Status Branch::ForgetLoaded(InodeNumber ino) {
     VELAFS_ASSIGN(inode->content, LoadContent(*inode));
     return {};
   }
-  if (inode->lookups > 0) references_[ino] = {inode->lookups, inode->parent};
+  if (inode->lookups > 0) references_[ino] = {inode->lookups, inode->parent, true};
   inode->is_forgotten = true;
   inode->content.reset();
   inodes_.erase(found);

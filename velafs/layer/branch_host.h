@@ -6,6 +6,7 @@
 
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
+#include "velafs/base/units.h"
 #include "velafs/layer/volume_parts.h"
 
 namespace velafs::layer {
@@ -24,6 +25,13 @@ class BranchHost {
   // in memory changes.
   virtual uint64_t generation() const = 0;
   virtual Result<InodeNumber> NewInodeNumber() = 0;
+  // Times that are shown are multiples of that.
+  virtual TimeNs time_granularity() const = 0;
+  TimeNs Rounded(TimeNs time) const {  // down
+    const TimeNs granularity = time_granularity();
+    return time - (time % granularity + granularity) % granularity;
+  }
+  TimeNs Now() const { return Rounded(NowNs()); }
   // Removes the inode's page file from the layer once transaction `after` is durable.
   virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                             catalog::CommitSequence after) = 0;

@@ -231,7 +231,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
   VELAFS_TRY(ClaimNameBytes(name.size() + node.target.size()));
-  const TimeNs now = NowNs();
+  const TimeNs now = host_.Now();
   VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
   auto inode = std::make_shared<Inode>(ino);
   inode->last_used = round_.load();
@@ -272,7 +272,7 @@ Result<Attributes> Branch::Link(InodeNumber ino, InodeNumber directory, std::str
   VELAFS_ASSIGN(Directory * names, NamesForChange(*parent));
   if (names->Find(name)) return Errno(EEXIST);
   VELAFS_TRY(ClaimNameBytes(name.size()));
-  const TimeNs now = NowNs();
+  const TimeNs now = host_.Now();
   VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
   row.ctime = now;
   ++row.nlink;
@@ -299,7 +299,7 @@ Status Branch::RemoveName(InodeNumber directory, std::string_view name, bool is_
   const InodeNumber ino = names->Find(name);
   if (!ino) return Errno(ENOENT);
   VELAFS_ASSIGN(const InodePtr inode, Find(ino));
-  const TimeNs now = NowNs();
+  const TimeNs now = host_.Now();
   catalog::InodeRow parent_row = Touched(parent->row, now);
   VELAFS_ASSIGN(catalog::InodeRow row, CurrentRow(*inode));
   row.ctime = now;
@@ -352,7 +352,7 @@ Status Branch::Rename(InodeNumber from, std::string_view from_name, InodeNumber 
   if (moved_ino == replaced_ino) return {};  // two names of one file: POSIX leaves both
 
   VELAFS_ASSIGN(const InodePtr moved, Find(moved_ino));
-  const TimeNs now = NowNs();
+  const TimeNs now = host_.Now();
   catalog::InodeRow source_row = Touched(source->row, now);
   catalog::InodeRow target_row = Touched(target->row, now);
   catalog::InodeRow& target_links = source == target ? source_row : target_row;

@@ -57,6 +57,7 @@ class Volume : public BranchHost {
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
   // Null if it is not open.
   std::shared_ptr<Branch> FindOpen(InstanceId instance);
+  std::vector<std::shared_ptr<Branch>> OpenBranches();
   // The state of layer `top` from directory `root` on, to be read only. Nothing may change or
   // remove the layer meanwhile. Messages call the state `name`.
   Result<std::shared_ptr<Branch>> OpenState(LayerId top, InodeNumber root, const std::string& name);
@@ -105,6 +106,9 @@ class Volume : public BranchHost {
   // The usage of a branch. Never an estimate: opens the branch if need be.
   Result<SpaceUsage> Usage(const std::string& name);
 
+  // At least 1. A mount has its kernel's, so that no time is before one that came earlier.
+  void SetTimeGranularity(TimeNs granularity) { time_granularity_ = granularity; }
+
   // Makes everything written durable, on every open branch. Returns the first failure; the rest is
   // tried all the same.
   Status SyncAll();
@@ -114,6 +118,7 @@ class Volume : public BranchHost {
   Result<std::shared_ptr<Layer>> GetLayer(LayerId id, bool is_settled) override;
   uint64_t generation() const override { return generation_; }
   Result<InodeNumber> NewInodeNumber() override;
+  TimeNs time_granularity() const override { return time_granularity_; }
   void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                     catalog::CommitSequence after) override;
 
@@ -133,7 +138,6 @@ class Volume : public BranchHost {
  private:
   Result<catalog::BranchRow> FindRow(const std::string& name);
   Result<std::optional<catalog::BranchRow>> FindRow(InstanceId instance);
-  std::vector<std::shared_ptr<Branch>> OpenBranches();
   Result<std::shared_ptr<Branch>> AddOpened(std::shared_ptr<Branch> branch, LayerId head);
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
   void CacheCounts(const std::map<LayerId, uint64_t>& counted);
@@ -149,6 +153,7 @@ class Volume : public BranchHost {
   // open branch.
   Mutex opening_lock_;
   std::atomic<uint64_t> generation_ = 1;
+  std::atomic<TimeNs> time_granularity_ = 1;
 
   Mutex layers_lock_;
   std::unordered_map<LayerId, std::weak_ptr<Layer>> layers_ GUARDED_BY(layers_lock_);

@@ -10,13 +10,14 @@
 #include <cerrno>
 #include <csignal>
 #include <utility>
+#include <vector>
 
 #include "velafs/os/capabilities.h"
 
 namespace velafs::os {
 namespace {
 
-// Sends all of a small message, or receives it; false when the other end is no more.
+// Sends a message; false if the other end is no more.
 bool Send(int socket, const void* data, size_t size) {
   ssize_t done = 0;
   do {
@@ -24,12 +25,14 @@ bool Send(int socket, const void* data, size_t size) {
   } while (done < 0 && errno == EINTR);
   return done == static_cast<ssize_t>(size);
 }
-bool Receive(int socket, void* data, size_t size) {
+// Receives one message of up to that size; returns its length, or nothing if the other end is no
+// more.
+size_t Receive(int socket, void* data, size_t size) {
   ssize_t done = 0;
   do {
     done = recv(socket, data, size, 0);
   } while (done < 0 && errno == EINTR);
-  return done == static_cast<ssize_t>(size);
+  return done > 0 ? static_cast<size_t>(done) : 0;
 }
 
 // Keeps nothing of the process it came from: no file, no pipe that somebody waits for, no terminal.
@@ -51,9 +54,9 @@ void LetGo(int keep) {
   LetGo(socket);
   if (geteuid() == 0 && !KeepOnlyCapabilities(kept).ok()) _exit(1);
   prctl(PR_SET_DUMPABLE, 0);
-  uint8_t request = 0;
-  while (Receive(socket, &request, sizeof request)) {
-    const int outcome = act(request);
+  std::vector<std::byte> request(Helper::kMostBytes);
+  while (const size_t size = Receive(socket, request.data(), request.size())) {
+    const int outcome = act(std::span(request).first(size));
     if (!Send(socket, &outcome, sizeof outcome)) break;
   }
   _exit(0);
@@ -83,11 +86,11 @@ Helper::~Helper() {
   }
 }
 
-int Helper::Ask(uint8_t request) {
+int Helper::Ask(std::span<const std::byte> request) {
   MutexLock lock(mutex_);
   int outcome = EPIPE;
-  if (!Send(socket_.get(), &request, sizeof request)) return EPIPE;
-  return Receive(socket_.get(), &outcome, sizeof outcome) ? outcome : EPIPE;
+  if (!Send(socket_.get(), request.data(), request.size())) return EPIPE;
+  return Receive(socket_.get(), &outcome, sizeof outcome) == sizeof outcome ? outcome : EPIPE;
 }
 
 }  // namespace velafs::os

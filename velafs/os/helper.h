@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <span>
@@ -17,8 +17,9 @@ namespace velafs::os {
 // A child process that does one thing on request, and ends with this process. Thread-safe.
 class Helper {
  public:
+  static constexpr size_t kMostBytes = 32 * 1024;  // of a request
   // Returns 0 or an errno.
-  using Act = std::function<int(uint8_t request)>;
+  using Act = std::function<int(std::span<const std::byte> request)>;
 
   // Must be called while this process has no other thread. The child has none of this process's
   // files open, ignores signals, and as root has no capabilities but `kept`. It calls `act` for
@@ -26,8 +27,9 @@ class Helper {
   static Result<std::unique_ptr<Helper>> Start(std::span<const int> kept, const Act& act);
   ~Helper();  // the child has ended on return
 
-  // Returns the result of `act`; EPIPE if the child has ended.
-  int Ask(uint8_t request);
+  // Returns the result of `act` for a request of 1 .. kMostBytes bytes; EPIPE if the child has
+  // ended. One request at a time: others wait.
+  int Ask(std::span<const std::byte> request);
 
  private:
   Helper(pid_t pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}

@@ -9,6 +9,7 @@
 #include "velafs/store/lookup.h"
 #include "velafs/store/removal.h"
 #include "velafs/store/rules.h"
+#include "velafs/store/states.h"
 #include "velafs/store/users.h"
 
 namespace velafs::store {
@@ -65,6 +66,7 @@ struct Given {
 
 Result<Given> Give(StoreContext& context, const Caller& caller, const std::string& name,
                    const std::string& owner) {
+  VELAFS_TRY(SyncAhead(context, caller, {.branch = name, .bookmark = ""}));
   WriterLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(BranchRow branch, FindBranch(context, name));
   VELAFS_TRY(CheckMayChange(caller, branch));

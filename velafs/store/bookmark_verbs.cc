@@ -65,7 +65,7 @@ Result<catalog::CommitSequence> CommitBookmark(StoreContext& context, const Call
 Result<BookmarkInfo> RunCreate(StoreContext& context, const Caller& caller,
                                const SourceRef& bookmark, const std::string& note,
                                std::optional<std::chrono::seconds> keep) {
-  SyncAhead(context, caller, {.branch = bookmark.branch, .bookmark = ""});
+  VELAFS_TRY(SyncAhead(context, caller, {.branch = bookmark.branch, .bookmark = ""}));
   BookmarkInfo info;
   VELAFS_ASSIGN(const catalog::CommitSequence committed,
                 CommitBookmark(context, caller, bookmark, note, keep, &info));

@@ -123,7 +123,7 @@ Result<catalog::CommitSequence> CommitClone(StoreContext& context, const Caller&
 
 Status RunClone(StoreContext& context, const Caller& caller, const SourceRef& source,
                 const std::string& name, const CloneOptions& options) {
-  if (!options.at) SyncAhead(context, caller, source);
+  if (!options.at) VELAFS_TRY(SyncAhead(context, caller, source));
   VELAFS_ASSIGN(const catalog::CommitSequence committed,
                 CommitClone(context, caller, source, name, options));
   // With no lock held: clones that are made at the same time share a sync.
@@ -171,6 +171,9 @@ Status CheckIsSuchAClone(const Caller& caller, const BranchRow& branch, const Or
 // it is gone by now.
 Status TakeExisting(StoreContext& context, const Caller& caller, const SourceRef& source,
                     const std::string& name, const CloneOptions& options) {
+  if (options.if_exists == IfExists::kReset) {
+    (void)SyncAhead(context, caller, {.branch = name, .bookmark = ""});
+  }
   WriterLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(Origin origin, FindOrigin(context, source));
   if (options.at) {

@@ -29,7 +29,8 @@ Result<std::vector<layer::FileDifference>> RunDiff(StoreContext& context, const 
   for (const SourceRef* side : {&a, &b}) {
     // A branch that was not closed cleanly is recovered when it is opened.
     VELAFS_TRY(FindBranch(context, side->branch).status());
-    VELAFS_TRY(context.volume->Open(side->branch).status());
+    VELAFS_ASSIGN(const auto branch, context.volume->Open(side->branch));
+    if (side->bookmark.empty()) VELAFS_TRY(context.mount.SendWrites(*branch));
   }
   return layer::CompareTrees(
       *context.volume, [&a](catalog::Reader& reader) { return FindState(reader, a); },

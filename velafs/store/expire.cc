@@ -7,6 +7,7 @@
 #include "velafs/store/lookup.h"
 #include "velafs/store/removal.h"
 #include "velafs/store/rules.h"
+#include "velafs/store/states.h"
 #include "velafs/store/upkeep_verbs.h"
 
 namespace velafs::store {
@@ -113,6 +114,7 @@ Status ExpireBranches(StoreContext& context, const Caller& caller, bool dry_run,
   });
   if (!dry_run) StopExpired(context, rows, expired);
   for (const BranchRow& row : rows) {
+    if (!dry_run) (void)SyncAhead(context, caller, {.branch = row.name, .bookmark = ""});
     const auto delete_if_past = [&]() -> Result<BranchInfo> {
       WriterLock lock(context.verbs_mutex);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(context, row.name));

@@ -32,7 +32,7 @@ struct PinnedState {
 };
 
 Result<PinnedState> PinState(StoreContext& context, const Caller& caller, const SourceRef& source) {
-  SyncAhead(context, caller, source);
+  VELAFS_TRY(SyncAhead(context, caller, source));
   ReaderLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(const Origin origin, FindOrigin(context, source));
   VELAFS_TRY(CheckMayTake(context, caller, origin));

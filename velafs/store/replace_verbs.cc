@@ -42,24 +42,34 @@ Result<Origin> FindParent(StoreContext& context, const BranchRow& branch) {
   return origin;
 }
 
+// What a reset of the branch takes: `source`, or what it was cloned from.
+Result<Origin> FindResetOrigin(StoreContext& context, const std::string& name,
+                               const std::optional<std::string>& source) {
+  if (source) {
+    VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(*source));
+    return FindOrigin(context, ref);
+  }
+  VELAFS_ASSIGN(const BranchRow branch, FindBranch(context, name));
+  return FindParent(context, branch);
+}
+
 Result<ResetResult> RunReset(StoreContext& context, const Caller& caller, const std::string& name,
                              const std::optional<std::string>& source,
                              const ResetOptions& options) {
-  if (!options.dry_run && options.keep_state)
-    SyncAhead(context, caller, {.branch = name, .bookmark = ""});
+  if (!options.dry_run) {
+    if (options.keep_state) (void)SyncAhead(context, caller, {.branch = name, .bookmark = ""});
+    const Result<Origin> origin = FindResetOrigin(context, name, source);
+    if (origin.ok() && !origin->bookmark) {
+      VELAFS_TRY(SyncAhead(context, caller, {.branch = origin->branch.name, .bookmark = ""}));
+    }
+  }
   WriterLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(const BranchRow branch, FindBranch(context, name));
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotProtected(branch));
   const Status idle = CheckNotRunning(context, branch);
   if (!options.dry_run) VELAFS_TRY(idle);
-  Origin origin;
-  if (source) {
-    VELAFS_ASSIGN(const SourceRef ref, ParseSourceRef(*source));
-    VELAFS_ASSIGN(origin, FindOrigin(context, ref));
-  } else {
-    VELAFS_ASSIGN(origin, FindParent(context, branch));
-  }
+  VELAFS_ASSIGN(const Origin origin, FindResetOrigin(context, name, source));
   if (origin.branch.id == branch.id && !origin.bookmark) {
     return UsageError("a branch cannot be reset to itself", "name another branch, or a bookmark");
   }
@@ -84,8 +94,8 @@ Result<ResetResult> RunReset(StoreContext& context, const Caller& caller, const 
 Result<PromoteResult> RunPromote(StoreContext& context, const Caller& caller,
                                  const std::string& name, const std::string& target, bool dry_run) {
   if (!dry_run) {
-    SyncAhead(context, caller, {.branch = name, .bookmark = ""});
-    SyncAhead(context, caller, {.branch = target, .bookmark = ""});
+    VELAFS_TRY(SyncAhead(context, caller, {.branch = name, .bookmark = ""}));
+    (void)SyncAhead(context, caller, {.branch = target, .bookmark = ""});
   }
   WriterLock lock(context.verbs_mutex);
   Origin origin;

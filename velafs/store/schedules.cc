@@ -34,7 +34,7 @@ Status MakeScheduled(StoreContext& context, const Caller& caller, const BranchRo
   row.created_at = now;
   row.is_scheduled = true;
   bool is_new = false;
-  SyncAhead(context, caller, {.branch = branch.name, .bookmark = ""});
+  VELAFS_TRY(SyncAhead(context, caller, {.branch = branch.name, .bookmark = ""}));
   ReaderLock lock(context.verbs_mutex);
   const auto freezing = context.freezing.Of(branch.id);
   MutexLock freeze_lock(*freezing);

@@ -44,11 +44,14 @@ Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& o
                       origin.bookmark ? &*origin.bookmark : nullptr);
 }
 
-void SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source) {
+Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source) {
   const Result<Origin> origin = FindOrigin(context, source);
-  if (!origin.ok() || origin->bookmark || !CheckMayTake(context, caller, *origin).ok()) return;
+  if (!origin.ok() || origin->bookmark || !CheckMayTake(context, caller, *origin).ok()) return {};
   const auto branch = context.volume->Open(origin->branch.name);
-  if (branch.ok()) (void)(*branch)->SyncAll(/*closing=*/false);
+  if (!branch.ok()) return {};
+  VELAFS_TRY(context.mount.SendWrites(**branch));
+  (void)(*branch)->SyncAll(/*closing=*/false);
+  return {};
 }
 
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin) {

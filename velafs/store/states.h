@@ -20,10 +20,11 @@ namespace velafs::store {
 
 // Refused to a user if the state is neither his nor approved, and the policy asks for that.
 Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& origin);
-// Syncs what branch `source` has yet to sync, if the caller may take its state: so that a verb
-// that then freezes the branch holds up others only briefly. Best effort: the freeze syncs what
-// is left, and returns the failure.
-void SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source);
+// To be called before a freeze of branch `source`, with no lock: if the caller may take its state,
+// has the kernel send what programs have written to the branch, and fails if that cannot be stored.
+// Then syncs it, so that the freeze holds up others only briefly; the freeze syncs what is left,
+// and returns the failure.
+Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source);
 // The frozen layer that is the origin's state now. It lasts while verbs_mutex is held.
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin)
     REQUIRES_SHARED(context.verbs_mutex);

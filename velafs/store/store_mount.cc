@@ -28,4 +28,9 @@ void StoreMount::TellRemoved(const std::string& name) {
   if (listener_ != nullptr) listener_->BranchRemoved(name);
 }
 
+Status StoreMount::SendWrites(layer::Branch& branch) {
+  ReaderLock lock(listener_mutex_);
+  return listener_ != nullptr ? listener_->SendWrites(branch) : Status();
+}
+
 }  // namespace velafs::store

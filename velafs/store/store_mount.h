@@ -18,6 +18,8 @@ class StoreMount {
   std::optional<std::string> mountpoint() const;
   void TellAdded(const std::string& name);
   void TellRemoved(const std::string& name);
+  // See MountListener::SendWrites.
+  Status SendWrites(layer::Branch& branch);
 
  private:
   mutable Mutex mountpoint_mutex_;

@@ -82,8 +82,10 @@ Result<Purged> RunPurge(StoreContext& context, const Caller& caller,
 
 Result<BranchInfo> TrashVerbs::Delete(const Caller& caller, const std::string& name,
                                       const DeleteOptions& options) {
-  if (!options.purge && !options.dry_run)
-    SyncAhead(context_, caller, {.branch = name, .bookmark = ""});
+  // What cannot be stored must not keep a branch from being deleted.
+  if (!options.purge && !options.dry_run) {
+    (void)SyncAhead(context_, caller, {.branch = name, .bookmark = ""});
+  }
   BranchInfo info;
   {
     WriterLock lock(context_.verbs_mutex);

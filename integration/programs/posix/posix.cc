@@ -119,14 +119,19 @@ timespec ToTimespec(int64_t ns) {
   return {.tv_sec = (ns - rest) / kSecond, .tv_nsec = rest};
 }
 
-struct stat Past(const struct stat& before) {
+int64_t Clock() {
   // Filesystems may stamp with the coarse clock, which is behind the fine one.
-  const int64_t latest = std::max(ToNs(before.st_mtim), ToNs(before.st_ctim));
   timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  constexpr int64_t kCoarsestNs = 10'000'000;  // of a branch whose writes are cached
+  return ToNs(now) / kCoarsestNs * kCoarsestNs;
+}
+
+struct stat Past(const struct stat& before) {
+  const int64_t latest = std::max(ToNs(before.st_mtim), ToNs(before.st_ctim));
   do {
     usleep(1000);
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  } while (ToNs(now) <= latest);
+  } while (Clock() <= latest);
   return before;
 }
 

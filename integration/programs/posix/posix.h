@@ -42,6 +42,8 @@ std::vector<std::string> Names(const std::string& directory);  // sorted, withou
 // Nanoseconds since 1970.
 int64_t ToNs(const timespec& time);
 timespec ToTimespec(int64_t ns);
+// The least that a filesystem's clock says now, in nanoseconds since 1970.
+int64_t Clock();
 // The same as `before`, once the filesystem's clock has left its times behind.
 struct stat Past(const struct stat& before);
 // Whether `change`, a system call that must succeed, advances the time of modification, or of

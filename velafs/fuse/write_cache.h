@@ -1,0 +1,43 @@
+// The kernel's write cache: what programs have written to files of a mount, and the kernel has not
+// sent to the daemon yet.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "velafs/base/status.h"
+#include "velafs/os/helper.h"
+
+namespace velafs::fuse {
+
+// Has the kernel send it. That is done by other processes: they open and close files of the mount,
+// which takes rights that the daemon gives up, and no thread that serves requests may wait for one.
+// Thread-safe.
+class WriteCache {
+ public:
+  // For a mount that is there. Must be called while this process has no other thread. Refused if it
+  // may not open files by their node ids (CAP_DAC_READ_SEARCH).
+  static Result<std::unique_ptr<WriteCache>> Start(const std::string& mountpoint);
+
+  // On return the daemon has answered all writes that were made to these files, given by node id,
+  // before the call. Fails, with its errno, if it refused one that no closing of the file has told
+  // of; an fsync of the file tells of it as well. Needs no memory of the kernel's per file: 4 us a
+  // file that has nothing to send.
+  Status Send(std::span<const uint64_t> nodes);
+
+ private:
+  WriteCache() = default;
+  Status Ask(std::span<const uint64_t> nodes);
+
+  std::vector<std::unique_ptr<os::Helper>> helpers_;  // one long request must not hold up others
+  std::mutex mutex_;
+  std::condition_variable is_free_;
+  std::vector<os::Helper*> free_;  // guarded by mutex_
+};
+
+}  // namespace velafs::fuse
