@@ -313,6 +313,17 @@ TEST_CASE_FIXTURE(BranchesFixture,
         }) == Names{"dev"});
   CHECK(sent_by([&] { return store->trash().Delete(caller, "two", {}).status(); }) == Names{"two"});
 
+  CloneOptions brief;
+  brief.ttl = std::chrono::seconds(1);
+  REQUIRE(store->branches().Clone(caller, "dev@b", "kept", brief).ok());
+  REQUIRE(store->branches().Clone(caller, "dev@b", "gone", brief).ok());
+  REQUIRE(store->governance()
+              .SetPolicies(catalog::SettingScope::kBranch, "kept", {{"on_expire", "keep"}})
+              .ok());
+  CHECK(sent_by([&] {
+          return store->upkeep().Expire(caller, false, NowNs() + 7'200'000'000'000).status();
+        }) == Names{"gone"});
+
   // What cannot be stored is in no clone, and keeps no branch from being thrown away.
   listener.sending = Errno(ENOSPC);
   CHECK(store->branches().Clone(caller, "dev", "three", {}).status().error_number() == ENOSPC);

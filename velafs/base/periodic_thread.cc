@@ -8,12 +8,16 @@ PeriodicThread::PeriodicThread(Wait first, std::function<Wait()> task)
     : task_(std::move(task)), thread_([this, first] { Run(first); }) {}
 
 PeriodicThread::~PeriodicThread() {
+  Stop();
+  thread_.join();
+}
+
+void PeriodicThread::Stop() {
   {
     std::lock_guard lock(lock_);
     is_stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
 }
 
 void PeriodicThread::Wake() {

@@ -24,7 +24,9 @@ class PeriodicThread {
 
   // Ends the wait under way, or else the next one.
   void Wake();
-  // For a task that takes long: whether the destructor waits for it.
+  // No other run begins. The destructor waits for the one under way.
+  void Stop();
+  // For a task that takes long: whether it is to end.
   bool is_stopping() const { return is_stopping_; }
 
  private:

@@ -193,8 +193,8 @@ Result<DaemonOptions> OptionsFor(const Globals& globals, const MountArguments& g
 
 // Where there is a service for the store, it is the one that mounts it, as it is configured.
 bool IsForService(const Globals& globals, const MountArguments& given) {
-  const bool has_options =
-      given.no_idle_polling || given.write_through || !given.stop_timeout.empty();
+  const bool has_options = given.no_idle_polling || given.no_autostart || given.write_through ||
+                           !given.stop_timeout.empty();
   if (given.foreground || !given.mountpoint.empty() || has_options) return false;
   const std::string store = globals.StoreDirectory();
   return IsOfService(store) && !api::AskDaemon(store).ok();

@@ -2,55 +2,50 @@
 
 namespace velafs::fuse {
 
-LostWrites::~LostWrites() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_ending_ = true;
-  }
-  changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
-}
-
 void LostWrites::Note(const Write& write, int error_number) {
-  {
-    const std::lock_guard lock(mutex_);
-    errors_[write.node_id] = {.number = error_number, .is_forgotten = false};
-    has_errors_ = true;
-    to_drop_.push_back(write);
-    if (!thread_.joinable()) thread_ = std::thread([this] { DropAll(); });
-  }
-  changed_.notify_one();
+  MutexLock lock(mutex_);
+  if (is_ended_) return;
+  errors_[write.node_id] = {.number = error_number, .is_forgotten = false};
+  has_errors_ = true;
+  to_drop_.push_back(write);
+  if (!thread_) thread_.emplace(PeriodicThread::kUntilWoken, [this] { return DropAll(); });
+  thread_->Wake();
 }
 
 void LostWrites::NoteForgotten(uint64_t node_id) {
   if (!has_errors_) return;
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const auto error = errors_.find(node_id);
   if (error != errors_.end()) error->second.is_forgotten = true;
 }
 
 int LostWrites::TakeError(uint64_t node_id) {
   if (!has_errors_) return 0;
-  const std::lock_guard lock(mutex_);
-  const auto error = errors_.find(node_id);
-  if (error == errors_.end() || !error->second.is_forgotten) return 0;
-  const int number = error->second.number;
-  errors_.erase(error);
+  MutexLock lock(mutex_);
+  const auto error = errors_.extract(node_id);
   has_errors_ = !errors_.empty();
-  return number;
+  return error && error.mapped().is_forgotten ? error.mapped().number : 0;
 }
 
-void LostWrites::DropAll() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return is_ending_ || !to_drop_.empty(); });
-    if (to_drop_.empty()) return;
+void LostWrites::End() {
+  {
+    MutexLock lock(mutex_);
+    is_ended_ = true;
+    to_drop_.clear();
+  }
+  thread_.reset();  // nobody makes one any more
+}
+
+PeriodicThread::Wait LostWrites::DropAll() {
+  const auto take = [this]() -> std::optional<Write> {
+    MutexLock lock(mutex_);
+    if (to_drop_.empty()) return std::nullopt;
     const Write write = to_drop_.front();
     to_drop_.pop_front();
-    lock.unlock();
-    drop_(write);
-    lock.lock();
-  }
+    return write;
+  };
+  while (const std::optional<Write> write = take()) drop_(*write);
+  return PeriodicThread::kUntilWoken;
 }
 
 }  // namespace velafs::fuse

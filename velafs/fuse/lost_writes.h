@@ -2,20 +2,21 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <optional>
 #include <unordered_map>
+
+#include "velafs/base/mutex.h"
+#include "velafs/base/periodic_thread.h"
 
 namespace velafs::fuse {
 
 // The program that wrote has been told long ago that all is well. The kernel tells whoever syncs or
 // closes the file, but it still shows what was not stored: a server that is started anew would take
-// it for stored, and never write it again. So the kernel has to drop it. And should it forget the
-// inode, and the error with it, the next fsync fails by what is kept here.
+// it for stored, and never write it again. So the kernel has to drop it. It tells nobody if it
+// forgets the inode first: then the next fsync of the file fails by what is kept here.
 //
 // Thread-safe.
 class LostWrites {
@@ -30,30 +31,30 @@ class LostWrites {
   using Drop = std::function<void(const Write&)>;
 
   explicit LostWrites(Drop drop) : drop_(std::move(drop)) {}
-  ~LostWrites();  // drops what is left
 
   void Note(const Write& write, int error_number);
   // The kernel has forgotten the inode.
   void NoteForgotten(uint64_t node_id);
-  // The errno of the last failed write of the file, once, if the kernel has forgotten it; else 0.
+  // For an fsync that gets here: the errno of the last failed write of the file if the kernel had
+  // forgotten it, else 0: then the kernel has told somebody.
   int TakeError(uint64_t node_id);
+  // Nothing is dropped any more on return.
+  void End();
 
  private:
-  void DropAll();
+  PeriodicThread::Wait DropAll();
 
   const Drop drop_;
-  std::atomic<bool> has_errors_ = false;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // The rest is guarded by mutex_.
   struct Error {
     int number = 0;
     bool is_forgotten = false;
   };
-  std::unordered_map<uint64_t, Error> errors_;  // by node id
-  std::deque<Write> to_drop_;
-  bool is_ending_ = false;
-  std::thread thread_;  // runs from the first failure on
+  std::atomic<bool> has_errors_ = false;
+  Mutex mutex_;
+  std::unordered_map<uint64_t, Error> errors_ GUARDED_BY(mutex_);  // by node id
+  std::deque<Write> to_drop_ GUARDED_BY(mutex_);
+  bool is_ended_ GUARDED_BY(mutex_) = false;
+  std::optional<PeriodicThread> thread_;  // made with the first failure, under mutex_
 };
 
 }  // namespace velafs::fuse

@@ -211,7 +211,7 @@ class SessionMount : public Mount {
   // Has the kernel send all it holds. What cannot be stored is in the log.
   void SendAllWrites();
   int AskUnmounter(std::byte how);
-  void EndSession();  // Serve has returned when this does
+  void EndSession() REQUIRES(unmounting_);  // Serve has returned when this does
 
   const store::MountedStore store_;
   const std::string mountpoint_;
@@ -222,19 +222,20 @@ class SessionMount : public Mount {
   // Null on a mount that is write-through.
   std::unique_ptr<WriteCache> write_cache_;
   std::unique_ptr<LostWrites> lost_writes_;
-  SharedMutex unmounting_;  // shared by what uses the mount, as write_cache_ does
+  SharedMutex unmounting_;                         // shared by who has the kernel send writes
+  bool is_ended_ GUARDED_BY(unmounting_) = false;  // requests are not answered any more
   bool is_mounted_ = false;
   pthread_t server_{};
   std::atomic<bool> is_serving_ = false;
 };
 
 SessionMount::~SessionMount() {
+  if (lost_writes_) lost_writes_->End();
   if (is_mounted_) {
     store_.SetMount("", nullptr);
     if (unmounter_) AskUnmounter(kDetach);
     fuse_session_unmount(session_);
   }
-  lost_writes_.reset();
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
@@ -307,11 +308,8 @@ Status SessionMount::Unmount() {
   // The kernel sees none that got here through another mount namespace.
   VELAFS_TRY(store_.CheckNoServers().WithContext("cannot unmount \"" + mountpoint_ + "\""));
   SendAllWrites();
-  int error_number = 0;
-  {
-    WriterLock lock(unmounting_);
-    error_number = AskUnmounter(kUnmount);
-  }
+  WriterLock lock(unmounting_);
+  const int error_number = AskUnmounter(kUnmount);
   if (error_number == 0) {
     EndSession();  // which another mount namespace may hold on to
     return {};
@@ -326,11 +324,14 @@ Status SessionMount::Unmount() {
 
 void SessionMount::Stop() {
   SendAllWrites();
+  WriterLock lock(unmounting_);
   AskUnmounter(kDetach);
   EndSession();
 }
 
 void SessionMount::EndSession() {
+  is_ended_ = true;
+  if (lost_writes_) lost_writes_->End();  // while what it waits for is answered
   fuse_session_exit(session_);
   while (is_serving_) {
     pthread_kill(server_, kWakeSignal);
@@ -347,7 +348,7 @@ Status SessionMount::SendWrites(layer::Branch& branch) {
     nodes.push_back(ToNodeId(branch.instance(), ino));
   }
   ReaderLock lock(unmounting_);
-  return write_cache_->Send(nodes);
+  return is_ended_ ? Status() : write_cache_->Send(nodes);
 }
 
 void SessionMount::SendAllWrites() {

@@ -19,8 +19,8 @@ std::string MountSource(const std::string& store_directory);
 
 struct MountOptions {
   bool idle_polling = true;  // where it is of use: fuse/idle_polling.h
-  // Each write of a program's is sent to the daemon at once. So it is also where the write cache
-  // cannot be emptied for a freeze: on a mount that is not root's.
+  // The kernel sends each write to the daemon at once. Always so on a mount that is not root's:
+  // there nobody could empty the write cache before a freeze.
   bool write_through = false;
 };
 

@@ -143,8 +143,9 @@ Result<Reply> Operations::Lookup(fuse_ino_t parent, const char* name) {
 Result<Reply> Operations::Forget(fuse_ino_t node, uint64_t count) {
   const Node at = ToNode(node);
   if (at.IsRoot()) return Reply(NoAnswer{});
-  if (const auto branch = store_.volume().FindOpen(at.instance)) branch->Forget(at.ino, count);
-  if (lost_writes_ != nullptr) lost_writes_->NoteForgotten(node);
+  const auto branch = store_.volume().FindOpen(at.instance);
+  const bool is_forgotten = branch && branch->Forget(at.ino, count);
+  if (is_forgotten && lost_writes_ != nullptr) lost_writes_->NoteForgotten(node);
   return Reply(NoAnswer{});
 }
 
@@ -254,7 +255,7 @@ Result<Reply> Operations::Write(fuse_ino_t node, std::span<const std::byte> data
   VELAFS_ASSIGN(const Place place, Find(node));
   Status written = place.branch->Write(place.ino, from, data);
   if (!written.ok() && from_cache && lost_writes_ != nullptr) {
-    // The kernel goes on with a file of that size.
+    // The kernel goes on with a file of that size; if it cannot be had, that is no other failure.
     static_cast<void>(place.branch->Extend(place.ino, from + data.size()));
     lost_writes_->Note({node, from, data.size()}, written.error_number());
   }

@@ -103,26 +103,33 @@ Result<std::unique_ptr<WriteCache>> WriteCache::Start(const std::string& mountpo
                   }));
     cache->free_.push_back(helper.get());
     cache->helpers_.push_back(std::move(helper));
+    ++cache->living_;
   }
   return cache;
 }
 
 Status WriteCache::Ask(std::span<const uint64_t> nodes) {
-  os::Helper* helper = nullptr;
-  {
+  while (true) {
     std::unique_lock lock(mutex_);
-    is_free_.wait(lock, [&] { return !free_.empty(); });
-    helper = free_.back();
+    is_free_.wait(lock, [&] { return !free_.empty() || living_ == 0; });
+    if (living_ == 0) {
+      return Failed("the processes that have the kernel send what programs wrote were killed",
+                    "unmount the store, and mount it again");
+    }
+    os::Helper* const helper = free_.back();
     free_.pop_back();
+    lock.unlock();
+    const int error = helper->Ask(std::as_bytes(nodes));
+    lock.lock();
+    if (error == EPIPE) {
+      --living_;
+    } else {
+      free_.push_back(helper);
+    }
+    is_free_.notify_all();
+    if (error == 0) return {};
+    if (error != EPIPE) return SystemError(error, "what programs wrote last cannot be stored");
   }
-  const int error = helper->Ask(std::as_bytes(nodes));
-  {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(helper);
-  }
-  is_free_.notify_one();
-  if (error == 0) return {};
-  return SystemError(error, "what programs wrote last cannot be stored");
 }
 
 Status WriteCache::Send(std::span<const uint64_t> nodes) {

@@ -26,8 +26,8 @@ class WriteCache {
 
   // On return the daemon has answered all writes that were made to these files, given by node id,
   // before the call. Fails, with its errno, if it refused one that no closing of the file has told
-  // of; an fsync of the file tells of it as well. Needs no memory of the kernel's per file: 4 us a
-  // file that has nothing to send.
+  // of; an fsync of the file tells of it as well. Takes 4 us a file that has nothing to send, and
+  // loads nothing into the kernel's caches.
   Status Send(std::span<const uint64_t> nodes);
 
  private:
@@ -37,7 +37,9 @@ class WriteCache {
   std::vector<std::unique_ptr<os::Helper>> helpers_;  // one long request must not hold up others
   std::mutex mutex_;
   std::condition_variable is_free_;
-  std::vector<os::Helper*> free_;  // guarded by mutex_
+  // Guarded by mutex_.
+  std::vector<os::Helper*> free_;
+  size_t living_ = 0;  // helpers that nobody has killed
 };
 
 }  // namespace velafs::fuse

@@ -137,26 +137,28 @@ void Branch::Retain(InodeNumber ino, uint64_t count) {
   if (Find(ino).ok()) add();
 }
 
-void Branch::Forget(InodeNumber ino, uint64_t count) {
+bool Branch::Forget(InodeNumber ino, uint64_t count) {
   InodePtr last_use;  // freed after the lock
   MutexLock lock(inodes_lock_);
   const auto found = inodes_.find(ino);
   if (found == inodes_.end()) {
     const auto reference = references_.find(ino);
-    if (reference == references_.end()) return;
+    if (reference == references_.end()) return true;
     reference->second.lookups -= std::min(count, reference->second.lookups);
-    if (reference->second.lookups == 0) references_.erase(reference);
-    return;
+    if (reference->second.lookups > 0) return false;
+    references_.erase(reference);
+    return true;
   }
   Inode& inode = *found->second;
   inode.lookups -= std::min(count, inode.lookups.load());
-  if (inode.lookups > 0) return;
+  if (inode.lookups > 0) return false;
   if (inode.is_gone) {
     DropIfGone(found->second);
   } else if (found->second.use_count() == 1) {
     last_use = std::move(found->second);
     inodes_.erase(found);
   }
+  return true;
 }
 
 std::vector<InodeNumber> Branch::ReferredFiles() {

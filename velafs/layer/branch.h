@@ -114,7 +114,8 @@ class Branch {
 
   // Count the kernel's references to an inode: while it has some, a file without a name lives on.
   void Retain(InodeNumber ino, uint64_t count = 1);
-  void Forget(InodeNumber ino, uint64_t count);
+  // Whether that was the last one.
+  bool Forget(InodeNumber ino, uint64_t count);
   // The regular files that the kernel refers to: those it may hold written pages of.
   std::vector<InodeNumber> ReferredFiles();
 

@@ -106,7 +106,7 @@ class Volume : public BranchHost {
   // The usage of a branch. Never an estimate: opens the branch if need be.
   Result<SpaceUsage> Usage(const std::string& name);
 
-  // At least 1. A mount has its kernel's, so that no time is before one that came earlier.
+  // At least 1. Set to the kernel's granularity, so that the daemon's times and the kernel's sort.
   void SetTimeGranularity(TimeNs granularity) { time_granularity_ = granularity; }
 
   // Makes everything written durable, on every open branch. Returns the first failure; the rest is

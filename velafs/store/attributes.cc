@@ -66,7 +66,7 @@ struct Given {
 
 Result<Given> Give(StoreContext& context, const Caller& caller, const std::string& name,
                    const std::string& owner) {
-  VELAFS_TRY(SyncAhead(context, caller, {.branch = name, .bookmark = ""}));
+  TrySyncAhead(context, caller, name);  // in case its files are to be shown as another user's
   WriterLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(BranchRow branch, FindBranch(context, name));
   VELAFS_TRY(CheckMayChange(caller, branch));

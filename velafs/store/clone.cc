@@ -171,9 +171,7 @@ Status CheckIsSuchAClone(const Caller& caller, const BranchRow& branch, const Or
 // it is gone by now.
 Status TakeExisting(StoreContext& context, const Caller& caller, const SourceRef& source,
                     const std::string& name, const CloneOptions& options) {
-  if (options.if_exists == IfExists::kReset) {
-    (void)SyncAhead(context, caller, {.branch = name, .bookmark = ""});
-  }
+  if (options.if_exists == IfExists::kReset) TrySyncAhead(context, caller, name);
   WriterLock lock(context.verbs_mutex);
   VELAFS_ASSIGN(Origin origin, FindOrigin(context, source));
   if (options.at) {

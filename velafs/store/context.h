@@ -39,7 +39,7 @@ class Policies;
 // Store::Open makes its parts. All of them are thread-safe.
 //
 // Lock order: packs_turn, merge_turn, import_turn, schedules_mutex, verbs_mutex, a mutex of
-// freezing, then the catalog's and the volume's own. Those of `mount` are taken alone.
+// freezing, then the catalog's and the volume's own. Those of `mount` come after schedules_mutex.
 struct StoreContext {
   StoreContext(StorePaths store_paths, os::Storage& host_storage);
   ~StoreContext();

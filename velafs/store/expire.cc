@@ -114,7 +114,9 @@ Status ExpireBranches(StoreContext& context, const Caller& caller, bool dry_run,
   });
   if (!dry_run) StopExpired(context, rows, expired);
   for (const BranchRow& row : rows) {
-    if (!dry_run) (void)SyncAhead(context, caller, {.branch = row.name, .bookmark = ""});
+    const bool may_go =
+        CheckMayExpire(context, row).ok() && !context.servers.On(row.instance).has_value();
+    if (!dry_run && may_go) TrySyncAhead(context, caller, row.name);
     const auto delete_if_past = [&]() -> Result<BranchInfo> {
       WriterLock lock(context.verbs_mutex);
       VELAFS_ASSIGN(const BranchRow current, FindBranch(context, row.name));

@@ -12,8 +12,8 @@ class Branch;
 namespace velafs::store {
 
 // Told of branches that come and go under the mount, after the change is durable, and asked for
-// what the kernel has not sent yet. Called without any lock a verb may wait for; SetMount, though,
-// returns only when no call is under way.
+// what the kernel has not sent yet. Called without any lock a request may wait for; SetMount,
+// though, returns only when no call is under way.
 class MountListener {
  public:
   virtual ~MountListener() = default;

@@ -57,7 +57,7 @@ Result<ResetResult> RunReset(StoreContext& context, const Caller& caller, const 
                              const std::optional<std::string>& source,
                              const ResetOptions& options) {
   if (!options.dry_run) {
-    if (options.keep_state) (void)SyncAhead(context, caller, {.branch = name, .bookmark = ""});
+    if (options.keep_state) TrySyncAhead(context, caller, name);
     const Result<Origin> origin = FindResetOrigin(context, name, source);
     if (origin.ok() && !origin->bookmark) {
       VELAFS_TRY(SyncAhead(context, caller, {.branch = origin->branch.name, .bookmark = ""}));
@@ -95,7 +95,7 @@ Result<PromoteResult> RunPromote(StoreContext& context, const Caller& caller,
                                  const std::string& name, const std::string& target, bool dry_run) {
   if (!dry_run) {
     VELAFS_TRY(SyncAhead(context, caller, {.branch = name, .bookmark = ""}));
-    (void)SyncAhead(context, caller, {.branch = target, .bookmark = ""});
+    TrySyncAhead(context, caller, target);
   }
   WriterLock lock(context.verbs_mutex);
   Origin origin;

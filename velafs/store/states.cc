@@ -1,5 +1,7 @@
 #include "velafs/store/states.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -52,6 +54,11 @@ Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& s
   VELAFS_TRY(context.mount.SendWrites(**branch));
   (void)(*branch)->SyncAll(/*closing=*/false);
   return {};
+}
+
+void TrySyncAhead(StoreContext& context, const Caller& caller, const std::string& branch) {
+  const Status synced = SyncAhead(context, caller, {.branch = branch, .bookmark = ""});
+  if (!synced.ok()) spdlog::warn("branch {} ends without it: {}", Quoted(branch), synced.message());
 }
 
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin) {

@@ -20,11 +20,13 @@ namespace velafs::store {
 
 // Refused to a user if the state is neither his nor approved, and the policy asks for that.
 Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& origin);
-// To be called before a freeze of branch `source`, with no lock: if the caller may take its state,
-// has the kernel send what programs have written to the branch, and fails if that cannot be stored.
-// Then syncs it, so that the freeze holds up others only briefly; the freeze syncs what is left,
-// and returns the failure.
+// To be called before a freeze of branch `source`, without verbs_mutex: if the caller may take its
+// state, has the kernel send what programs have written to the branch, and fails if that cannot be
+// stored. Then syncs it, so that the freeze holds up others only briefly; the freeze syncs what is
+// left, and returns the failure.
 Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source);
+// The same before a branch is given up, which it is in any case: a failure is only logged.
+void TrySyncAhead(StoreContext& context, const Caller& caller, const std::string& branch);
 // The frozen layer that is the origin's state now. It lasts while verbs_mutex is held.
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin)
     REQUIRES_SHARED(context.verbs_mutex);

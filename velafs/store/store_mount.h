@@ -9,7 +9,8 @@
 
 namespace velafs::store {
 
-// Thread-safe. Its locks are taken alone.
+// Thread-safe. While the listener is called, it is locked: it may take locks of a branch and of the
+// mount, and no verb's.
 class StoreMount {
  public:
   // At a path without links, as the kernel names it. The listener is borrowed until cleared with

@@ -82,10 +82,7 @@ Result<Purged> RunPurge(StoreContext& context, const Caller& caller,
 
 Result<BranchInfo> TrashVerbs::Delete(const Caller& caller, const std::string& name,
                                       const DeleteOptions& options) {
-  // What cannot be stored must not keep a branch from being deleted.
-  if (!options.purge && !options.dry_run) {
-    (void)SyncAhead(context_, caller, {.branch = name, .bookmark = ""});
-  }
+  if (!options.purge && !options.dry_run) TrySyncAhead(context_, caller, name);
   BranchInfo info;
   {
     WriterLock lock(context_.verbs_mutex);

@@ -26,6 +26,10 @@ class Upkeep {
         self_(std::move(self)),
         times_({}, [this] { return Run(&Upkeep::KeepTimes, &times_failure_); }),
         layers_({}, [this] { return Run(&Upkeep::TendLayers, &layers_failure_); }) {}
+  ~Upkeep() {  // both threads end at the same time
+    times_.Stop();
+    layers_.Stop();
+  }
 
  private:
   // Logs a failure, unless it is the last one again.
