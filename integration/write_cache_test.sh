@@ -167,6 +167,39 @@ renamed_and_unlinked() {
 }
 check "renamed and removed files that are open are no obstacle" renamed_and_unlinked
 
+is_unmounted() { ! is_mount "$mount_dir"; }
+
+# Where the helpers cannot open files: the mountpoint leads to another mount, or to none.
+elsewhere() {
+  mkdir "$VELAFS_SANDBOX/other"
+  mount --bind "$mount_dir" "$VELAFS_SANDBOX/other"
+  mount --make-private "$VELAFS_SANDBOX/other"
+  hold $file
+  write_held 20
+  mount -t tmpfs tmpfs "$mount_dir"
+  velafs -q clone main covered
+  umount "$mount_dir"
+  holds "$mount_dir/covered/held" 20
+  write_held 21
+  velafs -q export main --to-dir "$VELAFS_SANDBOX/also_exported"
+  holds "$VELAFS_SANDBOX/also_exported/held" 21
+  told 21 read 999999
+  let_go
+  umount "$VELAFS_SANDBOX/other"
+}
+check "a clone has all that was written also where the mountpoint leads elsewhere" elsewhere
+
+without_helpers() {
+  local helper
+  hold $file
+  write_held 22
+  for helper in $(pgrep --parent "$(daemon_pid)"); do kill -KILL "$helper"; done
+  velafs -q clone main unhelped
+  holds "$mount_dir/unhelped/held" 22
+  let_go
+  velafs umount >/dev/null || kill -TERM "$(daemon_pid)"
+}
+
 no_hole_where_data_is() {
   hold main/sparse
   told ok truncate 10000000
@@ -271,7 +304,8 @@ server_beyond_quota() {
 }
 check "a server that ran out of its quota recovers when it has more" server_beyond_quota
 
-velafs umount >/dev/null
+check "a clone has all that was written also where the helpers were killed" without_helpers
+wait_until 20 is_unmounted || umount --lazy "$mount_dir"
 
 write_through() {
   local before

@@ -248,6 +248,20 @@ TEST_CASE("a helper acts when it is asked, with no file of ours, and ends with u
   CHECK(waitpid(-1, nullptr, WNOHANG) == -1);
 }
 
+TEST_CASE("a helper that does not answer in time is not waited for") {
+  const std::array<std::byte, 1> request{};
+  {
+    auto helper = Helper::Start({}, [](std::span<const std::byte>) {
+      usleep(500'000);
+      return 0;
+    });
+    REQUIRE(helper.ok());
+    CHECK((*helper)->Ask(request, std::chrono::milliseconds(10)) == ETIMEDOUT);
+    CHECK((*helper)->Ask(request) == EPIPE);
+  }
+  CHECK(waitpid(-1, nullptr, 0) > 0);  // it ends by itself
+}
+
 TEST_CASE("a helper that has ended says so") {
   const std::array<std::byte, 1> request{};
   auto helper = Helper::Start({}, [](std::span<const std::byte>) -> int { _exit(0); });

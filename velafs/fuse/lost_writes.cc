@@ -3,6 +3,7 @@
 namespace velafs::fuse {
 
 void LostWrites::Note(const Write& write, int error_number) {
+  ++noted_;
   MutexLock lock(mutex_);
   if (is_ended_) return;
   errors_[write.node_id] = {.number = error_number, .is_forgotten = false};
@@ -25,6 +26,15 @@ int LostWrites::TakeError(uint64_t node_id) {
   const auto error = errors_.extract(node_id);
   has_errors_ = !errors_.empty();
   return error && error.mapped().is_forgotten ? error.mapped().number : 0;
+}
+
+int LostWrites::ErrorAmong(std::span<const uint64_t> node_ids) {
+  MutexLock lock(mutex_);
+  for (const uint64_t node_id : node_ids) {
+    const auto error = errors_.find(node_id);
+    if (error != errors_.end()) return error->second.number;
+  }
+  return 0;
 }
 
 void LostWrites::End() {

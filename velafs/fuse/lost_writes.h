@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <span>
 #include <unordered_map>
 
 #include "velafs/base/mutex.h"
@@ -33,11 +34,14 @@ class LostWrites {
   explicit LostWrites(Drop drop) : drop_(std::move(drop)) {}
 
   void Note(const Write& write, int error_number);
+  uint64_t noted() const { return noted_; }  // how many, ever
   // The kernel has forgotten the inode.
   void NoteForgotten(uint64_t node_id);
   // For an fsync that gets here: the errno of the last failed write of the file if the kernel had
   // forgotten it, else 0: then the kernel has told somebody.
   int TakeError(uint64_t node_id);
+  // The errno of the last failed write of one of these files that is kept here; 0 if there is none.
+  int ErrorAmong(std::span<const uint64_t> node_ids);
   // Nothing is dropped any more on return.
   void End();
 
@@ -49,6 +53,7 @@ class LostWrites {
     int number = 0;
     bool is_forgotten = false;
   };
+  std::atomic<uint64_t> noted_ = 0;
   std::atomic<bool> has_errors_ = false;
   Mutex mutex_;
   std::unordered_map<uint64_t, Error> errors_ GUARDED_BY(mutex_);  // by node id

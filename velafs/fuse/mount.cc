@@ -208,6 +208,8 @@ class SessionMount : public Mount {
 
  private:
   void StartWriteCache();
+  // Has the kernel send what it holds of those files, and forget it all: they are read anew.
+  Status DropCached(std::span<const uint64_t> nodes) REQUIRES_SHARED(unmounting_);
   // Has the kernel send all it holds. What cannot be stored is in the log.
   void SendAllWrites();
   int AskUnmounter(std::byte how);
@@ -348,7 +350,28 @@ Status SessionMount::SendWrites(layer::Branch& branch) {
     nodes.push_back(ToNodeId(branch.instance(), ino));
   }
   ReaderLock lock(unmounting_);
-  return is_ended_ ? Status() : write_cache_->Send(nodes);
+  if (is_ended_) return {};
+  const uint64_t lost_before = lost_writes_->noted();
+  Status sent = write_cache_->Send(nodes);
+  const bool is_refused = sent.error_number() == ENOSPC || sent.error_number() == EIO;
+  if (!sent.ok() && !is_refused) {
+    spdlog::warn("branch \"{}\": {}: its files leave the kernel's cache instead", branch.name(),
+                 sent.message());
+    sent = DropCached(nodes);
+  }
+  if (sent.ok() && lost_writes_->noted() == lost_before) return {};
+  // The kernel says EIO for most.
+  const int error_number = lost_writes_->ErrorAmong(nodes);
+  if (error_number == 0) return sent;
+  return SystemError(error_number, WriteCache::kCannotStore);
+}
+
+Status SessionMount::DropCached(std::span<const uint64_t> nodes) {
+  for (const uint64_t node_id : nodes) {
+    const int outcome = fuse_lowlevel_notify_inval_inode(session_, node_id, 0, 0);
+    if (outcome != 0 && outcome != -ENOENT) return SystemError(-outcome, WriteCache::kCannotStore);
+  }
+  return {};
 }
 
 void SessionMount::SendAllWrites() {

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +18,7 @@ namespace velafs::fuse {
 namespace {
 
 constexpr size_t kHelpers = 4;
+constexpr std::chrono::seconds kPatience{60};  // for a request: what the kernel may hold is little
 constexpr size_t kNodesPerRequest = os::Helper::kMostBytes / sizeof(uint64_t);
 
 // A file of a FUSE mount as open_by_handle_at(2) takes it: the type is FILEID_INO64_GEN, and our
@@ -45,6 +46,14 @@ struct Handle {
   alignas(file_handle) std::array<std::byte, sizeof(file_handle) + sizeof(Node)> bytes{};
 };
 
+// 0 if it cannot be told. Asks the mount for nothing.
+dev_t DeviceAt(int directory, const char* path) {
+  struct statx info {};
+  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (statx(directory, path, kFlags, 0, &info) != 0) return 0;
+  return makedev(info.stx_dev_major, info.stx_dev_minor);
+}
+
 // Whether this kernel's handles are as we make them.
 int CheckHandles(int root) {
   Handle found;
@@ -65,14 +74,12 @@ int SendNode(int root, uint64_t node_id) {
   return close(file) == 0 || errno == ESTALE ? 0 : errno;
 }
 
-// In the helper. 0, or the errno of the first failure.
-int SendNodes(const std::string& mountpoint, std::span<const std::byte> request) {
+// In the helper. 0, or the errno of the first failure; EXDEV if something else is mounted there.
+int SendNodes(const std::string& mountpoint, dev_t device, std::span<const std::byte> request) {
   // Only while it is needed: an open directory keeps a mount from being unmounted.
   const os::UniqueFd root(open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (root.get() < 0) return errno;
-  struct statfs info {};
-  if (fstatfs(root.get(), &info) != 0) return errno;
-  if (info.f_type != FUSE_SUPER_MAGIC) return 0;  // unmounted: the kernel has sent everything
+  if (DeviceAt(root.get(), "") != device) return EXDEV;
   if (const int error = CheckHandles(root.get()); error != 0) return error;
   int first_error = 0;
   for (size_t at = 0; at + sizeof(uint64_t) <= request.size(); at += sizeof(uint64_t)) {
@@ -95,11 +102,12 @@ bool MayOpenByHandle() {
 
 Result<std::unique_ptr<WriteCache>> WriteCache::Start(const std::string& mountpoint) {
   if (!MayOpenByHandle()) return Refused("this process lacks the capability DAC_READ_SEARCH");
+  const dev_t device = DeviceAt(AT_FDCWD, mountpoint.c_str());
   std::unique_ptr<WriteCache> cache(new WriteCache);
   constexpr std::array kNeeded = {CAP_DAC_READ_SEARCH};
   for (size_t i = 0; i < kHelpers; ++i) {
     VELAFS_ASSIGN(auto helper, os::Helper::Start(kNeeded, [&](std::span<const std::byte> request) {
-                    return SendNodes(mountpoint, request);
+                    return SendNodes(mountpoint, device, request);
                   }));
     cache->free_.push_back(helper.get());
     cache->helpers_.push_back(std::move(helper));
@@ -113,22 +121,21 @@ Status WriteCache::Ask(std::span<const uint64_t> nodes) {
     std::unique_lock lock(mutex_);
     is_free_.wait(lock, [&] { return !free_.empty() || living_ == 0; });
     if (living_ == 0) {
-      return Failed("the processes that have the kernel send what programs wrote were killed",
-                    "unmount the store, and mount it again");
+      return SystemError(EPIPE, "no process is left that has the kernel send what programs wrote");
     }
     os::Helper* const helper = free_.back();
     free_.pop_back();
     lock.unlock();
-    const int error = helper->Ask(std::as_bytes(nodes));
+    const int error = helper->Ask(std::as_bytes(nodes), kPatience);
     lock.lock();
-    if (error == EPIPE) {
+    if (error == EPIPE || error == ETIMEDOUT) {
       --living_;
     } else {
       free_.push_back(helper);
     }
     is_free_.notify_all();
     if (error == 0) return {};
-    if (error != EPIPE) return SystemError(error, "what programs wrote last cannot be stored");
+    if (error != EPIPE) return SystemError(error, kCannotStore);
   }
 }
 

@@ -20,13 +20,17 @@ namespace velafs::fuse {
 // Thread-safe.
 class WriteCache {
  public:
+  static constexpr char kCannotStore[] = "what programs wrote last cannot be stored";
+
   // For a mount that is there. Must be called while this process has no other thread. Refused if it
   // may not open files by their node ids (CAP_DAC_READ_SEARCH).
   static Result<std::unique_ptr<WriteCache>> Start(const std::string& mountpoint);
 
   // On return the daemon has answered all writes that were made to these files, given by node id,
   // before the call. Fails, with its errno, if it refused one that no closing of the file has told
-  // of; an fsync of the file tells of it as well. Takes 4 us a file that has nothing to send, and
+  // of; an fsync of the file tells of it as well. ENOSPC or EIO is such a failure. By any other the
+  // files could not be opened: the mountpoint leads elsewhere, a file has a lease, a helper was
+  // killed or does not answer in time. Takes 4 us a file that has nothing to send, and
   // loads nothing into the kernel's caches.
   Status Send(std::span<const uint64_t> nodes);
 

@@ -1,11 +1,13 @@
 #include "velafs/os/helper.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -33,6 +35,19 @@ size_t Receive(int socket, void* data, size_t size) {
     done = recv(socket, data, size, 0);
   } while (done < 0 && errno == EINTR);
   return done > 0 ? static_cast<size_t>(done) : 0;
+}
+
+bool IsReadable(int socket, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  pollfd waiting{.fd = socket, .events = POLLIN, .revents = 0};
+  auto left = patience;
+  while (true) {
+    const int ready = poll(&waiting, 1, static_cast<int>(left.count()));
+    if (ready >= 0 || errno != EINTR) return ready != 0;
+    if (patience == Helper::kForever) continue;
+    left = std::chrono::duration_cast<std::chrono::milliseconds>(std::max(
+        deadline - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration()));
+  }
 }
 
 // Keeps nothing of the process it came from: no file, no pipe that somebody waits for, no terminal.
@@ -80,16 +95,22 @@ Result<std::unique_ptr<Helper>> Helper::Start(std::span<const int> kept, const A
 Helper::~Helper() {
   {
     MutexLock lock(mutex_);
+    if (is_stuck_) return;
     socket_.Reset();
   }
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 
-int Helper::Ask(std::span<const std::byte> request) {
+int Helper::Ask(std::span<const std::byte> request, std::chrono::milliseconds patience) {
   MutexLock lock(mutex_);
   int outcome = EPIPE;
-  if (!Send(socket_.get(), request.data(), request.size())) return EPIPE;
+  if (is_stuck_ || !Send(socket_.get(), request.data(), request.size())) return EPIPE;
+  if (!IsReadable(socket_.get(), patience)) {
+    is_stuck_ = true;
+    socket_.Reset();
+    return ETIMEDOUT;
+  }
   return Receive(socket_.get(), &outcome, sizeof outcome) == sizeof outcome ? outcome : EPIPE;
 }
 

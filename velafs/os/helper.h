@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -25,11 +26,13 @@ class Helper {
   // files open, ignores signals, and as root has no capabilities but `kept`. It calls `act` for
   // each request.
   static Result<std::unique_ptr<Helper>> Start(std::span<const int> kept, const Act& act);
-  ~Helper();  // the child has ended on return
+  ~Helper();  // the child has ended on return, unless it did not answer in time
 
   // Returns the result of `act` for a request of 1 .. kMostBytes bytes; EPIPE if the child has
-  // ended. One request at a time: others wait.
-  int Ask(std::span<const std::byte> request);
+  // ended. One request at a time: others wait. ETIMEDOUT if the answer takes longer than
+  // `patience`: the child is asked nothing more, and ends when it can.
+  static constexpr std::chrono::milliseconds kForever{-1};
+  int Ask(std::span<const std::byte> request, std::chrono::milliseconds patience = kForever);
 
  private:
   Helper(pid_t pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}
@@ -37,6 +40,7 @@ class Helper {
   const pid_t pid_;
   Mutex mutex_;
   UniqueFd socket_ GUARDED_BY(mutex_);
+  bool is_stuck_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace velafs::os
