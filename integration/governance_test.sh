@@ -162,6 +162,10 @@ to_syslog() {
     velafs audit ship --to syslog
     velafs -q note main "not to be told"
     velafs audit ship --to syslog
+    for _ in {1..1000}; do
+      tail -n 1 "$1" | grep -q "\"verb\":\"note\"" && break
+      sleep 0.02
+    done
     kill $!' bash "$VELAFS_SANDBOX/messages"
   cat messages
   equal "$(grep -c '^<85>.* velafs\[[0-9]*\]: {"at":' messages)" "$(wc -l <messages)" "number of messages that are entries"

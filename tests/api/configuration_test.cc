@@ -27,7 +27,8 @@ void Write(const std::string& path, const std::string& text) { std::ofstream(pat
 TEST_CASE("each key of a configuration file is read, with its line") {
   const auto file = Configuration::Parse(
       "store = '/s'\nmountpoint = \"/m\"\npolicy_file = '/p'\n[mount]\nautostart = false\n"
-      "idle_polling = true\nlog_level = 'debug'\nstop_timeout = '2m'\nwrite_through = true\n[users]\n"
+      "idle_polling = true\nlog_level = 'debug'\nstop_timeout = '2m'\nwrite_through = "
+      "true\n[users]\n"
       "user_group = 'dev'\nadmin_group = 'dba'\n",
       "/etc/v.conf");
   REQUIRE_MESSAGE(file.ok(), file.status().message());

@@ -105,7 +105,7 @@ std::string FusermountProgram() {
   const char* path = std::getenv("PATH");
   std::istringstream directories(path != nullptr ? path : "/usr/bin:/bin");
   for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string program = directory + "/fusermount3";
+    std::string program = directory + "/fusermount3";
     if (access(program.c_str(), X_OK) == 0) return program;
   }
   return {};

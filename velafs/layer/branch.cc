@@ -206,7 +206,8 @@ size_t Branch::DropIdle(uint32_t idle_rounds) {
 
 void Branch::DropIfGone(const InodePtr& inode) {
   if (!inode->is_gone || inode->lookups > 0) return;
-  const InodePtr dropped = inode;
+  InodePtr dropped;
+  dropped = inode;  // which may be the table's own
   inodes_.erase(dropped->ino);
   ReaderLock content(dropped->content_lock);
   if (!dropped->content) return;
@@ -252,7 +253,7 @@ Result<uint64_t> Branch::SumSizes() {
     to_visit.pop_back();
     if (found.status().code() == Code::kCorrupt) continue;  // counts nothing, and costs no listing
     VELAFS_TRY(found.status());
-    const InodePtr inode = *found;
+    const InodePtr& inode = *found;
     if (!seen.insert(inode->ino).second) continue;
     if (inode->IsDirectory()) {
       VELAFS_ASSIGN(Directory * names, NamesOf(*inode));

@@ -33,7 +33,7 @@ Status RunUndelete(StoreContext& context, const Caller& caller, const std::strin
     return NotFound("there is no branch " + Quoted(name) + " in the trash",
                     "`velafs list --trash` shows the trash");
   }
-  BranchRow row = *std::move(found);
+  BranchRow row = std::move(*found);
   VELAFS_TRY(CheckMayChange(caller, row));
   if (Status free = CheckNameIsFree(context, new_name); !free.ok()) {
     if (free.code() != Code::kExists) return free;
