@@ -14,8 +14,13 @@ of() { # of PID FIELD: from /proc/PID/status
 of_threads() { # of_threads PID FIELD
   sed -sn "s/^$2:[[:space:]]*//p" "/proc/$1/task/"*/status | sort -u
 }
-helper_of() { # the process that unmounts
+helpers_of() { # the process that unmounts, and those that open files by their node ids
   cat "/proc/$1/task/"*/children
+}
+
+have_ended() { # have_ended PIDS
+  local pid
+  for pid in $1; do has_ended "$pid" || return 1; done
 }
 
 make_store 1
@@ -34,15 +39,18 @@ rights_of_root() {
 }
 check "no thread of root's daemon has more rights than the table says" rights_of_root
 
-helper_has_little() {
+helpers_have_little() {
   local helper
-  helper=$(helper_of "$daemon" | tr -d ' ')
-  # DAC_READ_SEARCH, SYS_ADMIN
-  equal "$(of "$helper" CapEff)" "$(printf '%016x' $((1 << 2 | 1 << 21)))"
-  equal "$(find "/proc/$helper/fd" -lname "*$VELAFS_STORE*" | wc -l)" 0 "files of the store it has open"
-  equal "$(find "/proc/$helper/fd" -lname 'socket:*' | wc -l)" 1 "sockets it has open"
+  for helper in $(helpers_of "$daemon"); do
+    of "$helper" CapEff >>rights
+    equal "$(find "/proc/$helper/fd" -lname "*$VELAFS_STORE*" | wc -l)" 0 "files of the store it has open"
+    equal "$(find "/proc/$helper/fd" -lname 'socket:*' | wc -l)" 1 "sockets it has open"
+  done
+  # DAC_READ_SEARCH, four times; and SYS_ADMIN once
+  equal "$(sort rights | uniq -c | awk '{ print $1, $2 }' | tr '\n' ' ')" \
+    "$(printf '4 %016x 1 %016x ' $((1 << 2)) $((1 << 2 | 1 << 21)))" "their rights"
 }
-check "the process that unmounts has no file and no other right" helper_has_little
+check "the processes that act for the daemon have no file and no other right" helpers_have_little
 
 is_told() {
   velafs doctor | has_line -E 'sandbox: .*CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_PTRACE; its system calls are filtered'
@@ -138,8 +146,8 @@ removed() {
 check "the directory of a user's server is removed whatever is in it" removed
 
 unmounted() {
-  local helper
-  helper=$(helper_of "$daemon" | tr -d ' ')
+  local helpers
+  helpers=$(helpers_of "$daemon")
   (
     cd "$mount_dir/main"
     refuses 4 'in use' velafs umount
@@ -148,19 +156,19 @@ unmounted() {
   as games velafs -q umount
   ! is_mount "$mount_dir" || fail "it is still mounted"
   wait_until 20 has_ended "$daemon"
-  wait_until 20 has_ended "$helper"
+  wait_until 20 have_ended "$helpers"
 }
 check "an admin who is not root unmounts, and no process stays" unmounted
 
 by_signal() {
   velafs -q mount
-  local daemon helper
+  local daemon helpers
   daemon=$(daemon_pid)
-  helper=$(helper_of "$daemon" | tr -d ' ')
+  helpers=$(helpers_of "$daemon")
   cd "$mount_dir/main"
   kill -TERM "$daemon"
   wait_until 20 has_ended "$daemon"
-  wait_until 20 has_ended "$helper"
+  wait_until 20 have_ended "$helpers"
   cd /
   ! is_mount "$mount_dir" || fail "it is still mounted"
 }
@@ -168,15 +176,15 @@ check "a signal unmounts what is in use" by_signal
 
 killed() {
   velafs -q mount
-  local daemon helper
+  local daemon helpers
   daemon=$(daemon_pid)
-  helper=$(helper_of "$daemon" | tr -d ' ')
+  helpers=$(helpers_of "$daemon")
   kill -KILL "$daemon"
-  wait_until 20 has_ended "$helper"
+  wait_until 20 have_ended "$helpers"
   velafs -q mount
   velafs -q umount
 }
-check "the process that unmounts ends with a daemon that is killed" killed
+check "the processes that act for it end with a daemon that is killed" killed
 
 # ---- An ordinary user's
 
@@ -207,10 +215,10 @@ ordinary() {
   as_postgres velafs --json show one | jq -e '.state == "running"'
   as_postgres velapg -q stop one
   as_postgres velafs -q delete one --purge
-  helper=$(helper_of "$daemon" | tr -d ' ')
+  helpers=$(helpers_of "$daemon")
   as_postgres velafs -q umount
   ! is_mount "$VELAFS_STORE/mnt" || fail "it is still mounted"
-  wait_until 20 has_ended "$helper"
+  wait_until 20 have_ended "$helpers"
   # A path too long for a socket's name leads through /proc/self/fd.
   VELAFS_STORE=$HOME/$(printf 'a%.0s' {1..120})
   export VELAFS_STORE
