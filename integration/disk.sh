@@ -9,13 +9,6 @@ disk_image=$VELAFS_SANDBOX/${VELAFS_SANDBOX##*/}.img
 disk_log=$VELAFS_SANDBOX/disk.log
 mkdir -p "$disk_dir" "$host_dir"
 
-# needs_loop_devices FILESYSTEM: whether the machine has them, and the filesystem; in words when not.
-needs_loop_devices() {
-  [[ -e /dev/loop-control ]] || { echo "there is no /dev/loop-control" && return 1; }
-  command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
-  grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
-}
-
 # make_disk FILESYSTEM SIZE [OPTION...]: a new, empty image; the options are mkfs's.
 make_disk() {
   local filesystem=$1 size=$2

@@ -14,7 +14,7 @@ packages=(
   libzstd-dev libseccomp-dev libtomlplusplus-dev doctest-dev postgresql jq e2fsprogs xfsprogs btrfs-progs iproute2 procps
 )
 # What tests of packages and of the source need besides; tests/run.sh installs these.
-test_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap mandoc clang clang-format clang-tidy shellcheck)
+test_packages=(build-essential debhelper lintian rpm rpmlint mmdebstrap mandoc clang clang-format clang-tidy shellcheck python3)
 # The extension is a package for the major version that the release has. systemd.pc says where units go.
 case $(sed -n 's/^VERSION_ID="\(.*\)"$/\1/p' /etc/os-release 2>/dev/null) in
   12) packages+=(postgresql-15-cron) test_packages+=(systemd) ;;
@@ -215,8 +215,8 @@ begin() {
   cd "$VELAFS_SANDBOX"
   mkdir bin
   cp "$build_dir/velafs/velafs" "$build_dir/pgctl-wrapper/velapg" bin/
-  pg_bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1)
-  [[ -x $pg_bin/postgres ]] || die "there is no PostgreSQL server under /usr/lib/postgresql"
+  pg_bin=$(find /usr/lib/postgresql -maxdepth 2 -path "*/${VELAFS_PG:-*}/bin" | sort -V | tail -n 1)
+  [[ -x $pg_bin/postgres ]] || die "there is no PostgreSQL ${VELAFS_PG:+$VELAFS_PG }server under /usr/lib/postgresql"
   export PATH=$VELAFS_SANDBOX/bin:$pg_bin:$PATH
   export VELAFS_STORE=$VELAFS_SANDBOX/store
   mount_dir=$VELAFS_STORE/mnt
@@ -290,6 +290,13 @@ store_bytes() {
   sync -f "$VELAFS_STORE"
   # A layer that is merged into another may go while it is looked at.
   { du --summarize --one-file-system --block-size=1 "$VELAFS_STORE" 2>/dev/null || true; } | cut -f1
+}
+
+# needs_loop_devices FILESYSTEM: succeeds if the machine has loop devices and the filesystem, else prints what is missing.
+needs_loop_devices() {
+  [[ -e /dev/loop-control ]] || { echo "there is no /dev/loop-control" && return 1; }
+  command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
+  grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
 }
 
 # ---- Users -------------------------------------------------------------------------------------------

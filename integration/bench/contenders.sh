@@ -1,19 +1,44 @@
-# The ways to get a copy of a PGDATA that bench.sh compares. Each has a function `prepare_X`, which says in words why it
-# cannot be had here, `make_X`, which makes a new copy of the cluster at $data, and `drop_X`.
+# The ways to get a copy of a PGDATA that bench.sh compares. Each has three functions: `prepare_X` fails and prints a reason
+# if the machine does not have it, `make_X` makes a new copy of the cluster at $data, `drop_X` removes that copy.
 # shellcheck shell=bash
+
+# velafs: a clone on a mount with defaults; through: with --write-through; halting: with --no-idle-polling;
+# ephemeral: an ephemeral clone.
+all_contenders=(velafs through halting ephemeral ext4 xfs btrfs overlayfs)
+
+is_velafs() {
+  [[ $contender =~ ^(velafs|through|halting|ephemeral)$ ]]
+}
+data_of() { # data_of CONTENDER: where its copy is
+  case $1 in
+    velafs | through | halting | ephemeral) echo "$mount_dir/work" ;;
+    overlayfs) echo "$VELAFS_SANDBOX/ext4/overlayfs/work" ;;
+    *) echo "$VELAFS_SANDBOX/$1/work" ;;
+  esac
+}
+remount() {
+  local options=()
+  [[ $contender != halting ]] || options=(--no-idle-polling)
+  [[ $contender != through ]] || options=(--write-through)
+  velafs -q umount
+  velafs -q mount "${options[@]}"
+}
 
 # A filesystem in an image file, without a cache of its own under it.
 mount_image() { # mount_image FILESYSTEM SIZE
   local image=$VELAFS_SANDBOX/$1-${VELAFS_SANDBOX##*/}.img loop options=()
   [[ $1 != ext4 ]] || options=(-E 'lazy_itable_init=0,lazy_journal_init=0') # nothing is left to do behind the scenes
-  command -v "mkfs.$1" >/dev/null || { echo "there is no mkfs.$1" && return 1; }
-  grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null || { echo "the kernel has no $1" && return 1; }
+  needs_loop_devices "$1" || return 1
   fallocate --length "$2" "$image"
   "mkfs.$1" -q "${options[@]}" "$image"
   mkdir "$VELAFS_SANDBOX/$1"
   loop=$(losetup --find --show --direct-io=on "$image") || { echo "there is no loop device" && return 1; }
   mount -o noatime "$loop" "$VELAFS_SANDBOX/$1"
   losetup --detach "$loop" # goes with the mount
+}
+unmount_images() {
+  stop_store
+  umount "$VELAFS_SANDBOX/"{ext4,xfs,btrfs} 2>/dev/null || true
 }
 
 prepare_velafs() { :; }
@@ -40,14 +65,14 @@ make_ext4() { cp -a "$cluster" "$data"; }
 drop_ext4() { rm -rf "$data"; }
 
 prepare_xfs() {
-  mount_image xfs "$image_bytes"
+  mount_image xfs "$image_bytes" || return 1
   cp -a "$cluster" "$VELAFS_SANDBOX/xfs"
 }
 make_xfs() { cp -a --reflink=always "$VELAFS_SANDBOX/xfs/cluster" "$data"; }
 drop_xfs() { rm -rf "$data"; }
 
 prepare_btrfs() {
-  mount_image btrfs "$image_bytes"
+  mount_image btrfs "$image_bytes" || return 1
   btrfs -q subvolume create "$VELAFS_SANDBOX/btrfs/cluster"
   cp -a "$cluster/." "$VELAFS_SANDBOX/btrfs/cluster"
   chown --reference="$cluster" "$VELAFS_SANDBOX/btrfs/cluster"
