@@ -246,7 +246,8 @@ TEST_CASE("a guest who takes no long answer waits for the next one, and nobody e
   }
   const auto begin = steady_clock::now();
   const auto deaf = fixture.ByGuest("list", "{}");
-  REQUIRE(deaf->Receive());
+  // Its headers come before it is its turn.
+  while (deaf->received().find("\"branches\"") == std::string::npos) REQUIRE(deaf->Receive());
   const auto next = fixture.ByGuest("list", "{}");
   RawClient root(fixture.store->paths().Socket());
   root.Post("/v1/list", "{}");
