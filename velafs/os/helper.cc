@@ -1,13 +1,12 @@
 #include "velafs/os/helper.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -27,27 +26,23 @@ bool Send(int socket, const void* data, size_t size) {
   } while (done < 0 && errno == EINTR);
   return done == static_cast<ssize_t>(size);
 }
-// Receives one message of up to that size; returns its length, or nothing if the other end is no
-// more.
+// Receives one message of up to that size; returns its length. 0 if the other end is no more, or,
+// with errno EAGAIN, if nothing has come in time.
 size_t Receive(int socket, void* data, size_t size) {
   ssize_t done = 0;
   do {
+    errno = 0;
     done = recv(socket, data, size, 0);
   } while (done < 0 && errno == EINTR);
   return done > 0 ? static_cast<size_t>(done) : 0;
 }
 
-bool IsReadable(int socket, std::chrono::milliseconds patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  pollfd waiting{.fd = socket, .events = POLLIN, .revents = 0};
-  auto left = patience;
-  while (true) {
-    const int ready = poll(&waiting, 1, static_cast<int>(left.count()));
-    if (ready >= 0 || errno != EINTR) return ready != 0;
-    if (patience == Helper::kForever) continue;
-    left = std::chrono::duration_cast<std::chrono::milliseconds>(std::max(
-        deadline - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration()));
-  }
+// How long a Receive waits from now on; 0 is without end.
+void SetPatience(int socket, std::chrono::milliseconds patience) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
+  const std::chrono::microseconds rest = patience - seconds;
+  const timeval limit{.tv_sec = seconds.count(), .tv_usec = rest.count()};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 }
 
 // Keeps nothing of the process it came from: no file, no pipe that somebody waits for, no terminal.
@@ -106,12 +101,12 @@ int Helper::Ask(std::span<const std::byte> request, std::chrono::milliseconds pa
   MutexLock lock(mutex_);
   int outcome = EPIPE;
   if (is_stuck_ || !Send(socket_.get(), request.data(), request.size())) return EPIPE;
-  if (!IsReadable(socket_.get(), patience)) {
-    is_stuck_ = true;
-    socket_.Reset();
-    return ETIMEDOUT;
-  }
-  return Receive(socket_.get(), &outcome, sizeof outcome) == sizeof outcome ? outcome : EPIPE;
+  SetPatience(socket_.get(), patience);
+  if (Receive(socket_.get(), &outcome, sizeof outcome) == sizeof outcome) return outcome;
+  if (errno != EAGAIN) return EPIPE;
+  is_stuck_ = true;
+  socket_.Reset();
+  return ETIMEDOUT;
 }
 
 }  // namespace velafs::os

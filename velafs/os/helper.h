@@ -31,7 +31,7 @@ class Helper {
   // Returns the result of `act` for a request of 1 .. kMostBytes bytes; EPIPE if the child has
   // ended. One request at a time: others wait. ETIMEDOUT if the answer takes longer than
   // `patience`: the child is asked nothing more, and ends when it can.
-  static constexpr std::chrono::milliseconds kForever{-1};
+  static constexpr std::chrono::milliseconds kForever{0};
   int Ask(std::span<const std::byte> request, std::chrono::milliseconds patience = kForever);
 
  private:
