@@ -168,12 +168,14 @@ void BoundWriteCache(const std::string& mountpoint) {
 // The request to the process that unmounts.
 constexpr std::byte kUnmount{1};
 constexpr std::byte kDetach{2};  // in use or not
+constexpr std::byte kAbort{3};   // the same, and whoever waits for an answer gets an error
 
 // In that process. 0, or an errno: EBUSY while it is in use.
 int UnmountAt(const std::string& mountpoint, std::span<const std::byte> how) {
-  const bool detach = how.front() == kDetach;
+  const bool detach = how.front() != kUnmount;
   if (geteuid() == 0) {
-    const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0);
+    const int force = how.front() == kAbort ? MNT_FORCE : 0;
+    const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0) | force;
     return umount2(mountpoint.c_str(), flags) == 0 ? 0 : errno;
   }
   std::vector<std::string> words = {"-u", "--", mountpoint};
@@ -226,19 +228,19 @@ class SessionMount : public Mount {
   std::unique_ptr<LostWrites> lost_writes_;
   SharedMutex unmounting_;                         // shared by who has the kernel send writes
   bool is_ended_ GUARDED_BY(unmounting_) = false;  // requests are not answered any more
-  bool is_mounted_ = false;
+  bool is_mounted_ = false;                        // and not known to be unmounted again
   pthread_t server_{};
   std::atomic<bool> is_serving_ = false;
 };
 
 SessionMount::~SessionMount() {
+  if (session_ == nullptr) return;
+  store_.SetMount("", nullptr);
+  // Nobody answers any more, which the thread of the lost writes may wait for.
+  if (is_mounted_ && unmounter_) AskUnmounter(kAbort);
   if (lost_writes_) lost_writes_->End();
-  if (is_mounted_) {
-    store_.SetMount("", nullptr);
-    if (unmounter_) AskUnmounter(kDetach);
-    fuse_session_unmount(session_);
-  }
-  if (session_ != nullptr) fuse_session_destroy(session_);
+  fuse_session_unmount(session_);  // if no other has
+  fuse_session_destroy(session_);
 }
 
 Status SessionMount::Begin() {
@@ -303,7 +305,9 @@ Status SessionMount::Serve() {
   const int result = fuse_session_loop_mt(session_, config);
   is_serving_ = false;
   fuse_loop_cfg_destroy(config);
-  return result < 0 ? SystemError(-result, "cannot serve \"" + mountpoint_ + "\"") : Status();
+  if (result < 0) return SystemError(-result, "cannot serve \"" + mountpoint_ + "\"");
+  is_mounted_ = false;
+  return {};
 }
 
 Status SessionMount::Unmount() {
@@ -353,8 +357,7 @@ Status SessionMount::SendWrites(layer::Branch& branch) {
   if (is_ended_) return {};
   const uint64_t lost_before = lost_writes_->noted();
   Status sent = write_cache_->Send(nodes);
-  const bool is_refused = sent.error_number() == ENOSPC || sent.error_number() == EIO;
-  if (!sent.ok() && !is_refused) {
+  if (!sent.ok() && !WriteCache::IsRefusedWrite(sent)) {
     spdlog::warn("branch \"{}\": {}: its files leave the kernel's cache instead", branch.name(),
                  sent.message());
     sent = DropCached(nodes);

@@ -139,11 +139,16 @@ Status WriteCache::Ask(std::span<const uint64_t> nodes) {
   }
 }
 
+bool WriteCache::IsRefusedWrite(const Status& sent) {
+  return sent.error_number() == ENOSPC || sent.error_number() == EIO;
+}
+
 Status WriteCache::Send(std::span<const uint64_t> nodes) {
   Status first;
   while (!nodes.empty()) {
     const size_t count = std::min(nodes.size(), kNodesPerRequest);
     Status sent = Ask(nodes.first(count));
+    if (!sent.ok() && !IsRefusedWrite(sent)) return sent;
     if (first.ok()) first = std::move(sent);
     nodes = nodes.subspan(count);
   }

@@ -26,13 +26,15 @@ class WriteCache {
   // may not open files by their node ids (CAP_DAC_READ_SEARCH).
   static Result<std::unique_ptr<WriteCache>> Start(const std::string& mountpoint);
 
-  // On return the daemon has answered all writes that were made to these files, given by node id,
-  // before the call. Fails, with its errno, if it refused one that no closing of the file has told
-  // of; an fsync of the file tells of it as well. ENOSPC or EIO is such a failure. By any other the
-  // files could not be opened: the mountpoint leads elsewhere, a file has a lease, a helper was
-  // killed or does not answer in time. Takes 4 us a file that has nothing to send, and
-  // loads nothing into the kernel's caches.
+  // On success the daemon has answered all writes that were made to these files, given by node id,
+  // before the call. Fails with the errno of a write that the daemon refused (ENOSPC, EIO) if no
+  // close of the file has reported it; an fsync of the file still reports it, too. Any other errno
+  // says that a file could not be opened: the mountpoint leads elsewhere, the file has a lease, a
+  // helper was killed or has not answered in time; then some of the files are not sent. Takes 4 us
+  // for a file with nothing to send, and loads nothing into the kernel's caches.
   Status Send(std::span<const uint64_t> nodes);
+  // Whether that is such a write, not a file that could not be opened.
+  static bool IsRefusedWrite(const Status& sent);
 
  private:
   WriteCache() = default;

@@ -58,7 +58,7 @@ Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& s
 
 void TrySyncAhead(StoreContext& context, const Caller& caller, const std::string& branch) {
   const Status synced = SyncAhead(context, caller, {.branch = branch, .bookmark = ""});
-  if (!synced.ok()) spdlog::warn("branch {} ends without it: {}", Quoted(branch), synced.message());
+  if (!synced.ok()) spdlog::warn("branch {}: {}", Quoted(branch), synced.message());
 }
 
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin) {

@@ -25,7 +25,8 @@ Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& o
 // stored. Then syncs it, so that the freeze holds up others only briefly; the freeze syncs what is
 // left, and returns the failure.
 Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source);
-// The same before a branch is given up, which it is in any case: a failure is only logged.
+// The same before the branch is changed or given up, which happens in any case: a failure is only
+// logged.
 void TrySyncAhead(StoreContext& context, const Caller& caller, const std::string& branch);
 // The frozen layer that is the origin's state now. It lasts while verbs_mutex is held.
 Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin)
