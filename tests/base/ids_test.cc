@@ -11,6 +11,14 @@ namespace {
 static_assert(!std::is_convertible_v<LayerId, BranchId>);
 static_assert(!std::is_convertible_v<uint64_t, LayerId>);
 static_assert(!std::is_convertible_v<LayerId, uint64_t>);
+static_assert(!std::is_convertible_v<uint64_t, PageNumber>);
+static_assert(!std::is_convertible_v<PageNumber, uint64_t>);
+static_assert(sizeof(PageNumber) == sizeof(uint64_t));
+template <typename T>
+concept Adds = requires(T a, T b) {
+  a + b;
+};
+static_assert(Adds<uint64_t> && !Adds<PageNumber>);  // a sum of positions means nothing
 
 TEST_CASE("zero is no id, and others are in the order of their numbers") {
   CHECK_FALSE(LayerId());
@@ -33,6 +41,33 @@ TEST_CASE("pages are counted up to the one that the last byte is in") {
   CHECK(PagesUpTo(kPageBytes) == 1);
   CHECK(PagesUpTo(kPageBytes + 1) == 2);
   CHECK(PagesUpTo(kMaxFileBytes) == kMaxFileBytes / kPageBytes);
+}
+
+TEST_CASE("a page is found by an offset, and has one") {
+  CHECK(PageNumber::At(0) == PageNumber(0));
+  CHECK(PageNumber::At(kPageBytes - 1) == PageNumber(0));
+  CHECK(PageNumber::At(kPageBytes) == PageNumber(1));
+  CHECK(PageNumber::From(0) == PageNumber(0));
+  CHECK(PageNumber::From(1) == PageNumber(1));
+  CHECK(PageNumber::From(kPageBytes) == PageNumber(1));
+  CHECK(PageNumber::From(kPageBytes + 1) == PageNumber(2));
+  CHECK(PageNumber(3).OffsetBytes() == 3 * kPageBytes);
+  CHECK(PageNumber::At(kMaxFileBytes).OffsetBytes() == kMaxFileBytes);
+}
+
+TEST_CASE("pages are counted from one to another") {
+  PageNumber page(5);
+  CHECK(page + 3 == PageNumber(8));
+  CHECK(page - 3 == PageNumber(2));
+  CHECK(PageNumber(9) - page == 4);
+  CHECK(++page == PageNumber(6));
+  CHECK((page += 4) == PageNumber(10));
+  CHECK(PageNumber() < page);
+  CHECK(PageNumber(7).NextGroup(8) == PageNumber(8));
+  CHECK(PageNumber(8).NextGroup(8) == PageNumber(16));
+  CHECK(PageNumber(8).NextGroup(1) == PageNumber(9));
+  const std::unordered_set<PageNumber> known = {page, page, PageNumber()};
+  CHECK(known.size() == 2);
 }
 
 TEST_CASE("a chunk is named in hexadecimal digits") {

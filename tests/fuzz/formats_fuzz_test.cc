@@ -37,14 +37,14 @@ void TryMap(const std::string& file) {
     CHECK(map.status().code() == Code::kCorrupt);
     return;
   }
-  uint64_t page = 0;
-  for (int runs = 0; runs < 100 && page < (uint64_t{1} << 40); ++runs) {
+  PageNumber page;
+  for (int runs = 0; runs < 100 && page < PageNumber(uint64_t{1} << 40); ++runs) {
     const auto run = map->RunAt(page, 1 << 20);
     REQUIRE(run.pages > 0);
     REQUIRE(run.pages <= 1 << 20);
     page += run.pages;
   }
-  CHECK(map->RunAt((map->inherited_bytes() + kPageBytes - 1) / kPageBytes, 1).held);
+  CHECK(map->RunAt(PageNumber::From(map->inherited_bytes()), 1).held);
   map->HideFrom(map->inherited_bytes() / 2);
   map->TakeDirty();
 }
@@ -65,7 +65,7 @@ TEST_CASE("fuzz: a page map is decoded or refused") {
   std::vector<std::string> seeds;
   for (const uint64_t pages : {0U, 1U, 100U, 20'000U}) {
     layer::PageMap map(kLayer, kIno, pages * kPageBytes);
-    if (pages > 0) map.ClaimPages(pages / 2, (pages + 1) / 2);
+    if (pages > 0) map.ClaimPages(PageNumber(pages / 2), (pages + 1) / 2);
     std::string& file = seeds.emplace_back();
     for (const auto& block : map.TakeDirty()) {
       file.resize(std::max<size_t>(file.size(), block.offset_bytes + block.content.size()));

@@ -12,7 +12,7 @@ namespace velafs::layer {
 inline std::string Pages(char fill, size_t pages) { return std::string(pages * kPageBytes, fill); }
 
 struct MergeFixture : VolumeFixture {
-  static constexpr PageNumber kLastPage = (uint64_t{15} << 40) / kPageBytes - 1;
+  static constexpr uint64_t kLastPage = (uint64_t{15} << 40) / kPageBytes - 1;
 
   MergeFixture() {
     MakeSource("main", {{"both", Pages('a', 8)},
@@ -23,7 +23,7 @@ struct MergeFixture : VolumeFixture {
                         {"none", Pages('f', 2)}});
   }
 
-  void Write(const std::string& branch, const std::string& name, PageNumber page, char fill,
+  void Write(const std::string& branch, const std::string& name, uint64_t page, char fill,
              size_t pages = 1) {
     const auto open = Open(branch);
     const InodeNumber ino = InodeOf(*open, name) ? InodeOf(*open, name) : MakeFile(*open, name);
@@ -33,7 +33,7 @@ struct MergeFixture : VolumeFixture {
     const auto open = Open(branch);
     REQUIRE(open->Set(InodeOf(*open, name), {.size_bytes = bytes}).ok());
   }
-  std::string PageOf(const std::string& branch, const std::string& name, PageNumber page) {
+  std::string PageOf(const std::string& branch, const std::string& name, uint64_t page) {
     const auto open = Open(branch);
     std::string content(kPageBytes, '?');
     const auto into = std::as_writable_bytes(std::span(content));

@@ -24,28 +24,28 @@ void Store(PageMap& map, std::vector<std::byte>& file) {
 
 TEST_CASE("a page is held once it is claimed, or begins past what is inherited") {
   PageMap map(kLayer, kIno, 10 * kPageBytes + 1);
-  CHECK_FALSE(map.RunAt(0, 1).held);
-  CHECK(map.RunAt(0, 100).pages == 11);
-  CHECK(map.RunAt(11, 5).held);
-  map.ClaimPages(3, 2);
-  CHECK(map.RunAt(0, 100).pages == 3);
-  CHECK(map.RunAt(3, 100).held);
-  CHECK(map.RunAt(3, 100).pages == 2);
-  CHECK_FALSE(map.RunAt(5, 100).held);
+  CHECK_FALSE(map.RunAt(PageNumber(0), 1).held);
+  CHECK(map.RunAt(PageNumber(0), 100).pages == 11);
+  CHECK(map.RunAt(PageNumber(11), 5).held);
+  map.ClaimPages(PageNumber(3), 2);
+  CHECK(map.RunAt(PageNumber(0), 100).pages == 3);
+  CHECK(map.RunAt(PageNumber(3), 100).held);
+  CHECK(map.RunAt(PageNumber(3), 100).pages == 2);
+  CHECK_FALSE(map.RunAt(PageNumber(5), 100).held);
 }
 
 TEST_CASE("a run that reaches what is not inherited goes on to its limit") {
   PageMap map(kLayer, kIno, 4 * kPageBytes);
-  map.ClaimPages(2, 2);
-  CHECK(map.RunAt(2, 1000).pages == 1000);
+  map.ClaimPages(PageNumber(2), 2);
+  CHECK(map.RunAt(PageNumber(2), 1000).pages == 1000);
 }
 
 TEST_CASE("runs across words and blocks are found whole") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
-  map.ClaimPages(60, 9'000);
-  CHECK(map.RunAt(0, 20'000).pages == 60);
-  CHECK(map.RunAt(60, 20'000).pages == 9'000);
-  CHECK(map.RunAt(9'060, 20'000).pages == 20'000 - 9'060);
+  map.ClaimPages(PageNumber(60), 9'000);
+  CHECK(map.RunAt(PageNumber(0), 20'000).pages == 60);
+  CHECK(map.RunAt(PageNumber(60), 20'000).pages == 9'000);
+  CHECK(map.RunAt(PageNumber(9'060), 20'000).pages == 20'000 - 9'060);
 }
 
 TEST_CASE("hiding is for good") {
@@ -53,21 +53,21 @@ TEST_CASE("hiding is for good") {
   map.HideFrom(50 * kPageBytes);
   map.HideFrom(80 * kPageBytes);
   CHECK(map.inherited_bytes() == 50 * kPageBytes);
-  CHECK(map.RunAt(50, 1).held);
+  CHECK(map.RunAt(PageNumber(50), 1).held);
 }
 
 TEST_CASE("a map written block by block is read back the same") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
   std::vector<std::byte> file;
-  map.ClaimPages(5, 1);
+  map.ClaimPages(PageNumber(5), 1);
   Store(map, file);
-  map.ClaimPages(12'345, 700);
+  map.ClaimPages(PageNumber(12'345), 700);
   Store(map, file);
   CHECK(map.TakeDirty().empty());
   const auto decoded = PageMap::Decode(kLayer, kIno, file);
   REQUIRE(decoded.ok());
   CHECK(decoded->inherited_bytes() == map.inherited_bytes());
-  for (PageNumber page = 0; page < 20'000; ++page) {
+  for (PageNumber page; page < PageNumber(20'000); ++page) {
     REQUIRE(decoded->RunAt(page, 1).held == map.RunAt(page, 1).held);
   }
 }
@@ -76,8 +76,8 @@ TEST_CASE("a map is read from a file without its holes") {
   ScratchDirectory directory;
   constexpr uint64_t kHuge = uint64_t{60} << 40;
   PageMap map(kLayer, kIno, kHuge);
-  map.ClaimPages(7, 1);
-  map.ClaimPages(kHuge / kPageBytes - 5, 2);
+  map.ClaimPages(PageNumber(7), 1);
+  map.ClaimPages(PageNumber::At(kHuge) - 5, 2);
   const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
   for (const PageMap::DirtyBlock& block : map.TakeDirty()) {
     REQUIRE(file->Write(block.offset_bytes, block.content).ok());
@@ -86,18 +86,18 @@ TEST_CASE("a map is read from a file without its holes") {
   auto loaded = PageMap::Load(kLayer, kIno, *file);
   REQUIRE(loaded.ok());
   CHECK(loaded->inherited_bytes() == kHuge);
-  CHECK(loaded->RunAt(0, kHuge).pages == 7);
-  CHECK(loaded->RunAt(7, kHuge).held);
-  CHECK(loaded->RunAt(8, kHuge).pages == kHuge / kPageBytes - 5 - 8);
-  CHECK(loaded->RunAt(kHuge / kPageBytes - 5, 2).pages == 2);
-  CHECK_FALSE(loaded->RunAt(kHuge / kPageBytes - 3, 1).held);
+  CHECK(loaded->RunAt(PageNumber(0), kHuge).pages == 7);
+  CHECK(loaded->RunAt(PageNumber(7), kHuge).held);
+  CHECK(loaded->RunAt(PageNumber(8), kHuge).pages == kHuge / kPageBytes - 5 - 8);
+  CHECK(loaded->RunAt(PageNumber::At(kHuge) - 5, 2).pages == 2);
+  CHECK_FALSE(loaded->RunAt(PageNumber::At(kHuge) - 3, 1).held);
   CHECK(loaded->TakeDirty().empty());
 }
 
 TEST_CASE("a damaged block far behind a hole is found") {
   ScratchDirectory directory;
   PageMap map(kLayer, kIno, uint64_t{1} << 40);
-  map.ClaimPages((uint64_t{1} << 40) / kPageBytes - 1, 1);
+  map.ClaimPages(PageNumber::At(uint64_t{1} << 40) - 1, 1);
   const auto file = *os::HostStorage().Open(directory / "7.map", os::OpenMode::kCreate);
   for (PageMap::DirtyBlock& block : map.TakeDirty()) {
     if (block.offset_bytes > 0) block.content[0] ^= std::byte{1};
@@ -110,7 +110,7 @@ TEST_CASE("a damaged block far behind a hole is found") {
 
 TEST_CASE("a map that is damaged, short, another's or of a later version is refused in words") {
   PageMap map(kLayer, kIno, 9'000 * kPageBytes);
-  map.ClaimPages(8'999, 1);
+  map.ClaimPages(PageNumber(8'999), 1);
   std::vector<std::byte> file;
   Store(map, file);
   const auto message = [](const std::vector<std::byte>& content, LayerId layer = kLayer) {
@@ -131,25 +131,26 @@ TEST_CASE("a map that is damaged, short, another's or of a later version is refu
 }
 
 TEST_CASE("pages are claimed by the thousand million") {
-  constexpr PageNumber kEnd = (uint64_t{15} << 40) / kPageBytes;
-  PageMap map(kLayer, kIno, kEnd * kPageBytes);
-  map.ClaimPages(70, 3);
-  map.ClaimPages(63, kEnd - 63 - 70);
-  CHECK_FALSE(map.RunAt(62, 1).held);
-  CHECK(map.RunAt(0, kEnd).pages == 63);
-  CHECK(map.RunAt(63, kEnd).held);
-  CHECK(map.RunAt(63, kEnd).pages == kEnd - 63 - 70);
+  constexpr uint64_t kPages = (uint64_t{15} << 40) / kPageBytes;
+  constexpr PageNumber kEnd(kPages);
+  PageMap map(kLayer, kIno, kEnd.OffsetBytes());
+  map.ClaimPages(PageNumber(70), 3);
+  map.ClaimPages(PageNumber(63), kPages - 63 - 70);
+  CHECK_FALSE(map.RunAt(PageNumber(62), 1).held);
+  CHECK(map.RunAt(PageNumber(0), kPages).pages == 63);
+  CHECK(map.RunAt(PageNumber(63), kPages).held);
+  CHECK(map.RunAt(PageNumber(63), kPages).pages == kPages - 63 - 70);
   CHECK_FALSE(map.RunAt(kEnd - 70, 1).held);
-  CHECK(map.RunAt(kEnd - 70, kEnd).pages == 70);
+  CHECK(map.RunAt(kEnd - 70, kPages).pages == 70);
 }
 
 TEST_CASE("only blocks that change are written") {
   PageMap map(kLayer, kIno, 20'000 * kPageBytes);
-  map.ClaimPages(0, 9'000);
+  map.ClaimPages(PageNumber(0), 9'000);
   CHECK(map.TakeDirty().size() == 4);  // the header, too
-  map.ClaimPages(100, 8'000);
+  map.ClaimPages(PageNumber(100), 8'000);
   CHECK(map.TakeDirty().empty());
-  map.ClaimPages(8'999, 2);
+  map.ClaimPages(PageNumber(8'999), 2);
   CHECK(map.TakeDirty().size() == 1);
 }
 

@@ -57,9 +57,9 @@ struct SealedFixture : catalog::CatalogFixture {
 
 TEST_CASE_FIXTURE(SealedFixture, "a whole file holds all pages, and is read across its chunks") {
   Put(0, {{Store(Filled('a', 8)), Store(""), Store(Filled('c', 3))}, {}});
-  CHECK(whole.RunAt(0, 100).ok());
-  CHECK(whole.RunAt(0, 100)->held);
-  CHECK(whole.RunAt(0, 100)->pages == 100);
+  CHECK(whole.RunAt(PageNumber(0), 100).ok());
+  CHECK(whole.RunAt(PageNumber(0), 100)->held);
+  CHECK(whole.RunAt(PageNumber(0), 100)->pages == 100);
   CHECK(*ReadAt(whole, 7 * kPageBytes, 10 * kPageBytes) ==
         Filled('a', 1) + Filled('\0', 8) + Filled('c', 1));
   // A chunk is as short as the file was; what follows is zeros.
@@ -87,10 +87,10 @@ TEST_CASE_FIXTURE(SealedFixture,
   Put(0, {{Store(Filled('1', 1) + Filled('2', 1) + Filled('5', 1)), Store(Filled('b', 8))},
           {0b00100110, 0xff}});
   Put(1, {});
-  constexpr PageNumber kPart = catalog::kPartBytes / kPageBytes;
+  constexpr uint64_t kPart = catalog::kPartBytes / kPageBytes;
   SealedFile file(*catalog, packs, layer, kSealedIno, (kPart + 4) * kPageBytes);
-  const auto check = [&](PageNumber page, bool held, uint64_t pages) {
-    const auto run = file.RunAt(page, 100);
+  const auto check = [&](uint64_t page, bool held, uint64_t pages) {
+    const auto run = file.RunAt(PageNumber(page), 100);
     REQUIRE(run.ok());
     CHECK_MESSAGE(run->held == held, page);
     CHECK_MESSAGE(run->pages == pages, page);

@@ -73,7 +73,8 @@ TEST_CASE("a damaged page map is read without harm, or said to be damaged") {
   for (unsigned long step = 0; step < Steps(20'000); ++step) {
     INFO("VELAFS_SEED=", seed, " step ", step);
     layer::PageMap map(LayerId(3), InodeNumber(7), damager.Number() >> 20);
-    for (int i = 0; i < 3; ++i) map.ClaimPages(damager.Below(20'000), damager.Below(300));
+    for (int i = 0; i < 3; ++i)
+      map.ClaimPages(PageNumber(damager.Below(20'000)), damager.Below(300));
     std::vector<std::byte> file;
     for (const auto& block : map.TakeDirty()) {
       file.resize(std::max<size_t>(file.size(), block.offset_bytes + block.content.size()));
@@ -94,12 +95,12 @@ TEST_CASE("a damaged page map is read without harm, or said to be damaged") {
     }
     for (int i = 0; i < 20; ++i) {
       const uint64_t limit = 1 + damager.Number() / 2;
-      const auto run = decoded->RunAt(damager.Number() >> 14, limit);
+      const auto run = decoded->RunAt(PageNumber(damager.Number() >> 14), limit);
       CHECK(run.pages >= 1);
       CHECK(run.pages <= limit);
     }
     decoded->HideFrom(damager.Number());
-    decoded->ClaimPages(damager.Below(100'000), damager.Below(1000));
+    decoded->ClaimPages(PageNumber(damager.Below(100'000)), damager.Below(1000));
     static_cast<void>(decoded->TakeDirty());
   }
 }

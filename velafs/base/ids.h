@@ -52,12 +52,48 @@ inline constexpr uint64_t kLargestId<InodeNumber> = kMaxInode;
 template <>
 inline constexpr uint64_t kLargestId<InstanceId> = kMaxInstance;
 
-// A page's position in its file: byte offset / kPageBytes. Page 0 is a page like any other.
-using PageNumber = uint64_t;
 // How many pages the bytes before `end_bytes` take, the last one perhaps in part.
 constexpr uint64_t PagesUpTo(uint64_t end_bytes) {
   return (end_bytes + kPageBytes - 1) / kPageBytes;
 }
+
+// A page's position in its file. Page 0 is a page like any other. Two positions differ by a count
+// of pages, which is a plain number.
+struct PageNumber {
+  uint64_t value = 0;
+
+  constexpr PageNumber() = default;
+  constexpr explicit PageNumber(uint64_t v) : value(v) {}
+  // The page that has the byte at `offset_bytes`.
+  static constexpr PageNumber At(uint64_t offset_bytes) {
+    return PageNumber(offset_bytes / kPageBytes);
+  }
+  // The first page that begins at `end_bytes` or later.
+  static constexpr PageNumber From(uint64_t end_bytes) { return PageNumber(PagesUpTo(end_bytes)); }
+
+  constexpr uint64_t OffsetBytes() const { return value * kPageBytes; }
+  // Where the next group of so many pages begins: of a chunk, for example.
+  constexpr PageNumber NextGroup(uint64_t pages) const {
+    return PageNumber((value / pages + 1) * pages);
+  }
+
+  auto operator<=>(const PageNumber&) const = default;
+  constexpr PageNumber& operator++() {
+    ++value;
+    return *this;
+  }
+  constexpr PageNumber& operator+=(uint64_t pages) {
+    value += pages;
+    return *this;
+  }
+  friend constexpr PageNumber operator+(PageNumber page, uint64_t pages) { return page += pages; }
+  friend constexpr PageNumber operator-(PageNumber page, uint64_t pages) {
+    return PageNumber(page.value - pages);
+  }
+  friend constexpr uint64_t operator-(PageNumber end, PageNumber first) {
+    return end.value - first.value;
+  }
+};
 
 // SHA-256 of a chunk's raw content: its name. All zero bytes: "a chunk of zeros, stored nowhere".
 struct ChunkId {
@@ -73,6 +109,13 @@ struct ChunkId {
 template <typename Tag>
 struct std::hash<velafs::Id<Tag>> {
   size_t operator()(velafs::Id<Tag> id) const noexcept { return std::hash<uint64_t>{}(id.value); }
+};
+
+template <>
+struct std::hash<velafs::PageNumber> {
+  size_t operator()(velafs::PageNumber page) const noexcept {
+    return std::hash<uint64_t>{}(page.value);
+  }
 };
 
 template <>

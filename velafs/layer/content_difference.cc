@@ -23,7 +23,7 @@ class ChunkIds {
   }
   // The chunk of the loaded part that holds `page`; zeros where there is none.
   ChunkId At(PageNumber page) const {
-    const uint64_t index = page / kPagesPerChunk % catalog::kChunksPerPart;
+    const uint64_t index = page.value / kPagesPerChunk % catalog::kChunksPerPart;
     return index < ids_.size() ? ids_[index] : ChunkId();
   }
   bool operator==(const ChunkIds& other) const { return ids_ == other.ids_; }
@@ -41,9 +41,9 @@ class Comparison {
       : a_(a), b_(b), go_on_(go_on) {}
 
   Status Run(PageNumber end) {
-    for (PageNumber page = 0; page < end;) {
+    for (PageNumber page; page < end;) {
       if (!go_on_()) return Refused("comparing was stopped");
-      const uint64_t most = std::min(end - page, kPagesPerPart - page % kPagesPerPart);
+      const uint64_t most = std::min(end, page.NextGroup(kPagesPerPart)) - page;
       VELAFS_ASSIGN(const auto of_a, a_.OriginOf(page, most));
       VELAFS_ASSIGN(const auto of_b, b_.OriginOf(page, most));
       const uint64_t pages = std::min(of_a.pages, of_b.pages);
@@ -67,11 +67,11 @@ class Comparison {
 
   // Of pages of one part.
   Status CompareChunks(PageNumber page, PageNumber end) {
-    VELAFS_TRY(ids_of_a_.Load(*a_.chunks(), page / kPagesPerPart));
-    VELAFS_TRY(ids_of_b_.Load(*b_.chunks(), page / kPagesPerPart));
+    VELAFS_TRY(ids_of_a_.Load(*a_.chunks(), page.value / kPagesPerPart));
+    VELAFS_TRY(ids_of_b_.Load(*b_.chunks(), page.value / kPagesPerPart));
     if (ids_of_a_ == ids_of_b_) return {};
     while (page < end) {
-      const PageNumber next = std::min(end, (page / kPagesPerChunk + 1) * kPagesPerChunk);
+      const PageNumber next = std::min(end, page.NextGroup(kPagesPerChunk));
       if (ids_of_a_.At(page) != ids_of_b_.At(page)) VELAFS_TRY(ComparePages(page, next));
       page = next;
     }
@@ -81,7 +81,7 @@ class Comparison {
   // Reads nothing where both have a hole.
   Status ComparePages(PageNumber page, PageNumber end) {
     while (page < end) {
-      const uint64_t begin_bytes = page * kPageBytes;
+      const uint64_t begin_bytes = page.OffsetBytes();
       const uint64_t most = (end - page) * kPageBytes;
       VELAFS_ASSIGN(const auto in_a, a_.ExtentAt(begin_bytes, most));
       VELAFS_ASSIGN(const auto in_b, b_.ExtentAt(begin_bytes, most));
@@ -98,8 +98,8 @@ class Comparison {
     const uint64_t size = std::min(a_.size_bytes(), b_.size_bytes());
     while (page < end) {
       const PageNumber next = std::min(end, page + kPagesPerRead);
-      const uint64_t begin_bytes = page * kPageBytes;
-      const uint64_t length = std::min(next * kPageBytes, size) - begin_bytes;
+      const uint64_t begin_bytes = page.OffsetBytes();
+      const uint64_t length = std::min(next.OffsetBytes(), size) - begin_bytes;
       VELAFS_TRY(a_.Read(begin_bytes, std::span(from_a_).first(length)));
       VELAFS_TRY(b_.Read(begin_bytes, std::span(from_b_).first(length)));
       for (uint64_t at = 0; at < length; at += kPageBytes) {
@@ -131,15 +131,15 @@ Result<ContentDifference> CompareContents(const FileContent* a, const FileConten
   const uint64_t longer = std::max(size_a, size_b);
   // The page in which the shorter one ends is another in the longer one, whatever it holds.
   const PageNumber common =
-      size_a == size_b ? PagesUpTo(size_a) : std::min(size_a, size_b) / kPageBytes;
+      size_a == size_b ? PageNumber::From(size_a) : PageNumber::At(std::min(size_a, size_b));
   ContentDifference found;
-  if (common > 0) {
+  if (common > PageNumber()) {
     const auto comparison = std::make_unique<Comparison>(*a, *b, go_on);
     VELAFS_TRY(comparison->Run(common));
     found = comparison->found;
   }
-  found.pages += PagesUpTo(longer) - common;
-  found.bytes += longer - std::min(common * kPageBytes, longer);
+  found.pages += PageNumber::From(longer) - common;
+  found.bytes += longer - std::min(common.OffsetBytes(), longer);
   return found;
 }
 

@@ -15,7 +15,7 @@ uint64_t PagesAhead(const PageFile& own, PageNumber first, PageNumber last) {
   constexpr uint64_t kMost = 32;
   constexpr uint64_t kFewest = 4;  // fewer come about when pages are written at random
   for (uint64_t pages = kMost; pages >= kFewest; pages /= 2) {
-    if (first < pages) continue;
+    if (first.value < pages) continue;
     const auto before = own.RunAt(first - pages, pages);
     if (!before.held || before.pages < pages) continue;
     const auto behind = own.RunAt(last + 1, pages);
@@ -117,9 +117,10 @@ Status FileContent::ReadFrom(size_t source, uint64_t limit_bytes, uint64_t offse
   }
   const LayerContent& layer = layers_[source];
   while (!into.empty()) {
-    const PageNumber page = offset_bytes / kPageBytes;
-    VELAFS_ASSIGN(const auto run, layer.RunAt(page, PagesUpTo(offset_bytes + into.size()) - page));
-    const uint64_t run_end = (page + run.pages) * kPageBytes;
+    const PageNumber page = PageNumber::At(offset_bytes);
+    VELAFS_ASSIGN(const auto run,
+                  layer.RunAt(page, PageNumber::From(offset_bytes + into.size()) - page));
+    const uint64_t run_end = (page + run.pages).OffsetBytes();
     const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
     if (run.held) {
       VELAFS_TRY(layer.Read(offset_bytes, piece));
@@ -141,10 +142,10 @@ Status FileContent::ReadBelow(uint64_t offset_bytes, std::span<std::byte> into) 
   std::memset(into.data() + visible, 0, into.size() - visible);
   into = into.first(visible);
   while (!into.empty()) {
-    const PageNumber page = offset_bytes / kPageBytes;
+    const PageNumber page = PageNumber::At(offset_bytes);
     VELAFS_ASSIGN(const auto run,
-                  index_->At(layers_, page, PagesUpTo(offset_bytes + into.size()) - page));
-    const uint64_t run_end = (page + run.pages) * kPageBytes;
+                  index_->At(layers_, page, PageNumber::From(offset_bytes + into.size()) - page));
+    const uint64_t run_end = (page + run.pages).OffsetBytes();
     const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
     if (run.source == FlatIndex::kZeros) {
       std::memset(piece.data(), 0, piece.size());
@@ -173,8 +174,8 @@ Result<FileContent::OriginRun> FileContent::OriginOf(PageNumber page, uint64_t l
     const Kind kind = layer.is_whole_manifest() ? Kind::kChunks : Kind::kPages;
     if (run.held) return OriginRun{{kind, layer.layer_id()}, limit};
     const uint64_t inherited = layer.inherited_bytes();
-    if (page * kPageBytes >= inherited) return OriginRun{{}, limit};  // truncated a moment ago
-    const uint64_t whole = inherited / kPageBytes - page;
+    if (page.OffsetBytes() >= inherited) return OriginRun{{}, limit};  // truncated a moment ago
+    const uint64_t whole = PageNumber::At(inherited) - page;
     if (whole == 0) return OriginRun{{Kind::kMixed, {}}, 1};
     limit = std::min(limit, whole);
   }
@@ -197,9 +198,9 @@ Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, uint64_t offset_
   const uint64_t length = end_bytes - offset_bytes;
   if (source == layers_.size()) return PageFile::Extent{false, length};
   const LayerContent& layer = layers_[source];
-  const PageNumber page = offset_bytes / kPageBytes;
-  VELAFS_ASSIGN(const auto run, layer.RunAt(page, PagesUpTo(end_bytes) - page));
-  const uint64_t run_end = std::min((page + run.pages) * kPageBytes, end_bytes);
+  const PageNumber page = PageNumber::At(offset_bytes);
+  VELAFS_ASSIGN(const auto run, layer.RunAt(page, PageNumber::From(end_bytes) - page));
+  const uint64_t run_end = std::min((page + run.pages).OffsetBytes(), end_bytes);
   if (run.held) return layer.ExtentAt(offset_bytes, run_end - offset_bytes);
   const uint64_t inherited = layer.inherited_bytes();
   if (offset_bytes >= inherited) return PageFile::Extent{false, run_end - offset_bytes};
@@ -236,16 +237,16 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   if (data.empty()) return {};
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
   const uint64_t end = offset_bytes + data.size();
-  const PageNumber first = offset_bytes / kPageBytes;
-  const PageNumber last = (end - 1) / kPageBytes;
+  const PageNumber first = PageNumber::At(offset_bytes);
+  const PageNumber last = PageNumber::At(end - 1);
 
   // A page that is only partly written, and not held yet, brings the rest of it along.
   uint64_t begin_whole = offset_bytes;
   uint64_t end_whole = end;
   uint64_t end_ahead = end;
-  if (!own->RunAt(first, 1).held) begin_whole = first * kPageBytes;
+  if (!own->RunAt(first, 1).held) begin_whole = first.OffsetBytes();
   if (!own->RunAt(last, 1).held) {
-    end_whole = std::max(end, std::min((last + 1) * kPageBytes, size_bytes_));
+    end_whole = std::max(end, std::min((last + 1).OffsetBytes(), size_bytes_));
     end_ahead = EndOfWrite(head, offset_bytes, end);
   }
   Status status = WriteWith(*own, offset_bytes, data, begin_whole, end_ahead);
@@ -257,7 +258,7 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
     TakeBackGrowth(*own, end);
     return status;
   }
-  own->ClaimPages(first, PagesUpTo(end_ahead) - first);
+  own->ClaimPages(first, PageNumber::From(end_ahead) - first);
   size_bytes_ = std::max(size_bytes_, end);
   return {};
 }
@@ -265,10 +266,10 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
 uint64_t FileContent::EndOfWrite(const Layer& head, uint64_t offset_bytes,
                                  uint64_t end_bytes) const {
   const PageFile* const own = OwnFile(head);
-  const PageNumber last = (end_bytes - 1) / kPageBytes;
+  const PageNumber last = PageNumber::At(end_bytes - 1);
   if (own == nullptr || own->RunAt(last, 1).held) return end_bytes;
-  const uint64_t ahead = PagesAhead(*own, offset_bytes / kPageBytes, last);
-  return std::max(end_bytes, std::min((last + 1 + ahead) * kPageBytes, size_bytes_));
+  const uint64_t ahead = PagesAhead(*own, PageNumber::At(offset_bytes), last);
+  return std::max(end_bytes, std::min((last + 1 + ahead).OffsetBytes(), size_bytes_));
 }
 
 Status FileContent::WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
@@ -317,8 +318,8 @@ Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_byt
   if (offset_bytes >= end) return {};
 
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
-  const PageNumber first_whole = PagesUpTo(offset_bytes);
-  const PageNumber end_whole = end == size_bytes_ ? PagesUpTo(end) : end / kPageBytes;
+  const PageNumber first_whole = PageNumber::From(offset_bytes);
+  const PageNumber end_whole = end == size_bytes_ ? PageNumber::From(end) : PageNumber::At(end);
   const std::vector<std::byte> zeros(kPageBytes);
   const auto write_zeros = [&](uint64_t from, uint64_t to) -> Status {
     while (from < to) {
@@ -329,24 +330,25 @@ Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_byt
     return {};
   };
   if (first_whole >= end_whole) return write_zeros(offset_bytes, end);
-  VELAFS_TRY(write_zeros(offset_bytes, first_whole * kPageBytes));
+  VELAFS_TRY(write_zeros(offset_bytes, first_whole.OffsetBytes()));
   VELAFS_TRY(own->PunchPages(first_whole, end_whole - first_whole));
-  return write_zeros(end_whole * kPageBytes, end);
+  return write_zeros(end_whole.OffsetBytes(), end);
 }
 
 Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
                                        uint64_t length_bytes) const {
-  const PageNumber first = offset_bytes / kPageBytes;
-  const uint64_t pages = PagesUpTo(offset_bytes + length_bytes) - first;
+  const PageNumber first = PageNumber::At(offset_bytes);
+  const PageNumber end = PageNumber::From(offset_bytes + length_bytes);
   PageFile* const own = OwnFile(head);
-  if (own == nullptr) return pages * kPageBytes;
+  if (own == nullptr) return (end - first) * kPageBytes;
   uint64_t bytes = 0;
-  for (PageNumber page = first; page < first + pages;) {
-    const auto run = own->RunAt(page, first + pages - page);
-    const uint64_t end = (page + run.pages) * kPageBytes;
+  for (PageNumber page = first; page < end;) {
+    const auto run = own->RunAt(page, end - page);
+    const uint64_t run_end = (page + run.pages).OffsetBytes();
     if (!run.held) bytes += run.pages * kPageBytes;
-    for (uint64_t at = page * kPageBytes; run.held && at < end;) {  // a held page may be a hole
-      VELAFS_ASSIGN(const PageFile::Extent extent, own->ExtentAt(at, end - at));
+    for (uint64_t at = page.OffsetBytes();
+         run.held && at < run_end;) {  // a held page may be a hole
+      VELAFS_ASSIGN(const PageFile::Extent extent, own->ExtentAt(at, run_end - at));
       if (!extent.is_data) bytes += extent.length_bytes;
       at += extent.length_bytes;
     }
@@ -362,17 +364,17 @@ Result<uint64_t> FileContent::NewBytesOfZeros(const Layer& head, uint64_t offset
   if (offset_bytes >= end) return uint64_t{0};
   const bool cuts_first = offset_bytes % kPageBytes != 0;
   const bool cuts_last = end % kPageBytes != 0 && end < size_bytes_;
-  const bool is_one_page = offset_bytes / kPageBytes == end / kPageBytes;
+  const bool is_one_page = PageNumber::At(offset_bytes) == PageNumber::At(end);
   const auto new_bytes = [&](uint64_t from, uint64_t to) {
     return NewBytes(head, from, EndOfWrite(head, from, to) - from);
   };
   uint64_t bytes = 0;
   if (cuts_first) {
-    const uint64_t page_end = (offset_bytes / kPageBytes + 1) * kPageBytes;
+    const uint64_t page_end = (PageNumber::At(offset_bytes) + 1).OffsetBytes();
     VELAFS_ASSIGN(bytes, new_bytes(offset_bytes, std::min(page_end, end)));
   }
   if (cuts_last && !(cuts_first && is_one_page)) {
-    VELAFS_ASSIGN(const uint64_t last, new_bytes(end / kPageBytes * kPageBytes, end));
+    VELAFS_ASSIGN(const uint64_t last, new_bytes(PageNumber::At(end).OffsetBytes(), end));
     bytes += last;
   }
   return bytes;

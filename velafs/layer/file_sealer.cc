@@ -38,7 +38,7 @@ Result<std::optional<catalog::ManifestPartRow>> FileSealer::WithoutData(uint64_t
                                                                         uint64_t end) const {
   using Row = std::optional<catalog::ManifestPartRow>;
   const uint64_t pages = PagesUpTo(end - begin);
-  VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(begin / kPageBytes, pages));
+  VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(PageNumber::At(begin), pages));
   if (run.pages < pages) return Row();
   catalog::ManifestPartRow row;
   if (!run.held) return Row(std::move(row));
@@ -69,7 +69,7 @@ Result<catalog::ManifestPartRow> FileSealer::SealPart(uint64_t begin, uint64_t e
 Result<SealedFile::Held> FileSealer::SealChunk(uint64_t begin) {
   const uint64_t end = std::min(size_bytes_, begin + kChunkBytes);
   SealedFile::Held held;
-  VELAFS_ASSIGN(held.pages, PagesIn(begin / kPageBytes, PagesUpTo(end - begin)));
+  VELAFS_ASSIGN(held.pages, PagesIn(PageNumber::At(begin), PagesUpTo(end - begin)));
   if (held.pages == 0) return held;
   if (content_.sealed()) {
     VELAFS_ASSIGN(const SealedFile::Held before, content_.sealed()->HeldIn(begin / kChunkBytes));

@@ -7,15 +7,16 @@ namespace velafs::layer {
 Result<FlatIndex::Run> FlatIndex::At(const std::vector<LayerContent>& layers, PageNumber page,
                                      uint64_t limit) {
   MutexLock lock(mutex_);
-  const auto [found, is_new] = blocks_.try_emplace(page / kBlockPages);
+  const auto [found, is_new] = blocks_.try_emplace(page.value / kBlockPages);
   Block& block = found->second;
   if (is_new) {
-    if (Status filled = Fill(layers, page / kBlockPages * kBlockPages, &block); !filled.ok()) {
+    const PageNumber begin = page - page.value % kBlockPages;
+    if (Status filled = Fill(layers, begin, &block); !filled.ok()) {
       blocks_.erase(found);
       return filled;
     }
   }
-  const size_t first = page % kBlockPages;
+  const size_t first = page.value % kBlockPages;
   const size_t end = std::min<uint64_t>(kBlockPages, first + limit);
   size_t next = first + 1;
   while (next < end && block[next] == block[first]) ++next;
@@ -33,7 +34,7 @@ Status FlatIndex::Fill(const std::vector<LayerContent>& layers, PageNumber begin
       VELAFS_ASSIGN(const PageMap::Run run, layer.RunAt(begin + at, kBlockPages - at));
       for (const uint64_t end = at + run.pages; at < end; ++at) {
         if ((*block)[at] != kOpen) continue;
-        const uint64_t offset = (begin + at) * kPageBytes;
+        const uint64_t offset = (begin + at).OffsetBytes();
         if (run.held) {
           (*block)[at] = static_cast<Source>(source);
         } else if (offset >= inherited) {

@@ -13,16 +13,16 @@ Result<PageMap::Run> LayerContent::RunAt(PageNumber page, uint64_t limit) const 
 Result<bool> LayerContent::IsSealed(uint64_t offset_bytes) const {
   if (!sealed_) return false;
   if (!page_file_) return true;
-  VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(offset_bytes / kPageBytes, 1));
+  VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(PageNumber::At(offset_bytes), 1));
   return run.held;
 }
 
 Status LayerContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const {
   while (sealed_ && page_file_ && !into.empty()) {
-    const PageNumber page = offset_bytes / kPageBytes;
-    const uint64_t pages = (offset_bytes + into.size() - 1) / kPageBytes - page + 1;
+    const PageNumber page = PageNumber::At(offset_bytes);
+    const uint64_t pages = PageNumber::From(offset_bytes + into.size()) - page;
     VELAFS_ASSIGN(const PageMap::Run run, sealed_->RunAt(page, pages));
-    const uint64_t run_end = (page + run.pages) * kPageBytes;
+    const uint64_t run_end = (page + run.pages).OffsetBytes();
     const auto piece = into.first(std::min<uint64_t>(run_end - offset_bytes, into.size()));
     VELAFS_TRY(run.held ? sealed_->Read(offset_bytes, piece)
                         : page_file_->Read(offset_bytes, piece));

@@ -41,9 +41,8 @@ class Copier {
   Status Copy(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
       if (!go_on_()) return Stopped();
-      const uint64_t offset = page * kPageBytes;
       VELAFS_ASSIGN(const PageFile::Extent extent,
-                    from_.ExtentAt(offset, (end - page) * kPageBytes));
+                    from_.ExtentAt(page.OffsetBytes(), (end - page) * kPageBytes));
       const uint64_t whole = std::max<uint64_t>(extent.length_bytes / kPageBytes, 1);
       const bool is_hole = !extent.is_data && extent.length_bytes >= kPageBytes;
       VELAFS_TRY(is_hole ? to_.PunchPages(page, whole) : CopyRun(page, whole));
@@ -55,8 +54,8 @@ class Copier {
   Status CopyData(PageNumber page, uint64_t pages) {
     const auto began = std::chrono::steady_clock::now();
     buffer_.resize(pages * kPageBytes);
-    VELAFS_ASSIGN(const size_t got, view_.Read(seen_.ino, page * kPageBytes, buffer_));
-    VELAFS_TRY(to_.Write(page * kPageBytes, std::span(buffer_).first(got)));
+    VELAFS_ASSIGN(const size_t got, view_.Read(seen_.ino, page.OffsetBytes(), buffer_));
+    VELAFS_TRY(to_.Write(page.OffsetBytes(), std::span(buffer_).first(got)));
     to_.ClaimPages(page, pages);
     copied_ += pages;
     if (copied_ >= kPagesPerSync) {
@@ -184,8 +183,8 @@ Status LayerMerger::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber
     to.emplace(upper.id(), to ? to->sealed() : nullptr, made);
   }
   Copier copier(view, *from, *to->page_file(), *seen, go_on);
-  const PageNumber end = (inherited + kPageBytes - 1) / kPageBytes;
-  for (PageNumber page = 0; page < end;) {
+  const PageNumber end = PageNumber::From(inherited);
+  for (PageNumber page; page < end;) {
     if (!go_on()) return Stopped();
     VELAFS_ASSIGN(const auto above, to->RunAt(page, std::min(end - page, kPagesPerLook)));
     VELAFS_ASSIGN(const auto below, from->RunAt(page, above.pages));
@@ -196,8 +195,9 @@ Status LayerMerger::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber
   // layer may not hold it.
   const uint64_t cut = from->inherited_bytes();
   if (cut % kPageBytes != 0 && cut < inherited) {
-    VELAFS_ASSIGN(const auto above, to->RunAt(cut / kPageBytes, 1));
-    if (!above.held) VELAFS_TRY(copier.CopyData(cut / kPageBytes, 1));
+    const PageNumber page = PageNumber::At(cut);
+    VELAFS_ASSIGN(const auto above, to->RunAt(page, 1));
+    if (!above.held) VELAFS_TRY(copier.CopyData(page, 1));
   }
   return copier.Finish();
 }

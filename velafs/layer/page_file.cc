@@ -40,10 +40,10 @@ Status PageFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
 
 void PageFile::WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
   if (!has_map_) return;  // it is read as one
-  const PageNumber end = (offset_bytes + length_bytes + kPageBytes - 1) / kPageBytes;
-  for (PageNumber page = offset_bytes / kPageBytes; page < end;) {
+  const PageNumber end = PageNumber::From(offset_bytes + length_bytes);
+  for (PageNumber page = PageNumber::At(offset_bytes); page < end;) {
     const PageMap::Run run = RunAt(page, end - page);
-    if (run.held) file_->WillNeed(page * kPageBytes, run.pages * kPageBytes);
+    if (run.held) file_->WillNeed(page.OffsetBytes(), run.pages * kPageBytes);
     page += run.pages;
   }
 }
@@ -80,7 +80,7 @@ Status PageFile::Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool kee
 }
 
 Status PageFile::PunchPages(PageNumber first, uint64_t count) {
-  Status punched = file_->PunchHole(first * kPageBytes, count * kPageBytes);
+  Status punched = file_->PunchHole(first.OffsetBytes(), count * kPageBytes);
   if (punched.ok()) ClaimPages(first, count);
   MarkDirty();
   return punched;

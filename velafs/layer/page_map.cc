@@ -151,7 +151,9 @@ PageMap::Words& PageMap::BlockFor(uint64_t block) {
   return *blocks_[block];
 }
 
-bool PageMap::BitOf(PageNumber page) const { return ((WordAt(page / 64) >> (page % 64)) & 1) != 0; }
+bool PageMap::BitOf(PageNumber page) const {
+  return ((WordAt(page.value / 64) >> (page.value % 64)) & 1) != 0;
+}
 
 PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
   const PageNumber inherited_end = InheritedEnd();
@@ -159,23 +161,23 @@ PageMap::Run PageMap::RunAt(PageNumber page, uint64_t limit) const {
   const bool held = BitOf(page);
   PageNumber next = page + 1;
   while (next < inherited_end && next - page < limit) {
-    const uint64_t block = next / kPagesPerBlock;
+    const uint64_t block = next.value / kPagesPerBlock;
     if (!held && block >= blocks_.size()) {
       next = inherited_end;
       break;
     }
     if (!held && blocks_[block] == nullptr) {
-      next = (block + 1) * kPagesPerBlock;
+      next = next.NextGroup(kPagesPerBlock);
       continue;
     }
     // The bits from `next` on that differ from `held`, moved down to bit 0.
-    const uint64_t word = WordAt(next / 64);
-    const uint64_t differing = (held ? ~word : word) >> (next % 64);
+    const uint64_t word = WordAt(next.value / 64);
+    const uint64_t differing = (held ? ~word : word) >> (next.value % 64);
     if (differing != 0) {
       next += static_cast<uint64_t>(std::countr_zero(differing));
       break;
     }
-    next += 64 - next % 64;
+    next = next.NextGroup(64);
   }
   if (held && next >= inherited_end) return {true, limit};  // what follows is the layer's own too
   return {held, std::min(std::min(next, inherited_end) - page, limit)};
@@ -185,20 +187,19 @@ void PageMap::ClaimPages(PageNumber first, uint64_t count) {
   const PageNumber end = std::min(first + count, InheritedEnd());
   if (first >= end) return;
   for (PageNumber page = first; page < end;) {
-    const uint64_t block = page / kPagesPerBlock;
-    const PageNumber next = std::min(end, (block + 1) * kPagesPerBlock);
-    if (ClaimInBlock(page, next)) dirty_blocks_.insert(block);
+    const PageNumber next = std::min(end, page.NextGroup(kPagesPerBlock));
+    if (ClaimInBlock(page, next)) dirty_blocks_.insert(page.value / kPagesPerBlock);
     page = next;
   }
 }
 
 bool PageMap::ClaimInBlock(PageNumber page, PageNumber end) {
-  Words& words = BlockFor(page / kPagesPerBlock);
+  Words& words = BlockFor(page.value / kPagesPerBlock);
   bool has_changed = false;
   while (page < end) {
-    const PageNumber next = std::min(end, (page / 64 + 1) * 64);
-    const uint64_t bits = (~uint64_t{0} >> (64 - (next - page))) << (page % 64);
-    uint64_t& word = words[page % kPagesPerBlock / 64];
+    const PageNumber next = std::min(end, page.NextGroup(64));
+    const uint64_t bits = (~uint64_t{0} >> (64 - (next - page))) << (page.value % 64);
+    uint64_t& word = words[page.value % kPagesPerBlock / 64];
     has_changed |= (word & bits) != bits;
     word |= bits;
     page = next;

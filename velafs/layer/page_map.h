@@ -76,7 +76,7 @@ class PageMap {
   uint64_t WordAt(uint64_t word) const;
   Words& BlockFor(uint64_t block);
   // Pages below this one may be inherited.
-  PageNumber InheritedEnd() const { return PagesUpTo(inherited_bytes_); }
+  PageNumber InheritedEnd() const { return PageNumber::From(inherited_bytes_); }
   bool BitOf(PageNumber page) const;
   // For pages of one block. Returns whether one of them was not held yet.
   bool ClaimInBlock(PageNumber page, PageNumber end);

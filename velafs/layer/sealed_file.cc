@@ -24,21 +24,21 @@ uint8_t SealedFile::PagesOf(const Part& part, uint64_t index) const {
 
 Result<PageMap::Run> SealedFile::RunAt(PageNumber page, uint64_t limit) {
   if (inherited_bytes_ == 0) return PageMap::Run{true, limit};
-  const PageNumber inherited_end = (inherited_bytes_ + kPageBytes - 1) / kPageBytes;
+  const PageNumber inherited_end = PageNumber::From(inherited_bytes_);
   if (page >= inherited_end) return PageMap::Run{true, limit};
   const PageNumber end = std::min(page + limit, inherited_end);
   bool held = false;
   PageNumber next = page;
   while (next < end) {
-    VELAFS_ASSIGN(const PartPtr part, PartAt(next / kPagesPerPart));
-    const uint8_t pages = PagesOf(*part, next % kPagesPerPart / kPagesPerChunk);
-    const bool is_held = ((pages >> (next % kPagesPerChunk)) & 1) != 0;
+    VELAFS_ASSIGN(const PartPtr part, PartAt(next.value / kPagesPerPart));
+    const uint8_t pages = PagesOf(*part, next.value % kPagesPerPart / kPagesPerChunk);
+    const bool is_held = ((pages >> (next.value % kPagesPerChunk)) & 1) != 0;
     if (next > page && is_held != held) return PageMap::Run{held, next - page};
     held = is_held;
     // All that is known to be the same.
     const bool is_uniform = pages == 0 || pages == kAllPages;
     const uint64_t unit = part->pages.empty() ? kPagesPerPart : is_uniform ? kPagesPerChunk : 1;
-    next = (next / unit + 1) * unit;
+    next = next.NextGroup(unit);
   }
   // What follows the inherited pages is held.
   return PageMap::Run{held, held ? limit : end - page};

@@ -106,14 +106,14 @@ std::optional<PageMap> MapOf(os::Storage& storage, const std::string& layers_dir
 Result<bool> IsSealedIn(Reader& reader, LayerId layer, const catalog::InodeRow& row,
                         PageNumber page) {
   const uint64_t inherited = row.inherited_bytes.value_or(0);
-  if (page * kPageBytes >= inherited) return true;
-  const uint64_t chunk = page / kPagesPerChunk;
+  if (page.OffsetBytes() >= inherited) return true;
+  const uint64_t chunk = page.value / kPagesPerChunk;
   VELAFS_ASSIGN(const auto part,
                 reader.ManifestPart(layer, row.ino, chunk / catalog::kChunksPerPart));
   const uint64_t index = chunk % catalog::kChunksPerPart;
   if (!part || index >= part->chunks.size()) return false;
   if (part->pages.empty()) return true;
-  return ((part->pages[index] >> (page % kPagesPerChunk)) & 1) != 0;
+  return ((part->pages[index] >> (page.value % kPagesPerChunk)) & 1) != 0;
 }
 
 // Whether any page of the chunks is still seen through the layers above, whose own pages hide it.
@@ -122,7 +122,7 @@ Result<bool> IsSeen(Reader& reader, os::Storage& storage, const std::string& lay
                     const DamagedChunks& chunks) {
   std::set<PageNumber> pages;
   for (const uint64_t chunk : chunks) {
-    for (uint64_t i = 0; i < kPagesPerChunk; ++i) pages.insert(chunk * kPagesPerChunk + i);
+    for (uint64_t i = 0; i < kPagesPerChunk; ++i) pages.emplace(chunk * kPagesPerChunk + i);
   }
   if (pages.empty()) return true;
   for (const LayerId layer : above) {
