@@ -60,10 +60,10 @@ read_options() {
     case $1 in
       --list) list && exit ;;
       --help) exec sed -n '2,/^source/ { /^source/! s/^# \{0,1\}//p }' "$0" ;;
-      --rows) pattern=${2?} ;;
-      --contenders) wanted=${2?} ;;
-      --output) output=$(realpath -m "${2?}") ;;
-      --pg) export VELAFS_PG=${2?} ;;
+      --rows) pattern=${2:?"$1 takes a value"} ;;
+      --contenders) wanted=${2:?"$1 takes a value"} ;;
+      --output) output=$(realpath -m "${2:?"$1 takes a value"}") ;;
+      --pg) export VELAFS_PG=${2:?"$1 takes a value"} ;;
       --scale | --seconds | --within | --rounds | --limit)
         [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "$1 takes a number"
         declare -g "${1#--}=$2"

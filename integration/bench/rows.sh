@@ -30,7 +30,7 @@ rows=(
   'restore|pg_restore, 2 jobs|ms|less'
   'init|pgbench -i|ms|less'
   'full|VACUUM FULL|ms|less'
-  'migration|ADD COLUMN, backfill, CREATE INDEX CONCURRENTLY|ms|less'
+  'migration|ADD COLUMN, backfill, CREATE INDEX|ms|less'
   'suite|1000 transactions with TRUNCATE between|ms|less'
 )
 all_groups=(copy select simple tpcb buffers connections tables bulk scan update restore init full migration suite)
