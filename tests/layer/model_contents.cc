@@ -37,8 +37,8 @@ void Model::Allocate(const std::string& branch) {
   const size_t length = 1 + Position(max_file_bytes_ / 10);
   const bool keep_size = Pick(2) == 0;
   if (!keep_size && content.size() < at + length) content.resize(at + length);
-  ContentChanged(picked->open->Allocate(picked->ino, at, length, keep_size), branch, *picked->file,
-                 std::move(content));
+  ContentChanged(picked->open->Allocate(picked->ino, {at, length}, keep_size), branch,
+                 *picked->file, std::move(content));
 }
 
 void Model::Zero(const std::string& branch) {
@@ -51,7 +51,7 @@ void Model::Zero(const std::string& branch) {
   if (!keep_size && content.size() < at + length) content.resize(at + length);
   const size_t end = std::min(content.size(), at + length);
   if (at < end) content.replace(at, end - at, end - at, '\0');
-  ContentChanged(picked->open->Zero(picked->ino, at, length, keep_size), branch, *picked->file,
+  ContentChanged(picked->open->Zero(picked->ino, {at, length}, keep_size), branch, *picked->file,
                  std::move(content));
 }
 

@@ -104,7 +104,7 @@ TEST_CASE_FIXTURE(LayerFixture, "a change that failed is one to sync") {
   };
   fails([&] { return WriteAt(*file, 0, kOnePage); });
   fails([&] { return file->Truncate(0); });
-  fails([&] { return file->Allocate(0, 10 * kPageBytes, false); });
+  fails([&] { return file->Allocate({0, 10 * kPageBytes}, false); });
   fails([&] { return file->PunchPages(PageNumber(0), 1); });
 }
 

@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(SealedFixture, "data and holes of a file are those of its chun
   Put(0, {{Store(Filled('a', 8)), Store(""), Store(""), Store(Filled('d', 8))}, {}});
   const uint64_t end = 6 * kChunkBytes;
   const auto extent = [&](uint64_t offset_bytes) {
-    return *whole.ExtentAt(offset_bytes, end - offset_bytes);
+    return *whole.ExtentAt(ByteRange::Between(offset_bytes, end));
   };
   CHECK(extent(100).is_data);
   CHECK(extent(100).length_bytes == kChunkBytes - 100);

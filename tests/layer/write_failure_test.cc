@@ -74,7 +74,7 @@ TEST_CASE("a file does not grow when space for it could not be had, wherever the
     CAPTURE(seed);
     Disk host(seed);
     host.disk.FailAfter(0, ENOSPC);
-    CHECK(host.branch->Allocate(host.ino, 0, 100 * kPageBytes, false).error_number() == ENOSPC);
+    CHECK(host.branch->Allocate(host.ino, {0, 100 * kPageBytes}, false).error_number() == ENOSPC);
     CHECK(host.branch->Get(host.ino)->size_bytes == kOld.size());
     REQUIRE(host.branch->Sync(host.ino, os::SyncKind::kFull).ok());
     host.CutPower();

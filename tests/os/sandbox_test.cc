@@ -161,7 +161,7 @@ TEST_CASE("what the daemon does with files works behind the filter") {
           const auto file = storage.Open(path + "/file", OpenMode::kCreateNew);
           const std::array<std::byte, 8192> page{};
           if (!file.ok() || !(*file)->Write(0, page).ok()) return 3;
-          if (!(*file)->Allocate(0, 65536, false).ok()) return 4;
+          if (!(*file)->Allocate({0, 65536}, false).ok()) return 4;
           if (!(*file)->Sync(SyncKind::kFull).ok() || !(*file)->Truncate(10).ok()) return 5;
           if (!storage.Space(path).ok() || !storage.List(path).ok()) return 6;
           return storage.RemoveTree(path).ok() ? 0 : 7;

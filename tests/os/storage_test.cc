@@ -92,12 +92,12 @@ TEST_CASE("truncating cuts content off, and growing reads as zeros") {
 TEST_CASE("allocating reserves space, beyond the end only when told to keep the size") {
   ScratchDirectory directory;
   const auto file = Make(directory / "f");
-  const Status kept = file->Allocate(0, 1 << 16, true);
+  const Status kept = file->Allocate({0, 1 << 16}, true);
   if (kept.error_number() == EOPNOTSUPP) return;  // as the contract allows
   REQUIRE(kept.ok());
   CHECK(file->Stat()->size_bytes == 0);
   CHECK(file->Stat()->allocated_bytes >= 1 << 16);
-  REQUIRE(file->Allocate(0, 1 << 16, false).ok());
+  REQUIRE(file->Allocate({0, 1 << 16}, false).ok());
   CHECK(file->Stat()->size_bytes == 1 << 16);
 }
 
@@ -106,7 +106,7 @@ TEST_CASE("a punched hole reads as zeros, keeps the size and is found by seeking
   const auto file = Make(directory / "f");
   constexpr size_t kBlock = 1 << 16;
   REQUIRE(file->Write(0, Bytes(std::string(3 * kBlock, 'x'))).ok());
-  const Status punched = file->PunchHole(kBlock, kBlock);
+  const Status punched = file->PunchHole({kBlock, kBlock});
   if (punched.error_number() == EOPNOTSUPP) return;
   REQUIRE(punched.ok());
   CHECK(file->Stat()->size_bytes == 3 * kBlock);

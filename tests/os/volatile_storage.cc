@@ -93,24 +93,24 @@ class VolatileStorage::OpenFile : public os::File {
     return status;
   }
 
-  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
+  Status Allocate(ByteRange range, bool keep_size) override {
     const std::lock_guard lock(storage_.mutex_);
     bool in_part = false;
     Status status = BeginChange(&in_part);
     if (!status.ok() && !in_part) return status;
     // ext4 lets the file grow as far as it came.
-    const uint64_t end = offset_bytes + (in_part ? length_bytes / 2 : length_bytes);
+    const uint64_t end = range.offset_bytes + range.length_bytes / (in_part ? 2 : 1);
     if (!keep_size && end > node_->content.size()) Resize(end);
     return status;
   }
 
-  Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) override {
+  Status PunchHole(ByteRange range) override {
     const std::lock_guard lock(storage_.mutex_);
     VELAFS_TRY(BeginChange(nullptr));
-    const uint64_t end = std::min<uint64_t>(offset_bytes + length_bytes, node_->content.size());
-    if (end <= offset_bytes) return {};
-    node_->writes.push_back({offset_bytes, std::string(end - offset_bytes, '\0')});
-    WriteInto(node_->content, offset_bytes, node_->writes.back().data);
+    range = range.Before(node_->content.size());
+    if (range.length_bytes == 0) return {};
+    node_->writes.push_back({range.offset_bytes, std::string(range.length_bytes, '\0')});
+    WriteInto(node_->content, range.offset_bytes, node_->writes.back().data);
     return {};
   }
 

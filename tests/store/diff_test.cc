@@ -379,7 +379,7 @@ class RandomStore : public DiffFixture {
         if (is_file) done = branch->Set(ino, {.size_bytes = Pick(4 * kChunkBytes)}).status();
         break;
       case 9:
-        if (is_file) done = branch->Zero(ino, Pick(kChunkBytes), 1 + Pick(30'000), Pick(2) == 0);
+        if (is_file) done = branch->Zero(ino, {Pick(kChunkBytes), 1 + Pick(30'000)}, Pick(2) == 0);
         break;
       default:
         // Few places and few texts, so that equal pages are written on several branches.

@@ -30,13 +30,13 @@ class HookedFile : public os::File {
     VELAFS_TRY(hook_(path_));
     return file_->Truncate(size_bytes);
   }
-  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
+  Status Allocate(ByteRange range, bool keep_size) override {
     VELAFS_TRY(hook_(path_));
-    return file_->Allocate(offset_bytes, length_bytes, keep_size);
+    return file_->Allocate(range, keep_size);
   }
-  Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) override {
+  Status PunchHole(ByteRange range) override {
     VELAFS_TRY(hook_(path_));
-    return file_->PunchHole(offset_bytes, length_bytes);
+    return file_->PunchHole(range);
   }
   Result<uint64_t> SeekData(uint64_t offset_bytes) override {
     return file_->SeekData(offset_bytes);

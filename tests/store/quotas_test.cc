@@ -73,10 +73,10 @@ TEST_CASE_FIXTURE(QuotasFixture, "pages that zeros cut count, and those they cov
   CloneWith("dev", kMiB, caller);
   const auto branch = *store->volume().Open("dev");
   const InodeNumber ino = branch->Lookup(branch->root(), "big")->ino;
-  CHECK(branch->Zero(ino, 0, 500 * kPageBytes, true).ok());
+  CHECK(branch->Zero(ino, {0, 500 * kPageBytes}, true).ok());
   Status full;
   for (uint64_t page = 500; page < 1000 && full.ok(); page += 2) {
-    full = branch->Zero(ino, page * kPageBytes + 100, kPageBytes, true);
+    full = branch->Zero(ino, {page * kPageBytes + 100, kPageBytes}, true);
   }
   CHECK(full.error_number() == EDQUOT);
   CHECK(Info("dev").own_bytes <= kMiB);

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/mutex.h"
 #include "velafs/chunk/codec.h"
 #include "velafs/chunk/content_cache.h"
@@ -75,17 +76,14 @@ struct PackReader::State {
   }
 
   // What the catalog says of the chunk is sound, and the range lies within its content.
-  Status CheckRange(const ChunkLocation& location, uint64_t offset_in_chunk, size_t length) const {
+  Status CheckRange(const ChunkLocation& location, ByteRange in_chunk) const {
     if (const Status codec = CheckCodec(static_cast<uint8_t>(location.codec)); !codec.ok()) {
       return Damaged(location, codec.message());
     }
     const bool is_sound =
         location.stored_bytes <= kChunkBytes && location.raw_bytes <= kChunkBytes &&
         (location.codec != Codec::kNone || location.raw_bytes == location.stored_bytes);
-    if (is_sound && offset_in_chunk <= location.raw_bytes &&
-        length <= location.raw_bytes - offset_in_chunk) {
-      return {};
-    }
+    if (is_sound && in_chunk.IsWithin(location.raw_bytes)) return {};
     return Damaged(location,
                    "the chunk there has only " + std::to_string(location.raw_bytes) + " bytes");
   }
@@ -172,7 +170,7 @@ PackReader::~PackReader() = default;
 
 Status PackReader::Read(const ChunkLocation& location, uint64_t offset_in_chunk,
                         std::span<std::byte> into) {
-  VELAFS_TRY(state_->CheckRange(location, offset_in_chunk, into.size()));
+  VELAFS_TRY(state_->CheckRange(location, {offset_in_chunk, into.size()}));
   VELAFS_TRY(state_->CheckTrusted(location));
   if (location.codec == Codec::kNone) {
     return state_->ReadStored(location, offset_in_chunk, into);
@@ -182,7 +180,7 @@ Status PackReader::Read(const ChunkLocation& location, uint64_t offset_in_chunk,
 
 Status PackReader::ReadVerified(const ChunkLocation& location, const ChunkId& id,
                                 uint64_t offset_in_chunk, std::span<std::byte> into) {
-  VELAFS_TRY(state_->CheckRange(location, offset_in_chunk, into.size()));
+  VELAFS_TRY(state_->CheckRange(location, {offset_in_chunk, into.size()}));
   VELAFS_TRY(state_->CheckTrusted(location));
   if (location.codec != Codec::kNone) {
     VELAFS_TRY(state_->ReadCompressed(location, offset_in_chunk, into));

@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/fuse/listing.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/layer/volume.h"
@@ -275,16 +276,15 @@ Result<Reply> Operations::Sync(fuse_ino_t node, bool data_only) {
 
 Result<Reply> Operations::Allocate(fuse_ino_t node, int mode, off_t offset, off_t length) {
   VELAFS_ASSIGN(const Place place, Find(node));
-  const auto from = static_cast<uint64_t>(offset);
-  const auto bytes = static_cast<uint64_t>(length);
+  const ByteRange range = {static_cast<uint64_t>(offset), static_cast<uint64_t>(length)};
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
-      VELAFS_TRY(place.branch->Allocate(place.ino, from, bytes, keep_size));
+      VELAFS_TRY(place.branch->Allocate(place.ino, range, keep_size));
       return Reply(Done{});
     case FALLOC_FL_PUNCH_HOLE:
     case FALLOC_FL_ZERO_RANGE:
-      VELAFS_TRY(place.branch->Zero(place.ino, from, bytes, keep_size));
+      VELAFS_TRY(place.branch->Zero(place.ino, range, keep_size));
       return Reply(Done{});
     default:
       return Errno(EOPNOTSUPP);

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
@@ -101,10 +102,10 @@ class Branch {
   // Reads until `into` is full or the file ends; returns the bytes read.
   Result<size_t> Read(InodeNumber ino, uint64_t offset_bytes, std::span<std::byte> into);
   Status Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data);
-  Status Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Allocate(InodeNumber ino, ByteRange range, bool keep_size);
   // The file is at least that long; what is new of it reads as zeros.
   Status Extend(InodeNumber ino, uint64_t size_bytes);
-  Status Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Zero(InodeNumber ino, ByteRange range, bool keep_size);
   Result<uint64_t> Seek(InodeNumber ino, uint64_t offset_bytes, bool for_data);
 
   // Makes durable a file's content, its attributes and the names that lead to it, or a directory's

@@ -201,27 +201,22 @@ std::string Branch::PathOf(InodeNumber ino) {
 
 Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {
   if (data.empty()) return {};
-  if (offset_bytes + data.size() > kMaxFileBytes) return Errno(EFBIG);
+  const ByteRange range = {offset_bytes, data.size()};
+  if (!range.IsWithin(kMaxFileBytes)) return Errno(EFBIG);
   return GrowContent(
       ino,
       [&](const FileContent& content, const Layer& head) {
-        const uint64_t end = content.EndOfWrite(head, offset_bytes, offset_bytes + data.size());
-        return content.NewBytes(head, offset_bytes, end - offset_bytes);
+        return content.NewBytes(head, content.RangeOfWrite(head, range));
       },
       [&](FileContent& content, Layer& head) { return content.Write(head, offset_bytes, data); });
 }
 
-Status Branch::Allocate(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes,
-                        bool keep_size) {
-  if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
+Status Branch::Allocate(InodeNumber ino, ByteRange range, bool keep_size) {
+  if (!range.IsWithin(kMaxFileBytes)) return Errno(EFBIG);
   return GrowContent(
       ino,
-      [&](const FileContent& content, const Layer& head) {
-        return content.NewBytes(head, offset_bytes, length_bytes);
-      },
-      [&](FileContent& content, Layer& head) {
-        return content.Allocate(head, offset_bytes, length_bytes, keep_size);
-      });
+      [&](const FileContent& content, const Layer& head) { return content.NewBytes(head, range); },
+      [&](FileContent& content, Layer& head) { return content.Allocate(head, range, keep_size); });
 }
 
 Status Branch::Extend(InodeNumber ino, uint64_t size_bytes) {
@@ -231,13 +226,13 @@ Status Branch::Extend(InodeNumber ino, uint64_t size_bytes) {
   });
 }
 
-Status Branch::Zero(InodeNumber ino, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
-  if (offset_bytes + length_bytes > kMaxFileBytes) return Errno(EFBIG);
+Status Branch::Zero(InodeNumber ino, ByteRange range, bool keep_size) {
+  if (!range.IsWithin(kMaxFileBytes)) return Errno(EFBIG);
   const auto zero = [&](FileContent& content, Layer& head) {
-    return content.Zero(head, offset_bytes, length_bytes, keep_size);
+    return content.Zero(head, range, keep_size);
   };
   const auto new_bytes = [&](const FileContent& content, const Layer& head) {
-    return content.NewBytesOfZeros(head, offset_bytes, length_bytes, keep_size);
+    return content.NewBytesOfZeros(head, range, keep_size);
   };
   return host_.parts().reserve.Run([&] { return GrowContent(ino, new_bytes, zero); });
 }

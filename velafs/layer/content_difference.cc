@@ -81,10 +81,9 @@ class Comparison {
   // Reads nothing where both have a hole.
   Status ComparePages(PageNumber page, PageNumber end) {
     while (page < end) {
-      const uint64_t begin_bytes = page.OffsetBytes();
-      const uint64_t most = (end - page) * kPageBytes;
-      VELAFS_ASSIGN(const auto in_a, a_.ExtentAt(begin_bytes, most));
-      VELAFS_ASSIGN(const auto in_b, b_.ExtentAt(begin_bytes, most));
+      const ByteRange rest = {page.OffsetBytes(), (end - page) * kPageBytes};
+      VELAFS_ASSIGN(const auto in_a, a_.ExtentAt(rest));
+      VELAFS_ASSIGN(const auto in_b, b_.ExtentAt(rest));
       const uint64_t bytes = std::min(in_a.length_bytes, in_b.length_bytes);
       const PageNumber next = page + std::max<uint64_t>(bytes / kPageBytes, 1);
       const bool is_hole = !in_a.is_data && !in_b.is_data && bytes >= kPageBytes;

@@ -98,7 +98,7 @@ Status FileContent::Read(uint64_t offset_bytes, std::span<std::byte> into) const
   // Of many pages in turn, most often those of the nearest layer lie here and there among others:
   // one after the other, each would wait for the disk.
   if (into.size() > kChunkBytes && !layers_.empty() && layers_[0].page_file()) {
-    layers_[0].page_file()->WillNeed(offset_bytes, into.size());
+    layers_[0].page_file()->WillNeed({offset_bytes, into.size()});
   }
   return ReadFrom(0, size_bytes_, offset_bytes, into);
 }
@@ -185,7 +185,8 @@ Result<FileContent::OriginRun> FileContent::OriginOf(PageNumber page, uint64_t l
 Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {
   if (offset_bytes >= size_bytes_) return Errno(ENXIO);
   while (offset_bytes < size_bytes_) {
-    VELAFS_ASSIGN(const PageFile::Extent extent, ExtentFrom(0, offset_bytes, size_bytes_));
+    VELAFS_ASSIGN(const PageFile::Extent extent,
+                  ExtentFrom(0, ByteRange::Between(offset_bytes, size_bytes_)));
     if (extent.is_data == for_data) return offset_bytes;
     offset_bytes += extent.length_bytes;
   }
@@ -193,18 +194,16 @@ Result<uint64_t> FileContent::Seek(uint64_t offset_bytes, bool for_data) const {
   return size_bytes_;  // the hole that every file ends with
 }
 
-Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, uint64_t offset_bytes,
-                                                 uint64_t end_bytes) const {
-  const uint64_t length = end_bytes - offset_bytes;
-  if (source == layers_.size()) return PageFile::Extent{false, length};
+Result<PageFile::Extent> FileContent::ExtentFrom(size_t source, ByteRange range) const {
+  if (source == layers_.size()) return PageFile::Extent{false, range.length_bytes};
   const LayerContent& layer = layers_[source];
-  const PageNumber page = PageNumber::At(offset_bytes);
-  VELAFS_ASSIGN(const auto run, layer.RunAt(page, PageNumber::From(end_bytes) - page));
-  const uint64_t run_end = std::min((page + run.pages).OffsetBytes(), end_bytes);
-  if (run.held) return layer.ExtentAt(offset_bytes, run_end - offset_bytes);
+  const PageNumber page = PageNumber::At(range.offset_bytes);
+  VELAFS_ASSIGN(const auto run, layer.RunAt(page, PageNumber::From(range.End()) - page));
+  range = range.Before((page + run.pages).OffsetBytes());
+  if (run.held) return layer.ExtentAt(range);
   const uint64_t inherited = layer.inherited_bytes();
-  if (offset_bytes >= inherited) return PageFile::Extent{false, run_end - offset_bytes};
-  return ExtentFrom(source + 1, offset_bytes, std::min(run_end, inherited));
+  if (range.offset_bytes >= inherited) return PageFile::Extent{false, range.length_bytes};
+  return ExtentFrom(source + 1, range.Before(inherited));
 }
 
 uint64_t FileContent::SizeForRow(const Layer& head) const {
@@ -236,7 +235,8 @@ Status FileContent::MakePageFile(Layer& head) {
 Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data) {
   if (data.empty()) return {};
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
-  const uint64_t end = offset_bytes + data.size();
+  const ByteRange range = {offset_bytes, data.size()};
+  const uint64_t end = range.End();
   const PageNumber first = PageNumber::At(offset_bytes);
   const PageNumber last = PageNumber::At(end - 1);
 
@@ -247,12 +247,12 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   if (!own->RunAt(first, 1).held) begin_whole = first.OffsetBytes();
   if (!own->RunAt(last, 1).held) {
     end_whole = std::max(end, std::min((last + 1).OffsetBytes(), size_bytes_));
-    end_ahead = EndOfWrite(head, offset_bytes, end);
+    end_ahead = RangeOfWrite(head, range).End();
   }
-  Status status = WriteWith(*own, offset_bytes, data, begin_whole, end_ahead);
+  Status status = WriteWith(*own, offset_bytes, data, ByteRange::Between(begin_whole, end_ahead));
   if (end_ahead > end_whole && os::IsOutOfSpace(status)) {
     end_ahead = end_whole;
-    status = WriteWith(*own, offset_bytes, data, begin_whole, end_whole);
+    status = WriteWith(*own, offset_bytes, data, ByteRange::Between(begin_whole, end_whole));
   }
   if (!status.ok()) {
     TakeBackGrowth(*own, end);
@@ -263,26 +263,26 @@ Status FileContent::Write(Layer& head, uint64_t offset_bytes, std::span<const st
   return {};
 }
 
-uint64_t FileContent::EndOfWrite(const Layer& head, uint64_t offset_bytes,
-                                 uint64_t end_bytes) const {
+ByteRange FileContent::RangeOfWrite(const Layer& head, ByteRange range) const {
   const PageFile* const own = OwnFile(head);
-  const PageNumber last = PageNumber::At(end_bytes - 1);
-  if (own == nullptr || own->RunAt(last, 1).held) return end_bytes;
-  const uint64_t ahead = PagesAhead(*own, PageNumber::At(offset_bytes), last);
-  return std::max(end_bytes, std::min((last + 1 + ahead).OffsetBytes(), size_bytes_));
+  const PageNumber last = PageNumber::At(range.End() - 1);
+  if (own == nullptr || own->RunAt(last, 1).held) return range;
+  const uint64_t ahead = PagesAhead(*own, PageNumber::At(range.offset_bytes), last);
+  const uint64_t end_ahead = std::min((last + 1 + ahead).OffsetBytes(), size_bytes_);
+  return ByteRange::Between(range.offset_bytes, std::max(range.End(), end_ahead));
 }
 
 Status FileContent::WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
-                              uint64_t begin_whole, uint64_t end_whole) const {
-  const uint64_t end = offset_bytes + data.size();
-  if (begin_whole == offset_bytes && end_whole == end) return own.Write(offset_bytes, data);
-  std::vector<std::byte> whole(end_whole - begin_whole);
-  const std::span<std::byte> view(whole);
-  const uint64_t before = offset_bytes - begin_whole;
-  VELAFS_TRY(Read(begin_whole, view.first(before)));
-  std::memcpy(whole.data() + before, data.data(), data.size());
-  VELAFS_TRY(Read(end, view.subspan(before + data.size())));
-  return own.Write(begin_whole, whole);
+                              ByteRange whole) const {
+  const ByteRange range = {offset_bytes, data.size()};
+  if (whole == range) return own.Write(offset_bytes, data);
+  std::vector<std::byte> content(whole.length_bytes);
+  const std::span<std::byte> view(content);
+  const uint64_t before = offset_bytes - whole.offset_bytes;
+  VELAFS_TRY(Read(whole.offset_bytes, view.first(before)));
+  std::memcpy(content.data() + before, data.data(), data.size());
+  VELAFS_TRY(Read(range.End(), view.subspan(before + data.size())));
+  return own.Write(whole.offset_bytes, content);
 }
 
 Status FileContent::Truncate(Layer& head, uint64_t size_bytes) {
@@ -292,16 +292,14 @@ Status FileContent::Truncate(Layer& head, uint64_t size_bytes) {
   return {};
 }
 
-Status FileContent::Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
-                             bool keep_size) {
+Status FileContent::Allocate(Layer& head, ByteRange range, bool keep_size) {
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
-  const uint64_t end = offset_bytes + length_bytes;
-  Status allocated = own->Allocate(offset_bytes, length_bytes, keep_size);
+  Status allocated = own->Allocate(range, keep_size);
   if (!allocated.ok()) {
-    TakeBackGrowth(*own, end);
+    TakeBackGrowth(*own, range.End());
     return allocated;
   }
-  if (!keep_size) size_bytes_ = std::max(size_bytes_, end);
+  if (!keep_size) size_bytes_ = std::max(size_bytes_, range.End());
   return {};
 }
 
@@ -310,15 +308,14 @@ void FileContent::TakeBackGrowth(PageFile& own, uint64_t end_bytes) const {
   if (end_bytes > size_bytes_) static_cast<void>(own.Truncate(size_bytes_));
 }
 
-Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
-                         bool keep_size) {
-  const uint64_t wanted_end = offset_bytes + length_bytes;
-  if (!keep_size && wanted_end > size_bytes_) VELAFS_TRY(Truncate(head, wanted_end));
-  const uint64_t end = std::min(wanted_end, size_bytes_);
-  if (offset_bytes >= end) return {};
+Status FileContent::Zero(Layer& head, ByteRange range, bool keep_size) {
+  if (!keep_size && range.End() > size_bytes_) VELAFS_TRY(Truncate(head, range.End()));
+  range = range.Before(size_bytes_);
+  if (range.length_bytes == 0) return {};
+  const uint64_t end = range.End();
 
   VELAFS_ASSIGN(PageFile * own, MakeOwnFile(head));
-  const PageNumber first_whole = PageNumber::From(offset_bytes);
+  const PageNumber first_whole = PageNumber::From(range.offset_bytes);
   const PageNumber end_whole = end == size_bytes_ ? PageNumber::From(end) : PageNumber::At(end);
   const std::vector<std::byte> zeros(kPageBytes);
   const auto write_zeros = [&](uint64_t from, uint64_t to) -> Status {
@@ -329,16 +326,15 @@ Status FileContent::Zero(Layer& head, uint64_t offset_bytes, uint64_t length_byt
     }
     return {};
   };
-  if (first_whole >= end_whole) return write_zeros(offset_bytes, end);
-  VELAFS_TRY(write_zeros(offset_bytes, first_whole.OffsetBytes()));
+  if (first_whole >= end_whole) return write_zeros(range.offset_bytes, end);
+  VELAFS_TRY(write_zeros(range.offset_bytes, first_whole.OffsetBytes()));
   VELAFS_TRY(own->PunchPages(first_whole, end_whole - first_whole));
   return write_zeros(end_whole.OffsetBytes(), end);
 }
 
-Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
-                                       uint64_t length_bytes) const {
-  const PageNumber first = PageNumber::At(offset_bytes);
-  const PageNumber end = PageNumber::From(offset_bytes + length_bytes);
+Result<uint64_t> FileContent::NewBytes(const Layer& head, ByteRange range) const {
+  const PageNumber first = PageNumber::At(range.offset_bytes);
+  const PageNumber end = PageNumber::From(range.End());
   PageFile* const own = OwnFile(head);
   if (own == nullptr) return (end - first) * kPageBytes;
   uint64_t bytes = 0;
@@ -346,9 +342,9 @@ Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
     const auto run = own->RunAt(page, end - page);
     const uint64_t run_end = (page + run.pages).OffsetBytes();
     if (!run.held) bytes += run.pages * kPageBytes;
-    for (uint64_t at = page.OffsetBytes();
-         run.held && at < run_end;) {  // a held page may be a hole
-      VELAFS_ASSIGN(const PageFile::Extent extent, own->ExtentAt(at, run_end - at));
+    // A held page may be a hole.
+    for (uint64_t at = page.OffsetBytes(); run.held && at < run_end;) {
+      VELAFS_ASSIGN(const PageFile::Extent extent, own->ExtentAt(ByteRange::Between(at, run_end)));
       if (!extent.is_data) bytes += extent.length_bytes;
       at += extent.length_bytes;
     }
@@ -357,21 +353,22 @@ Result<uint64_t> FileContent::NewBytes(const Layer& head, uint64_t offset_bytes,
   return bytes;
 }
 
-Result<uint64_t> FileContent::NewBytesOfZeros(const Layer& head, uint64_t offset_bytes,
-                                              uint64_t length_bytes, bool keep_size) const {
-  const uint64_t wanted_end = offset_bytes + length_bytes;
-  const uint64_t end = keep_size ? std::min(wanted_end, size_bytes_) : wanted_end;
-  if (offset_bytes >= end) return uint64_t{0};
-  const bool cuts_first = offset_bytes % kPageBytes != 0;
+Result<uint64_t> FileContent::NewBytesOfZeros(const Layer& head, ByteRange range,
+                                              bool keep_size) const {
+  if (keep_size) range = range.Before(size_bytes_);
+  if (range.length_bytes == 0) return uint64_t{0};
+  const uint64_t begin = range.offset_bytes;
+  const uint64_t end = range.End();
+  const bool cuts_first = begin % kPageBytes != 0;
   const bool cuts_last = end % kPageBytes != 0 && end < size_bytes_;
-  const bool is_one_page = PageNumber::At(offset_bytes) == PageNumber::At(end);
+  const bool is_one_page = PageNumber::At(begin) == PageNumber::At(end);
   const auto new_bytes = [&](uint64_t from, uint64_t to) {
-    return NewBytes(head, from, EndOfWrite(head, from, to) - from);
+    return NewBytes(head, RangeOfWrite(head, ByteRange::Between(from, to)));
   };
   uint64_t bytes = 0;
   if (cuts_first) {
-    const uint64_t page_end = (PageNumber::At(offset_bytes) + 1).OffsetBytes();
-    VELAFS_ASSIGN(bytes, new_bytes(offset_bytes, std::min(page_end, end)));
+    const uint64_t page_end = (PageNumber::At(begin) + 1).OffsetBytes();
+    VELAFS_ASSIGN(bytes, new_bytes(begin, std::min(page_end, end)));
   }
   if (cuts_last && !(cuts_first && is_one_page)) {
     VELAFS_ASSIGN(const uint64_t last, new_bytes(PageNumber::At(end).OffsetBytes(), end));

@@ -2,13 +2,13 @@
 // one, over the content that lower layers have.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
@@ -37,10 +37,10 @@ class FileContent {
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
   // The first byte of data, or of a hole, from `offset_bytes` on; ENXIO at or past the end.
   Result<uint64_t> Seek(uint64_t offset_bytes, bool for_data) const;
-  // A stretch from `offset_bytes` on, within the file and of at most `limit_bytes`, that is all
-  // data or all hole. It may end before the data or hole does.
-  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {
-    return ExtentFrom(0, offset_bytes, std::min(offset_bytes + limit_bytes, size_bytes_));
+  // A stretch that is all data or all hole: `range`, which begins within the file, begins with it.
+  // It may end before the data or hole does.
+  Result<PageFile::Extent> ExtentAt(ByteRange range) const {
+    return ExtentFrom(0, range.Before(size_bytes_));
   }
 
   // Where whole pages of the file are read from. Pages of two files with equal origins are equal;
@@ -66,20 +66,20 @@ class FileContent {
   // Changes go to the page file in `head`, which they make if there is none.
   Status Write(Layer& head, uint64_t offset_bytes, std::span<const std::byte> data);
   Status Truncate(Layer& head, uint64_t size_bytes);
-  Status Allocate(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Allocate(Layer& head, ByteRange range, bool keep_size);
   // Makes the range read as zeros, as far as the file goes. Without `keep_size` the file grows to
   // the end of the range.
-  Status Zero(Layer& head, uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Zero(Layer& head, ByteRange range, bool keep_size);
   // Makes the page file of a file that was just made in `head`.
   Status MakePageFile(Layer& head);
 
   // How much more space the page file in `head` takes after a write of the whole range.
-  Result<uint64_t> NewBytes(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes) const;
+  Result<uint64_t> NewBytes(const Layer& head, ByteRange range) const;
   // The same for Zero: only the pages at the ends of the range may be written.
-  Result<uint64_t> NewBytesOfZeros(const Layer& head, uint64_t offset_bytes, uint64_t length_bytes,
-                                   bool keep_size) const;
-  // Where Write ends for a write up to `end_bytes`: it may copy some pages behind it, too.
-  uint64_t EndOfWrite(const Layer& head, uint64_t offset_bytes, uint64_t end_bytes) const;
+  Result<uint64_t> NewBytesOfZeros(const Layer& head, ByteRange range, bool keep_size) const;
+  // What Write writes for data of this range, which is not empty: perhaps some pages behind it,
+  // too.
+  ByteRange RangeOfWrite(const Layer& head, ByteRange range) const;
 
   // The page files of `layer` and the layers above it, which are this branch's alone.
   std::vector<std::shared_ptr<PageFile>> FilesFrom(LayerId layer) const;
@@ -100,14 +100,13 @@ class FileContent {
   // costs nothing.
   Status ReadBelow(uint64_t offset_bytes, std::span<std::byte> into) const;
   void LayersChanged();
-  Result<PageFile::Extent> ExtentFrom(size_t source, uint64_t offset_bytes,
-                                      uint64_t end_bytes) const;
+  Result<PageFile::Extent> ExtentFrom(size_t source, ByteRange range) const;
   Result<PageFile*> MakeOwnFile(Layer& head);
   // The size of the file without the page file in the head, which is not durable yet.
   static Result<uint64_t> SizeWithoutOwn(const Chain& chain, const catalog::InodeInChain& inode);
-  // Writes the data together with the file's content around it, from `begin_whole` to `end_whole`.
+  // Writes the data together with the file's content around it, up to the ends of `whole`.
   Status WriteWith(PageFile& own, uint64_t offset_bytes, std::span<const std::byte> data,
-                   uint64_t begin_whole, uint64_t end_whole) const;
+                   ByteRange whole) const;
   // After a failed change up to `end_bytes`: truncates what the file grew by.
   void TakeBackGrowth(PageFile& own, uint64_t end_bytes) const;
 

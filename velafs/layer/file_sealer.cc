@@ -24,41 +24,41 @@ Status FileSealer::Seal(const std::function<bool()>& go_on) {
   for (uint64_t part = 0; part * catalog::kPartBytes < size_bytes_; ++part) {
     if (!go_on()) return Stopped();
     const uint64_t begin = part * catalog::kPartBytes;
-    const uint64_t end = std::min(size_bytes_, begin + catalog::kPartBytes);
-    VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row, WithoutData(begin, end));
+    const ByteRange range = ByteRange{begin, catalog::kPartBytes}.Before(size_bytes_);
+    VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row, WithoutData(range));
     if (!row) {
-      VELAFS_ASSIGN(row, SealPart(begin, end, go_on));
+      VELAFS_ASSIGN(row, SealPart(range, go_on));
     }
     VELAFS_TRY(sink_.PutManifest(ino_, part, *std::move(row)));
   }
   return {};
 }
 
-Result<std::optional<catalog::ManifestPartRow>> FileSealer::WithoutData(uint64_t begin,
-                                                                        uint64_t end) const {
+Result<std::optional<catalog::ManifestPartRow>> FileSealer::WithoutData(ByteRange part) const {
   using Row = std::optional<catalog::ManifestPartRow>;
-  const uint64_t pages = PagesUpTo(end - begin);
-  VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(PageNumber::At(begin), pages));
+  const uint64_t pages = PagesUpTo(part.length_bytes);
+  VELAFS_ASSIGN(const PageMap::Run run, content_.RunAt(PageNumber::At(part.offset_bytes), pages));
   if (run.pages < pages) return Row();
   catalog::ManifestPartRow row;
   if (!run.held) return Row(std::move(row));
-  VELAFS_ASSIGN(const bool is_hole, IsHole(begin, end));
+  VELAFS_ASSIGN(const bool is_hole, IsHole(part));
   if (!is_hole) return Row();
   if (inherits_) row.chunks.resize(1);  // an empty row says that the layer holds nothing
   return Row(std::move(row));
 }
 
-Result<bool> FileSealer::IsHole(uint64_t begin, uint64_t end) const {
-  VELAFS_ASSIGN(const PageFile::Extent extent, content_.ExtentAt(begin, end - begin));
-  return !extent.is_data && extent.length_bytes >= end - begin;
+Result<bool> FileSealer::IsHole(ByteRange range) const {
+  VELAFS_ASSIGN(const PageFile::Extent extent, content_.ExtentAt(range));
+  return !extent.is_data && extent.length_bytes >= range.length_bytes;
 }
 
-Result<catalog::ManifestPartRow> FileSealer::SealPart(uint64_t begin, uint64_t end,
+Result<catalog::ManifestPartRow> FileSealer::SealPart(ByteRange part,
                                                       const std::function<bool()>& go_on) {
   catalog::ManifestPartRow row;
-  for (uint64_t at = begin; at < end; at += kChunkBytes) {
+  for (uint64_t at = part.offset_bytes; at < part.End(); at += kChunkBytes) {
     if (!go_on()) return Stopped();
-    VELAFS_ASSIGN(const SealedFile::Held held, SealChunk(at));
+    VELAFS_ASSIGN(const SealedFile::Held held,
+                  SealChunk(ByteRange{at, kChunkBytes}.Before(part.End())));
     row.chunks.push_back(held.chunk);
     row.pages.push_back(held.pages);
   }
@@ -66,29 +66,29 @@ Result<catalog::ManifestPartRow> FileSealer::SealPart(uint64_t begin, uint64_t e
   return row;
 }
 
-Result<SealedFile::Held> FileSealer::SealChunk(uint64_t begin) {
-  const uint64_t end = std::min(size_bytes_, begin + kChunkBytes);
+Result<SealedFile::Held> FileSealer::SealChunk(ByteRange chunk) {
+  const uint64_t begin = chunk.offset_bytes;
   SealedFile::Held held;
-  VELAFS_ASSIGN(held.pages, PagesIn(PageNumber::At(begin), PagesUpTo(end - begin)));
+  VELAFS_ASSIGN(held.pages, PagesIn(PageNumber::At(begin), PagesUpTo(chunk.length_bytes)));
   if (held.pages == 0) return held;
   if (content_.sealed()) {
     VELAFS_ASSIGN(const SealedFile::Held before, content_.sealed()->HeldIn(begin / kChunkBytes));
     if (before.pages == held.pages) return before;
   }
   if (held.pages == kWholeChunk && !content_.sealed()) {
-    VELAFS_ASSIGN(const bool is_hole, IsHole(begin, end));
+    VELAFS_ASSIGN(const bool is_hole, IsHole(chunk));
     if (is_hole) return held;
   }
-  VELAFS_ASSIGN(held.chunk, StorePages(begin, end, held.pages));
+  VELAFS_ASSIGN(held.chunk, StorePages(chunk, held.pages));
   return held;
 }
 
-Result<ChunkId> FileSealer::StorePages(uint64_t begin, uint64_t end, uint8_t held) {
+Result<ChunkId> FileSealer::StorePages(ByteRange chunk, uint8_t held) {
   buffer_.clear();
-  for (uint64_t page = 0; page < PagesUpTo(end - begin); ++page) {
+  for (uint64_t page = 0; page < PagesUpTo(chunk.length_bytes); ++page) {
     if (((held >> page) & 1) == 0) continue;
-    const uint64_t offset = begin + page * kPageBytes;
-    const size_t length = std::min(kPageBytes, end - offset);
+    const uint64_t offset = chunk.offset_bytes + page * kPageBytes;
+    const size_t length = std::min(kPageBytes, chunk.End() - offset);
     const size_t filled = buffer_.size();
     buffer_.resize(filled + length);
     VELAFS_TRY(content_.Read(offset, std::span(buffer_).subspan(filled)));

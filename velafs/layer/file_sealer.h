@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/catalog/rows.h"
@@ -27,14 +28,13 @@ class FileSealer {
 
  private:
   // The row of a part of which the layer holds nothing, or all of it as one hole; of others none.
-  Result<std::optional<catalog::ManifestPartRow>> WithoutData(uint64_t begin, uint64_t end) const;
-  Result<catalog::ManifestPartRow> SealPart(uint64_t begin, uint64_t end,
-                                            const std::function<bool()>& go_on);
-  Result<SealedFile::Held> SealChunk(uint64_t begin);
+  Result<std::optional<catalog::ManifestPartRow>> WithoutData(ByteRange part) const;
+  Result<catalog::ManifestPartRow> SealPart(ByteRange part, const std::function<bool()>& go_on);
+  Result<SealedFile::Held> SealChunk(ByteRange chunk);
   // Whether all of it is one hole.
-  Result<bool> IsHole(uint64_t begin, uint64_t end) const;
+  Result<bool> IsHole(ByteRange range) const;
   // Stores these of the chunk's pages.
-  Result<ChunkId> StorePages(uint64_t begin, uint64_t end, uint8_t held);
+  Result<ChunkId> StorePages(ByteRange chunk, uint8_t held);
   // All, if the layer holds as many as there are.
   Result<uint8_t> PagesIn(PageNumber first, uint64_t pages) const;
   // Brings the row of a part that holds nothing, or all, or nothing but zeros to the form that

@@ -210,7 +210,7 @@ Result<std::unique_ptr<os::File>> Layer::MakeMapFile(InodeNumber ino, uint64_t i
   VELAFS_TRY(file->Truncate(0));
   // Of a file of PostgreSQL's, which has a gigabyte at most, that is all of it.
   const uint64_t bytes = std::min(PageMap::MaxFileBytes(inherited_bytes), kAllocatedMapBytes);
-  Status allocated = file->Allocate(0, bytes, true);
+  Status allocated = file->Allocate({0, bytes}, true);
   // Where the host cannot, and beyond those bytes, a sync may be out of space.
   if (!allocated.ok() && allocated.error_number() != EOPNOTSUPP) return allocated;
   return file;

@@ -33,10 +33,9 @@ Status LayerContent::Read(uint64_t offset_bytes, std::span<std::byte> into) cons
   return sealed_ ? sealed_->Read(offset_bytes, into) : page_file_->Read(offset_bytes, into);
 }
 
-Result<PageFile::Extent> LayerContent::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const {
-  VELAFS_ASSIGN(const bool is_sealed, IsSealed(offset_bytes));
-  return is_sealed ? sealed_->ExtentAt(offset_bytes, limit_bytes)
-                   : page_file_->ExtentAt(offset_bytes, limit_bytes);
+Result<PageFile::Extent> LayerContent::ExtentAt(ByteRange range) const {
+  VELAFS_ASSIGN(const bool is_sealed, IsSealed(range.offset_bytes));
+  return is_sealed ? sealed_->ExtentAt(range) : page_file_->ExtentAt(range);
 }
 
 }  // namespace velafs::layer

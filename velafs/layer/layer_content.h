@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/status.h"
 #include "velafs/layer/page_file.h"
@@ -39,7 +40,7 @@ class LayerContent {
   // Reads from pages that are held.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into) const;
   // For a stretch within one run of held pages.
-  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) const;
+  Result<PageFile::Extent> ExtentAt(ByteRange range) const;
 
  private:
   Result<bool> IsSealed(uint64_t offset_bytes) const;

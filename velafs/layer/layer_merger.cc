@@ -42,7 +42,7 @@ class Copier {
     for (const PageNumber end = page + pages; page < end;) {
       if (!go_on_()) return Stopped();
       VELAFS_ASSIGN(const PageFile::Extent extent,
-                    from_.ExtentAt(page.OffsetBytes(), (end - page) * kPageBytes));
+                    from_.ExtentAt({page.OffsetBytes(), (end - page) * kPageBytes}));
       const uint64_t whole = std::max<uint64_t>(extent.length_bytes / kPageBytes, 1);
       const bool is_hole = !extent.is_data && extent.length_bytes >= kPageBytes;
       VELAFS_TRY(is_hole ? to_.PunchPages(page, whole) : CopyRun(page, whole));

@@ -38,12 +38,12 @@ Status PageFile::Read(uint64_t offset_bytes, std::span<std::byte> into) {
   return {};
 }
 
-void PageFile::WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
+void PageFile::WillNeed(ByteRange range) {
   if (!has_map_) return;  // it is read as one
-  const PageNumber end = PageNumber::From(offset_bytes + length_bytes);
-  for (PageNumber page = PageNumber::At(offset_bytes); page < end;) {
+  const PageNumber end = PageNumber::From(range.End());
+  for (PageNumber page = PageNumber::At(range.offset_bytes); page < end;) {
     const PageMap::Run run = RunAt(page, end - page);
-    if (run.held) file_->WillNeed(page.OffsetBytes(), run.pages * kPageBytes);
+    if (run.held) file_->WillNeed({page.OffsetBytes(), run.pages * kPageBytes});
     page += run.pages;
   }
 }
@@ -73,32 +73,33 @@ Status PageFile::Truncate(uint64_t size_bytes) {
   return truncated;
 }
 
-Status PageFile::Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) {
-  Status allocated = file_->Allocate(offset_bytes, length_bytes, keep_size);
+Status PageFile::Allocate(ByteRange range, bool keep_size) {
+  Status allocated = file_->Allocate(range, keep_size);
   MarkDirty();
   return allocated;
 }
 
 Status PageFile::PunchPages(PageNumber first, uint64_t count) {
-  Status punched = file_->PunchHole(first.OffsetBytes(), count * kPageBytes);
+  Status punched = file_->PunchHole({first.OffsetBytes(), count * kPageBytes});
   if (punched.ok()) ClaimPages(first, count);
   MarkDirty();
   return punched;
 }
 
-Result<PageFile::Extent> PageFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
-  const Result<uint64_t> data = file_->SeekData(offset_bytes);
+Result<PageFile::Extent> PageFile::ExtentAt(ByteRange range) {
+  const auto up_to = [range](uint64_t end_bytes) { return range.Before(end_bytes).length_bytes; };
+  const Result<uint64_t> data = file_->SeekData(range.offset_bytes);
   if (!data.ok()) {
     if (data.status().error_number() != ENXIO) return data.status();
-    return Extent{false, limit_bytes};  // nothing but a hole up to the end
+    return Extent{false, range.length_bytes};  // nothing but a hole up to the end
   }
-  if (*data > offset_bytes) return Extent{false, std::min(*data - offset_bytes, limit_bytes)};
-  const Result<uint64_t> hole = file_->SeekHole(offset_bytes);
+  if (*data > range.offset_bytes) return Extent{false, up_to(*data)};
+  const Result<uint64_t> hole = file_->SeekHole(range.offset_bytes);
   if (!hole.ok()) {
     if (hole.status().error_number() != ENXIO) return hole.status();
-    return Extent{false, limit_bytes};  // truncated a moment ago
+    return Extent{false, range.length_bytes};  // truncated a moment ago
   }
-  return Extent{true, std::min(*hole - offset_bytes, limit_bytes)};
+  return Extent{true, up_to(*hole)};
 }
 
 Status PageFile::SetTimes(TimeNs atime, TimeNs mtime) {

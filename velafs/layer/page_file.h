@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/status.h"
@@ -44,14 +45,14 @@ class PageFile {
   // Fills `into`. Bytes past the end of the page file are zeros.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
   // The caller is about to read the held pages of the range: the host may read ahead.
-  void WillNeed(uint64_t offset_bytes, uint64_t length_bytes);
+  void WillNeed(ByteRange range);
   // Writes bytes of pages that are held, or that the caller claims next.
   Status Write(uint64_t offset_bytes, std::span<const std::byte> data);
   // Marks pages as held by the layer.
   void ClaimPages(PageNumber first, uint64_t count);
   // Sets the size, and hides the content below from `size_bytes` on.
   Status Truncate(uint64_t size_bytes);
-  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size);
+  Status Allocate(ByteRange range, bool keep_size);
   // Makes whole pages read as zeros, and holds them.
   Status PunchPages(PageNumber first, uint64_t count);
 
@@ -60,8 +61,8 @@ class PageFile {
     bool is_data;
     uint64_t length_bytes;
   };
-  // The stretch from `offset_bytes` on, of at most `limit_bytes`.
-  Result<Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
+  // The stretch that `range` begins with.
+  Result<Extent> ExtentAt(ByteRange range);
 
   Result<os::FileInfo> Stat() { return file_->Stat(); }
   Status SetTimes(TimeNs atime, TimeNs mtime);

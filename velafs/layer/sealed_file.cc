@@ -105,21 +105,20 @@ Status SealedFile::ReadChunk(Part& part, uint64_t index, uint64_t in_chunk,
   return {};
 }
 
-Result<PageFile::Extent> SealedFile::ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes) {
-  const uint64_t end = offset_bytes + limit_bytes;
+Result<PageFile::Extent> SealedFile::ExtentAt(ByteRange range) {
   bool is_data = false;
-  uint64_t at = offset_bytes;
-  while (at < end) {
+  uint64_t at = range.offset_bytes;
+  while (at < range.End()) {
     VELAFS_ASSIGN(const PartPtr part, PartAt(at / catalog::kPartBytes));
     const uint64_t index = IndexOf(at);
     const bool is_past_all = index >= part->chunks.size();
     const bool has_data = !is_past_all && !part->chunks[index].id.IsZeros();
-    if (at > offset_bytes && has_data != is_data) break;
+    if (at > range.offset_bytes && has_data != is_data) break;
     is_data = has_data;
     const uint64_t unit = is_past_all ? catalog::kPartBytes : kChunkBytes;
     at = (at / unit + 1) * unit;
   }
-  return PageFile::Extent{is_data, std::min(at, end) - offset_bytes};
+  return PageFile::Extent{is_data, range.Before(at).length_bytes};
 }
 
 Result<std::vector<ChunkId>> SealedFile::ChunkIds(uint64_t part) {

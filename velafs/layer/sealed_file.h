@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/chunk_location.h"
 #include "velafs/base/ids.h"
 #include "velafs/base/mutex.h"
@@ -40,7 +41,7 @@ class SealedFile {
   // gets zeros. Verifies every chunk: Corrupt if one is damaged or missing, or its part of the
   // manifest is missing.
   Status Read(uint64_t offset_bytes, std::span<std::byte> into);
-  Result<PageFile::Extent> ExtentAt(uint64_t offset_bytes, uint64_t limit_bytes);
+  Result<PageFile::Extent> ExtentAt(ByteRange range);
   // Which of a chunk's pages are held, lowest bit first, and the chunk they are in.
   struct Held {
     uint8_t pages = 0;

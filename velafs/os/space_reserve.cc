@@ -60,7 +60,7 @@ bool SpaceReserve::RefillBytes() {
   const auto info = (*file)->Stat();
   if (!info.ok()) return false;
   if (info->size_bytes >= kBytes) return true;
-  const Status kept = (*file)->Allocate(0, kBytes, false);
+  const Status kept = (*file)->Allocate({0, kBytes}, false);
   // Part of the space may have been allocated all the same, past the end of the file.
   if (!kept.ok()) static_cast<void>((*file)->Truncate(info->size_bytes));
   // A host that cannot allocate has no blocks in reserve.

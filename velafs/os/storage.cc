@@ -92,14 +92,12 @@ class HostFile : public File {
     return result < 0 ? LastError("truncate", path()) : Status();
   }
 
-  Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) override {
-    return Fallocate(keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset_bytes, length_bytes,
-                     "reserve space in");
+  Status Allocate(ByteRange range, bool keep_size) override {
+    return Fallocate(keep_size ? FALLOC_FL_KEEP_SIZE : 0, range, "reserve space in");
   }
 
-  Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) override {
-    return Fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_bytes, length_bytes,
-                     "free space in");
+  Status PunchHole(ByteRange range) override {
+    return Fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range, "free space in");
   }
 
   Result<uint64_t> SeekData(uint64_t offset_bytes) override {
@@ -109,11 +107,11 @@ class HostFile : public File {
     return Seek(offset_bytes, SEEK_HOLE);
   }
 
-  void WillNeed(uint64_t offset_bytes, uint64_t length_bytes) override {
+  void WillNeed(ByteRange range) override {
     const auto file = descriptor_.Take();
     if (!file.ok()) return;
-    posix_fadvise(file->fd(), static_cast<off_t>(offset_bytes), static_cast<off_t>(length_bytes),
-                  POSIX_FADV_WILLNEED);
+    posix_fadvise(file->fd(), static_cast<off_t>(range.offset_bytes),
+                  static_cast<off_t>(range.length_bytes), POSIX_FADV_WILLNEED);
   }
 
   Status Sync(SyncKind kind) override {
@@ -152,11 +150,11 @@ class HostFile : public File {
     return {};
   }
 
-  Status Fallocate(int mode, uint64_t offset_bytes, uint64_t length_bytes, const char* action) {
+  Status Fallocate(int mode, ByteRange range, const char* action) {
     VELAFS_ASSIGN(const auto file, descriptor_.Take());
     const int result = Retried([&] {
-      return fallocate(file.fd(), mode, static_cast<off_t>(offset_bytes),
-                       static_cast<off_t>(length_bytes));
+      return fallocate(file.fd(), mode, static_cast<off_t>(range.offset_bytes),
+                       static_cast<off_t>(range.length_bytes));
     });
     return result < 0 ? LastError(action, path()) : Status();
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/status.h"
 #include "velafs/base/units.h"
 
@@ -52,18 +53,15 @@ class File {
   // Reads until `into` is full or the file ends; returns the bytes read.
   virtual Result<size_t> Read(uint64_t offset_bytes, std::span<std::byte> into) = 0;
   // A hint that the range will be read soon.
-  virtual void WillNeed(uint64_t offset_bytes, uint64_t length_bytes) {
-    static_cast<void>(offset_bytes);
-    static_cast<void>(length_bytes);
-  }
+  virtual void WillNeed(ByteRange range) { static_cast<void>(range); }
   // Writes all of `data`, or fails; a failure may have written a part.
   virtual Status Write(uint64_t offset_bytes, std::span<const std::byte> data) = 0;
   virtual Status Truncate(uint64_t size_bytes) = 0;
   // Reserves disk space for the range without changing its content; `keep_size` as in
   // FALLOC_FL_KEEP_SIZE. EOPNOTSUPP if the host filesystem cannot.
-  virtual Status Allocate(uint64_t offset_bytes, uint64_t length_bytes, bool keep_size) = 0;
+  virtual Status Allocate(ByteRange range, bool keep_size) = 0;
   // Makes the range read as zeros and frees its space; the size stays. EOPNOTSUPP as above.
-  virtual Status PunchHole(uint64_t offset_bytes, uint64_t length_bytes) = 0;
+  virtual Status PunchHole(ByteRange range) = 0;
   // First byte of data, or of a hole, at or after the offset; ENXIO at or past the end.
   virtual Result<uint64_t> SeekData(uint64_t offset_bytes) = 0;
   virtual Result<uint64_t> SeekHole(uint64_t offset_bytes) = 0;

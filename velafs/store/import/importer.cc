@@ -17,11 +17,11 @@ using Kind = SourceEntry::Kind;
 constexpr uint64_t kReadBytes = 16 * kChunkBytes;
 constexpr auto kReportInterval = std::chrono::milliseconds(100);
 
-// True when a sparse file has no data from `offset` to `offset + length`.
-bool IsHole(int fd, uint64_t offset, uint64_t length) {
-  const off_t data = lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+// True when a sparse file has no data in the range.
+bool IsHole(int fd, ByteRange range) {
+  const off_t data = lseek(fd, static_cast<off_t>(range.offset_bytes), SEEK_DATA);
   if (data < 0) return errno == ENXIO;
-  return static_cast<uint64_t>(data) >= offset + length;
+  return static_cast<uint64_t>(data) >= range.End();
 }
 
 // What the branch has otherwise than the source is in no hole.
@@ -132,7 +132,7 @@ Status Importer::StorePart(const Part& part, std::span<std::byte> buffer) {
   ids.reserve((end - begin + kChunkBytes - 1) / kChunkBytes);
   for (uint64_t at = begin; at < end && !stopped(); at += buffer.size()) {
     const auto content = buffer.first(std::min<uint64_t>(buffer.size(), end - at));
-    if (is_sparse && IsHole(fd.get(), source_.BeginOf(part.entry) + at, content.size())) {
+    if (is_sparse && IsHole(fd.get(), {source_.BeginOf(part.entry) + at, content.size()})) {
       ids.resize(ids.size() + (content.size() + kChunkBytes - 1) / kChunkBytes);
     } else {
       VELAFS_TRY(source_.Read(part.entry, fd.get(), at, content));
