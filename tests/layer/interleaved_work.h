@@ -64,6 +64,14 @@ class InterleavedWork {
   const std::vector<std::string>& faults() const { return faults_; }
 
  private:
+  static constexpr size_t kWrittenPages = 4;  // of Writer's file
+  static std::string NumberedPage(uint64_t number);
+  static Result<std::string> ContentAt(Branch& branch, InodeNumber ino);
+
+  void MakeSources();
+  void MakeLayers();
+  // What never changes, and the names at first.
+  void RecordState();
   // And checks what is left.
   void CutPower();
   struct PowerIsOff {};
