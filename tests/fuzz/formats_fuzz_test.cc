@@ -11,8 +11,8 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/os/scratch_directory.h"
+#include "tests/store/import/wal_builder.h"
 #include "tests/store/store_fixture.h"
-#include "tests/store/wal_builder.h"
 #include "velafs/base/control_file.h"
 #include "velafs/chunk/pack_scan.h"
 #include "velafs/chunk/packs.h"

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 
 #include "tests/os/scratch_directory.h"
+#include "tests/store/import/wal_builder.h"
 #include "tests/store/store_fixture.h"
-#include "tests/store/wal_builder.h"
 
 namespace velafs::store {
 namespace {

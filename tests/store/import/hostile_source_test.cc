@@ -26,7 +26,7 @@ ImportOptions ReadAs(const std::string& user) {
 }
 
 // The store of a daemon of root's, which acts for others. Only root can be that: others see to what
-// their own rights are in import_refusal_test.cc.
+// their own rights are in refusal_test.cc.
 struct RootFixture : StoreFixture {
   RootFixture() {
     if (!is_root) MESSAGE("left out: these cases need root");

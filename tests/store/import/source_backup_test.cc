@@ -1,7 +1,8 @@
 // Imports of base backups.
-#include "tests/store/store_fixture.h"
-#include "tests/store/wal_builder.h"
 #include "velafs/store/import/source_backup.h"
+
+#include "tests/store/import/wal_builder.h"
+#include "tests/store/store_fixture.h"
 
 namespace velafs::store {
 namespace {
