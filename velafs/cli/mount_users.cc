@@ -1,5 +1,7 @@
 #include "velafs/cli/mount_users.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -38,12 +40,14 @@ std::optional<std::string> PartUsedBy(const std::string& directory,
 }  // namespace
 
 std::vector<std::string> ProcessesUnder(const std::string& directory) {
+  const std::string self = std::to_string(getpid());
   std::vector<std::string> users;
   std::error_code error;
   for (std::filesystem::directory_iterator process("/proc", error), end; !error && process != end;
        process.increment(error)) {
     const std::string pid = process->path().filename().string();
     if (!std::ranges::all_of(pid, [](char c) { return c >= '0' && c <= '9'; })) continue;
+    if (pid == self) continue;  // it may have inherited a file or a directory of whoever runs it
     const std::optional<std::string> part = PartUsedBy(directory, process->path());
     if (!part) continue;
     std::string program;
