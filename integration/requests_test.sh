@@ -143,7 +143,7 @@ has_latency_open() {
   find "/proc/$(daemon_pid)/fd" -lname /dev/cpu_dma_latency | grep -q .
 }
 write_pages() { # until it is killed
-  while :; do dd if=/dev/zero of="$mount_dir/one/pages" bs=8k count=20000 status=none; done
+  while :; do dd if=/dev/zero of="$mount_dir/one/pages" bs=8k count=20000 oflag=direct status=none; done
 }
 idle_polling() {
   local writer

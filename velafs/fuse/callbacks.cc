@@ -1,6 +1,7 @@
 // The functions libfuse calls, each one line around an operation, and the one wrapper they share.
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <cerrno>
 #include <chrono>
@@ -186,6 +187,19 @@ fuse_lowlevel_ops MakeCallbacks() {
 const fuse_lowlevel_ops& Operations::Callbacks() {
   static const fuse_lowlevel_ops kCallbacks = MakeCallbacks();
   return kCallbacks;
+}
+
+const fuse_custom_io& Operations::Transport() {
+  static const fuse_custom_io kTransport{
+      .writev = [](int device, iovec* parts, int count,
+                   void*) { return writev(device, parts, count); },
+      .read =
+          [](int device, void* into, size_t size, void* userdata) {
+            return static_cast<Operations*>(userdata)->reader_.Read(device, into, size);
+          },
+      .splice_receive = nullptr,
+      .splice_send = nullptr};
+  return kTransport;
 }
 
 }  // namespace velafs::fuse

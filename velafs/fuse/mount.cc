@@ -264,6 +264,11 @@ Status SessionMount::Begin() {
     return Failed("cannot mount at \"" + mountpoint_ + "\": " + why, MountHint(mountpoint_));
   }
   is_mounted_ = true;
+  const int device = fuse_session_fd(session_);
+  if (const int error = fuse_session_custom_io(session_, &Operations::Transport(), device);
+      error != 0) {
+    return SystemError(-error, "cannot set how requests are read");
+  }
   if (geteuid() == 0) WidenReadahead(mountpoint_);
   VELAFS_ASSIGN(unmounter_, StartUnmounter(mountpoint_));
   if (geteuid() == 0 && !options_.write_through) StartWriteCache();

@@ -16,6 +16,7 @@
 #include "velafs/fuse/lowlevel.h"
 #include "velafs/fuse/name_rules.h"
 #include "velafs/fuse/reply.h"
+#include "velafs/fuse/request_reader.h"
 #include "velafs/fuse/trouble_log.h"
 #include "velafs/layer/branch.h"
 #include "velafs/store/mounted_store.h"
@@ -40,6 +41,8 @@ class Operations {
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
+  // How such a session reads requests and writes answers.
+  static const fuse_custom_io& Transport();
 
   // Before each operation.
   void CountRequest() {
@@ -93,6 +96,7 @@ class Operations {
   std::unique_ptr<IdlePolling> idle_polling_;
   bool is_write_cached_ = false;
   LostWrites* lost_writes_ = nullptr;
+  RequestReader reader_;
   TroubleLog trouble_log_;
 };
 
