@@ -9,6 +9,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "velafs/base/byte_range.h"
 #include "velafs/base/mutex.h"
 #include "velafs/base/periodic_thread.h"
 
@@ -24,8 +25,7 @@ class LostWrites {
  public:
   struct Write {
     uint64_t node_id;
-    uint64_t offset_bytes;
-    uint64_t length_bytes;
+    ByteRange range;
   };
   // Has the kernel drop its copy. Runs on a thread of its own: one that serves requests would wait
   // for itself.

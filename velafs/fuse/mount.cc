@@ -284,8 +284,8 @@ void SessionMount::StartWriteCache() {
   write_cache_ = *std::move(cache);
   lost_writes_ = std::make_unique<LostWrites>([this](const LostWrites::Write& write) {
     fuse_lowlevel_notify_inval_inode(session_, write.node_id,
-                                     static_cast<off_t>(write.offset_bytes),
-                                     static_cast<off_t>(write.length_bytes));
+                                     static_cast<off_t>(write.range.offset_bytes),
+                                     static_cast<off_t>(write.range.length_bytes));
   });
   BoundWriteCache(mountpoint_);
   // Memory that the daemon asks for must not wait for pages that the kernel is to send it first.

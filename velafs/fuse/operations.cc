@@ -258,7 +258,7 @@ Result<Reply> Operations::Write(fuse_ino_t node, std::span<const std::byte> data
   if (!written.ok() && from_cache && lost_writes_ != nullptr) {
     // The kernel goes on with a file of that size; if it cannot be had, that is no other failure.
     static_cast<void>(place.branch->Extend(place.ino, from + data.size()));
-    lost_writes_->Note({node, from, data.size()}, written.error_number());
+    lost_writes_->Note({node, {from, data.size()}}, written.error_number());
   }
   VELAFS_TRY(std::move(written));
   return Reply(Written{data.size()});
