@@ -7,10 +7,10 @@ make_store 1
 held_file=$build_dir/integration/programs/held_file
 file=main/held # in the mount
 
-# hold FILE: a program keeps that file of the mount open, until `let_go`, and does what `tell` says.
+# hold FILE [PROGRAM]: a program keeps that file of the mount open, until `let_go`, and does what `tell` says.
 hold() {
   mkfifo commands answers
-  "$held_file" "$mount_dir/$1" <commands >answers &
+  "${2:-$held_file}" "$mount_dir/$1" <commands >answers &
   holder_pid=$!
   exec {commands}>commands {answers}<answers
   rm commands answers
@@ -275,6 +275,35 @@ beyond_quota() {
 }
 is_dropped() { [[ $(tell read 9999999) == [!2]* ]]; }
 check "what a quota refuses is told by fsync, and not shown" beyond_quota
+
+# With 150 MB on their way to the disk, more than once.
+bulk_load() { # until it is killed
+  trap 'kill "$!"; exit' TERM
+  while :; do
+    dd if=/dev/zero of="$mount_dir/loaded/bulk" bs=1M count=150 conv=fsync,notrunc status=none &
+    wait $!
+  done
+}
+pauses_of_clones() {
+  local loader i pauses=()
+  velafs -q clone main loaded
+  hold loaded/page "$build_dir/integration/programs/write_pauses"
+  bulk_load &
+  loader=$!
+  wait_until 10 test -s "$mount_dir/loaded/bulk"
+  for i in {1..9}; do
+    tell so far >/dev/null
+    velafs -q clone loaded "of-loaded-$i"
+    pauses+=("$(tell that took)")
+  done
+  kill "$loader"
+  wait "$loader" || true
+  let_go
+  mapfile -t pauses < <(printf '%s\n' "${pauses[@]}" | sort --numeric-sort)
+  # Half of them: the machine itself stops for so long at times.
+  at_most "${pauses[4]}" 50 "milliseconds that writers wait for a clone (of ${pauses[*]})"
+}
+check "a clone under a bulk load stops writers only briefly" pauses_of_clones
 
 clone_beyond_quota() {
   velafs -q clone main full --quota 4M
