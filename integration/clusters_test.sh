@@ -169,7 +169,7 @@ strict() {
   begin_one
   echo "lc_time = 'xx_YY.UTF-8'" >>"$mount_dir/one/postgresql.conf"
   refuses 4 'one/postgresql.conf line [0-9]+: invalid value for parameter "lc_time"' velapg start one --strict
-  { velapg start one --as-is 2>&1 || true; } | has_line 'without --as-is, what the server does not take is left out' ||
+  { velapg start one --as-is 2>&1 || true; } | has_line 'without --as-is, lines that the server does not accept are left out' ||
     fail "--as-is is not explained"
   velafs -q delete --purge one
 }
@@ -238,7 +238,7 @@ databases() {
   velapg psql one -qX -c "update pg_database set datcollate = 'xx_YY.UTF-8', datctype = 'xx_YY.UTF-8' where datname = 'shop'"
   velapg -q stop one
   start_to_json one
-  told 'database "shop" cannot be opened: its locale "xx_YY.UTF-8" is not on this machine; to have it: apt install locales-all$'
+  told 'database "shop" cannot be opened: its locale "xx_YY.UTF-8" is not on this machine; to install it: apt install locales-all$'
   equal "$(velapg psql one -wXAtc 'select current_database()')" postgres
 }
 check "a database whose locale is not here is named" databases

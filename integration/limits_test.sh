@@ -29,7 +29,7 @@ refused() {
 check "a server whose limits nothing can enforce is not started" refused
 
 wrong_values() {
-  refuses 2 'is no number of processors' velafs policy set pr-1 cpus=none
+  refuses 2 'is not a number of processors' velafs policy set pr-1 cpus=none
   refuses 2 'is too little for a server' velafs policy set pr-1 memory=1M
 }
 check "wrong limits are refused" wrong_values

@@ -86,7 +86,7 @@ check "the README's tables have each command, and no option that is none" readme
 
 help_of_a_command() {
   has_line 'velafs clone main pr-42' < <(velafs help clone)
-  has_line 'Deleting SOURCE leaves' < <(velafs help clone)
+  has_line 'Deleting SOURCE does' < <(velafs help clone)
   has_line 'before-migration' < <(velafs help bookmark create)
   has_line 'velapg start pr-42' < <(velapg help start)
   refuses 2 'there is no command "velafs clown"' velafs help clown

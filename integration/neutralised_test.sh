@@ -377,7 +377,7 @@ needs_archive() {
   as_postgres mv "$mount_dir/bare1/recovery.signal" "$mount_dir/bare1/recovery.signal.velapg" # as a kill leaves it
   refuses 1 'a backup that needs WAL' velapg start bare1
   [[ -e $mount_dir/bare1/recovery.signal && ! -e $mount_dir/bare1/recovery.signal.velapg ]] || fail "it is not put back"
-  refuses 4 'is no standby: it has recovery.signal' velapg start bare1 --standby
+  refuses 4 'is not a standby: it has recovery.signal' velapg start bare1 --standby
 }
 check "a backup that needs its archive says so, and a failed start leaves it as it was" needs_archive
 

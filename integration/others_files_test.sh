@@ -96,10 +96,10 @@ check "what a branch's postmaster.pid says of host, port and time is not believe
 version_file() {
   as www-data mv "$mine/PG_VERSION" "$mine/kept"
   as www-data ln -s /etc/shadow "$mine/PG_VERSION"
-  refuses 4 'PG_VERSION" is no regular file' velapg start mine
+  refuses 4 'PG_VERSION" is not a regular file' velapg start mine
   as www-data rm "$mine/PG_VERSION"
   as www-data ln -s kept "$mine/PG_VERSION"
-  refuses 4 'PG_VERSION" is no regular file' velapg start mine
+  refuses 4 'PG_VERSION" is not a regular file' velapg start mine
   as www-data rm "$mine/PG_VERSION"
   as www-data truncate -s 10G "$mine/PG_VERSION"
   refuses 4 'PG_VERSION" is too large' velapg start mine
@@ -131,7 +131,7 @@ logs() {
   refuses 4 'is a symbolic link' velapg logs mine
   as www-data rm "$log"
   as www-data mkfifo "$log"
-  { timeout 10 velapg logs mine 2>&1 || true; } | has_line 'is no regular file'
+  { timeout 10 velapg logs mine 2>&1 || true; } | has_line 'is not a regular file'
   as www-data rm "$log"
 }
 check "logs shows a regular file of the branch's user, and nothing that a terminal obeys" logs

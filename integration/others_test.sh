@@ -104,7 +104,7 @@ no_tcp() {
     velapg -q stop one
   done
 }
-check "a server does not listen to TCP" no_tcp
+check "a server does not listen on TCP" no_tcp
 
 with_tcp() {
   velapg -q start one --tcp

@@ -356,8 +356,8 @@ fill_is_at_work() {
 
 no_wait() {
   begin_fill
-  refuses 1 'no clone that is ready' velapg take main --wait 0
-  refuses 1 'no clone that is ready' velapg take main --wait 1s
+  refuses 1 'no ready clone' velapg take main --wait 0
+  refuses 1 'no ready clone' velapg take main --wait 1s
   rm "$VELAFS_SANDBOX/hold"
   velapg -q pool stop main --all
   nothing_left

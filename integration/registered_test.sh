@@ -136,10 +136,10 @@ refusals() {
   done
   mkdir -p "$etc/taken" "$link/full"
   refuses 7 'there is a cluster' velapg register prod --cluster taken
-  refuses 7 'is there, and not of this branch' velapg register prod --cluster full
+  refuses 7 'exists and does not belong to this branch' velapg register prod --cluster full
   rmdir "$etc/taken" "$link/full"
   ln -s "$VELAFS_SANDBOX" "$link/linked"
-  refuses 7 'is there, and not of this branch' velapg register prod --cluster linked
+  refuses 7 'exists and does not belong to this branch' velapg register prod --cluster linked
   rm "$link/linked"
   equal "$(ls "$etc")" review
 }
@@ -236,6 +236,6 @@ refuses_as_postgres() {
   local status=0
   as_postgres velapg --store "$VELAFS_STORE" "$@" >"$out" 2>&1 || status=$?
   equal "$status" 4
-  has_line 'only root registers clusters' "$out"
+  has_line 'only root can register clusters' "$out"
 }
 check "only root registers" others

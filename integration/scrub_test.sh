@@ -84,7 +84,7 @@ flip_bit() { # flip_bit: one of what is stored of the table's 100th chunk, as it
     }
     die "the chunk is in no pack\n"' "$sha256" "$VELAFS_STORE"/packs/*.pack
 }
-is_damaged='(does not match its SHA-256|is compressed there is damaged)'
+is_damaged='(does not match its SHA-256|the compressed data there is damaged)'
 
 bit_found() {
   velafs umount

@@ -234,7 +234,7 @@ reopened() {
   mv "$daemon_log" "$daemon_log.old"
   kill -HUP "$(daemon_pid)"
   wait_until 10 test -s "$daemon_log" || fail "there is no new log"
-  has_line 'the log was opened anew' <"$daemon_log"
+  has_line 'the log was reopened' <"$daemon_log"
   velafs -q clone main again
   velafs -q ttl again 1s
   wait_until 30 is_gone again
@@ -249,7 +249,7 @@ no_room() {
   for _ in 1 2 3; do
     ! dd if=/dev/urandom of="$mount_dir/small/big" bs=1M count=8 status=none || fail "there is room"
   done
-  equal "$(grep -c 'branch "small" finds no room: a quota is used up' "$daemon_log")" 1 "lines in the log"
+  equal "$(grep -c 'branch "small" is out of space: a quota is used up' "$daemon_log")" 1 "lines in the log"
   velafs -q delete --purge small
 }
 check "a branch that finds no room is named in the daemon's log, once" no_room

@@ -13,7 +13,7 @@ as_postgres mkdir "$spaces/fast" "$spaces/new"
 on_host() { as_postgres psql -qXAt -v ON_ERROR_STOP=1 -h "$1.run" -p 5432 -d postgres -c "$2"; }
 production() { on_host "$production" "$1"; }
 backup() { as_postgres pg_basebackup -h "$1.run" -p 5432 --no-sync -c fast "${@:2}"; }
-inside() { [[ -d $1 && ! -L $1 ]] || fail "$1 is no directory"; }
+inside() { [[ -d $1 && ! -L $1 ]] || fail "$1 is not a directory"; }
 expect() { equal "$(sql "$1" "select sum(i) from $2")" "$3" "sum of $2 on $1"; }
 # Names, modes, times and content of the directories of production's tablespaces.
 spaces_state() {

@@ -88,7 +88,7 @@ stays() {
   equal "$(tcp_of one)" false
   velapg -q restart one
   equal "$(tcp_of one)" false "TCP after a restart without it"
-  { velapg url one --tcp 2>&1 >/dev/null || true; } | has_line 'does not listen to TCP'
+  { velapg url one --tcp 2>&1 >/dev/null || true; } | has_line 'does not listen on TCP'
   velapg -q restart one --tcp
   velapg -q stop one
   [[ ! -e $(login_file) ]] || fail "the password of a server that was stopped is kept"
@@ -107,7 +107,7 @@ by_policy() {
   velapg -q restart one
   equal "$(tcp_of one)" false "TCP after a restart, against the policy"
   velapg -q stop one
-  velapg start one --network isolated 2>&1 | has_line 'warning: the server does not listen to TCP: its network is isolated'
+  velapg start one --network isolated 2>&1 | has_line 'warning: the server does not listen on TCP: its network is isolated'
   equal "$(tcp_of one)" false
   velapg -q stop one
   { velapg start one --network isolated --tcp 2>&1 || true; } | has_line 'hint: add --network host'

@@ -68,7 +68,7 @@ Result<Connection> AskedConnection(Session& session, const RunningTarget& runnin
   const std::string restart = "velapg restart " + name + " --tcp";
   const ActingAs acting(running.target.owner);
   if (!ListensToTcp(running.file)) {
-    return Failed("the server of branch " + Quoted(name) + " does not listen to TCP", restart);
+    return Failed("the server of branch " + Quoted(name) + " does not listen on TCP", restart);
   }
   if (NetworkOf(running.file) != Network::kHost) {
     return Failed("the server of branch " + Quoted(name) + " has a localhost of its own",
@@ -77,7 +77,7 @@ Result<Connection> AskedConnection(Session& session, const RunningTarget& runnin
   const auto login = ReadTcpLogin(FindRunDir(session.store(), running.target.branch.id));
   if (!login || login->role != connection.user) {
     return Failed("role " + Quoted(connection.user) + " of branch " + Quoted(name) +
-                      " has no password of velapg's",
+                      " has no password set by velapg",
                   restart + " --user " + connection.user);
   }
   connection.password = login->password;
@@ -117,7 +117,7 @@ Result<bool> ChooseTcp(Session& session, const std::string& branch, const StartO
     tcp = policy == "on";
   }
   if (!tcp || options.network != Network::kIsolated) return tcp;
-  output.Warn("the server does not listen to TCP: its network is isolated");
+  output.Warn("the server does not listen on TCP: its network is isolated");
   return false;
 }
 
@@ -169,7 +169,7 @@ Result<int> Psql(const Arguments& arguments, const Output& output) {
   VELAFS_ASSIGN(const Connection connection, ConnectionTo(session, running, arguments));
   VELAFS_TRY(CheckLogin(running.target, connection, arguments.start.pgbin));
   if (output.as_json()) {
-    return UsageError("psql prints no JSON document", "have the query make one: json_agg");
+    return UsageError("psql prints no JSON document", "let the query make one: json_agg");
   }
   const Owner& owner = running.target.owner;
   Command psql;
@@ -223,7 +223,7 @@ Result<int> RotateLogs(const Arguments& arguments, const Output& output) {
     rotated.push_back({{"branch", branch.name}, {"bytes", *bytes}});
     text += "log of branch " + Quoted(branch.name) + " put aside: " + FormatSize(*bytes) + "\n";
   }
-  output.Confirm({{"rotated", rotated}}, text.empty() ? "no log to put aside\n" : text);
+  output.Confirm({{"rotated", rotated}}, text.empty() ? "no log to rotate\n" : text);
   return exit_status;
 }
 

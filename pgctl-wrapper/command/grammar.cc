@@ -55,8 +55,8 @@ class Builder {
         Add("restart", "Stop the branch's server and start it again", "velapg restart pr-42")));
     AddReset();
     AddSelection(AddTo(&app_, "status",
-                       "Say whether the branch's server runs; exit status 0 when it does, 3 when "
-                       "it is stopped. Without one branch's name: list the servers that run",
+                       "Show whether the branch's server runs; exit status 0 if it does, 3 if it "
+                       "is stopped. Without the name of one branch: list the running servers",
                        "velapg status pr-42 --json\n  velapg status\n  velapg status 'pr-*'"));
     AddPsql();
     AddConnection();
@@ -65,7 +65,7 @@ class Builder {
     AddRun();
     AddInspect();
     AddPool();
-    AddTo(&app_, "help", "Print the help of a command, and what its manual page says",
+    AddTo(&app_, "help", "Print a command's help and the text of its manual page",
           "velapg help start\n  velapg help pool refresh")
         ->add_option("COMMAND", arguments_.branches, "Command (default: velapg itself)")
         ->option_text(" ");
@@ -80,7 +80,7 @@ class Builder {
                           "velapg start pr-42 --port 5499");
     AddStartOptions(start);
     start->add_flag("--foreground", arguments_.foreground,
-                    "Stay until the server ends, and tell a service manager how it gets on. "
+                    "Stay until the server ends, and report its state to a service manager. "
                     "SIGTERM stops the server, which does not outlive velapg");
   }
 
@@ -96,31 +96,31 @@ class Builder {
 
   void AddConnection() {
     CLI::App* url = Add("url",
-                        "Print the connection URL of the branch's running server; when that fails, "
-                        "a URL that leads nowhere",
+                        "Print the connection URL of the branch's running server; if that fails, a "
+                        "URL that leads nowhere",
                         "psql \"$(velapg url pr-42)\"\n  velapg url pr-42 --format jdbc");
     AddOverTcp(AddSuperuser(AddLogin(url)));
     url->add_option("--format", raw_.url_format,
-                    "For libpq and most drivers, or for Java's, over TCP")
+                    "For libpq and most drivers, or for Java's drivers, over TCP")
         ->check(CLI::IsMember({"libpq", "jdbc"}))
         ->capture_default_str();
     CLI::App* env = Add("env",
-                        "Print shell commands that set PGHOST, PGPORT, DATABASE_URL ...; when that "
+                        "Print shell commands that set PGHOST, PGPORT, DATABASE_URL ...; if that "
                         "fails, commands that lead nowhere and fail",
                         "eval \"$(velapg env pr-42)\" && pytest");
     AddOverTcp(AddSuperuser(AddLogin(env)));
   }
 
   void AddLogs() {
-    CLI::App* logs = AddTo(&app_, "logs", "Show the server's log, or put it aside",
+    CLI::App* logs = AddTo(&app_, "logs", "Show the server's log, or rotate it",
                            "velapg logs pr-42 -f\n  velapg logs --rotate --all");
     logs->add_option("BRANCH", arguments_.branch, "The branch")->option_text(" ");
-    logs->add_option("-n,--lines", arguments_.log_lines, "How many of the last lines")
+    logs->add_option("-n,--lines", arguments_.log_lines, "Number of last lines to show")
         ->type_name("N")
         ->capture_default_str();
-    logs->add_flag("-f,--follow", arguments_.follow_log, "Go on as the log grows");
+    logs->add_flag("-f,--follow", arguments_.follow_log, "Show new lines as they come");
     logs->add_flag("--rotate", arguments_.rotate_log,
-                   "Empty the log; what it had, its last 64 MiB at most, is then in postgres.log.1")
+                   "Move the log, its last 64 MiB at most, to postgres.log.1")
         ->excludes("--follow");
     logs->add_flag("--all", arguments_.stop_all, "With --rotate: the logs of all branches")
         ->needs("--rotate");
@@ -134,13 +134,14 @@ class Builder {
             "velapg register pr-42 --cluster review");
     to->add_option("--cluster", arguments_.cluster, "The cluster's name (default: the branch's)")
         ->type_name("NAME");
-    Add("unregister", "Take that back: the branch stays, but is no cluster any more",
+    Add("unregister", "Undo velapg register: the branch stays, but is no longer a cluster",
         "velapg unregister pr-42");
   }
 
   void AddOverTcp(CLI::App* command) {
-    command->add_flag("--tcp", arguments_.over_tcp,
-                      "Over TCP, with the branch's password, of a server started with --tcp");
+    command->add_flag(
+        "--tcp", arguments_.over_tcp,
+        "Connect over TCP, with the branch's password; the server was started with --tcp");
   }
 
   void AddStop() {
@@ -152,18 +153,17 @@ class Builder {
     stop->add_flag("--all", arguments_.stop_all, "All servers that this user may stop");
     AddStopMode(stop);
     stop->add_flag("--force", arguments_.force,
-                   "Fast; if it has not stopped after 10 seconds, immediate; then kill it");
+                   "Stop fast; after 10 seconds immediate; then kill the server");
     stop->add_option("--timeout", raw_.stop_timeout,
                      "How long to wait for each at most (default: 1m)")
         ->type_name("DURATION");
   }
 
   void AddReset() {
-    CLI::App* reset =
-        Add("reset",
-            "Put a branch back to its source's current state, or to that of --to. A server that "
-            "runs is stopped, and started again with the same port",
-            "velapg reset pr-42\n  velapg reset pr-42 --to main@monday");
+    CLI::App* reset = Add("reset",
+                          "Reset a branch to its source's current state, or to that of --to. A "
+                          "running server is stopped, and started again with the same port",
+                          "velapg reset pr-42\n  velapg reset pr-42 --to main@monday");
     reset->add_option("--to", arguments_.reset_to, "A branch or a bookmark")->type_name("SOURCE");
     AddStartOptions(AddStopMode(reset));
   }
@@ -191,9 +191,9 @@ class Builder {
         ->type_name("NAME");
     run->add_flag("--keep", arguments_.keep, "Keep the clone, stopped");
     run->add_option("--parallel", arguments_.workers,
-                    "This many clones of one state of SOURCE at once, each with its server and its "
-                    "CMD, which finds its number, from 0, in VELAFS_WORKER, and how many there are "
-                    "in VELAFS_WORKERS. Its input is empty, its output comes in whole lines")
+                    "Make N clones of one state of SOURCE, each with its server and its CMD, all "
+                    "at once. CMD finds its number, from 0, in VELAFS_WORKER, and N in "
+                    "VELAFS_WORKERS. Its input is empty, its output comes in whole lines")
         ->type_name("N")
         ->check(CLI::Range(1, 256).description(""));
     run->add_flag("--no-prefix", arguments_.no_prefix,
@@ -202,8 +202,8 @@ class Builder {
         run,
         "velapg run main -- pytest -x\n"
         "  velapg run --parallel 4 main -- sh -c 'pytest --shard $VELAFS_WORKER/$VELAFS_WORKERS'",
-        "Exit status: that of CMD; 128+N when signal N ended it, 127 when it is not there. With "
-        "--parallel: 0 when each CMD exits with 0, else that of the one that failed first; the "
+        "Exit status: that of CMD; 128+N if signal N ended it, 127 if there is no such program. "
+        "With --parallel: 0 if each CMD exits with 0, else that of the one that failed first; the "
         "others go on.\n");
     AddCloneUser(AddSuperuser(AddLogin(run)));
     AddPort(run);
@@ -211,10 +211,9 @@ class Builder {
   }
 
   void AddInspect() {
-    CLI::App* inspect =
-        AddTo(&app_, "inspect",
-              "Say, as JSON, what a server finds in SOURCE, on a clone that is then thrown away",
-              "velapg inspect main@monday --schema\n  velapg inspect pr-42 --relations");
+    CLI::App* inspect = AddTo(
+        &app_, "inspect", "Show, as JSON, what a server on a throw-away clone finds in SOURCE",
+        "velapg inspect main@monday --schema\n  velapg inspect pr-42 --relations");
     inspect->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")
         ->required()
         ->option_text(" ");
@@ -234,35 +233,32 @@ class Builder {
   }
 
   void AddPool() {
-    CLI::App* pool = AddTo(
-        &app_, "pool",
-        "Keep clones of SOURCE started, so that velapg take hands one out in milliseconds. All "
-        "have "
-        "the state that SOURCE has now, until velapg pool refresh. On a pool that is there: change "
-        "it, and make what it lacks",
-        "velapg pool main --size 4\n  eval \"$(velapg take main --env)\" && pytest; "
-        "velapg release \"$VELAFS_BRANCH\"\n  velapg pool stop main");
+    CLI::App* pool =
+        AddTo(&app_, "pool",
+              "Keep clones of SOURCE with started servers, so that velapg take hands one out in "
+              "milliseconds. All have SOURCE's current state, until velapg pool refresh. If the "
+              "pool exists: change it, and make missing clones",
+              "velapg pool main --size 4\n  eval \"$(velapg take main --env)\" && pytest; "
+              "velapg release \"$VELAFS_BRANCH\"\n  velapg pool stop main");
     pool->require_subcommand(0, 1);
     pool->add_option("SOURCE", arguments_.branch, "A branch or a bookmark")->option_text(" ");
-    pool->add_option("--size", arguments_.pool_size, "How many clones are to be ready")
+    pool->add_option("--size", arguments_.pool_size, "Number of clones to keep ready")
         ->type_name("N")
         ->check(CLI::Range(1, 1000).description(""));
     pool->add_option("--name", arguments_.pool_name, "The pool's name (default: after SOURCE)")
         ->type_name("NAME");
     AddCloneUser(AddLogin(pool));
     AddServerOptions(pool);
-    AddTo(pool, "list", "Say what pools there are, and how many clones each has",
-          "velapg pool list --json");
-    AddPoolName(AddTo(pool, "refresh", "Give the pool's clones the state that its source has now",
+    AddTo(pool, "list", "List pools, with their numbers of clones", "velapg pool list --json");
+    AddPoolName(AddTo(pool, "refresh", "Bring the pool's clones to its source's current state",
                       "velapg pool refresh main"));
-    CLI::App* fill =
-        AddTo(pool, "fill",
-              "Make the clones that the pool lacks, and throw away those released. take and "
-              "release have that done in the background",
-              "velapg pool fill main");
+    CLI::App* fill = AddTo(pool, "fill",
+                           "Make missing clones, and delete released ones. take and release have "
+                           "that done in the background",
+                           "velapg pool fill main");
     AddPoolName(fill)->add_flag("--unless-waiting", arguments_.unless_waiting,
                                 "Leave it to another that waits for its turn to do the same");
-    CLI::App* stop = AddTo(pool, "stop", "Delete the pool and its clones, but for those taken",
+    CLI::App* stop = AddTo(pool, "stop", "Delete the pool and its clones, except taken ones",
                            "velapg pool stop main");
     AddPoolName(stop)->add_flag("--all", arguments_.stop_all, "Those taken, too");
     AddTake();
@@ -281,11 +277,11 @@ class Builder {
     take->add_flag("--env", arguments_.as_env,
                    "Print shell commands that set PGHOST, DATABASE_URL, VELAFS_BRANCH ...")
         ->excludes(url);
-    CLI::App* release = AddTo(
-        &app_, "release", "Give back a clone that was taken: it is thrown away in the background",
-        "velapg release \"$VELAFS_BRANCH\"");
+    CLI::App* release =
+        AddTo(&app_, "release", "Give back a taken clone, which is then deleted in the background",
+              "velapg release \"$VELAFS_BRANCH\"");
     release->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
-    CLI::App* renew = AddTo(&app_, "renew", "Set the lease of a clone that was taken anew",
+    CLI::App* renew = AddTo(&app_, "renew", "Start the lease of a taken clone again",
                             "velapg renew \"$VELAFS_BRANCH\" --lease 30m");
     renew->add_option("BRANCH", arguments_.branch, "The clone")->required()->option_text(" ");
     AddLease(renew);
@@ -294,13 +290,13 @@ class Builder {
   void AddLease(CLI::App* command) {
     command
         ->add_option("--lease", raw_.lease,
-                     "After this time, from now on, the clone is given back by itself: its "
-                     "server is stopped and the branch deleted (default: the policy lease)")
+                     "Give the clone back by itself after this time: its server is stopped and the "
+                     "branch deleted (default: the policy lease)")
         ->type_name("DURATION");
   }
 
   CLI::App* AddPoolName(CLI::App* command) {
-    command->add_option("POOL", arguments_.branch, "Pool, or the branch or bookmark it is of")
+    command->add_option("POOL", arguments_.branch, "Pool, or its branch or bookmark")
         ->required()
         ->option_text(" ");
     return command;
@@ -321,11 +317,11 @@ class Builder {
     command
         ->add_option(
             "--user", arguments_.user,
-            "Role (default: as the policy default_user says, else the superuser that initdb made)")
+            "Role (default: that of the policy default_user, else the superuser that initdb made)")
         ->type_name("ROLE");
     command
         ->add_option("--dbname", arguments_.dbname,
-                     "Database (default: as the policy default_database says, else postgres)")
+                     "Database (default: that of the policy default_database, else postgres)")
         ->type_name("DATABASE");
     return command;
   }
@@ -333,7 +329,7 @@ class Builder {
   CLI::App* AddSuperuser(CLI::App* command) {
     command
         ->add_flag("--superuser", arguments_.superuser,
-                   "As the superuser that initdb made, and in database postgres, whatever the "
+                   "Connect as the superuser that initdb made, to database postgres, whatever the "
                    "policies say")
         ->excludes("--user");
     return command;
@@ -343,8 +339,8 @@ class Builder {
     command
         ->add_option("--as-user", arguments_.as_user,
                      "Show the clone's files as owned by USER, who then runs its server (default: "
-                     "as those of SOURCE; for root, where they are shown as no user's, whom the "
-                     "policy inspect_user names, else velafs if there is such a user)")
+                     "as SOURCE shows them; for root, if SOURCE shows the real owners, the user of "
+                     "the policy inspect_user, else velafs if there is such a user)")
         ->type_name("USER|none");
     return command;
   }
@@ -366,17 +362,16 @@ class Builder {
     AddPort(AddLogin(command));
     command
         ->add_option("--idle-stop", raw_.idle_stop,
-                     "Stop the server when nobody has been connected for this long, or never "
-                     "(default: as the policy idle_stop says)")
+                     "Stop the server once nobody has been connected for this long, or never "
+                     "(default: the policy idle_stop)")
         ->type_name("DURATION|never");
     AddServerOptions(command,
-                     "as the policy network says; restart goes no farther than "
-                     "the server that runs");
+                     "the policy network; restart opens no more than the running server has");
     command
         ->add_flag_callback(
             "--no-tcp", [&raw = raw_] { raw.tcp = false; },
-            "Listen on the Unix socket only (default: as the policy tcp says; restart: as the "
-            "server that runs)")
+            "Listen on the Unix socket only (default: the policy tcp; restart: like the running "
+            "server)")
         ->excludes("--tcp");
     command
         ->add_flag("--recover", arguments_.start.recover,
@@ -394,20 +389,21 @@ class Builder {
     command
         ->add_flag_callback(
             "--tcp", [&raw = raw_] { raw.tcp = true; },
-            "Listen on 127.0.0.1, too, where a password is wanted (scram-sha-256). velapg sets one "
-            "for the role of --user; velapg url --tcp shows it")
+            "Listen on 127.0.0.1, too, with a password (scram-sha-256) that velapg sets for the "
+            "role of --user; velapg url --tcp shows it")
         ->excludes("--as-is");
     command->add_flag("--standby", arguments_.start.standby,
                       "Keep standby.signal and recovery.signal");
     command->add_flag("--strict", overrides.strict,
-                      "Refuse when a preload library is not installed");
+                      "Refuse to start if a setting or a preload library would be left out");
     command
-        ->add_option("--network", raw_.network,
-                     "isolated: the server reaches nothing, and is reached over its Unix socket; "
-                     "loopback: it has a localhost of its own, too, where it listens with --tcp; "
-                     "host: the host's network "
-                     "(default: " +
-                         network_default + ")")
+        ->add_option(
+            "--network", raw_.network,
+            "isolated: the server has no network, and is reached over its Unix socket; loopback: "
+            "it also has a localhost of its own, on which it listens with --tcp; "
+            "host: the host's network "
+            "(default: " +
+                network_default + ")")
         ->check(CLI::IsMember({"isolated", "loopback", "host"}));
     command->add_option("--profile", raw_.profile, "Memory settings: capped, or as configured")
         ->check(CLI::IsMember({"small", "inherit"}))

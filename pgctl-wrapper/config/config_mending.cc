@@ -211,7 +211,7 @@ Result<std::vector<LeftOutLine>> MendConfiguration(const ServerHome& home, const
     VELAFS_ASSIGN(const bool is_better, mending.LeaveOut(ParseComplaints(words)));
     if (!is_better) return CannotBeRead(QuoteLastLines("the server program says", words));
   }
-  return CannotBeRead("more of it is wrong than can be left out");
+  return CannotBeRead("it has more wrong lines than can be left out");
 }
 
 std::vector<Override> LeftOutOverrides(const std::vector<LeftOutLine>& left_out) {

@@ -40,7 +40,7 @@ Result<LibraryRule> ToRule(const toml::table& table) {
       {"setting", &rule.setting}, {"value", &rule.value}, {"why", &rule.why}};
   for (const auto& [key, node] : table) {
     const auto text = node.value_exact<std::string>();
-    if (!text) return At(node, "\"" + std::string(key.str()) + "\" is no text in quotes");
+    if (!text) return At(node, "\"" + std::string(key.str()) + "\" is not a text in quotes");
     if (key.str() == "action") {
       VELAFS_ASSIGN(rule.action, ToAction(node, *text));
       has_action = true;
@@ -58,7 +58,7 @@ Result<LibraryRule> ToRule(const toml::table& table) {
     return At(table, "the action \"setting\", and it alone, needs a setting");
   }
   if (rule.setting.find_first_of("= \t\n") != std::string::npos) {
-    return At(table, "\"" + rule.setting + "\" is no name of a setting");
+    return At(table, "\"" + rule.setting + "\" is not the name of a setting");
   }
   return rule;
 }
@@ -75,7 +75,7 @@ Result<LibraryRules> ToRules(const toml::table& file) {
 
 Status CheckTrusted(const std::string& path, const struct stat& file, uid_t store_owner) {
   const std::string quoted = "\"" + path + "\"";
-  if (!S_ISREG(file.st_mode)) return Refused(quoted + " is no regular file");
+  if (!S_ISREG(file.st_mode)) return Refused(quoted + " is not a regular file");
   if (file.st_uid != 0 && file.st_uid != store_owner) {
     return Refused(quoted + " belongs neither to root nor to the store's owner",
                    "it says which libraries branches load: chown it");

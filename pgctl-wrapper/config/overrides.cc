@@ -109,7 +109,7 @@ std::vector<Override> NetworkOverrides(const ServerFacts& facts, const OverrideC
                  : Override{"listen_addresses", "", "it is reached over its Unix socket only"}};
   // There its key file may look like a stranger's, which the server refuses.
   if (is_apart && (choice.as_is || OwnValue(facts, "ssl") == "on")) {
-    overrides.push_back({"ssl", "off", "nobody comes over the network"});
+    overrides.push_back({"ssl", "off", "nobody connects over the network"});
   }
   return overrides;
 }
@@ -205,16 +205,16 @@ std::vector<Override> PlaceOverrides(const ServerPlaces& places) {
   };
   return {{"data_directory", places.data_dir, "the branch itself"},
           {"config_file", places.config_file,
-           why(places.config_file, places.config_is_copy
-                                       ? "a copy of the branch's own, without what its server does "
-                                         "not take"
-                                       : "generated: the branch has none")},
+           why(places.config_file,
+               places.config_is_copy
+                   ? "a copy of the branch's own, without lines that its server does not accept"
+                   : "generated: the branch has none")},
           {"hba_file", places.hba_file,
            why(places.hba_file,
-               "velapg's, not the branch's: the data's owner gets in over the socket, others with "
+               "replaces the branch's own: the data's owner connects over the socket, others with "
                "passwords over TCP")},
           {"ident_file", places.ident_file,
-           why(places.ident_file, "velapg's, not the branch's: it has no maps")}};
+           why(places.ident_file, "replaces the branch's own: it has no maps")}};
 }
 
 std::vector<std::string> SettingsToAsk(int version, const OverrideChoice& choice) {

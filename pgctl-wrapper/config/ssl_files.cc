@@ -23,8 +23,9 @@ std::string KeyProblem(const std::string& path) {
   constexpr mode_t kNotForOwners = 077;
   constexpr mode_t kNotForRoots = 037;
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return "its key is no regular file";
-  if (info.st_uid != geteuid() && info.st_uid != 0) return "its key file is another user's";
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
+    return "its key is not a regular file";
+  if (info.st_uid != geteuid() && info.st_uid != 0) return "its key file belongs to another user";
   const mode_t refused = info.st_uid == geteuid() ? kNotForOwners : kNotForRoots;
   if ((info.st_mode & refused) != 0) return "its key file is open to others";
   const Result<std::string> key = ReadBoundedFile(path, kMostKeyBytes);

@@ -20,7 +20,7 @@ Result<Network> ParseNetwork(string_view word) {
   for (const auto& [network, name] : kNames) {
     if (word == name) return network;
   }
-  return UsageError("\"" + std::string(word) + "\" is none of isolated, loopback and host");
+  return UsageError("\"" + std::string(word) + "\" is not isolated, loopback or host");
 }
 
 const char* NetworkName(Network network) {

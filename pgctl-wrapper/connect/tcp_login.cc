@@ -123,7 +123,7 @@ Status CheckAnswer(const TcpServer& server, const std::string& answer) {
     return Refused("the password of " + role + " has expired: its VALID UNTIL is over",
                    "name another role with --user");
   }
-  return NotFound("there is no " + role, "name one that there is with --user");
+  return NotFound("there is no " + role, "name an existing role with --user");
 }
 
 }  // namespace

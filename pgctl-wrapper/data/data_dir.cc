@@ -90,7 +90,7 @@ Status CheckWayTo(const std::string& path, const Owner& owner) {
     if (faccessat(AT_FDCWD, directory.c_str(), X_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
     return Refused("directory \"" + directory + "\" is closed to user \"" + owner.name +
                        "\", whose data is below it",
-                   "chmod o+x " + ShellWord(directory) + ", or have the store in another place");
+                   "chmod o+x " + ShellWord(directory) + ", or move the store to another place");
   }
   return {};
 }

@@ -81,7 +81,7 @@ Status CheckNothingLeadsOut(const std::string& data_dir, const std::string& bran
                      first.target + "\": a server would write there",
                  is_tablespace
                      ? "`velafs tablespaces " + branch + " --bring-in` copies it into the branch"
-                     : "put what it leads to in the place of the link");
+                     : "replace the link by its target");
 }
 
 }  // namespace velafs::pgctl

@@ -158,7 +158,7 @@ Result<Branch> FindTaken(Session& session, const std::string& name) {
   if (branch.owner != user.name) {
     return Refused(
         "branch " + Quoted(branch.name) + " belongs to a pool of user " + Quoted(branch.owner),
-        "each user has pools of his own");
+        "each user has pools of their own");
   }
   const std::optional<CloneState> state = StateOf(branch);
   if (state == CloneState::kTaken || state == CloneState::kReleased) return branch;
@@ -175,7 +175,7 @@ Result<TakenClone> TakeInTime(Session& session, const FoundPool& pool, const Arg
     VELAFS_ASSIGN(std::optional<TakenClone> taken, TryTake(session, pool.dir, lease));
     if (taken) return *std::move(taken);
     if (steady_clock::now() >= deadline) {
-      return Failed("pool " + Quoted(pool.dir.name()) + " has no clone that is ready",
+      return Failed("pool " + Quoted(pool.dir.name()) + " has no ready clone",
                     "wait longer with --wait, or give it a larger --size with velapg pool");
     }
     VELAFS_ASSIGN(const bool made, MakeOne(session, pool, output));

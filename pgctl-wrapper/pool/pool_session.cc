@@ -19,7 +19,7 @@ using nlohmann::json;
 
 Status NoSuchPool(const std::string& word) {
   return NotFound("there is no pool \"" + word + "\"",
-                  "make one with velapg pool SOURCE --size N; velapg pool list says what there is");
+                  "make one with velapg pool SOURCE --size N; velapg pool list shows the pools");
 }
 
 // The pools whose plan can be read.
@@ -79,7 +79,7 @@ Result<FoundPool> FindPool(Session& session, const std::string& word) {
   std::erase_if(pools, [&word](const FoundPool& pool) { return pool.plan.source != word; });
   if (pools.size() == 1) return std::move(pools.front());
   if (pools.empty()) return NoSuchPool(word);
-  return Refused("several pools are of \"" + word + "\"",
+  return Refused("several pools belong to \"" + word + "\"",
                  "name one: \"" + pools[0].dir.name() + "\", \"" + pools[1].dir.name() + "\" ...");
 }
 

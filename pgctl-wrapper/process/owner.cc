@@ -87,7 +87,7 @@ Result<Owner> OwnerOfData(const std::string& data_dir) {
   if (lstat(path.c_str(), &info) == 0) {
     // A link may lead to anybody's file, and we would act as that user.
     if (S_ISREG(info.st_mode)) return OwnerOf(info);
-    return Refused("\"" + path + "\" is no regular file");
+    return Refused("\"" + path + "\" is not a regular file");
   }
   if (errno == EACCES) return OwnerOfFile(data_dir);
   if (errno != ENOENT) return SystemError(errno, "cannot read \"" + path + "\"");

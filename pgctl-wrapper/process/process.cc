@@ -129,10 +129,11 @@ Status JoinGroup(const ServerGroup& group) {
 }
 
 Status CannotIsolate(const FailureReport& failure) {
-  return Refused("cannot keep the server from the network: " + std::string(failure.isolation_step),
-                 "allow user namespaces (sysctl user.max_user_namespaces and "
-                 "kernel.apparmor_restrict_unprivileged_userns; a container needs the capability "
-                 "SYS_ADMIN), or choose the host's network with --network host");
+  return Refused(
+      "cannot isolate the server from the network: " + std::string(failure.isolation_step),
+      "allow user namespaces (sysctl user.max_user_namespaces and "
+      "kernel.apparmor_restrict_unprivileged_userns; a container needs the capability "
+      "SYS_ADMIN), or choose the host's network with --network host");
 }
 
 // In the child, up to exec. Returns only on failure.

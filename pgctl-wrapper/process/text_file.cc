@@ -27,7 +27,7 @@ Result<UniqueFd> OpenRegular(const std::string& path, int more_flags = 0) {
     return Refused("\"" + path + "\" is a symbolic link");
   }
   if (!file || fstat(file.get(), &info) != 0) return FileError("cannot open", path);
-  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
+  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is not a regular file");
   return file;
 }
 

@@ -182,7 +182,7 @@ Status CheckClusterFree(const Registration& it) {
   if (lstat(link.c_str(), &info) != 0 || std::filesystem::read_symlink(link, error) == it.data_dir)
     return {};
   if (is_ours && S_ISLNK(info.st_mode)) return {};
-  return Exists("\"" + link + "\" is there, and not of this branch",
+  return Exists("\"" + link + "\" exists and does not belong to this branch",
                 "choose another name with --cluster NAME");
 }
 

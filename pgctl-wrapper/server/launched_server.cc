@@ -57,7 +57,7 @@ Status WaitUntilReady(const Launched& launched, const ReadinessWait& wait) {
     }
     if (steady_clock::now() < start + wait.timeout) continue;
     return Failed(server + " is not ready after " + FormatDuration(wait.timeout),
-                  "it goes on starting: see velapg status and velapg logs");
+                  "it is still starting: see velapg status and velapg logs");
   }
   if (launched.is_child) WaitForExit(launched.pid);
   VELAFS_ASSIGN(const std::string said, ReadTail(launched.log.fd.get(), launched.log.start_bytes));

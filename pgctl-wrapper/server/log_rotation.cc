@@ -41,7 +41,7 @@ Result<uint64_t> RotateLog(const RunDir& run_dir) {
   if (!log || fstat(log.get(), &info) != 0) {
     return SystemError(errno, "cannot open \"" + path + "\"");
   }
-  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is no regular file");
+  if (!S_ISREG(info.st_mode)) return Refused("\"" + path + "\" is not a regular file");
   if (info.st_size == 0) return uint64_t{0};
 
   const std::string fresh = path + ".1.new";

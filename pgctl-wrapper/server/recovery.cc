@@ -39,7 +39,7 @@ std::string NewestSegment(const std::string& data_dir) {
 std::string RecoverHint(const std::string& branch) {
   return "velapg start " + branch +
          " --recover reads it from the archive that the branch's restore_command names, and writes "
-         "nothing there; else import the data anew, with its WAL";
+         "nothing there; else import the data again, with its WAL";
 }
 
 // Without the hint that tells to remove backup_label, which makes the copy corrupt.
@@ -82,7 +82,7 @@ std::string TablespaceHint(bool read_archive, const std::string& quoted) {
       read_archive ? "WAL from the archive makes a tablespace elsewhere, which cannot be replayed "
                      "on a branch: import a backup that was made after it"
                    : "its WAL makes a tablespace elsewhere: a branch's tablespaces lie inside it, "
-                     "made with LOCATION ''; import the data anew";
+                     "made with LOCATION ''; import the data again";
   return reason + "\n" + quoted;
 }
 

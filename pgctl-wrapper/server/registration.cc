@@ -42,7 +42,7 @@ string ValueOf(const string& text, const string& key) {
 
 Status CheckMayRegister() {
   if (geteuid() != 0) {
-    return Refused("only root registers clusters", "run velapg as root");
+    return Refused("only root can register clusters", "run velapg as root");
   }
   if (access("/usr/bin/pg_ctlcluster", X_OK) == 0) return {};
   return Refused("postgresql-common is not installed", "apt install postgresql-common");
@@ -128,7 +128,7 @@ Status CheckClusterName(const string& name) {
     return {};
   }
   return UsageError(
-      Quoted(name) + " is no name of a cluster",
+      Quoted(name) + " is not a name for a cluster",
       "letters, digits, \"_\", \".\" and \"-\", at most 63, a letter or a digit first");
 }
 
@@ -231,7 +231,7 @@ Result<int> UnregisterCluster(const Arguments& arguments, const Output& output) 
   output.Confirm({{"branch", arguments.branch},
                   {"version", clusters.front().version},
                   {"cluster", clusters.front().cluster}},
-                 "branch " + Quoted(arguments.branch) + " is no cluster any more\n");
+                 "branch " + Quoted(arguments.branch) + " is no longer a cluster\n");
   return 0;
 }
 

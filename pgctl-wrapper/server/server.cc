@@ -263,7 +263,9 @@ Result<Launched> PrepareLate(Start& start, Launched launched, SignalFiles& signa
   EndLaunched(launched, SIGINT, start.options.timeout);
   VELAFS_TRY(RecoverAndPrepare(start, std::nullopt, signals));
   if (start.control.takes_over) {
-    return Failed("the server was stopped to take away what its WAL had brought", "start it again");
+    return Failed(
+        "the server was stopped to remove settings or subscriptions that its WAL had brought",
+        "start it again");
   }
   return LaunchAndWait(start);
 }
@@ -306,7 +308,7 @@ Result<Launched> PrepareSlotsAndLaunch(Start& start) {
   if (!start.LeavesData()) return PrepareAndLaunch(start);
   if (start.options.standby && !HasSignalFile(start.branch.data_dir, "standby.signal") &&
       HasSignalFile(start.branch.data_dir, "recovery.signal") && !start.options.overrides.as_is) {
-    return Refused("branch \"" + start.branch.name + "\" is no standby: it has recovery.signal",
+    return Refused("branch \"" + start.branch.name + "\" is not a standby: it has recovery.signal",
                    "velapg start " + start.name_for_hints + " --recover finishes its recovery");
   }
   return LaunchAndWait(start);

@@ -16,7 +16,7 @@ Status RefuseLeftOut(const std::string& branch, const std::vector<Override>& lef
   std::string places;
   for (const Override& item : left_out) places += (places.empty() ? "" : "; ") + item.why;
   return Refused(
-      "branch \"" + branch + "\" has a configuration that its server does not take: " + places,
+      "branch \"" + branch + "\" has a configuration that its server does not accept: " + places,
       "correct it, or start without --strict");
 }
 
@@ -25,10 +25,11 @@ Status Mend(const ServerHome& home, const RunDir& run_dir, const StartOptions& o
             const CaptureLimits& limits, const std::string& complaints, ServerFacts* facts,
             Preparation* report) {
   if (options.overrides.as_is) {
-    return Failed("its configuration cannot be read",
-                  QuoteLastLines("without --as-is, what the server does not take is left out; the "
-                                 "server program says",
-                                 complaints));
+    return Failed(
+        "its configuration cannot be read",
+        QuoteLastLines("without --as-is, lines that the server does not accept are left out; the "
+                       "server program says",
+                       complaints));
   }
   VELAFS_ASSIGN(const std::vector<LeftOutLine> lines,
                 MendConfiguration(home, run_dir.path + "/postgresql.conf", limits, &facts->places));

@@ -27,7 +27,7 @@ Result<std::string> ReadControlData(const ServerHome& home, const Branch& branch
 Status CheckIsFile(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return {};
-  return Refused("\"" + path + "\" is no regular file");
+  return Refused("\"" + path + "\" is not a regular file");
 }
 
 // The branch's own file of that name, if there is one; empty otherwise.

@@ -106,7 +106,8 @@ Result<OpenedLog> OpenLog(const std::string& path) {
     return SystemError(errno, "cannot open \"" + path + "\"");
   }
   if (!S_ISREG(info.st_mode)) {
-    return Refused("\"" + path + "\" is no regular file", "remove it, and start the server again");
+    return Refused("\"" + path + "\" is not a regular file",
+                   "remove it, and start the server again");
   }
   log.start_bytes = static_cast<uint64_t>(info.st_size);
   return log;

@@ -44,7 +44,7 @@ Result<StandIn> ParseStandIn(const std::vector<std::string>& words) {
     }
   }
   if (!found.store.empty() && !found.branch.empty()) return found;
-  return UsageError("the store or the branch is not named", "register the branch anew");
+  return UsageError("the store or the branch is not named", "register the branch again");
 }
 
 Status ServeAsPostgres(const std::vector<std::string>& words) {

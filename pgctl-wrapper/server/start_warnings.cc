@@ -27,7 +27,7 @@ void WarnOfGroup(const ServerGroup& group, std::vector<std::string>* warnings) {
   if (group.ends_with.empty()) return;
   warnings->push_back("the server ends when " + group.ends_with +
                       ", in which it was started, does: systemd gives this user no scope for it "
-                      "(loginctl enable-linger has it do so)");
+                      "(loginctl enable-linger changes that)");
 }
 
 void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
@@ -36,7 +36,7 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
   for (const UnusableDatabase& database : DatabasesWithoutLocale(data_dir, facts.version)) {
     warnings->push_back("database \"" + Printable(database.name) +
                         "\" cannot be opened: its locale \"" + database.locale +
-                        "\" is not on this machine; to have it: apt install locales-all");
+                        "\" is not on this machine; to install it: apt install locales-all");
   }
   if (options.overrides.as_is) {
     const auto listens = facts.own.find("listen_addresses");
@@ -44,7 +44,7 @@ void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_f
         facts.network == Network::kHost && listens != facts.own.end() && !listens->second.empty();
     if (is_reached) {
       warnings->push_back("with --as-is the server listens on \"" + listens->second +
-                          "\", and lets in whom the branch's pg_hba.conf does");
+                          "\", with the access rules of the branch's pg_hba.conf");
     }
     if (WouldArchive(facts.own)) {
       warnings->push_back(

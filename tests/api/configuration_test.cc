@@ -80,7 +80,7 @@ TEST_CASE("a mountpoint that no store of the configuration file can have is refu
 TEST_CASE("a directory is no configuration file") {
   const ScratchDirectory scratch;
   const auto file = Configuration::Read(scratch.path());
-  const std::string why = geteuid() == 0 ? "it is no regular file" : "Is a directory";
+  const std::string why = geteuid() == 0 ? "it is not a regular file" : "Is a directory";
   CHECK(file.status().message() ==
         "cannot read the configuration file \"" + scratch.path() + "\": " + why);
 }

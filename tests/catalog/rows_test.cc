@@ -434,7 +434,7 @@ TEST_CASE_FIXTURE(CatalogFixture, "no number is given that a node id does not ho
     const Status instance =
         catalog->Write([](Writer& writer) { return writer.ReserveInstance().status(); }).status();
     CHECK(instance.error_number() == ENOSPC);
-    CHECK(instance.hint() == "export what is to be kept, and import it into a new store");
+    CHECK(instance.hint() == "export the branches to keep, and import them into a new store");
   }
 }
 

@@ -94,15 +94,15 @@ TEST_CASE_FIXTURE(ShipFixture, "what is no file, or has something else in it, ge
   std::ofstream(other) << "text\n";
   SUBCASE("a link") {
     std::filesystem::create_symlink(other, file);
-    CheckRefused(4, "it is no regular file");
+    CheckRefused(4, "it is not a regular file");
   }
   SUBCASE("a FIFO") {
     REQUIRE(mkfifo(file.c_str(), 0600) == 0);
-    CheckRefused(4, "it is no regular file");
+    CheckRefused(4, "it is not a regular file");
   }
   SUBCASE("a directory") {
     std::filesystem::create_directory(file);
-    CheckRefused(4, "it is no regular file");
+    CheckRefused(4, "it is not a regular file");
   }
   SUBCASE("other lines") {
     std::filesystem::rename(other, file);
@@ -149,7 +149,7 @@ TEST_CASE_FIXTURE(ShipFixture, "trimming waits for what is to be shipped") {
   Note("two");
   const Outcome outcome = velafs({"audit", "trim", "--max-entries", "1"});
   CHECK(outcome.exit_status == 0);
-  CHECK(outcome.err.find("\"" + file + "\" has yet to get them") != std::string::npos);
+  CHECK(outcome.err.find("\"" + file + "\" has not received them yet") != std::string::npos);
   CHECK(outcome.out.find("trimmed 2 entries") != std::string::npos);
   velafs.Done({"audit", "ship", "--to", file, "--forget"});
   CHECK(velafs.Done({"audit", "trim", "--max-entries", "1"})["held_by"].is_null());

@@ -120,7 +120,7 @@ TEST_CASE_FIXTURE(WithArchive, "what leads out of an archive is refused") {
     fs::create_symlink("5", data + "/base/x");
     WriteHostFile(data + "/y/file", "through");
     Pack("--transform 's,^./y,./base/x,' ./PG_VERSION ./global ./base ./y/file");
-    CheckRefused("\"base/x\" is no directory", 4);
+    CheckRefused("\"base/x\" is not a directory", 4);
   }
   SUBCASE("a hard link, less deep, to a symbolic one") {
     fs::create_symlink("../../../secret", data + "/base/5/far");
@@ -310,7 +310,7 @@ TEST_CASE_FIXTURE(WithTarSet, "nothing is unpacked through a link that base.tar 
   PackSet("", "");
   const Outcome outcome = velafs({"import", "main", "--from-tar", set});
   CHECK(outcome.exit_status == 4);
-  CHECK_MESSAGE(outcome.err.find("\"pg_tblspc\" is no directory") != std::string::npos,
+  CHECK_MESSAGE(outcome.err.find("\"pg_tblspc\" is not a directory") != std::string::npos,
                 outcome.err);
   CheckNothingLeft();
 }
@@ -423,7 +423,7 @@ TEST_CASE_FIXTURE(WithArchive, "what is no whole archive of a PGDATA is refused"
   }
   SUBCASE("no archive") {
     WriteHostFile(tar, Noise(100'000, 3));
-    CheckRefused("it is no tar archive", 1);
+    CheckRefused("it is not a tar archive", 1);
   }
   SUBCASE("nothing") {
     WriteHostFile(tar, "");

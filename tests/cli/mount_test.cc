@@ -155,7 +155,7 @@ TEST_CASE("a mountpoint that cannot be one is refused in words") {
   std::filesystem::create_directory(store + "/other");
   CHECK(refusal(store + "/other/", 4).find("is inside the store") != std::string::npos);
   CHECK(refusal(daemon.velafs.scratch / "data", 4).find("is not empty") != std::string::npos);
-  CHECK(refusal(daemon.velafs.scratch / "data/PG_VERSION", 2).find("is no directory") !=
+  CHECK(refusal(daemon.velafs.scratch / "data/PG_VERSION", 2).find("is not a directory") !=
         std::string::npos);
 
   daemon.Mount();

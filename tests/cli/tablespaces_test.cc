@@ -69,7 +69,7 @@ TEST_CASE_FIXTURE(WithLink, "a link to what is gone is dropped, and that is in t
   fs::remove_all(outside);
   const Outcome brought_in = velafs({"tablespaces", "main", "--bring-in"});
   CHECK(brought_in.exit_status == 1);
-  CHECK(brought_in.err.find("cannot mend the tablespaces of \"main\": tablespace 16400") !=
+  CHECK(brought_in.err.find("cannot repair the tablespaces of \"main\": tablespace 16400") !=
         std::string::npos);
   CHECK(brought_in.err.find("hint: --drop 16400 removes the link") != std::string::npos);
   CHECK(velafs.Done({"tablespaces", "main", "--drop", "16400"})["tablespaces"].empty());

@@ -82,7 +82,8 @@ TEST_CASE("fuzz: an archive is parsed into a stream of members, or fails") {
     store::MemberReader reader(read);
     for (;;) {
       const auto member = reader.Next();
-      if (!member.ok()) CHECK_FALSE(member.status().message().starts_with("what was sent"));
+      if (!member.ok())
+        CHECK_FALSE(member.status().message().starts_with("the input is not a stream"));
       if (!member.ok() || !*member) break;
     }
   });

@@ -127,7 +127,7 @@ TEST_CASE("a map that is damaged, short, another's or of a later version is refu
   CHECK(message(flipped(200)) == "the page map's header is damaged");
   CHECK(message(flipped(file.size() - 100)) == "block 3 of the page map is damaged");
   CHECK(message({file.begin(), file.begin() + 100}) == "the page map is shorter than its header");
-  CHECK(message(file, LayerId(4)) == "the page map is another file's");
+  CHECK(message(file, LayerId(4)) == "the page map belongs to another file");
 }
 
 TEST_CASE("pages are claimed by the thousand million") {

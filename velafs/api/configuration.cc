@@ -135,9 +135,9 @@ Status CheckIsRoots(const std::filesystem::path& path, bool is_way) {
   const bool is_open = !is_link && (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 &&
                        !(is_way && (info.st_mode & S_ISVTX) != 0);
   if (info.st_uid == 0 && !is_open) return {};
-  return Refused("\"" + path.string() + "\" is not root's alone to write",
+  return Refused("\"" + path.string() + "\" can be written by other users than root",
                  "`chown root:root '" + path.string() + "'` and `chmod go-w '" + path.string() +
-                     "'` make it so");
+                     "'` correct that");
 }
 
 Status CheckWay(const std::filesystem::path& file) {
@@ -197,7 +197,7 @@ Result<std::string> ReadTrusted(const std::string& file) {
     return SystemError(error, "cannot open it");
   }
   if (is_careful) VELAFS_TRY(CheckIsTrusted(file, info));
-  if (is_careful && !S_ISREG(info.st_mode)) return Refused("it is no regular file");
+  if (is_careful && !S_ISREG(info.st_mode)) return Refused("it is not a regular file");
   return ReadUpTo(kMostBytes, opened.get());
 }
 

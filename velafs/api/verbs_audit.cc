@@ -118,7 +118,7 @@ Answer AuditTrim(Call& call) {
   VELAFS_TRY(call.arguments.Finish());
   if (!limits.keep && !limits.max_entries) limits = call.store.governance().AuditPolicy();
   if (!limits.keep && !limits.max_entries) {
-    return UsageError("no policy says what may go of the audit log",
+    return UsageError("no policy limits the audit log",
                       "set one: velafs policy set --of-store audit_keep=365d");
   }
   VELAFS_ASSIGN(const store::AuditTrimmed trimmed,

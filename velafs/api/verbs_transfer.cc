@@ -64,9 +64,7 @@ Answer Import(Call& call) {
     return UsageError("argument \"from_dir\" is not an absolute path");
   }
   if (archive && (!options.read_as.empty() || options.links == store::LinksOut::kFollow)) {
-    return UsageError(
-        "arguments \"read_as\" and \"links\": \"follow\" are for what "
-        "\"from_dir\" names");
+    return UsageError("arguments \"read_as\" and \"links\": \"follow\" need \"from_dir\"");
   }
   if (archive && !call.streams.in) {
     return UsageError("verb \"import\" needs a stream to read the archive from");

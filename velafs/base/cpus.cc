@@ -14,7 +14,7 @@ Result<uint64_t> ParseCpus(std::string_view text) {
   if (parsed.ec == std::errc() && parsed.ptr == end && cpus >= kLeast && cpus <= kMost) {
     return static_cast<uint64_t>(std::llround(cpus * 100));
   }
-  return UsageError("\"" + std::string(text) + "\" is no number of processors",
+  return UsageError("\"" + std::string(text) + "\" is not a number of processors",
                     "write 2 or 0.5, for example: from 0.01 to 10000");
 }
 

@@ -9,7 +9,7 @@
 
 namespace velafs {
 
-// In hundredths: "2.5" is 250. Usage if it is no number of processors.
+// In hundredths: "2.5" is 250. Usage if it is not a number of processors.
 Result<uint64_t> ParseCpus(std::string_view text);
 // The inverse.
 std::string FormatCpus(uint64_t cpu_percent);

@@ -47,7 +47,7 @@ Status CheckName(std::string_view what, std::string_view name) {
   if (IsName(name)) return {};
   if (what == "branch" && IsBookmarkName(name)) {
     const std::string bookmark(name);
-    return UsageError("\"" + bookmark + "\" is a bookmark, and a branch is wanted",
+    return UsageError("\"" + bookmark + "\" is a bookmark, not a branch",
                       "velafs bookmark list " + bookmark.substr(0, bookmark.find('@')) +
                           " shows it, velafs bookmark delete " + bookmark +
                           " deletes it, velafs clone " + bookmark + " NAME makes a branch of it");

@@ -145,7 +145,7 @@ Status Catalog::State::SyncLog() {
   Status synced = SyncLogAndName().WithContext("cannot make the catalog durable");
   if (synced.ok()) return synced;
   return std::move(synced).WithHint(
-      "what the command did may stay or be lost: unmount the store, see to the disk, mount it "
+      "the command's changes may be kept or lost: unmount the store, check the disk, mount it "
       "again");
 }
 

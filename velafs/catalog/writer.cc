@@ -41,7 +41,7 @@ Result<uint64_t> Reserve(Statements& statements, std::string_view sequence, uint
   if (first <= most && count - 1 <= most - first) return first;
   return SystemError(ENOSPC, "the store has given all of its " + std::to_string(most) + " " +
                                  std::string(sequence) + " numbers")
-      .WithHint("export what is to be kept, and import it into a new store");
+      .WithHint("export the branches to keep, and import them into a new store");
 }
 
 std::optional<uint64_t> IfAny(uint64_t id) {

@@ -33,7 +33,7 @@ Result<Compression> ParseCompression(std::string_view text) {
   }
   if (level >= 1 && level <= kMaxLevel) return Compression{level};
   return UsageError(
-      "\"" + std::string(text) + "\" is no compression",
+      "\"" + std::string(text) + "\" is not a compression",
       "write none, zstd, or zstd:LEVEL with a level from 1 to " + std::to_string(kMaxLevel));
 }
 
@@ -64,7 +64,7 @@ Status Decompress(std::span<const std::byte> payload, std::span<std::byte> into)
   const size_t size =
       ZSTD_decompressDCtx(context.get(), into.data(), into.size(), payload.data(), payload.size());
   if (ZSTD_isError(size) == 0 && size == into.size()) return {};
-  return Corrupt("what is compressed there is damaged");
+  return Corrupt("the compressed data there is damaged");
 }
 
 }  // namespace velafs::chunk

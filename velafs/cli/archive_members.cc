@@ -53,7 +53,7 @@ struct Input {
 // Messages of the library about bad archives, by a word in lower case, with what they mean.
 constexpr std::pair<std::string_view, std::string_view> kMeanings[] = {
     {"it cannot be read", ""},  // our own words
-    {"unrecognized archive format", "it is no tar archive, compressed or not"},
+    {"unrecognized archive format", "it is not a tar archive, compressed or not"},
     {"truncated", "it is cut short"},
     {"end of file", "it is cut short"},
     {"allocate", "there is not enough memory to read it"},

@@ -60,14 +60,14 @@ void AddAudit(CommandLine& line) {
       ->add_option("--since", given->since,
                    "Not older than this: 12h, 7d, or a time as '2026-11-22 10:00'")
       ->type_name("D|TIME");
-  audit->add_option("--user", given->user, "Only what this user did")->type_name("USER");
+  audit->add_option("--user", given->user, "Only entries of this user")->type_name("USER");
   audit->add_option("--verb", given->verb, "Only this verb, as in clone or bookmark-create")
       ->type_name("VERB");
-  audit->add_option("--branch", given->branch, "Only what concerns this branch")
+  audit->add_option("--branch", given->branch, "Only entries about this branch")
       ->type_name("BRANCH");
-  audit->add_option("-n,--limit", given->limit, "Only the last so many")->type_name("N");
+  audit->add_option("-n,--limit", given->limit, "Only the last N entries")->type_name("N");
   CLI::App* verify =
-      line.Add("verify", "Check that no entry was changed or taken away",
+      line.Add("verify", "Check that no entry was changed or removed",
                "velafs audit verify\n  velafs audit verify --noted 42:9f86d081884c7d65...", audit);
   verify
       ->add_option("--noted", given->noted,

@@ -93,7 +93,7 @@ Status RunTrim(const Globals& globals, const TrimArguments& given) {
   VELAFS_ASSIGN(const json trimmed, client->Call("audit-trim", arguments));
   if (trimmed["held_by"].is_string()) {
     WriteNotice("older entries are kept: \"" + trimmed["held_by"].get<std::string>() +
-                "\" has yet to get them");
+                "\" has not received them yet");
   }
   std::string text = (given.dry_run ? "would trim " : "trimmed ") +
                      Counted(trimmed["entries"].get<uint64_t>(), "entry", "entries") +
@@ -107,7 +107,7 @@ Status RunTrim(const Globals& globals, const TrimArguments& given) {
 }  // namespace
 
 void AddAuditEnds(CommandLine& line, CLI::App* audit) {
-  CLI::App* ship = line.Add("ship", "Send the entries that were not sent yet to another place",
+  CLI::App* ship = line.Add("ship", "Send entries that were not sent yet to another place",
                             "velafs audit ship --to syslog\n"
                             "  velafs audit ship --to /srv/audit/velafs.jsonl --as auditor",
                             audit);
@@ -124,15 +124,16 @@ void AddAuditEnds(CommandLine& line, CLI::App* audit) {
                  "Send nothing, and no longer keep entries for this destination");
   line.OnRun(ship, [shipped](const Globals& globals) { return RunShip(globals, *shipped); });
 
-  CLI::App* trim = line.Add("trim", "Remove the oldest entries, and leave one that says so",
+  CLI::App* trim = line.Add("trim", "Remove the oldest entries, and record that in a new entry",
                             "velafs audit trim --keep 365d\n"
                             "  velafs audit trim --max-entries 100000 --dry-run",
                             audit);
   const auto trimmed = std::make_shared<TrimArguments>();
   trim->add_option("--keep", trimmed->keep, "Keep entries that are not older than this")
       ->type_name("D");
-  trim->add_option("--max-entries", trimmed->max_entries, "Keep the last so many")->type_name("N");
-  trim->add_flag("--dry-run", trimmed->dry_run, "Only say what would go");
+  trim->add_option("--max-entries", trimmed->max_entries, "Keep the last N entries")
+      ->type_name("N");
+  trim->add_flag("--dry-run", trimmed->dry_run, "Only say what would be removed");
   line.OnRun(trim, [trimmed](const Globals& globals) { return RunTrim(globals, *trimmed); });
 }
 

@@ -40,12 +40,12 @@ class FileSink : public AuditSink {
     os::UniqueFd fd(open(path.c_str(), kFlags, S_IRUSR | S_IWUSR));
     const std::string cannot = "cannot ship to \"" + path + "\"";
     if (!fd && (errno == ELOOP || errno == ENXIO || errno == EISDIR)) {
-      return Refused(cannot + ": it is no regular file");
+      return Refused(cannot + ": it is not a regular file");
     }
     if (!fd) return SystemError(errno, cannot);
     struct stat info {};
     if (fstat(fd.get(), &info) != 0) return SystemError(errno, cannot);
-    if (!S_ISREG(info.st_mode)) return Refused(cannot + ": it is no regular file");
+    if (!S_ISREG(info.st_mode)) return Refused(cannot + ": it is not a regular file");
     auto sink = std::unique_ptr<FileSink>(new FileSink(path, std::move(fd)));
     VELAFS_TRY(sink->FinishLine(info.st_size));
     return std::unique_ptr<AuditSink>(std::move(sink));
@@ -143,7 +143,7 @@ class OutputSink : public AuditSink {
 
 Result<os::ActingAs> ActAs(const std::string& user) {
   VELAFS_ASSIGN(const catalog::FileOwner owner, store::FindUser(user));
-  if (geteuid() != 0) return Refused("only root ships as another user", "leave out --as");
+  if (geteuid() != 0) return Refused("only root can ship as another user", "leave out --as");
   std::vector<gid_t> groups(1024);
   int count = static_cast<int>(groups.size());
   if (getgrouplist(user.c_str(), owner.gid, groups.data(), &count) < 0) count = 0;

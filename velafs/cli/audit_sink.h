@@ -26,7 +26,7 @@ class AuditSink {
 std::string AuditSinkName(const std::string& to);
 
 // Of "syslog", "-" for standard output, or the name of a file, which is made if it is missing,
-// readable for its owner alone. Refused when that is no regular file: a symbolic link, say. With
+// readable for its owner alone. Refused when that is not a regular file: a symbolic link, say. With
 // `as_user`, the file is opened with the rights of that user, and is his if it is made; only root
 // may say that.
 Result<std::unique_ptr<AuditSink>> OpenAuditSink(const std::string& to,

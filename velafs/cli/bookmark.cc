@@ -61,7 +61,7 @@ void AddBookmark(CommandLine& line) {
   create->add_option("--keep", given->keep, "Delete it after this time, as in 90s 30m 12h 7d")
       ->type_name("D");
   create->add_flag("--checkpoint", given->checkpoint,
-                   "Have the branch's server, if one runs, write a checkpoint first: clones of the "
+                   "Make the branch's server, if one runs, write a checkpoint first: clones of the "
                    "bookmark then start without replay");
   line.OnRun(create, [given](const Globals& globals) { return RunCreate(globals, *given); });
 

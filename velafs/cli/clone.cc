@@ -79,24 +79,23 @@ void AddClone(CommandLine& line) {
           "the store and you are not an admin; else as SOURCE shows them)")
       ->type_name("USER|UID[:GID]|none");
   command
-      ->add_option("--quota", given->quota,
-                   "How much disk space it may use for itself, as in 512M 10G")
+      ->add_option("--quota", given->quota, "Disk space that it may use for itself, as in 512M 10G")
       ->type_name("SIZE");
   command->add_option("--label", given->labels, "Label; may be given again")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--note", given->note, "Free text")->type_name("TEXT");
   command
-      ->add_option("--at", given->at,
-                   "From the newest bookmark made by then: 2026-11-22T10:00:00Z, local time as "
-                   "'2026-11-22 10:00' or 'yesterday 14:00', or '2h ago'")
+      ->add_option(
+          "--at", given->at,
+          "Clone the newest bookmark made by this time: 2026-11-22T10:00:00Z, local time as "
+          "'2026-11-22 10:00' or 'yesterday 14:00', or '2h ago'")
       ->type_name("TIME");
   command
       ->add_option(
           "--if-exists", given->if_exists,
-          "If NAME exists and is your clone of SOURCE: fail (error, the default), leave it "
-          "as it is (reuse), or put it back to what SOURCE is now (reset). Its lifetime "
-          "begins anew")
+          "If NAME exists and is your clone of SOURCE: fail (error, the default), leave it as it "
+          "is (reuse), or reset it to SOURCE's current state (reset). Its lifetime starts again")
       ->type_name("error|reuse|reset");
   command->add_flag(
       "--ephemeral", given->ephemeral,

@@ -45,7 +45,7 @@ CommandLine::CommandLine()
       ->check(NotEmpty());
   app_.add_flag("--json", globals_.json, "Print one JSON document on standard output");
   CLI::Option* quiet = app_.add_flag("-q,--quiet", globals_.quiet, "Print errors and data only");
-  app_.add_flag("-v,--verbose", globals_.verbose, "Say more on standard error")->excludes(quiet);
+  app_.add_flag("-v,--verbose", globals_.verbose, "Print more on standard error")->excludes(quiet);
   app_.footer(
       "Example:\n  velafs init && velafs import main --from-dir /var/lib/postgresql/15/main"
       "\n  velafs mount && velafs clone main pr-42");

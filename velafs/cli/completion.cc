@@ -70,10 +70,11 @@ complete --command velapg --no-files --arguments '(__velafs_candidates)'
 }  // namespace
 
 void AddCompletion(CommandLine& line) {
-  CLI::App* command = line.Add("completion", "Print what lets a shell complete velafs and velapg",
-                               "velafs completion bash >> ~/.bash_completion\n"
-                               "  velafs completion zsh > ~/.zfunc/_velafs\n"
-                               "  velafs completion fish > ~/.config/fish/conf.d/velafs.fish");
+  CLI::App* command =
+      line.Add("completion", "Print a script with which a shell completes velafs and velapg",
+               "velafs completion bash >> ~/.bash_completion\n"
+               "  velafs completion zsh > ~/.zfunc/_velafs\n"
+               "  velafs completion fish > ~/.config/fish/conf.d/velafs.fish");
   const auto shell = std::make_shared<std::string>();
   command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->required()

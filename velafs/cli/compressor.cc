@@ -35,8 +35,8 @@ Result<std::string> CompressionFor(const std::string& path) {
   for (const std::string suffix : kOtherSuffixes) {
     if (!path.ends_with(suffix)) continue;
     return UsageError("no archive is compressed as " + suffix + " says",
-                      "let the name end with .zst, .gz, .xz or .lz4; any other compresses what "
-                      "--to-tar - writes");
+                      "let the name end with .zst, .gz, .xz or .lz4; for any other, compress the "
+                      "output of --to-tar -");
   }
   return std::string();
 }

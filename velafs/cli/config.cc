@@ -32,7 +32,7 @@ std::string RenderSettings(const json& result, const Style& style) {
   std::string text = table.Render(style);
   if (result["file"].is_null()) return text + "there is no configuration file\n";
   if (result["applies"] == true) return text;
-  return text + "\"" + result["file"].get<std::string>() + "\" is about another store\n";
+  return text + "\"" + result["file"].get<std::string>() + "\" is for another store\n";
 }
 
 Status RunShow(const Globals& globals) {

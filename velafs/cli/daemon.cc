@@ -126,7 +126,7 @@ void ReopenLog(LogPlace& place, const DaemonOptions& options, const store::Store
   const Result<LogSink> sink = OpenLog(options, paths);
   if (!sink.ok()) return spdlog::error("{}", sink.status().message());
   place.set_sinks({*sink});
-  spdlog::info("signal {}: the log was opened anew", SIGHUP);
+  spdlog::info("signal {}: the log was reopened", SIGHUP);
 }
 
 Status AlreadyMounted(Client& daemon, const std::string& cannot) {
@@ -231,7 +231,7 @@ Status AskApi(const store::Store& store, const api::Server& server) {
 Status StartWithPolicies(store::Store& store, const DaemonOptions& options) {
   Status applied = ApplyPolicies(store, Self(), options.live);
   if (applied.code() != Code::kNotFound) return applied;
-  spdlog::error("the policies of the configuration do not hold: {}", applied.message());
+  spdlog::error("the policies of the configuration could not be applied: {}", applied.message());
   return {};
 }
 
@@ -243,7 +243,7 @@ void Reload(store::Store& store, const DaemonOptions& options) {
     spdlog::default_logger()->set_level(spdlog::level::from_str(live->log_level));
     done = ApplyPolicies(store, Self(), *live);
   }
-  if (done.ok()) return spdlog::info("signal {}: the configuration was read anew", SIGHUP);
+  if (done.ok()) return spdlog::info("signal {}: the configuration was read again", SIGHUP);
   spdlog::error("cannot reload the configuration: {}", done.message());
 }
 

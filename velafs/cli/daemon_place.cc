@@ -34,7 +34,7 @@ Result<json> StartService(const std::string& store_directory) {
   VELAFS_ASSIGN(const Child child, RunChild({"systemctl", "start", kService}));
   if (child.exit_status != 0) {
     return Failed(std::string("the service \"") + kService + "\" does not start",
-                  "see: systemctl status velafs; `velafs mount --foreground` does without it");
+                  "see: systemctl status velafs; `velafs mount --foreground` works without it");
   }
   VELAFS_ASSIGN(const auto client, Client::Connect(store_directory));
   VELAFS_ASSIGN(json status, client->Call("status", json::object()));

@@ -119,8 +119,8 @@ void AddDelete(CommandLine& line) {
       ->allow_extra_args(false);
   command->add_option("--owner", given->owner, "Only branches of this owner")->type_name("USER");
   command->add_flag("--if-exists", given->if_exists, "Do not fail if there is no such branch");
-  command->add_flag("--force", given->force, "Even while a server runs on it");
-  command->add_flag("--purge", given->purge, "For good, past the trash");
+  command->add_flag("--force", given->force, "Delete it even while a server runs on it");
+  command->add_flag("--purge", given->purge, "Delete for good, without the trash");
   command->add_flag("--dry-run", given->dry_run, "Only say what would be deleted");
   line.OnRun(command, [given](const Globals& globals) { return RunDelete(globals, *given); });
 }

@@ -95,27 +95,26 @@ Status RunDiff(const Globals& globals, const DiffArguments& given) {
 
 void AddDiff(CommandLine& line) {
   CLI::App* command =
-      line.Add("diff", "Show what differs between two branches or bookmarks",
+      line.Add("diff", "Show the differences between two branches or bookmarks",
                "velafs diff main pr-42\n  velafs diff main pr-42 --tables --schema\n"
                "  velafs diff main@before-migration main --fail-over 500M");
   const auto given = std::make_shared<DiffArguments>();
   command->add_option("A", given->a, "Branch, or bookmark BRANCH@NAME")->required()->type_name("");
   command->add_option("B", given->b, "Branch, or bookmark BRANCH@NAME")->required()->type_name("");
   command->add_flag("--tables", given->tables,
-                    "Which tables the pages are of; asks servers on throw-away clones");
-  command->add_flag("--schema", given->schema, "How the DDL differs; asks them, too");
+                    "Name the tables that the pages belong to; asks servers on throw-away clones");
+  command->add_flag("--schema", given->schema, "Show how the DDL differs; asks such servers, too");
   command
-      ->add_option("--as-user", given->as_user,
-                   "Whom those clones are shown as, who runs the servers on them; see velapg "
-                   "inspect --help")
+      ->add_option(
+          "--as-user", given->as_user,
+          "Show those clones as owned by USER, who runs their servers; see velapg inspect --help")
       ->type_name("USER|none");
   command
       ->add_option("--user", given->user,
-                   "Role that asks them (default: the superuser that initdb made)")
+                   "Role that asks the servers (default: the superuser that initdb made)")
       ->type_name("ROLE");
   command
-      ->add_option("--fail-over", given->fail_over,
-                   "Exit with status 1 when more than this differs")
+      ->add_option("--fail-over", given->fail_over, "Exit with status 1 if more than this differs")
       ->type_name("SIZE");
   line.OnRun(command, [given](const Globals& globals) { return RunDiff(globals, *given); });
 }

@@ -132,7 +132,7 @@ Status DirectoryTarget::OpenPlace() {
   if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
   const bool is_directory = std::filesystem::is_directory(path, error);
   if (error) return SystemError(error.value(), "cannot look at " + Quoted(path_));
-  if (!is_directory) return Exists(Quoted(path_) + " exists and is no directory");
+  if (!is_directory) return Exists(Quoted(path_) + " exists and is not a directory");
   place_ = OpenDirectory(AT_FDCWD, path, 0);
   if (!place_) return SystemError(errno, "cannot look into " + Quoted(path_));
   VELAFS_ASSIGN(const std::vector<std::string> names, NamesIn(place_.get()));

@@ -153,9 +153,9 @@ std::optional<std::string> UnfitFilesystem(const std::string& path) {
     case kRamfs:
       return "is in memory, and gone with the next start of the machine";
     case kNfs:
-      return "is NFS: what fsync and a full disk do is up to the server";
+      return "is NFS: its server decides what fsync and a full disk do";
     case kFuse:
-      return "is a FUSE filesystem: what fsync does is up to it";
+      return "is a FUSE filesystem, which decides what fsync does";
     default:
       return {};
   }
@@ -229,7 +229,7 @@ void CheckUsers(Findings& findings, const Globals& globals) {
   for (const auto& [name, user] : users.items()) {
     if (++told > kMostUsers) {
       return findings.Good("users", std::to_string(users.size() - kMostUsers) +
-                                        " more; velafs metrics tells of those who have most");
+                                        " more; velafs metrics shows those with most");
     }
     const auto count = [&user = user](const char* key) {
       return std::to_string(user.value(key, uint64_t{0}));
@@ -269,7 +269,7 @@ void CheckTablespaces(Findings& findings, const Globals& globals) {
                        Quoted(one["target"].get_ref<const std::string&>()),
                    "stop its server; then " + command +
                        " --bring-in copies it into the branch, or " + command + " --drop " + oid +
-                       " removes a link to what is gone");
+                       " removes a link whose target is gone");
     }
   }
 }
@@ -278,11 +278,12 @@ void CheckTablespaces(Findings& findings, const Globals& globals) {
 std::string AboutMount(const std::string& mountpoint, const std::string& store) {
   std::string about;
   if (mountpoint.starts_with(fuse::MountSource(store) + "/")) {
-    about += ", inside the store: have du -x count, and backups and updatedb leave it out";
+    about += ", inside the store: count with du -x, and exclude it from backups and updatedb";
   }
   if (geteuid() != 0) {
     about +=
-        ", for processes of this user alone: containers of a daemon of root's need root's mount";
+        ", for this user's processes only: containers of root's Docker daemon need a mount made by "
+        "root";
   }
   return about;
 }
@@ -356,8 +357,8 @@ Status RunDoctor(const Globals& globals) {
 
 void AddDoctor(CommandLine& line) {
   CLI::App* command = line.Add("doctor",
-                               "Check that this machine and the store have what is needed; exit "
-                               "status 1 when something is missing",
+                               "Check that machine and store have everything that velafs needs; "
+                               "exit status 1 if something is missing",
                                "velafs doctor\n  velafs doctor --json");
   line.OnRun(command, RunDoctor);
 }

@@ -57,7 +57,7 @@ class FileTarget {
     const bool is_link = lstat(path_.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
     if (is_link && info.st_uid != 0 && info.st_uid != geteuid()) {
       return Refused(Quoted(path_.string()) + " is a link that another user made",
-                     "name what it leads to");
+                     "name its target");
     }
     // A FIFO is waited for, but nothing else is written to whatever comes to be at the path.
     const bool is_new = stat(path_.c_str(), &info) != 0;

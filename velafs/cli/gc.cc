@@ -65,7 +65,7 @@ void AddGc(CommandLine& line) {
   command->add_flag("--trash", given->trash, "Purge deleted branches first, for good");
   command->add_option("--older-than", given->older_than, "Only those deleted longer ago than this")
       ->type_name("D");
-  command->add_flag("--dry-run", given->dry_run, "Only say what would go");
+  command->add_flag("--dry-run", given->dry_run, "Only say what would be freed");
   line.OnRun(command, [given](const Globals& globals) { return RunGc(globals, *given); });
 }
 

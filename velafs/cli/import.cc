@@ -93,20 +93,20 @@ Status RunImport(const Globals& globals, const ImportArguments& given) {
 }  // namespace
 
 void AddImport(CommandLine& line) {
-  CLI::App* command = line.Add("import", "Make a source branch out of a PGDATA",
+  CLI::App* command = line.Add("import", "Make a source branch from a PGDATA",
                                "velafs import main --from-dir /var/lib/postgresql/15/main\n"
                                "  zstdcat monday.tar.zst | velafs import monday --from-tar -");
   const auto given = std::make_shared<ImportArguments>();
   command->add_option("NAME", given->name, "Name of the new branch")->required()->type_name("");
   CLI::Option_group* source = command->add_option_group("source");
-  source->add_option("--from-dir", given->from_dir, "PGDATA of a server that does not run")
+  source->add_option("--from-dir", given->from_dir, "PGDATA of a stopped server")
       ->type_name("DIR")
       ->check(NotEmpty());
   source
       ->add_option("--from-tar", given->from_tar,
-                   "Archive of one, compressed or not, or - for standard input; of a base backup, "
-                   "base.tar or the directory it is in: OID.tar and pg_wal.tar beside it are taken "
-                   "too. Nothing of it is unpacked anywhere but into the store")
+                   "Archive of a PGDATA, compressed or not, or - for standard input. For a base "
+                   "backup, base.tar or its directory: OID.tar and pg_wal.tar beside it are "
+                   "imported, too. An archive is unpacked into the store only")
       ->type_name("FILE")
       ->check(NotEmpty());
   source->require_option(1);
@@ -119,17 +119,17 @@ void AddImport(CommandLine& line) {
       ->check(NotEmpty());
   command
       ->add_option("--links", given->links,
-                   "Of links out of the PGDATA, but those of tablespaces, WAL, other data and "
-                   "configuration, which are always followed: refuse the import, skip them, or "
-                   "follow them, which imports what they lead to (default: refuse)")
+                   "If links lead out of the PGDATA: refuse the import, skip them, or follow them, "
+                   "which imports their targets (default: refuse). Links of tablespaces, WAL, "
+                   "other data and configuration are always followed")
       ->type_name("refuse|skip|follow")
       ->check(CLI::IsMember({"refuse", "skip", "follow"}));
   command->add_flag("--allow-missing-wal", given->allow_missing_wal,
                     "Import a backup without the WAL it needs, for velapg start --recover");
   command
       ->add_option("--read-as", given->read_as,
-                   "Of root: read DIR, and what its links lead to, with the rights of USER "
-                   "(default: the user who owns it)")
+                   "For root: read DIR, and the targets of its links, with the rights of USER "
+                   "(default: the owner of DIR)")
       ->type_name("USER")
       ->check(NotEmpty())
       ->excludes("--from-tar");

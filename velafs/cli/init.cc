@@ -32,7 +32,7 @@ void AddInit(CommandLine& line) {
   const auto compression = std::make_shared<std::optional<std::string>>();
   command
       ->add_option("--compression", *compression,
-                   "What is done to new chunks: none, zstd or zstd:LEVEL (default: zstd); "
+                   "Compression of new chunks: none, zstd or zstd:LEVEL (default: zstd); "
                    "`velafs policy set --of-store compression=...` changes it")
       ->type_name("CODEC");
   line.OnRun(command,

@@ -24,7 +24,7 @@ Status PrintHelp(CommandLine& line, const std::vector<std::string>& words, bool 
 }  // namespace
 
 void AddHelp(CommandLine& line) {
-  CLI::App* help = line.Add("help", "Print the help of a command, and what its manual page says",
+  CLI::App* help = line.Add("help", "Print a command's help and the text of its manual page",
                             "velafs help clone\n  velafs help bookmark create");
   const auto words = std::make_shared<std::vector<std::string>>();
   help->add_option("COMMAND", *words, "Command (default: velafs itself)")->type_name("");

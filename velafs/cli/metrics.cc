@@ -250,8 +250,9 @@ void AddMetrics(CommandLine& line) {
                                "velafs metrics --to /var/lib/node_exporter/velafs.prom");
   const auto to = std::make_shared<std::string>();
   command
-      ->add_option("--to", *to,
-                   "Write to FILE instead, which is replaced at once and never read in part")
+      ->add_option(
+          "--to", *to,
+          "Write to FILE instead, which is replaced in one step: no reader sees a part of it")
       ->type_name("FILE")
       ->check(NotEmpty());
   line.OnRun(command, [to](const Globals& globals) { return RunMetrics(globals, *to); });

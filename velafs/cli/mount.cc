@@ -279,12 +279,12 @@ void AddMount(CommandLine& line) {
   mount->add_flag("--no-idle-polling", given->no_idle_polling,
                   "Let the idle processors of a virtual machine halt while the mount is busy");
   mount->add_flag("--write-through", given->write_through,
-                  "Send each write to the daemon at once: nothing is in the kernel's write cache");
+                  "Send each write to the daemon at once, without the kernel's write cache");
   mount->add_flag("--no-autostart", given->no_autostart,
                   "Start no servers, whatever the policy autostart says");
   mount
       ->add_option("--stop-timeout", given->stop_timeout,
-                   "How long servers may take to stop at the daemon's end, before an immediate "
+                   "How long servers may take to stop when the daemon ends, before an immediate "
                    "shutdown (default: 60s)")
       ->type_name("DURATION")
       ->check(NotEmpty());
@@ -293,7 +293,9 @@ void AddMount(CommandLine& line) {
   CLI::App* umount = line.Add("umount", "Unmount the store and end its daemon",
                               "velafs umount\n  velafs umount --stop-servers");
   const auto mountpoint = std::make_shared<std::string>();
-  umount->add_option("MOUNTPOINT", *mountpoint, "Where the store is mounted, to be sure")
+  umount
+      ->add_option("MOUNTPOINT", *mountpoint,
+                   "Mountpoint of the store; if it is another one, the command fails")
       ->type_name("")
       ->check(NotEmpty());
   const auto stop_servers = std::make_shared<bool>(false);

@@ -140,7 +140,7 @@ void AddPolicy(CommandLine& line) {
   line.OnRun(show, [branch](const Globals& globals) { return RunShow(globals, *branch); });
 
   CLI::App* set = line.Add(
-      "set", "Set policies; a branch's own come before its source's, and those before the store's",
+      "set", "Set policies; a branch's policy overrides its source's, which overrides the store's",
       "velafs policy set --of-store user_group=developers\n"
       "  velafs policy set --source main ttl=3d max_branches_per_owner=20\n"
       "  velafs policy set pr-42 on_expire=keep",

@@ -62,7 +62,7 @@ void AddScrub(CommandLine& line) {
                                "velafs scrub\n  velafs scrub --repair");
   const auto given = std::make_shared<ScrubArguments>();
   CLI::Option* repair =
-      command->add_flag("--repair", given->repair, "Repair damage where nothing is lost by it");
+      command->add_flag("--repair", given->repair, "Repair damage if the repair loses nothing");
   command->add_flag("--dry-run", given->dry_run, "Only say what --repair would do");
   command
       ->add_flag("--restore-catalog", given->restore_catalog,

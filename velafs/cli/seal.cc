@@ -33,8 +33,8 @@ void AddSeal(CommandLine& line) {
   const auto older_than = std::make_shared<std::optional<std::string>>();
   command
       ->add_option("--older-than", *older_than,
-                   "Only what was frozen longer ago; the daemon does so by itself, as the policy "
-                   "seal_after says")
+                   "Only layers frozen longer ago; the daemon seals layers by itself, as the "
+                   "policy seal_after says")
       ->type_name("D");
   line.OnRun(command,
              [older_than](const Globals& globals) { return RunSeal(globals, *older_than); });

@@ -18,7 +18,7 @@ struct Setting {
 
 struct Settings {
   std::string file;          // empty: there is none
-  bool is_about_it = false;  // false: the file is about another store, and says nothing of this one
+  bool is_about_it = false;  // false: the file is for another store, and says nothing of this one
   std::vector<Setting> all;  // each key of the file
 
   // Of a key that there is.

@@ -40,22 +40,21 @@ Status RunTablespaces(const Globals& globals, const TablespacesArguments& given)
 }  // namespace
 
 void AddTablespaces(CommandLine& line) {
-  CLI::App* command = line.Add("tablespaces",
-                               "List a branch's tablespaces, and mend those that are links; a "
-                               "server must not run on it then",
-                               "velafs tablespaces pr-42\n"
-                               "  velafs tablespaces pr-42 --bring-in\n"
-                               "  velafs tablespaces pr-42 --drop 16400");
+  CLI::App* command = line.Add(
+      "tablespaces",
+      "List a branch's tablespaces; repair those that are links, if no server runs on the branch",
+      "velafs tablespaces pr-42\n"
+      "  velafs tablespaces pr-42 --bring-in\n"
+      "  velafs tablespaces pr-42 --drop 16400");
   const auto given = std::make_shared<TablespacesArguments>();
   command->add_option("BRANCH", given->name, "Branch")->required()->type_name("");
-  CLI::Option* bring_in = command->add_flag("--bring-in", given->bring_in,
-                                            "Make each a directory of the branch; what a link "
-                                            "leads to outside is copied as it is now, with "
-                                            "the rights of the data's owner: no server may be "
-                                            "writing there");
+  CLI::Option* bring_in = command->add_flag(
+      "--bring-in", given->bring_in,
+      "Make each one a directory of the branch. The target of a link that leads out is copied as "
+      "it is now, with the rights of the data's owner: no server may be writing there");
   command
       ->add_option("--drop", given->drop,
-                   "Remove this link, which leads out of the branch to where nothing is")
+                   "Remove this link, which leads out of the branch and has no target")
       ->type_name("OID")
       ->check(NotEmpty())
       ->excludes(bring_in);

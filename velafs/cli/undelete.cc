@@ -13,10 +13,10 @@ void AddUndelete(CommandLine& line) {
     std::optional<std::string> new_name;
   };
   const auto given = std::make_shared<Given>();
-  command->add_option("NAME", given->name, "Deleted branch: the name it had")
+  command->add_option("NAME", given->name, "Deleted branch, by its former name")
       ->required()
       ->type_name("");
-  command->add_option("--as", given->new_name, "Name it gets")->type_name("NEW");
+  command->add_option("--as", given->new_name, "Its new name")->type_name("NEW");
   line.OnRun(command, [given](const Globals& globals) -> Status {
     json arguments = {{"name", given->name}};
     if (given->new_name) arguments["as"] = *given->new_name;

@@ -65,7 +65,8 @@ Status CheckMountpoint(const std::string& mountpoint) {
     return SystemError(errno, "cannot use \"" + mountpoint + "\" as mountpoint")
         .WithHint("`mkdir -p " + mountpoint + "` makes it");
   }
-  if (!S_ISDIR(at.st_mode)) return UsageError("mountpoint \"" + mountpoint + "\" is no directory");
+  if (!S_ISDIR(at.st_mode))
+    return UsageError("mountpoint \"" + mountpoint + "\" is not a directory");
   if (stat((mountpoint + "/..").c_str(), &above) == 0 && above.st_dev != at.st_dev) {
     return Refused("something is mounted at \"" + mountpoint + "\" already",
                    "name another mountpoint, or unmount it first");

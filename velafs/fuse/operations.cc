@@ -64,9 +64,9 @@ store::Caller CallerOf(fuse_req_t request) {
 std::string TroubleOf(const Status& failure) {
   switch (failure.error_number()) {
     case EDQUOT:
-      return "finds no room: a quota is used up";
+      return "is out of space: a quota is used up";
     case ENOSPC:
-      return "finds no room: the disk is full";
+      return "is out of space: the disk is full";
     case EIO:
       return "has a failed request: " + failure.message();
     default:

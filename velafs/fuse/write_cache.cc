@@ -121,7 +121,7 @@ Status WriteCache::Ask(std::span<const uint64_t> nodes) {
     std::unique_lock lock(mutex_);
     is_free_.wait(lock, [&] { return !free_.empty() || living_ == 0; });
     if (living_ == 0) {
-      return SystemError(EPIPE, "no process is left that has the kernel send what programs wrote");
+      return SystemError(EPIPE, "no process is left that makes the kernel send cached writes");
     }
     os::Helper* const helper = free_.back();
     free_.pop_back();

@@ -20,7 +20,7 @@ namespace velafs::fuse {
 // Thread-safe.
 class WriteCache {
  public:
-  static constexpr char kCannotStore[] = "what programs wrote last cannot be stored";
+  static constexpr char kCannotStore[] = "the last writes cannot be stored";
 
   // For a mount that is there. Must be called while this process has no other thread. Refused if it
   // may not open files by their node ids (CAP_DAC_READ_SEARCH).

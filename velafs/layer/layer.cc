@@ -102,7 +102,7 @@ Status Layer::ReadSealed() {
   seals_ = row->seals;
   if (marked_seals_ > seals_) {
     return Corrupt("layer " + std::to_string(id_.value) +
-                       " was sealed, which this catalog, an older one, does not know",
+                       " was sealed, but this older catalog does not know that",
                    "the newest file of the store's copies/ may know it");
   }
   return {};

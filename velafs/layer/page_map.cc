@@ -84,7 +84,7 @@ Result<PageMap> PageMap::DecodeHeader(LayerId layer, InodeNumber ino,
                    ", and this program knows only " + std::to_string(kVersion));
   }
   if (header.layer != layer.value || header.ino != ino.value) {
-    return Corrupt("the page map is another file's");
+    return Corrupt("the page map belongs to another file");
   }
   PageMap map(layer, ino, header.inherited_bytes);
   map.header_dirty_ = false;

@@ -39,14 +39,14 @@ Result<ActingAs> ActingAs::Begin(const Credentials& user) {
   ActingAs acting;
   if (user.uid == geteuid() || user.uid == 0) return acting;
   if (geteuid() != 0) {
-    return Refused("only a daemon of root's can act as another user",
+    return Refused("only root's daemon can act as another user",
                    "run the command without a daemon, on a store of your own");
   }
   acting.before_ = {geteuid(), getegid(), {}};
   acting.before_.groups.resize(static_cast<size_t>(getgroups(0, nullptr)));
   const int count =
       getgroups(static_cast<int>(acting.before_.groups.size()), acting.before_.groups.data());
-  if (count < 0) return SystemError(errno, "cannot tell this process's groups");
+  if (count < 0) return SystemError(errno, "cannot read this process's groups");
   acting.before_.groups.resize(static_cast<size_t>(count));
   acting.is_changed_ = true;
   if (!Become(user)) return Failed("cannot act as user " + std::to_string(user.uid));

@@ -20,7 +20,7 @@ Result<uint64_t> KeepOnlyCapabilities(std::span<const int> kept) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> data{};
   if (syscall(SYS_capget, &header, data.data()) != 0) {
-    return SystemError(errno, "cannot tell this process's capabilities");
+    return SystemError(errno, "cannot read this process's capabilities");
   }
   std::array<__u32, 2> wanted{};
   for (const int number : kept) {

@@ -30,7 +30,7 @@ constexpr std::array kAllowed = {
 Status SetLimit(__rlimit_resource_t resource, rlim_t limit) {
   const rlimit value{limit, limit};
   if (setrlimit(resource, &value) == 0) return {};
-  return SystemError(errno, "cannot limit what is used to read an archive");
+  return SystemError(errno, "cannot limit the resources for reading an archive");
 }
 
 Status LeaveRoot() {

@@ -57,8 +57,8 @@ std::string_view FailedAccess(int result) {
 Status DiskError(std::string_view failed_access, const char* path) {
   return std::move(SystemError(EIO, std::string(failed_access) + "\"" + path + "\""))
       .WithHint(
-          "the host's disk has failed, and its kernel log says how (dmesg): nothing says that "
-          "the store is damaged");
+          "the host's disk has failed, see its kernel log (dmesg); the store is not known to be "
+          "damaged");
 }
 
 Status ToStatus(int result, int system_errno, std::string message) {

@@ -193,7 +193,7 @@ Result<AuditHead> AuditLog::Verify(const std::optional<AuditHead>& noted) {
     VELAFS_ASSIGN(const std::vector<AuditRow> trimmed, reader.AuditBefore(begin.count + 1, 1));
     if (!trimmed.empty()) return Broken(trimmed[0].id, "is from before its beginning");
     VELAFS_ASSIGN(const std::vector<AuditRow> past, reader.AuditAfter(head.count, 1));
-    if (!past.empty()) return Broken(past[0].id, "is past the end the log is known to have");
+    if (!past.empty()) return Broken(past[0].id, "is past the known end of the log");
     return {};
   }));
   if (noted && noted->count > head.count) return Broken(noted->count, "was noted and is missing");

@@ -123,7 +123,7 @@ Result<Source> FindTablespaceFiles(const std::string& directory, const os::Crede
   VELAFS_TRY(tree.WalkTablespace(real.get()));
   if (!tree.problems.empty()) return Refused("it cannot be copied: " + tree.problems.front());
   if (source.entries.size() == 1) {
-    return Refused("\"" + directory + "\" holds nothing that is a tablespace's");
+    return Refused("\"" + directory + "\" contains no tablespace");
   }
   return source;
 }

@@ -41,7 +41,7 @@ Result<std::optional<catalog::FileOwner>> ShownAs(const Caller& caller,
   VELAFS_ASSIGN(const catalog::FileOwner owner, FindFileOwner(*options.as_user));
   const bool has_group = options.as_user->find(':') != std::string::npos;
   if (!caller.IsAdmin() && (owner.uid != caller.uid || has_group)) {
-    return Refused("only an admin makes branches for others", "leave out --as-user");
+    return Refused("only an admin can make branches for others", "leave out --as-user");
   }
   if (is_served_by_root || owner.uid == geteuid()) return Shown(owner);
   return Refused("only a store that root serves can show files as those of another user",
@@ -57,7 +57,7 @@ Result<BranchRow> PlanClone(StoreContext& context, const Caller& caller, const O
   VELAFS_TRY(CheckNamePolicy(context, name, from.branch));
   const std::string owner = options.owner.value_or(caller.user);
   if (owner != caller.user && !caller.IsAdmin()) {
-    return Refused("only an admin makes branches for others", "leave out --owner");
+    return Refused("only an admin can make branches for others", "leave out --owner");
   }
   VELAFS_TRY(CheckBranchPolicies(context, owner, from.branch));
 

@@ -50,7 +50,7 @@ Status CheckMayExpire(StoreContext& context, const BranchRow& branch) {
     return {};
   }));
   if (parent && !parent->deleted_at) return {};
-  return Refused("its policy is on_expire=bookmark, and there is no parent to have the bookmark");
+  return Refused("its policy is on_expire=bookmark, and it has no parent for the bookmark");
 }
 
 // With no lock held: a server writes its last checkpoint to the mount.

@@ -108,7 +108,7 @@ Status CheckIsOurs(const StorePaths& paths) {
   if (info.st_uid != geteuid()) return AnothersStore(paths, info.st_uid);
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return Refused("its group or other users may write to the directory",
-                   "see what is in it, then: chmod go-w '" + root + "'");
+                   "check its content, then: chmod go-w '" + root + "'");
   }
   return {};
 }
@@ -121,7 +121,7 @@ Status MakePart(os::Storage& storage, const std::string& path, uint32_t mode) {
 Status MakeStore(os::Storage& storage, const StorePaths& paths) {
   VELAFS_TRY(MakeDirectories(storage, paths.root, kPublicDirectory));
   VELAFS_ASSIGN(const bool exists, IsThere(storage, paths.Catalog()));
-  if (exists) return Exists("a store is there already");
+  if (exists) return Exists("a store exists there already");
   VELAFS_TRY(CheckIsEmpty(storage, paths));
   boost::system::error_code error;
   boost::filesystem::permissions(paths.root, boost::filesystem::perms(kPublicDirectory), error);
@@ -203,7 +203,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, os::Sto
   if (opened.ok()) return store;
   if (opened.code() == Code::kCorrupt) {
     opened = std::move(opened).WithHint("`velafs --store " + paths.root +
-                                        " scrub` says what is damaged; with --repair it mends it");
+                                        " scrub` shows the damage; with --repair it repairs it");
   }
   return WithStore(std::move(opened), "open", paths);
 }

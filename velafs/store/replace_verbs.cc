@@ -101,7 +101,7 @@ Result<PromoteResult> RunPromote(StoreContext& context, const Caller& caller,
   Origin origin;
   VELAFS_ASSIGN(origin.branch, FindBranch(context, name));
   VELAFS_ASSIGN(const BranchRow onto, FindBranch(context, target));
-  if (origin.branch.id == onto.id) return UsageError("a branch is not promoted onto itself");
+  if (origin.branch.id == onto.id) return UsageError("a branch cannot be promoted onto itself");
   VELAFS_TRY(CheckMayChange(caller, onto));
   VELAFS_TRY(CheckMayTake(context, caller, origin));
   VELAFS_TRY(CheckMayPromoteOnto(onto));

@@ -53,9 +53,8 @@ Status ServerVerbs::CheckNoServers() {
   if (!running) return {};
   VELAFS_ASSIGN(const std::vector<BranchRow> branches, BranchesWithServers(context_));
   if (branches.empty()) {
-    return Refused(
-        "a server runs on a branch that is no more, process " + std::to_string(running->pid),
-        "end it first");
+    return Refused("a server runs on a deleted branch, process " + std::to_string(running->pid),
+                   "end it first");
   }
   const std::string process =
       branches.size() == 1 ? ", process " + std::to_string(running->pid) : "";

@@ -23,7 +23,7 @@ namespace {
 Status CheckActsForOwner(const Caller& caller, const os::Credentials& owner) {
   if (caller.uid == owner.uid || caller.uid == 0 || caller.uid == geteuid()) return {};
   return Refused("its data belongs to another user",
-                 "the data's owner, or root, has to give this command");
+                 "run this command as the data's owner or as root");
 }
 
 // Refused unless nothing is where the link leads to.
@@ -45,7 +45,7 @@ Status CheckIsGone(const Tablespace& tablespace, const os::Credentials& owner) {
 Result<std::vector<Tablespace>> MendTablespaces(StoreContext& context, const Caller& caller,
                                                 const std::string& name,
                                                 const std::function<Status(layer::Branch&)>& mend) {
-  const std::string cannot = "cannot mend the tablespaces of " + Quoted(name);
+  const std::string cannot = "cannot repair the tablespaces of " + Quoted(name);
   std::shared_ptr<layer::Branch> branch;
   {
     WriterLock lock(context.verbs_mutex);

@@ -66,7 +66,7 @@ Status Upkeep::Expire(std::string* subjects) {
     AddAuditSubject(subjects, branch.name);
   }
   for (const std::string& bookmark : expired.saved) {
-    spdlog::info("what an expired branch was is bookmark \"{}\"", bookmark);
+    spdlog::info("the state of an expired branch is kept as bookmark \"{}\"", bookmark);
     AddAuditSubject(subjects, bookmark);
   }
   for (const std::string& bookmark : expired.bookmarks) {
@@ -128,7 +128,7 @@ Status Upkeep::TrimAuditLog() {
                  trimmed.entries, AuditHeadText(trimmed.last));
   }
   if (trimmed.held_by) {
-    spdlog::warn("the audit log keeps old entries: \"{}\" has yet to get those after {}",
+    spdlog::warn("the audit log keeps old entries: \"{}\" has not received those after {}",
                  *trimmed.held_by, AuditHeadText(trimmed.last));
   }
   return {};

@@ -83,7 +83,7 @@ TEST_CASE("a path has up to 4095 bytes") {
   CHECK(OpenOutcome(path, O_CREAT | O_WRONLY) == "ENAMETOOLONG");
 }
 
-TEST_CASE("a path that leads through what is no directory, or is not there, is refused") {
+TEST_CASE("a path that leads through what is not a directory, or is not there, is refused") {
   MakeFile("file");
   CHECK(Outcome(symlink("loop2", "loop")) == "done");
   CHECK(Outcome(symlink("loop", "loop2")) == "done");

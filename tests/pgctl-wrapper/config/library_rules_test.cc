@@ -67,7 +67,7 @@ TEST_CASE("a fault in the rules is told with its line") {
   CHECK(FailureOf("[a]\naction = \"setting\"\n").find("needs a setting") != std::string::npos);
   CHECK(FailureOf("[a\n").find("line 1") != std::string::npos);
   const std::string injected = "[a]\naction = \"setting\"\nsetting = \"x=1 -c y\"\n";
-  CHECK(FailureOf(injected).find("no name of a setting") != std::string::npos);
+  CHECK(FailureOf(injected).find("not the name of a setting") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(RulesFixture, "the store's rules are read only when nobody else can write them") {
@@ -82,7 +82,7 @@ TEST_CASE_FIXTURE(RulesFixture, "the store's rules are read only when nobody els
   CHECK(Read().status().message().find("symbolic link") != std::string::npos);
   std::filesystem::remove(Path());
   REQUIRE(mkfifo(Path().c_str(), 0644) == 0);
-  CHECK(Read().status().message().find("no regular file") != std::string::npos);
+  CHECK(Read().status().message().find("not a regular file") != std::string::npos);
   std::filesystem::remove(Path());
   REQUIRE(WriteTextFile(Path(), std::string((1 << 20) + 1, '#')).ok());
   CHECK(Read().status().message().find("1 MiB") != std::string::npos);

@@ -83,8 +83,8 @@ TEST_CASE("whose rules of access hold is said") {
   };
   ServerPlaces places = FactsOf(15).places;
   CHECK(why(places, "config_file") == "the branch's own");
-  CHECK(why(places, "hba_file").starts_with("velapg's, not the branch's"));
-  CHECK(why(places, "ident_file").starts_with("velapg's, not the branch's"));
+  CHECK(why(places, "hba_file").starts_with("replaces the branch's own"));
+  CHECK(why(places, "ident_file").starts_with("replaces the branch's own"));
   places.config_file = "/run/1/postgresql.conf";
   places.hba_file = "/mnt/pr-1/pg_hba.conf";
   CHECK(why(places, "config_file") == "generated: the branch has none");

@@ -71,7 +71,7 @@ TEST_CASE_FIXTURE(WithDataDirectory, "a link that leads out of a branch is found
     Link(outside, "pg_wal");
     Link(outside, "global");
     CHECK(Found() == std::vector<std::string>{"global -> " + outside, "pg_wal -> " + outside});
-    CHECK(CheckNothingLeadsOut(data, "pr-1").hint().find("in the place of the link") !=
+    CHECK(CheckNothingLeadsOut(data, "pr-1").hint().find("replace the link by its target") !=
           std::string::npos);
   }
   SUBCASE("a database, or a part of a tablespace") {

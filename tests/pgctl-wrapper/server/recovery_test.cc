@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(RecoveryFixture, "a tablespace that WAL makes elsewhere is exp
   const Status from_archive = ExplainFailedStart(
       "pr-1", dir, "FATAL:  could not create symbolic link \"pg_tblspc/16384\": not permitted\n",
       /*read_archive=*/true);
-  CHECK(from_archive.hint().find("import the data anew") == std::string::npos);
+  CHECK(from_archive.hint().find("import the data again") == std::string::npos);
   CHECK(from_archive.hint().find("a backup that was made after it") != std::string::npos);
 }
 

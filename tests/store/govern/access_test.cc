@@ -319,7 +319,7 @@ TEST_CASE_FIXTURE(AccessFixture, "who is given a branch gets no more than polici
   CHECK(given->branch.owner == "alice");
 }
 
-TEST_CASE_FIXTURE(AccessFixture, "only an admin makes branches for others") {
+TEST_CASE_FIXTURE(AccessFixture, "only an admin can make branches for others") {
   REQUIRE(store->governance().SetApproved("main", true).ok());
   CloneOptions options;
   options.owner = "bob";

@@ -210,12 +210,12 @@ TEST_CASE_FIXTURE(ArchiveFixture,
   }
   SUBCASE("a file in a file") {
     File("base/1/x", "x");
-    CheckRefused("\"base/1\" is no directory");
+    CheckRefused("\"base/1\" is not a directory");
   }
   SUBCASE("a file behind a link") {
     Put(MemberKind::kSymlink, "link", "base");
     File("link/x", "x");
-    CheckRefused("\"link\" is no directory");
+    CheckRefused("\"link\" is not a directory");
   }
   SUBCASE("a file twice") {
     File("./base//1", "x");
@@ -256,11 +256,11 @@ TEST_CASE_FIXTURE(ArchiveFixture,
   }
   SUBCASE("WAL that is another name of a file") {
     Put(MemberKind::kHardLink, "pg_wal/000000010000000000000001", "base/1");
-    CheckRefused("is no WAL segment of its own");
+    CheckRefused("is not a WAL segment of its own");
   }
   SUBCASE("a file instead of the top") {
     File("./", "x");
-    CheckRefused("the top of the archive is no directory");
+    CheckRefused("the top of the archive is not a directory");
   }
   SUBCASE("a failure of the archive") {
     REQUIRE(writer.End(Failed("damaged tar header")).ok());

@@ -218,7 +218,7 @@ TEST_CASE_FIXTURE(RootFixture, "who is not root reads with no rights but his own
   const auto result =
       store->imports().Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("root"));
   REQUIRE_FALSE(result.ok());
-  CheckMessage(result.status(), "only root reads with the rights of another user");
+  CheckMessage(result.status(), "only root can read with the rights of another user");
   CHECK(store->imports()
             .Import({kNobody, "nobody", kNobody}, "main", data, nullptr, ReadAs("nobody"))
             .ok());

@@ -171,7 +171,7 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a tablespace that is not there is ref
   }
   const Status refused = ImportFailure();
   CHECK(refused.code() == Code::kRefused);
-  CheckMessage(refused, "where there is no directory: tablespace 16389 would be missing");
+  CheckMessage(refused, "where there is not a directory: tablespace 16389 would be missing");
   CheckIsEmpty();
 }
 
@@ -226,7 +226,7 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a directory that contains what is imp
     options.links = links;
     const Status refused = ImportFailure();
     CHECK(refused.code() == Code::kRefused);
-    CheckMessage(refused, "which contains what is imported");
+    CheckMessage(refused, "which contains the imported directory");
   }
   CheckIsEmpty();
 }
@@ -253,7 +253,7 @@ TEST_CASE_FIXTURE(LinksFixture,
   CheckMessage(refused, "2 links lead out of the directory: \"backups\" to \"" + outside +
                             "/backups\" (4.0 KiB in 2 files), \"note.txt\" to \"" + outside +
                             "/note\" (4 B in 1 file)");
-  CHECK(refused.hint() == "--links skip leaves them out, --links follow imports what they lead to");
+  CHECK(refused.hint() == "--links skip leaves them out, --links follow imports their targets");
   CheckIsEmpty();
 }
 

@@ -182,7 +182,7 @@ TEST_CASE_FIXTURE(BrokenStore, "a torn map") {
 TEST_CASE_FIXTURE(BrokenStore, "the map of another layer") {
   fs::copy_file(LayerFile(frozen, ino, ".map"), LayerFile(head, ino, ".map"),
                 fs::copy_options::overwrite_existing);
-  CheckFinds(Kind::kMap, "the page map is another file's", kFile, {"dev"});
+  CheckFinds(Kind::kMap, "the page map belongs to another file", kFile, {"dev"});
   CheckReadsEio("dev", ino);
   CHECK(Repair().corrupt.size() == 1);
   CheckReadsEio("dev", ino);

@@ -74,7 +74,7 @@ Status CheckExpireRunning(const std::string& value) {
 
 Status CheckAutostart(const std::string& value) {
   if (value == "on" || value == "off" || value == "last") return {};
-  return UsageError(Quoted(value) + " is none of on, off and last");
+  return UsageError(Quoted(value) + " is not on, off or last");
 }
 
 Status CheckNetwork(const std::string& value) {
@@ -130,7 +130,7 @@ Status CheckGroup(const std::string& value) {
 Status CheckPostgresName(const std::string& value) {
   constexpr size_t kLongest = 63;
   if (!value.empty() && value.size() <= kLongest) return {};
-  return UsageError(Quoted(value) + " is no name of a role or a database");
+  return UsageError(Quoted(value) + " is not the name of a role or a database");
 }
 
 Status CheckInspectUser(const std::string& value) {
@@ -199,7 +199,7 @@ Status CheckPolicy(const PolicyPlace& place, const std::string& key,
                       DidYouMean(key, keys, "policies are:" + list));
   }
   if (known->for_store_only && place.scope != SettingScope::kStore) {
-    return UsageError("policy " + Quoted(key) + " holds for a whole store",
+    return UsageError("policy " + Quoted(key) + " applies to a whole store",
                       "set it with --of-store");
   }
   if (!value) return {};

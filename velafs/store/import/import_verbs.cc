@@ -43,10 +43,11 @@ std::string AboutNetwork(const std::string& sign_of_running, const std::string& 
                          bool is_isolated) {
   const std::string change = "; `velafs policy set --source " + name + " network=";
   return sign_of_running +
-         (is_isolated ? ": servers on it and its clones are kept from the network" + change + "host"
-                      : ": servers on it and its clones reach the network, as the store's policy "
-                        "network=host says" +
-                            change + "isolated") +
+         (is_isolated
+              ? ": servers on it and its clones are isolated from the network" + change + "host"
+              : ": servers on it and its clones reach the network, as the store's policy "
+                "network=host says" +
+                    change + "isolated") +
          "` changes that";
 }
 

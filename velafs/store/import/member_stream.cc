@@ -20,7 +20,7 @@ bool IsKind(char kind) { return std::string_view("fdshp").find(kind) != std::str
 
 constexpr size_t kBufferBytes = 256 * 1024;
 
-Status Malformed() { return Failed("what was sent is no stream of an archive's members"); }
+Status Malformed() { return Failed("the input is not a stream of an archive's members"); }
 
 }  // namespace
 

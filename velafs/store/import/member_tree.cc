@@ -158,7 +158,7 @@ Status MemberTree::MakeEntry(const Member& member, const Steps& steps, uint32_t 
   const bool is_bad_target = member.target.empty() || member.target.size() >= kMaxPathBytes ||
                              member.target.find('\0') != std::string::npos;
   if (member.kind == Member::Kind::kSymlink && is_bad_target) {
-    return Refused(Quoted(member.path) + " is a link to what cannot be a path");
+    return Refused(Quoted(member.path) + " is a link to an impossible path");
   }
   *entry = AddEntry(directory, steps.back());
   if (member.kind == Member::Kind::kDirectory) return FillDirectory(*entry, member);
@@ -172,7 +172,7 @@ Status MemberTree::MakeEntry(const Member& member, const Steps& steps, uint32_t 
 
 Status MemberTree::FillDirectory(uint32_t entry, const Member& member) {
   if (member.kind != Member::Kind::kDirectory) {
-    return Refused("the top of the archive is no directory");
+    return Refused("the top of the archive is not a directory");
   }
   Fill(entry, member, S_IFDIR | (member.mode & 03777));
   return {};
@@ -195,7 +195,7 @@ Result<uint32_t> MemberTree::Enter(const Steps& steps, size_t count) {
     const std::optional<uint32_t> next = Find(at, steps[i]);
     if (next && source_.entries[*next].kind != Kind::kDirectory) {
       return Refused(Quoted(source_.BranchPath(*next)) +
-                     " is no directory, but the archive has files in it");
+                     " is not a directory, but the archive has files in it");
     }
     at = next ? *next : AddEntry(at, steps[i]);
   }
@@ -241,7 +241,7 @@ Result<Source> MemberTree::Finish(Spool spool, const ImportOptions& options,
                                     std::pair(control, "global/pg_control")}) {
     if (entry != 0 && source_.entries[entry].kind == Kind::kFile) continue;
     return Refused(std::string("it is not a PostgreSQL data directory: it has no ") + name,
-                   "give the archive of what PGDATA or `show data_directory` names");
+                   "give the archive of the directory that PGDATA or `show data_directory` names");
   }
   VELAFS_TRY(BringInTablespaces());
   VELAFS_TRY(AddConfiguration(source_, options.config_dir, config));
@@ -340,7 +340,8 @@ Status MemberTree::MakeFirstNames() {
     }
     const auto content = source_.spool->offsets.extract(entry.same_as);
     if (!content) {
-      return Refused(Quoted(source_.SourcePath(i)) + " is a hard link to what is not imported");
+      return Refused(Quoted(source_.SourcePath(i)) +
+                     " is a hard link to a file that is not imported");
     }
     source_.spool->offsets[i] = content.mapped();
     entry.kind = Kind::kFile;

@@ -17,8 +17,8 @@
 namespace velafs::store {
 namespace {
 
-// Empty when it is no regular file or cannot be read. Never waits, as for a FIFO's other end: it is
-// another's file.
+// Empty when it is not a regular file or cannot be read. Never waits, as for a FIFO's other end: it
+// is another's file.
 std::string FirstLine(const std::string& path) {
   const os::UniqueFd fd(
       open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));

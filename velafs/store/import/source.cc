@@ -38,7 +38,7 @@ Result<std::string> RealDirectory(const std::string& directory) {
   const std::unique_ptr<char, decltype(&std::free)> real(realpath(directory.c_str(), nullptr),
                                                          std::free);
   if (real == nullptr) {
-    if (errno == ENOENT) return NotFound("there is no directory \"" + directory + "\"");
+    if (errno == ENOENT) return NotFound("there is not a directory \"" + directory + "\"");
     return CannotRead(directory, errno);
   }
   return std::string(real.get());
@@ -335,8 +335,8 @@ Status ProblemsStatus(const SourceTree& tree) {
   const bool is_one = tree.foreign_links.size() == 1;
   return Refused(Counted(tree.foreign_links.size(), "link") + (is_one ? " leads" : " lead") +
                      " out of the directory: " + Named(tree.foreign_links, kMaxLinksNamed),
-                 is_one ? "--links skip leaves it out, --links follow imports what it leads to"
-                        : "--links skip leaves them out, --links follow imports what they lead to");
+                 is_one ? "--links skip leaves it out, --links follow imports its target"
+                        : "--links skip leaves them out, --links follow imports their targets");
 }
 
 Result<Source> FindFiles(const std::string& directory, const std::string& keep_out,

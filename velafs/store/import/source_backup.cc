@@ -96,7 +96,7 @@ Result<std::string> ReadWholeControl(const Source& source) {
   if (!IsDamagedControlFile(control)) return control;
   return Refused(std::string("its global/pg_control is damaged: ") +
                      (control.empty() ? "it is empty" : "it is cut, or its checksum is wrong"),
-                 "no server starts on that; copy the stopped server's directory anew");
+                 "no server can start on it; copy the stopped server's directory again");
 }
 
 // Of a server that was stopped, which starts at its last checkpoint.
@@ -107,14 +107,14 @@ Status CheckCheckpoint(Source& source, const std::string& control, bool allow_mi
       WalSegmentName(place->timeline, place->position, place->segment_bytes);
   if (HasSegment(source, segment)) return {};
   const std::string missing = "the WAL segment of its last checkpoint, \"" + segment +
-                              "\", is not in pg_wal, and no server starts without that";
+                              "\", is not in pg_wal, and no server can start without it";
   if (allow_missing_wal) {
     source.warnings.push_back(missing);
     return {};
   }
   return Refused(missing,
-                 "copy all of pg_wal along, or what it leads to if it is a link; "
-                 "--allow-missing-wal imports it all the same");
+                 "copy all of pg_wal, too, or its target if it is a link; --allow-missing-wal "
+                 "imports the data anyway");
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ void WarnOfInclude(Source& source, const std::string& path, const std::string& i
 
 void WarnOfMissing(Source& source, const std::string& path, const std::string& included) {
   source.warnings.push_back(Quoted(path) + " includes " + Quoted(included) +
-                            ", which is not there: `velapg start` leaves that line out");
+                            ", which does not exist: `velapg start` leaves that line out");
 }
 
 // Without steps that lead nowhere, also at its begin, where Boost lets `.` be.
@@ -307,7 +307,7 @@ bool IsOf(const struct stat& directory, const ConfigReader& reader) {
 
 Status TakeNamed(Source& source, const std::string& config_dir, const ConfigReader& reader) {
   os::UniqueFd place(open(config_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!place && errno == ENOENT) return NotFound("there is no directory " + Quoted(config_dir));
+  if (!place && errno == ENOENT) return NotFound("there is not a directory " + Quoted(config_dir));
   struct stat info;
   if (!place || fstat(place.get(), &info) != 0) {
     return SystemError(errno, Quoted(config_dir) + " cannot be read");

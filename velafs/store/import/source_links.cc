@@ -120,9 +120,9 @@ class Resolver {
     settled_.insert(link);
     const bool contains_all = IsUnder(DirectoryOf(link), to.path) ||
                               IsUnder(tree_.roots[0].first, to.path) || IsUnder(keep_out_, to.path);
-    if (!MayFollow(link, to.path, contains_all ? "contains what is imported" : "")) return;
+    if (!MayFollow(link, to.path, contains_all ? "contains the imported directory" : "")) return;
     if (contains_all) {
-      tree_.AddProblem(link, "leads to \"" + to.path + "\", which contains what is imported");
+      tree_.AddProblem(link, "leads to \"" + to.path + "\", which contains the imported directory");
       return;
     }
     const size_t first_of_it = source_.entries.size();
@@ -172,7 +172,7 @@ class Resolver {
   void RefuseTablespace(uint32_t link) {
     settled_.insert(link);
     tree_.AddProblem(link, "leads to \"" + At(link).target +
-                               "\", where there is no directory: tablespace " + At(link).name +
+                               "\", where there is not a directory: tablespace " + At(link).name +
                                " would be missing; make it a link to that tablespace's directory, "
                                "or drop the tablespace before");
   }

@@ -41,7 +41,7 @@ Result<Source> FindSourceAs(const Caller& caller, const std::string& directory,
     return FindSource(directory, keep_out, {caller.uid, caller.gid, caller.groups}, options);
   }
   if (caller.uid == 0) return FindSource(directory, keep_out, CredentialsOf(user.uid), options);
-  return Refused("only root reads with the rights of another user", "leave out --read-as");
+  return Refused("only root can read with the rights of another user", "leave out --read-as");
 }
 
 // Whether more rights might help.

@@ -69,7 +69,7 @@ Result<bool> EmptyLocations(Source& source) {
       const uint32_t file = entry.kind == Kind::kFile ? i : entry.same_as;
       if (!source.HasContent(file)) {
         return Refused("\"" + source.SourcePath(i) +
-                       "\" is no WAL segment of its own, but another name of a file");
+                       "\" is not a WAL segment of its own, but another name of a file");
       }
       segments.emplace(entry.name, file);
     }

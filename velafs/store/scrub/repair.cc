@@ -264,7 +264,7 @@ Result<std::string> Scrubber::RepairOne(const Finding& finding) {
       if (!options_.dry_run) {
         VELAFS_TRY(chunk::RewritePackHeader(storage, packs, *damage.pack));
       }
-      return "pack " + std::to_string(damage.pack->value) + ": wrote its header anew";
+      return "pack " + std::to_string(damage.pack->value) + ": rewrote its header";
     case Repair::kCutPack:
       if (!options_.dry_run) {
         VELAFS_TRY(chunk::CutPack(storage, packs, *damage.pack, *damage.offset_bytes));
