@@ -25,7 +25,7 @@ using ProgressFn = std::function<bool(const nlohmann::json& event)>;
 struct Streams {
   // To the verb; its failure ends the verb, and is the call's. It may be called by another thread.
   ReadFn in = nullptr;
-  // Called once the verb reads no more; an `in` that waits has to return then.
+  // Called once the verb stops reading; a waiting `in` must then return.
   std::function<void()> stop_in = nullptr;
   // From the verb; its failure ends the verb, and is the call's.
   WriteFn out = nullptr;
@@ -35,8 +35,8 @@ struct Streams {
 class Client {
  public:
   // Fails with NotFound when `store_directory` holds no store; Locked, naming the holder's pid,
-  // when another process has it and does not serve it; Unreachable when its daemon does not answer.
-  // Waits up to three seconds for another command to finish.
+  // if another process has it open and does not serve it; Unreachable when its daemon does not
+  // answer. Waits up to three seconds for another command to finish.
   static Result<std::unique_ptr<Client>> Connect(const std::string& store_directory);
   virtual ~Client() = default;
 

@@ -13,7 +13,7 @@ namespace velafs {
 // Makes this process and its children use that file. Call it before a second thread starts.
 void UseConfiguration(const std::string& file);
 
-// Sets $VELAFS_STORE, for this process and what it starts, to the store that the configuration file
+// Sets $VELAFS_STORE, for this process and its children, to the store that the configuration file
 // names, unless `option` (the value of --store) or that variable names one already. StoreDirectory
 // (client.h) then finds it. kUsage, with file and line, if the file is not valid. Call it before a
 // second thread starts.

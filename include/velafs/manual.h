@@ -16,11 +16,11 @@ class App;
 namespace velafs {
 
 // Texts are paragraphs with a blank line between them. A paragraph that begins with "* TERM: " is
-// an item of a list. Between backticks is what a user types; NAME(1) refers to a page.
+// an item of a list. Text between backticks is typed by a user; NAME(1) refers to a page.
 struct ManualText {
   std::string_view command;  // "clone", "bookmark create"; "" is the program
   std::string_view text;
-  std::string_view synopsis_end = {};  // what the grammar does not know, in mdoc(7)
+  std::string_view synopsis_end = {};  // arguments unknown to the grammar, in mdoc(7)
 };
 
 struct Manual {
@@ -38,7 +38,7 @@ const CLI::App* FindCommand(const CLI::App& app, std::span<const std::string> wo
 // "bookmark create"; "" of the program itself.
 std::string CommandPath(const CLI::App& command);
 
-// What `help COMMAND` prints: the help of `command`, then its text.
+// The output of `help COMMAND`: the help of `command`, then its text.
 std::string HelpWithText(const CLI::App& command, const Manual& manual);
 
 // Pages in mdoc(7) by their file names: the program's, and one for each command that is not hidden,

@@ -23,7 +23,7 @@ class ByteQueue {
   // counts.
   void Finish(Status status);
 
-  // As a ReadFn: waits for bytes; 0 at the end, or the failure.
+  // A ReadFn: waits for bytes; 0 at the end, or the failure.
   Result<size_t> Pull(std::span<std::byte> into);
   // Closes the reader's end.
   void Close();

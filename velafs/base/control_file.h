@@ -8,7 +8,7 @@
 
 namespace velafs {
 
-// PostgreSQL's DBState: what its server did last.
+// PostgreSQL's DBState: the last action of its server.
 enum class ClusterState : uint32_t {
   kStarting,
   kShutDown,
@@ -19,17 +19,18 @@ enum class ClusterState : uint32_t {
   kInProduction,
 };
 
-// How many bytes of the file it takes to tell.
+// The bytes of the file that ParseClusterState needs.
 constexpr size_t kClusterStateBytes = 20;
 
-// Of what the file begins with. Nothing when it is too short, or the state is none of these.
+// `pg_control` is the beginning of the file. Nothing if it is too short, or the state is not one of
+// these.
 std::optional<ClusterState> ParseClusterState(std::string_view pg_control);
 
-// How much of the file ParseMinRecoveryEnd takes.
+// The bytes of the file that ParseMinRecoveryEnd needs.
 constexpr size_t kRecoveryEndBytes = 144;
 
-// Up to where WAL has to be replayed before the data is consistent: not 0 for what a standby has
-// written, and for a copy of it. 0 for a version that is not known.
+// The position up to which WAL must be replayed before the data is consistent: not 0 for the data
+// of a standby, and for a copy of it. 0 for an unknown version.
 uint64_t ParseMinRecoveryEnd(std::string_view pg_control);
 
 struct CheckpointPlace {
@@ -38,14 +39,14 @@ struct CheckpointPlace {
   uint32_t segment_bytes = 0;
 };
 
-// How much of the file the two below take.
+// The bytes of the file that the two functions below need.
 constexpr size_t kWholeControlBytes = 296;
 
-// Of the last checkpoint. Nothing for a version other than those of PostgreSQL 12 to 18.
+// The place of the last checkpoint. Nothing for versions other than PostgreSQL 12 to 18.
 std::optional<CheckpointPlace> ParseCheckpoint(std::string_view pg_control);
 
 // True for a file that is too short for a version number or has 0 there, and for one of PostgreSQL
-// 12 to 18 with a checksum that is not that of its content.
+// 12 to 18 whose checksum does not match its content.
 bool IsDamagedControlFile(std::string_view pg_control);
 
 }  // namespace velafs

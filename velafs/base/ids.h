@@ -17,7 +17,7 @@ inline constexpr uint64_t kPageBytes = 8 * 1024;
 // The unit of dedupe and compression.
 inline constexpr uint64_t kChunkBytes = 64 * 1024;
 inline constexpr uint64_t kPagesPerChunk = kChunkBytes / kPageBytes;
-// The largest file: 64 TiB, twice what PostgreSQL may have in one table.
+// The largest file: 64 TiB, twice the largest table of PostgreSQL.
 inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 46;
 
 template <typename Tag>
@@ -37,9 +37,9 @@ using LayerId = Id<struct LayerTag>;        // never reused
 using InodeNumber = Id<struct InodeTag>;    // unique in the store; never reused
 using PackId = Id<struct PackTag>;          // number of a pack file; never reused
 
-// A FUSE node id of 64 bits holds an instance and an inode number, so no more of them are given. At
+// A FUSE node id of 64 bits holds an instance and an inode number, which limits both. At
 // ten clones a second the instances last for 20 months, at 500 new files a second the inodes for
-// two years; then the store says that they are used up.
+// two years; then the store reports that they are used up.
 inline constexpr int kInodeBits = 35;
 inline constexpr uint64_t kMaxInode = (uint64_t{1} << kInodeBits) - 1;
 inline constexpr uint64_t kMaxInstance = (uint64_t{1} << (64 - kInodeBits)) - 1;

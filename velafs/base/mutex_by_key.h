@@ -1,4 +1,4 @@
-// A mutex for each of many things that are told apart by a key.
+// A mutex for each key.
 #pragma once
 
 #include <map>

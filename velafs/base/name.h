@@ -12,8 +12,8 @@ namespace velafs {
 // "bookmark", for the message.
 Status CheckName(std::string_view what, std::string_view name);
 
-// Whether `text` is a pattern of names, as fnmatch(3) knows them: `pr-*`. One with characters that
-// neither a name nor a pattern has is none.
+// Whether `text` is a pattern of names, as fnmatch(3) knows them: `pr-*`. A text with characters
+// that occur neither in names nor in patterns is not a pattern.
 bool IsNamePattern(std::string_view text);
 bool MatchesName(const std::string& pattern, const std::string& name);
 

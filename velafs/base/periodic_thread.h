@@ -26,7 +26,7 @@ class PeriodicThread {
   void Wake();
   // No other run begins. The destructor waits for the one under way.
   void Stop();
-  // For a task that takes long: whether it is to end.
+  // For a long task: whether it must end.
   bool is_stopping() const { return is_stopping_; }
 
  private:

@@ -1,4 +1,4 @@
-// What this process has answered since it began, for a monitoring system.
+// Counts of this process's answers since its start, for a monitoring system.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ struct ProcessCounts {
   std::atomic<uint64_t> sync_us = 0;
 
   void CountSync(std::chrono::steady_clock::duration took);
-  // Of a request that failed; other errors are the answers of a filesystem in good health.
+  // For a request that failed; a healthy filesystem gives the other errors as ordinary answers.
   void CountError(int error_number);
 };
 

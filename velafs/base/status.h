@@ -11,7 +11,7 @@
 
 namespace velafs {
 
-// What kind of failure it is, as a user of the command line sees it. `ExitStatus` and `CodeName`
+// The kind of a failure, as a user of the command line sees it. `ExitStatus` and `CodeName`
 // give the documented exit status and the `error.code` of JSON output.
 enum class Code {
   kOk,
@@ -22,7 +22,7 @@ enum class Code {
   kRefused,      // protected, not yours, forbidden by policy, in use
   kLocked,       // somebody else holds the store
   kUnreachable,  // the daemon does not answer
-  kCorrupt,      // stored bytes are not what was written
+  kCorrupt,      // stored bytes differ from the bytes written
 };
 
 // The outcome of a call: nothing on success, else a code, an errno, a message and maybe a hint.

@@ -11,7 +11,7 @@ namespace velafs {
 
 // Fills some of the buffer, which is not empty; returns how many bytes, 0 only at the end.
 using ReadFn = std::function<Result<size_t>(std::span<std::byte>)>;
-// Takes all of the bytes.
+// Consumes all of the bytes.
 using WriteFn = std::function<Status(std::span<const std::byte>)>;
 
 }  // namespace velafs
