@@ -1,4 +1,4 @@
-// The audit log: what was done to a store, by whom, and what came of it.
+// The audit log: the actions on a store, their users and their results.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,7 @@ struct AuditFilter {
   uint64_t limit = 0;                      // only the last so many; 0: all
 };
 
-// The result of an entry of what was done; others are the code of a failure.
+// The result of a successful action; other results are the code of a failure.
 inline constexpr char kAuditDone[] = "done";
 
 // How much of the log to keep; all without either.
@@ -37,20 +37,20 @@ struct AuditLimits {
 
 struct AuditTrimmed {
   uint64_t entries = 0;
-  catalog::AuditHead last;             // the last one that is gone: the log begins after it
+  catalog::AuditHead last;             // the last one that was removed: the log begins after it
   std::optional<std::string> held_by;  // the destination that has yet to get more old entries
 };
 
-// Some of what a destination has yet to get.
+// Some of the entries that a destination has not received yet.
 struct AuditUnshipped {
   std::vector<catalog::AuditRow> rows;  // oldest first
   catalog::AuditHead last;              // of these rows, or of what it has
 };
 
-// The verb of the entries that say what was trimmed.
+// The verb of the entries that record a trimming.
 inline constexpr char kAuditTrim[] = "audit-trim";
 
-// An entry, as of now, of what `caller` has done by `verb`.
+// An entry, with the present time, for an action of `caller` by `verb`.
 catalog::AuditRow NewAuditEntry(const Caller& caller, const std::string& verb);
 // One more full name to those of an entry.
 void AddAuditSubject(std::string* subjects, const std::string& name);
@@ -58,26 +58,26 @@ void AddAuditSubject(std::string* subjects, const std::string& name);
 // "N:HASH", as it is shown and noted.
 std::string AuditHeadText(const catalog::AuditHead& head);
 
-// Append-only: entries survive what they speak of; only the oldest go, on request, and that leaves
-// an entry. Thread-safe.
+// Append-only: entries survive the branches that they name; only the oldest are removed, on
+// request, and that leaves an entry. Thread-safe.
 //
 // Each entry's hash covers the entry and the hash of the one before, and the last one's number and
-// hash are kept apart. So a change within the log shows, and one that shortens it shows unless that
-// record was changed along with it. Where the log begins is kept likewise, and the last entry of a
-// trimming says it too. Whoever may write the catalog can make all of it anew: only
-// a number and hash noted elsewhere, or the entries themselves, shipped elsewhere, tell of that.
+// hash are kept apart. So a change within the log is detected, and a shortened log is detected
+// unless that record was changed, too. The beginning of the log is recorded the same way, and also
+// in the last entry of a trimming. A user who may write the catalog can forge the whole log: only a
+// number and hash noted elsewhere, or entries shipped elsewhere, reveal that.
 class AuditLog {
  public:
-  // Both are borrowed. On a full disk the log goes on as long as the reserve
-  // lasts, but for entries of what failed.
+  // Both are borrowed. On a full disk the log goes on as long as the reserve lasts, except for
+  // entries of failed actions.
   AuditLog(catalog::Catalog& catalog, os::SpaceReserve& reserve)
       : catalog_(catalog), reserve_(reserve) {}
 
   // Adds an entry; its id and hash are given here. Durable on return.
   Status Append(catalog::AuditRow entry);
-  // One of a failed call of somebody who is no admin, and who could make any number of them: beyond
-  // a burst, and one every few minutes, they are counted only. The next entry of that user has the
-  // number as "folded" in its detail.
+  // For a failed call of a user who is not an admin, and who could make any number of them: beyond
+  // a burst, and one every few minutes, such calls are only counted. The next entry of that user
+  // has the number as "folded" in its detail.
   Status AppendFailure(catalog::AuditRow entry);
   // Adds the last of those that are only counted, each user's, once that is allowed again; `now` is
   // the time, or INT64_MAX for all of them.
@@ -85,27 +85,27 @@ class AuditLog {
   // How many there are now, by user id.
   std::map<uint32_t, uint64_t> FoldedFailures();
   Result<std::vector<catalog::AuditRow>> List(const AuditFilter& filter);  // oldest first
-  // Reads all of it. Corrupt, naming the first entry that is wrong, when the chain is broken, or
-  // when it does not go through `noted`. NotFound when what was noted has been trimmed since.
+  // Reads all of it. Corrupt, naming the first wrong entry, if the chain is broken or does not go
+  // through `noted`. NotFound if the noted entry has been trimmed since.
   Result<catalog::AuditHead> Verify(const std::optional<catalog::AuditHead>& noted);
   // The last entry that was trimmed.
   Result<catalog::AuditHead> Begin();
 
-  // Removes the oldest entries that are past the limits, but none that a destination has yet to
-  // get, and in the same transaction adds an entry of `caller`'s that says which is the last of
-  // them. Entries of earlier trimmings alone are left. Corrupt, with nothing done, when what would
-  // go is not what was written. A dry run only counts.
+  // Removes the oldest entries beyond the limits, except those that a destination has not received
+  // yet, and in the same transaction adds an entry of `caller` that names the last one removed.
+  // Does nothing if only entries of earlier trimmings would be removed. Corrupt, with nothing done,
+  // if the entries to remove differ from those that were written. A dry run only counts.
   Result<AuditTrimmed> Trim(const Caller& caller, const AuditLimits& limits, TimeNs now,
                             bool dry_run);
 
-  // Some of what follows what the destination has: after `has`, if that is given, else after its
-  // mark. Corrupt when the log does not go on from there.
+  // Some of the entries that the destination does not have: those after `has`, if that is given,
+  // else after its mark. Corrupt if the log does not continue from there.
   Result<AuditUnshipped> Unshipped(const std::string& destination,
                                    const std::optional<catalog::AuditHead>& has);
   // The destination has the entries up to `last`. Corrupt when the log has no such entry. A mark
   // does not move back.
   Status MarkShipped(const std::string& destination, const catalog::AuditHead& last);
-  // It gets no more entries, and keeps none from being trimmed. NotFound when it has no mark.
+  // It gets no more entries, and no longer prevents trimming. NotFound if it has no mark.
   Status ForgetDestination(const std::string& destination);
   Result<std::vector<catalog::AuditMark>> Marks();
 
@@ -120,7 +120,7 @@ class AuditLog {
 
   catalog::Catalog& catalog_;
   os::SpaceReserve& reserve_;
-  Mutex trim_mutex_;  // held by what reads on from the log's beginning, or moves it
+  Mutex trim_mutex_;  // held while the log's beginning is read or moved
   Mutex failures_mutex_;
   FailureLimit failures_ GUARDED_BY(failures_mutex_);
 };

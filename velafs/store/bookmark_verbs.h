@@ -15,8 +15,8 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Thread-safe. What returns success is durable. A name is BRANCH@NAME. Refused to all but the
-// branch's owner, root and the owner of the process.
+// Thread-safe. A verb that returns success is durable. A name is BRANCH@NAME. Only the branch's
+// owner, root and the owner of the process may change bookmarks.
 class BookmarkVerbs {
  public:
   explicit BookmarkVerbs(StoreContext& context) : context_(context) {}
@@ -24,13 +24,13 @@ class BookmarkVerbs {
   Result<BookmarkInfo> Create(const Caller& caller, const std::string& name,
                               const std::string& note,
                               std::optional<std::chrono::seconds> keep = {});
-  // Of one branch, or of all: by branch, oldest first.
+  // Those of one branch, or of all: by branch, oldest first.
   Result<std::vector<BookmarkInfo>> List(const std::optional<std::string>& branch);
   Status Delete(const Caller& caller, const std::string& name);
 
-  // Makes the bookmarks that the policy bookmark_every asks for, and deletes those of an earlier
-  // time that bookmark_keep no longer does, but not what is approved or a branch was cloned from. A
-  // branch that has not changed gets none.
+  // Makes the bookmarks that the policy bookmark_every asks for, and deletes earlier scheduled ones
+  // that bookmark_keep no longer keeps, except those that are approved or that a branch was cloned
+  // from. A branch that has not changed gets none.
   Result<Schedule> RunSchedules(const Caller& caller, TimeNs now);
 
  private:

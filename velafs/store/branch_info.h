@@ -1,4 +1,4 @@
-// What the verbs say of a branch: the shape behind `show`, `list` and `clone`.
+// The verbs' description of a branch, behind `show`, `list` and `clone`.
 #pragma once
 
 #include <sys/types.h>
@@ -28,7 +28,7 @@ inline constexpr std::array kBranchStates = {
 struct BranchInfo {
   std::string name;
   std::optional<std::string> path;    // under the mount; empty when not mounted
-  std::optional<std::string> parent;  // as it is called now, or was when it went
+  std::optional<std::string> parent;  // its name now, or when it was deleted
   std::optional<uint64_t> parent_id;
   std::optional<std::string> parent_bookmark;  // full name, BRANCH@NAME
   std::string owner;
@@ -41,7 +41,7 @@ struct BranchInfo {
   std::optional<TimeNs> protected_until;  // of one that is protected; empty: until it is lifted
   std::map<std::string, std::string> labels;
   std::string note;
-  uint64_t own_bytes = 0;      // on disk for this branch alone: what deleting it would free
+  uint64_t own_bytes = 0;      // on disk for this branch alone: freed by deleting it
   uint64_t logical_bytes = 0;  // sum of its files' sizes
   std::optional<uint16_t> port;
   std::optional<TimeNs> deleted_at;  // in the trash since then

@@ -21,8 +21,8 @@ Result<std::optional<layer::Attributes>> OldTablespace(layer::Branch& branch,
 // Who owns the branch's data, as those who use it see it.
 Result<os::Credentials> DataOwner(layer::Branch& branch);
 
-// Puts the directory in the place of the link, which led to where earlier versions put it. Durable
-// on return. A crash in between leaves the tablespace as it was, or as it is to be.
+// Replaces the link, which leads to the place used by earlier versions, by the directory. Durable
+// on return. A crash in between leaves the old state or the new one.
 Status ReplaceOldLink(layer::Branch& branch, const std::string& oid);
 // Has the branch's postgresql.auto.conf allow directories in pg_tblspc, if it has that file.
 Status AllowInPlace(layer::Branch& branch);

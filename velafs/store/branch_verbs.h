@@ -16,14 +16,14 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Thread-safe. What returns success is durable. Each verb that changes a branch is refused to all
-// but its owner, root and the owner of the process.
+// Thread-safe. A verb that returns success is durable. Only a branch's owner, root and the owner of
+// the process may change it.
 class BranchVerbs {
  public:
   explicit BranchVerbs(StoreContext& context) : context_(context) {}
 
-  // Makes branch `name` out of what `source`, a branch or a bookmark, is now. `outcome`, if given,
-  // gets what came of it.
+  // Makes branch `name` from the present state of `source`, a branch or a bookmark. `outcome`, if
+  // given, gets the outcome.
   Result<BranchInfo> Clone(const Caller& caller, const std::string& source, const std::string& name,
                            const CloneOptions& options, CloneOutcome* outcome = nullptr);
   // Refused while a server runs on it: its path changes.
@@ -38,12 +38,12 @@ class BranchVerbs {
                                   const std::vector<std::string>& remove);
   Result<BranchInfo> SetNote(const Caller& caller, const std::string& name,
                              const std::string& note);
-  // Only an admin gives a branch to somebody else, who gets no more than policies allow him. What
-  // its owner so far had open of it is no longer his.
+  // Only an admin can give a branch to another user, as far as policies allow. Files that the old
+  // owner has open there can no longer be used.
   Result<ChownResult> SetOwner(const Caller& caller, const std::string& name,
                                const std::string& owner);
-  // How much the branch may take on disk beyond what it began with; any when empty. A user gives no
-  // more than the policy does.
+  // Limits the disk space that the branch may take beyond its initial state; no limit if empty. A
+  // user cannot exceed the policy.
   Result<BranchInfo> SetQuota(const Caller& caller, const std::string& name,
                               std::optional<uint64_t> bytes);
   // From now on; never when empty.

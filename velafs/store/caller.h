@@ -7,21 +7,21 @@
 
 namespace velafs::store {
 
-// Each may what those before it may.
+// Each includes the rights of those before it.
 enum class Role { kNone, kViewer, kUser, kAdmin };
 
-// Whoever is at the other end of the socket (SO_PEERCRED), or this process itself.
+// The process at the other end of the socket (SO_PEERCRED), or this process itself.
 struct Caller {
   uint32_t uid = 0;
   std::string user;  // name of uid; the number when it has none
-  // What else decides which files it may read, and its role; means nothing when uid is this
+  // The groups that also decide which files it may read, and its role; ignored if uid is this
   // process's or root's.
   uint32_t gid = 0;
   std::vector<uint32_t> groups = {};
   uint32_t pid = 0;  // 0: not known
   Role role = Role::kUser;
 
-  // Rules all branches, whoever owns them.
+  // May change all branches, whoever owns them.
   bool IsAdmin() const;
 };
 

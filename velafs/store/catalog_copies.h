@@ -42,8 +42,8 @@ class CatalogCopyKeeper {
   PeriodicThread thread_;
 };
 
-// As MakeCatalogCopy, but nothing when the newest copy is of the catalog as it is, and a failure is
-// logged instead of returned: nobody's command fails for want of a copy.
+// As MakeCatalogCopy, but does nothing if the newest copy equals the catalog, and logs a failure
+// instead of returning it: no command fails because of a missing copy.
 void MakeCatalogCopyIfChanged(os::Storage& storage, const StorePaths& paths);
 
 }  // namespace velafs::store

@@ -31,9 +31,9 @@ unsigned ThreadsToStore();
 // Thread-safe, but for Finish. After a failure nothing more may be stored, and RemoveImport must
 // follow, once this is destroyed.
 //
-// What is stored is in packs that are not published and in the layer given, which nothing uses yet:
-// until the import publishes both, a crash leaves nothing of them. Memory stays bounded: chunks and
-// manifests go into the catalog as they come, in short transactions.
+// Stores into unpublished packs and into the given layer, which nothing uses yet: until the import
+// publishes both, a crash leaves nothing of them. Memory stays bounded: chunks and manifests are
+// written to the catalog at once, in short transactions.
 class ChunkSink {
  public:
   struct Counts {
@@ -80,9 +80,9 @@ class ChunkSink {
     catalog::ManifestPartRow row;
   };
 
-  // Compresses what seems to be new.
+  // Compresses chunks that seem to be new.
   Status CompressNew(std::vector<Claim>* chunks);
-  // Decides what of a call's chunks is new, and gives it room.
+  // Decides which of a call's chunks are new, and allocates their places.
   Status ClaimNew(std::vector<Claim> chunks, std::vector<Claim>* claims);
   Result<std::vector<bool>> AreStored(const std::vector<Claim>& chunks) REQUIRES(mutex_);
   Result<bool> IsStored(catalog::Reader& reader, const ChunkId& id) REQUIRES(mutex_);

@@ -1,4 +1,4 @@
-// What the verbs on one store share: its parts, and the locks that verbs take.
+// The shared state of all verbs on one store: its parts, and the locks that verbs take.
 #pragma once
 
 #include <functional>
@@ -61,9 +61,9 @@ struct StoreContext {
   std::vector<std::string> ephemerals_reset;
   std::unique_ptr<CatalogCopyKeeper> copies;  // null while nobody asked for copies
 
-  Turn packs_turn;   // of what looks at all packs, and of what moves chunks between them
+  Turn packs_turn;   // of reads of all packs, and of moves of chunks between them
   Turn merge_turn;   // of the merge, or sealing, of layers under way
-  Turn import_turn;  // of what stores chunks, or collects those that nothing uses
+  Turn import_turn;  // of storing chunks, and of collecting unused ones
   // Held by every other changing verb: shared by those that make a branch or bookmark of a state,
   // and leave all else as it is; by the others alone.
   SharedMutex verbs_mutex;

@@ -1,4 +1,4 @@
-// What the verbs say of a branch.
+// Descriptions of branches for the verbs.
 #pragma once
 
 #include <string>
@@ -12,9 +12,9 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Of one branch by name, with the owner of its data if it is shown as another's.
+// One branch by name, with the owner of its data if it is shown as another user's.
 Result<BranchInfo> ShowBranch(StoreContext& context, const std::string& name);
-// All but that owner, which takes opening the branch.
+// Everything except that owner, which needs the branch opened.
 Result<std::vector<BranchInfo>> DescribeAll(StoreContext& context,
                                             const std::vector<catalog::BranchRow>& rows);
 Result<BranchInfo> DescribeOne(StoreContext& context, const catalog::BranchRow& row);

@@ -1,4 +1,4 @@
-// What a store takes on disk, part by part.
+// The disk space of a store, part by part.
 #pragma once
 
 #include <cstdint>

@@ -23,16 +23,16 @@ class Budget {
   const uint64_t most_;
   const TimeNs interval_ns_;
   uint64_t left_;
-  TimeNs since_ = 0;  // what has grown until then is counted
+  TimeNs since_ = 0;  // counts that have grown by then are written
 };
 
 // Each user's failures, and all together, up to a burst and then one an interval; others are folded
 // into the next that is let through. Externally synchronised.
 class FailureLimit {
  public:
-  // The entry, with what was folded into it, if it is to be written; else it is counted.
+  // The entry, with the number of folded ones, if it should be written; else it is counted.
   std::optional<catalog::AuditRow> Pass(catalog::AuditRow entry, TimeNs now);
-  // Of each user for whom there is room again, the last one that was only counted.
+  // For each user who may have entries again, the last one that was only counted.
   std::vector<catalog::AuditRow> TakeFolded(TimeNs now);
   // By user id, how many are counted and have no entry yet.
   std::map<uint32_t, uint64_t> Folded() const;

@@ -17,19 +17,19 @@
 namespace velafs::store {
 
 // A chunk is in use while a manifest names it; a manifest goes with its layer. A pack without a
-// chunk in use is removed; of one that is a quarter or more of garbage, what is in use moves to a
-// new pack, and so do all small packs when there are many. Chunks that are not in use stay in the
+// chunk in use is removed; if a quarter or more of a pack is garbage, its used chunks move to a new
+// pack, and so do those of small packs if there are many. Chunks that are not in use stay in the
 // other packs, and in the catalog: a later import may share them.
 //
-// Nothing may add manifests meanwhile; all else goes on, reads of the chunks that move too. Memory:
-// 8 bytes for each chunk in use, 128 MiB for a terabyte. A crash leaves every chunk where the
-// catalog says it is, and garbage for the next run.
+// Nothing may add manifests meanwhile; everything else goes on, also reads of the moving chunks.
+// Memory: 8 bytes for each chunk in use, 128 MiB for a terabyte. A crash leaves every chunk where
+// the catalog says it is, and garbage for the next run.
 class GarbageCollector {
  public:
   GarbageCollector(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
                    std::string packs_directory);
 
-  // Stops, between two packs, when `progress` says so: what was freed by then stays freed.
+  // Stops, between two packs, if `progress` says so: space freed by then stays freed.
   Result<GcResult> Run(bool dry_run, const GcProgressFn& progress);
 
  private:
@@ -63,8 +63,8 @@ class GarbageCollector {
   Status FreeSound(const Packs& packs, GcResult* result);
   Status Free(const Packs& packs, GcResult* result);
   Result<PackContent> ContentOf(PackId pack);
-  // Copies what is in use to a new pack, durable and published on return. With nothing in use,
-  // none.
+  // Copies the used chunks to a new pack, durable and published on return. Makes no pack if none is
+  // in use.
   Status CopyUsed(std::vector<Moved>* chunks);
   Status FillPack(PackId pack, std::vector<Moved>* chunks);
   Status ForgetPack(PackId pack, const std::vector<ChunkId>& garbage);

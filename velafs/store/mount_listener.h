@@ -1,4 +1,4 @@
-// What a store tells its mount.
+// The store's messages to its mount.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@ class Branch;
 
 namespace velafs::store {
 
-// Told of branches that come and go under the mount, after the change is durable, and asked for
-// what the kernel has not sent yet. Called without any lock a request may wait for; SetMount,
-// though, returns only when no call is under way.
+// Learns of branches that appear and vanish under the mount, after the change is durable, and makes
+// the kernel send cached writes. Called without any lock that a request may wait for; but SetMount
+// returns only when no call is under way.
 class MountListener {
  public:
   virtual ~MountListener() = default;

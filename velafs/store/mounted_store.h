@@ -1,4 +1,4 @@
-// What a mount needs of the store that it shows.
+// The part of a store that its mount needs.
 #pragma once
 
 #include <string>
@@ -25,8 +25,8 @@ class MountedStore {
   const std::string& root() const;  // the store's directory
   layer::Volume& volume() const;
   ServerRegistry& servers() const;
-  // The branches that a user may know of: all for whoever may `list`, else those that are his, or
-  // shown as his. The role is looked up.
+  // The branches that a user may see: all if the user may `list`, else the user's own and those
+  // shown as the user's. Looks up the role.
   Result<std::vector<std::string>> NamesShownTo(const Caller& caller) const;
   // Refused, naming the branches, while a server runs on any.
   Status CheckNoServers() const;

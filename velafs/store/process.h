@@ -15,21 +15,21 @@
 
 namespace velafs::store {
 
-// The process a thread belongs to; what is none is returned as it is.
+// The process of a thread; another id is returned unchanged.
 pid_t ProcessOf(pid_t thread);
 
 // Stays with the process it was opened for, also when its pid is given to another.
 class ProcessHandle {
  public:
-  // `pid` as the kernel names it to this process; of any of its threads. Fails with ESRCH when
-  // there is none, or none that this process's PID namespace knows.
+  // `pid` as the kernel names it to this process; of any of its threads. Fails with ESRCH if there
+  // is no such process, or this process's PID namespace does not know it.
   static Result<ProcessHandle> Open(pid_t pid);
 
   pid_t pid() const { return pid_; }
   bool IsAlive() const;  // a zombie is not
   // Of the same process.
   Result<ProcessHandle> Duplicate() const;
-  // A process that has ended is no failure.
+  // Succeeds if the process has ended.
   Status Signal(int number) const;
   // False if it is alive at that time.
   bool WaitForEnd(std::chrono::steady_clock::time_point deadline) const;
@@ -49,11 +49,11 @@ struct FileIdentity {
   auto operator<=>(const FileIdentity&) const = default;
 };
 
-// Of what /proc/PID/`link` ("exe", "cwd") leads to; nothing when that cannot be told. Asks no
-// filesystem for anything: safe for a process that serves the one it lies on.
+// The identity of the target of /proc/PID/`link` ("exe", "cwd"); nothing if it cannot be read.
+// Sends no request to the target's filesystem: safe for a process that serves it.
 std::optional<FileIdentity> IdentityOf(pid_t pid, const char* link);
 
-// Of the process, by the kernel's own account of its files in /proc.
+// The identity of the process, by the kernel's account of its files in /proc.
 std::optional<uid_t> UserOf(pid_t pid);
 
 // Each process that /proc shows.

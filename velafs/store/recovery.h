@@ -1,4 +1,4 @@
-// Removes what an import has stored and not published.
+// Removes data that an import has stored and not published.
 #pragma once
 
 #include <span>
@@ -28,8 +28,8 @@ Status RemoveImport(os::Storage& storage, catalog::Catalog& catalog, chunk::Pack
 Status RecoverImports(os::Storage& storage, catalog::Catalog& catalog, chunk::PackReader& packs,
                       const std::string& packs_directory);
 
-// Puts ephemeral branches that were not closed cleanly back to what they were last frozen as, and
-// notes them in the context.
+// Resets ephemeral branches that were not closed cleanly to their last frozen state, and notes them
+// in the context.
 Status ResetEphemerals(StoreContext& context);
 
 }  // namespace velafs::store

@@ -1,4 +1,4 @@
-// Takes away branches and bookmarks, and what servers have left.
+// Removes branches and bookmarks, and files that servers have left.
 #pragma once
 
 #include <cstdint>
@@ -29,15 +29,15 @@ Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer,
 Status RemoveBookmark(StoreContext& context, BranchId branch, const std::string& name)
     REQUIRES(context.verbs_mutex);
 
-// Takes what the branch's servers have left, in run/ and outside the store, out of the way of those
-// that come next: it is another user's, or of a branch that is no more. Best effort.
+// Moves aside files that the branch's servers have left, in run/ and outside the store, since they
+// belong to another user or to a deleted branch. Best effort.
 void SetServerPlacesAside(os::Storage& storage, const StorePaths& paths,
                           const catalog::BranchRow& branch);
-// Removes what was set aside in run/, as far as that goes: whoever may write there can make it
-// slow. To be called without a lock that others wait for.
+// Removes the files set aside in run/, as far as possible: users who may write there can make it
+// slow. Call it without a lock that others wait for.
 void RemoveWhatIsGone(os::Storage& storage, const std::string& run);
-// Removes what was set aside outside the store for this branch, with the rights of the user who
-// owns it. Best effort; to be called without a lock, likewise.
+// Removes the files set aside outside the store for this branch, with the rights of their owner.
+// Best effort; call it without such a lock, too.
 void RemoveServerPlaces(const std::string& store, uint64_t branch_id, uint64_t instance);
 
 }  // namespace velafs::store

@@ -1,4 +1,4 @@
-// What several verbs check, and how they say it.
+// Checks of several verbs, with their messages.
 #pragma once
 
 #include <chrono>
@@ -33,23 +33,23 @@ Status CheckNotProtected(const catalog::BranchRow& branch);
 // its state.
 Status CheckMayPromoteOnto(const catalog::BranchRow& branch);
 
-// `branch` gets the content of `origin`: what a user wrote there runs with no more rights than his,
-// unless an admin decides otherwise.
+// `branch` gets the content of `origin`: code that a user wrote there runs only with that user's
+// rights, unless an admin decides otherwise.
 void TakeRights(const Caller& caller, const catalog::BranchRow& origin, catalog::BranchRow* branch);
 
-// What goes with a branch or bookmark; Usage unless it may. A note is free text of at most 8 KiB.
-// An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024 bytes, of
-// which only the value may be empty; that of `pool` is the name of one.
+// Checks texts of a branch or bookmark; Usage if one is not allowed. A note is free text of at most
+// 8 KiB. An owner, a label's key and its value are words (CheckWord) of at most 255, 63 and 1024
+// bytes, of which only the value may be empty; that of `pool` is the name of one.
 Status CheckNote(const std::string& note);
 Status CheckOwner(const std::string& owner);
 Status CheckLabel(const std::string& key, const std::string& value);
 // A branch has at most 64 labels, of 16 KiB in all: each list of branches has them.
 Status CheckLabels(const std::map<std::string, std::string>& labels);
-// Takes away the labels `pool` and `pool-...`: a user's pools consist of his own branches, and by
-// another's labels no branch of that one's may get into them.
+// Removes the labels `pool` and `pool-...`: a user's pools consist of the user's own branches, and
+// labels of another user must not add a branch to them.
 void LeavePool(catalog::BranchRow* branch);
 
-// `now` and the duration; empty without one. Usage when that is none, or out of range.
+// `now` plus the duration; empty without one. Usage if it is not a duration, or out of range.
 Result<std::optional<TimeNs>> TimeAfter(TimeNs now, std::optional<std::chrono::seconds> duration);
 
 }  // namespace velafs::store

@@ -18,10 +18,10 @@ std::string ScheduledName(TimeNs at);
 // `24h,7d,30d`: durations, each longer than the one before. Usage otherwise.
 Result<std::vector<std::chrono::seconds>> ParseKeep(const std::string& text);
 
-// Which of a branch's scheduled bookmarks, made at those times, oldest first, have had their time.
+// The scheduled bookmarks of a branch, made at those times, oldest first, that have expired.
 // All live for the first duration of `keep`; until the second, one in each span as long as the
-// first, the oldest in it, and so on; none beyond the last. The newest always stays. Once gone in
-// that order, what stays does not depend on how often this is asked.
+// first, the oldest in it, and so on; none beyond the last. The newest always stays. If they are
+// deleted in that order, the result does not depend on how often this is called.
 std::vector<size_t> ThinOut(std::span<const TimeNs> made_at,
                             std::span<const std::chrono::seconds> keep, TimeNs now);
 

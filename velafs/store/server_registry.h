@@ -1,8 +1,7 @@
 // Which PostgreSQL servers run on a store's branches. A server marks its data directory with
-// postmaster.pid, and the mount sees which process makes that file: wherever it is, behind a bind
-// mount or in a container, whoever it runs as, the kernel names it in this process's own terms.
-// While it lives, or any of its backends that outlived it, nobody else removes or replaces the
-// file.
+// postmaster.pid, and the mount sees which process makes that file: also behind a bind mount, in a
+// container or as another user, since the kernel gives its id in this process's PID namespace.
+// While it, or a backend that outlived it, lives, nobody else can remove or replace the file.
 #pragma once
 
 #include <sys/types.h>
@@ -31,10 +30,10 @@ struct ServerPlace {
 class ServerRegistry {
  public:
   // `process` is about to make the place's postmaster.pid. EBUSY while another server lives
-  // anywhere in that life of the branch. EPERM when this process's PID namespace does not know
-  // `process`: nobody could tell when it ends. `shown_ino` is the directory's number under the
-  // mount: a server works there, and a process that is known to work elsewhere is none (it copies,
-  // say).
+  // anywhere in that life of the branch. EPERM if this process's PID namespace does not know
+  // `process`: its end could not be seen. `shown_ino` is the directory's number under the mount: a
+  // server works there, and a process that is known to work elsewhere is not a server (it may copy
+  // files).
   Status Claim(const ServerPlace& place, uint64_t shown_ino, pid_t process);
   // `process` has not made it after all, or has removed it.
   void Release(const ServerPlace& place, pid_t process);
@@ -52,8 +51,8 @@ class ServerRegistry {
   // The branches' lives with a live process of a server.
   std::vector<InstanceId> Lives();
 
-  // Ends the servers of these lives, all at once: by a fast shutdown, and where that takes longer
-  // than `times.fast`, by an immediate one. Returns when all have ended, at the latest after both
+  // Ends the servers of these lives, all at once: by a fast shutdown, and by an immediate one if
+  // that takes longer than `times.fast`. Returns when all have ended, at the latest after both
   // times. Only a process that made a postmaster.pid is signalled, by its handle, and none of
   // root's: PostgreSQL does not run as root.
   struct StopTimes {
@@ -65,11 +64,11 @@ class ServerRegistry {
  private:
   struct Server {
     ProcessHandle postmaster;
-    // What its backends have in common with it, as far as that could be told.
+    // The properties that its backends share with it, as far as known.
     std::optional<FileIdentity> program;
     std::optional<FileIdentity> directory;
   };
-  // Of a server: forgotten when no process of it is left, as none can come to be any more.
+  // For a server: forgotten when none of its processes is left, since no new one can appear.
   std::optional<Process> LiveProcess(const ServerPlace& place) REQUIRES(mutex_);
   std::optional<Process> LiveProcessOf(InstanceId instance) REQUIRES(mutex_);
   std::vector<ProcessHandle> PostmastersOf(const std::vector<InstanceId>& lives);

@@ -1,4 +1,4 @@
-// The verbs on the servers that run on branches, and on what those need.
+// The verbs on the servers of branches, and on their ports and places.
 #pragma once
 
 #include <chrono>
@@ -39,8 +39,8 @@ class ServerVerbs {
   // Ends all servers by a fast shutdown, and after `patience` by an immediate one. Notes which ran.
   // One that does not end is still there on return, and is in the log.
   Status StopAll(std::chrono::seconds patience);
-  // The servers that policy autostart wants started now that the daemon is there. What StopAll
-  // noted is forgotten.
+  // The servers that policy autostart starts with the daemon. Forgets the servers that StopAll
+  // noted.
   Result<ServersToStart> TakeServersToStart();
 
   // The port kept for the branch's server: `wanted` when given, else the one kept before, else a

@@ -20,15 +20,14 @@ class StateVerbs {
  public:
   explicit StateVerbs(StoreContext& context) : context_(context) {}
 
-  // Writes what `source` is now as a tar archive; see WriteTar. A branch may be in use: it is
-  // frozen once, as for a clone, and runs on. Refused to who may not clone it, and for a
-  // tablespace that leads out of the branch. What was written before a failure is part of an
-  // archive.
+  // Writes the present state of `source` as a tar archive; see WriteTar. A branch may be in use: it
+  // is frozen once, as for a clone, and runs on. Refused to callers who may not clone it, and if a
+  // tablespace leads out of the branch. After a failure the written bytes are a part of an archive.
   Result<ExportResult> Export(const Caller& caller, const std::string& source, const WriteFn& sink,
                               const ExportProgressFn& progress,
                               SpecialFiles special = SpecialFiles::kLeftOut);
 
-  // What differs from `a` to `b`. See layer::CompareTrees.
+  // The differences between `a` and `b`. See layer::CompareTrees.
   Result<std::vector<layer::FileDifference>> Diff(
       const std::string& a, const std::string& b,
       const std::function<bool()>& go_on = [] { return true; });

@@ -21,7 +21,7 @@ namespace velafs::store {
 // Refused to a user if the state is neither his nor approved, and the policy asks for that.
 Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& origin);
 // To be called before a freeze of branch `source`, without verbs_mutex: if the caller may take its
-// state, has the kernel send what programs have written to the branch, and fails if that cannot be
+// state, makes the kernel send cached writes to the branch, and fails if that cannot be
 // stored. Then syncs it, so that the freeze holds up others only briefly; the freeze syncs what is
 // left, and returns the failure.
 Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source);
@@ -33,7 +33,7 @@ Result<LayerId> FreezeOrigin(StoreContext& context, const Origin& origin)
     REQUIRES_SHARED(context.verbs_mutex);
 
 // Gives the row a new head on `state`, of the tree with that root, and a new instance. The head
-// shows what `state` does but for the files of a server that ran on it.
+// shows the same as `state`, without the files of a server that ran on it.
 Status StandOn(catalog::Writer& writer, LayerId state, InodeNumber root, catalog::BranchRow* row);
 // Makes the state of a head whose branch's life ends that bookmark; returns the bookmark's layer.
 Result<LayerId> BookmarkEnded(catalog::Writer& writer, const layer::EndedHead& head,

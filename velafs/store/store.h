@@ -24,17 +24,18 @@ class TrashVerbs;
 class UpkeepVerbs;
 class UsageVerbs;
 
-// Thread-safe. Each family of verbs has a header of its own, which whoever calls one includes:
+// Thread-safe. Each family of verbs has a header of its own, to be included by its callers:
 // branches() is in branch_verbs.h, and so on. A family borrows the store.
 class Store {
  public:
   // Makes a store in `directory`, which must be missing (its parents are made too) or empty.
   // Durable on return. Exists when it holds one already, Refused when it holds anything else.
   static Status Init(const std::string& directory, os::Storage& storage = os::HostStorage());
-  // Takes the store's lock and opens it, with recovery: what an interrupted command left is
-  // removed. NotFound when there is none, Unreachable when another user's, Refused when others
-  // may write to it, Locked (naming the holder's pid) when another process has it. Corrupt, with
-  // nothing changed, when the catalog is missing, damaged, or older than what else is there.
+  // Takes the store's lock and opens it, with recovery, which removes the leavings of interrupted
+  // commands. NotFound if there is none, Unreachable if it belongs to another user, Refused if
+  // other users may write to it, Locked (naming the holder's pid) if another process has it open.
+  // Corrupt, with nothing changed, if the catalog is missing, damaged, or older than other files of
+  // the store.
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              os::Storage& storage = os::HostStorage());
   ~Store();

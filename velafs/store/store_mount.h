@@ -1,4 +1,4 @@
-// Where a store is mounted, and who is told of branches that come and go.
+// The mount of a store, which learns of branches that appear and vanish.
 #pragma once
 
 #include <optional>

@@ -12,16 +12,16 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Thread-safe. What returns success is durable.
+// Thread-safe. A verb that returns success is durable.
 class TablespaceVerbs {
  public:
   explicit TablespaceVerbs(StoreContext& context) : context_(context) {}
 
   // By name of the branch's links and directories in pg_tblspc.
   Result<std::vector<Tablespace>> List(const std::string& name);
-  // Makes each of them a directory in pg_tblspc; returns what there is then. What a link leads to
-  // outside of the branch is copied, with the rights of the data's owner and no others; only he and
-  // root may have that done. Refused while a server runs on the branch.
+  // Makes each of them a directory in pg_tblspc; returns the result. The target of a link out of
+  // the branch is copied, with the rights of the data's owner only; only that user and root may
+  // call it. Refused while a server runs on the branch.
   Result<std::vector<Tablespace>> BringIn(const Caller& caller, const std::string& name);
   // Removes a link that leads out of the branch, to where nothing is. Otherwise as before.
   Result<std::vector<Tablespace>> DropLink(const Caller& caller, const std::string& name,

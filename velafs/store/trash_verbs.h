@@ -14,14 +14,14 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Thread-safe. What returns success is durable. Refused to all but the branch's owner, root and the
-// owner of the process.
+// Thread-safe. A verb that returns success is durable. Only the branch's owner, root and the owner
+// of the process may call these.
 class TrashVerbs {
  public:
   explicit TrashVerbs(StoreContext& context) : context_(context) {}
 
-  // Into the trash, with its bookmarks; its name is free again. Refused if it is protected, or,
-  // unless forced, if a server runs on it. Returns what it was.
+  // Moves the branch to the trash, with its bookmarks; its name is free again. Refused if it is
+  // protected, or, unless forced, if a server runs on it. Returns its last description.
   Result<BranchInfo> Delete(const Caller& caller, const std::string& name,
                             const DeleteOptions& options);
   // The branch deleted last under that name comes back, as `new_name` when given. It has its port
@@ -29,8 +29,8 @@ class TrashVerbs {
   Result<BranchInfo> Undelete(const Caller& caller, const std::string& name,
                               const std::optional<std::string>& new_name);
   Result<std::vector<BranchInfo>> List();  // the latest first
-  // For good, one after the other: what of the caller's has been in the trash for longer than
-  // `older_than`, if given.
+  // Deletes for good, one after the other, the caller's branches that have been in the trash for
+  // longer than `older_than`, if given.
   Result<Purged> Purge(const Caller& caller, std::optional<std::chrono::seconds> older_than,
                        bool dry_run);
 

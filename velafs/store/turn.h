@@ -10,10 +10,10 @@
 
 namespace velafs::store {
 
-// Thread-safe. In no order: whoever waits may come next.
+// Thread-safe. Waiting callers get their turn in any order.
 class Turn {
  public:
-  // The turn of whoever has it, until this is destroyed.
+  // The caller's turn, until this is destroyed.
   class Mine {
    public:
     Mine(Mine&& other) noexcept : turn_(std::exchange(other.turn_, nullptr)) {}

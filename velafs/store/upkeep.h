@@ -1,6 +1,5 @@
-// Does by itself, as long as a daemon runs, what time asks for: deletes what has expired, empties
-// the trash of what has been there long enough, makes and thins out bookmarks by schedule, and
-// merges and seals layers.
+// The daemon's periodic work: deletes expired branches and bookmarks, empties the trash in time,
+// makes and thins out bookmarks by schedule, and merges and seals layers.
 #pragma once
 
 #include <chrono>
@@ -17,7 +16,7 @@ namespace velafs::store {
 class Store;
 
 // Works on threads of its own, from construction to destruction: one for layers, which may take
-// long. What it does, and what fails, goes to the log; what users asked for, also to the audit log.
+// long. Its actions and failures go to the log; those on behalf of users also go to the audit log.
 class Upkeep {
  public:
   // The store is borrowed; `self` is who this process is.
@@ -36,7 +35,7 @@ class Upkeep {
   PeriodicThread::Wait Run(Status (Upkeep::*tend)(), std::string* last_failure);
   Status KeepTimes();
   Status TendLayers();
-  // Runs it, and makes an entry in the audit log of what it says it changed.
+  // Runs it, and adds an entry to the audit log with the changes that it reports.
   Status Log(const std::string& verb, const std::function<Status(std::string* subjects)>& run);
   Status Expire(std::string* subjects);
   Status PurgeTrash(std::string* subjects);
@@ -49,7 +48,7 @@ class Upkeep {
   Store& store_;
   const Caller self_;
   catalog::CommitSequence merged_at_ = 0;  // the last change after which there was nothing to merge
-  std::chrono::steady_clock::time_point seal_next_;  // when to look for what to seal
+  std::chrono::steady_clock::time_point seal_next_;  // when to look for layers to seal
   std::chrono::steady_clock::time_point trim_next_;  // when to trim the audit log
 
   std::string times_failure_;   // the last one logged

@@ -1,5 +1,5 @@
-// The verbs that a daemon also runs by itself: they delete what has expired, and make the store
-// smaller.
+// The verbs that a daemon also runs by itself: they delete expired branches and bookmarks, and make
+// the store smaller.
 #pragma once
 
 #include <chrono>
@@ -16,23 +16,23 @@ namespace velafs::store {
 
 struct StoreContext;
 
-// Thread-safe. What returns success is durable.
+// Thread-safe. A verb that returns success is durable.
 class UpkeepVerbs {
  public:
   explicit UpkeepVerbs(StoreContext& context) : context_(context) {}
 
-  // Deletes what of the caller's is past its expiry and not protected: branches into the trash,
-  // bookmarks for good. A server that runs on such a branch is ended first, which takes up to 20
-  // seconds for all of them; where the policy expire_running is "keep", or it does not end, the
-  // branch is kept. Where the policy on_expire is "bookmark", what a branch was
-  // stays as a bookmark of its parent, expired-NAME, if its owner may change the parent. That
-  // bookmark is none of the parent's own states: an approval of the parent does not cover it, and
-  // CloneOptions::at passes it by.
+  // Deletes the caller's expired branches and bookmarks unless they are protected: branches into
+  // the trash, bookmarks for good. A server on such a branch is ended first, which takes up to 20
+  // seconds for all of them; if the policy expire_running is "keep", or the server does not end,
+  // the branch is kept. If the policy on_expire is "bookmark", the branch's state is kept as the
+  // bookmark expired-NAME of its parent, if its owner may change the parent. That bookmark is not
+  // one of the parent's own states: an approval of the parent does not cover it, and
+  // CloneOptions::at ignores it.
   Result<Expired> Expire(const Caller& caller, bool dry_run, TimeNs now = NowNs());
 
-  // Gives back the space of chunks that no branch, bookmark or deleted branch uses. Branches are
-  // used and changed meanwhile; imports wait. `dry_run` only says what it would free. `progress` is
-  // also asked while layers are merged, and while somebody else's work has to end first.
+  // Frees the space of chunks that no branch, bookmark or deleted branch uses. Branches are
+  // used and changed meanwhile; imports wait. `dry_run` only reports what it would free. `progress`
+  // is also called while layers are merged, and while it waits for other work to end.
   Result<GcResult> CollectGarbage(const Caller& caller, bool dry_run, const GcProgressFn& progress);
   // Merges layers that nothing needs for themselves any more; see layer::LayerMerger. One
   // pair; the space freed, or nothing when there was none. Everything goes on meanwhile.

@@ -1,4 +1,4 @@
-// What the verbs take, and what they answer.
+// Arguments and results of the verbs.
 #pragma once
 
 #include <chrono>
@@ -15,14 +15,14 @@
 
 namespace velafs::store {
 
-// What `clone` does when the branch is there already.
+// What `clone` does if the branch exists.
 enum class IfExists {
   kError,
   kReuse,  // leaves it as it is
-  kReset,  // puts it back to what the source is now
+  kReset,  // resets it to the source's present state
 };
 
-// What came of a clone.
+// The outcome of a clone.
 enum class CloneOutcome { kCreated, kReused, kReset };
 
 struct CloneOptions {
@@ -30,9 +30,10 @@ struct CloneOptions {
   std::optional<std::string> owner;
   std::map<std::string, std::string> labels;
   std::string note;
-  // Under the mount, files are shown as owned by this user, by name or number; nothing of it is
-  // written. By default, where root serves the store, those of a user who is no admin as his, else
-  // as the source's. "none": as they are, and if no admin says that, as the source's.
+  // Under the mount, files are shown as owned by this user, by name or number; nothing is written
+  // for that. By default, if root serves the store and the caller is not an admin, they are shown
+  // as the caller's, else like the source's. "none": with their real owners for an admin, else like
+  // the source's.
   std::optional<std::string> as_user;
   std::optional<uint64_t> quota_bytes;
   // To be thrown away: fsync on it is answered at once. When the daemon or the machine dies, it
@@ -69,9 +70,9 @@ struct ResetOptions {
 
 struct ResetResult {
   BranchInfo branch;
-  std::string source;                   // what it was reset to
+  std::string source;                   // the state that it was reset to
   std::optional<std::string> bookmark;  // full name of the old state
-  uint64_t lost_bytes = 0;  // own bytes of its old state: what only that held, or now the bookmark
+  uint64_t lost_bytes = 0;  // own bytes of its old state, now those of the bookmark if it is kept
   std::string refusal;      // of a dry run: why the reset would be refused now, if it would
 };
 
@@ -97,7 +98,7 @@ struct Expired {
   };
   std::vector<BranchInfo> branches;  // into the trash
   std::vector<std::string> bookmarks;
-  std::vector<std::string> saved;    // bookmarks made of what those branches were
+  std::vector<std::string> saved;    // bookmarks made of the states of those branches
   std::vector<std::string> stopped;  // branches whose server was ended for that
   std::vector<Kept> kept;            // past their time too, but protected, say
 };
@@ -117,12 +118,12 @@ struct ImportProgress {
 // Called now and then, from one thread at a time; returning false cancels the import.
 using ImportProgressFn = std::function<bool(const ImportProgress&)>;
 
-// What becomes of a symbolic link out of the directory that is imported, unless it leads to what
-// PostgreSQL keeps its data or configuration in: that is always followed.
+// The treatment of a symbolic link out of the imported directory. Links to PostgreSQL's data and
+// configuration are always followed.
 enum class LinksOut { kRefuse, kSkip, kFollow };
 
 struct ImportOptions {
-  std::string read_as;     // a user; empty: the caller, or for root whoever owns the directory
+  std::string read_as;     // a user; empty: the caller, or for root the directory's owner
   std::string config_dir;  // where the configuration is, absolute; empty: wherever it is found
   LinksOut links = LinksOut::kRefuse;
   bool allow_missing_wal = false;  // of a backup whose WAL is in an archive
@@ -145,8 +146,8 @@ struct ExportProgress {
 // Called now and then; returning false cancels the export.
 using ExportProgressFn = std::function<bool(const ExportProgress&)>;
 
-// Whether an export has setuid and setgid bits of files, and devices. Whoever may write to a branch
-// may have made them, and outside of the mount they would work.
+// Whether an export has setuid and setgid bits of files, and devices. Any user who may write to a
+// branch may have made them, and outside of the mount they would take effect.
 enum class SpecialFiles { kLeftOut, kKept };
 
 struct ExportResult {
@@ -157,7 +158,7 @@ struct ExportResult {
   uint64_t sockets_left_out = 0;  // and FIFOs
 };
 
-// What pg_tblspc of a branch has under one name.
+// An entry of a branch's pg_tblspc.
 enum class TablespaceForm {
   kInside,    // a directory, or a link to one of the branch's
   kOldLink,   // a link to where earlier versions put the directory, in the branch
@@ -178,12 +179,12 @@ struct StoreStats {
   uint64_t chunk_count = 0;
 };
 
-// What the branches of one owner take.
+// The space of the branches of one owner.
 struct OwnerUsage {
   uint64_t branches = 0;
   uint64_t trashed = 0;
   uint64_t own_bytes = 0;  // of both, on disk for each of them alone
-  uint64_t names = 0;      // of files, that the layers hold which are theirs alone
+  uint64_t names = 0;      // names of files in layers that belong to them alone
 };
 
 struct GcResult {
@@ -192,7 +193,7 @@ struct GcResult {
   uint64_t chunks_removed = 0;
   uint64_t layers_merged = 0;
   uint64_t bytes_freed = 0;
-  std::vector<std::string> damaged;  // packs left as they are, and what is wrong with them
+  std::vector<std::string> damaged;  // packs left unchanged, and their faults
 };
 
 struct SealResult {
@@ -200,11 +201,11 @@ struct SealResult {
   uint64_t chunks_new = 0;
   uint64_t chunks_shared = 0;
   uint64_t bytes_stored = 0;  // in packs
-  uint64_t bytes_freed = 0;   // of page files; those that are being read go later
+  uint64_t bytes_freed = 0;   // of page files; those in use are removed later
 };
 
 struct GcProgress {
-  uint64_t bytes_done = 0;  // of the packs that are dealt with
+  uint64_t bytes_done = 0;  // of the packs handled
   uint64_t bytes_total = 0;
 };
 // As ImportProgressFn.

@@ -1,4 +1,4 @@
-// Who may do what: roles, by the groups that policies name.
+// Access rights: roles, by the groups that policies name.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace velafs::store {
 // The highest a caller has: admin to root, the user this process runs as and members of
 // admin_group; the others to members of their groups.
 Role RoleOf(const Policies& policies, const Caller& caller);
-// That of a user by name; kNone when there is no such user.
+// The role of a user by name; kNone if there is no such user.
 Role RoleOfUser(const Policies& policies, const std::string& name);
 // The group whose members are admins, if the policy names one.
 std::optional<uint32_t> AdminGroup(const Policies& policies);

@@ -26,28 +26,29 @@ struct PolicyChange {
   std::optional<std::string> name;
   std::string key;
   std::optional<std::string> from;  // empty: it was not set
-  std::optional<std::string> to;    // empty: it is taken back
+  std::optional<std::string> to;    // empty: it is unset
 };
 
-// Thread-safe. What returns success is durable.
+// Thread-safe. A verb that returns success is durable.
 class GovernVerbs {
  public:
   explicit GovernVerbs(StoreContext& context) : context_(context) {}
 
-  // Of a branch, or of the store.
+  // Policies of a branch, or of the store.
   Result<std::vector<PolicyValue>> ShowPolicies(const std::optional<std::string>& name);
-  // Of the store, or of the tree or the branch that `name` names. A key without a value is unset.
+  // Sets policies of the store, or of the tree or the branch called `name`. A key without a value
+  // is unset.
   Result<std::vector<PolicyValue>> SetPolicies(
       catalog::SettingScope scope, const std::optional<std::string>& name,
       const std::map<std::string, std::optional<std::string>>& values);
-  // Makes what is set at each of these places, and at no other, just what is said there; all of it
-  // or nothing. Returns what changes.
+  // Makes the policies of each of these places, and of no other, exactly those given; all of it or
+  // nothing. Returns the changes.
   Result<std::vector<PolicyChange>> ApplyPolicies(const std::vector<PolicyPlan>& plans,
                                                   bool dry_run);
-  // What the policies audit_keep and audit_max_entries say.
+  // The limits of the policies audit_keep and audit_max_entries.
   AuditLimits AuditPolicy();
-  // Of a branch, which is of the bookmarks of its own states too, or of a bookmark: users may clone
-  // it, whose ever it is.
+  // Approves a branch, with the bookmarks of its own states, or a bookmark: users may then clone
+  // it, whoever owns it.
   Status SetApproved(const std::string& source, bool approved);
 
  private:

@@ -1,4 +1,4 @@
-// What policies and quotas have against a verb.
+// Refusals of verbs by policies and quotas.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,8 @@ Status CheckNamePolicy(StoreContext& context, const std::string& name,
 // Whether the owner may have another branch.
 Status CheckBranchPolicies(StoreContext& context, const std::string& owner,
                            const catalog::BranchRow& of);
-// Of `branches`, all there are: whether there may be one more, and whether the owner may have it.
+// `branches` are all of the store: checks whether there may be one more, and whether the owner may
+// have it.
 Status CheckBranchCounts(StoreContext& context, const std::string& owner,
                          const catalog::BranchRow& of,
                          const std::vector<catalog::BranchRow>& branches);
@@ -46,7 +47,7 @@ Result<std::optional<uint64_t>> CloneQuota(StoreContext& context, const Caller& 
                                            std::optional<uint64_t> wanted,
                                            const catalog::BranchRow& of);
 
-// By owner, what is on disk for each one's branches alone.
+// By owner, the disk space of the owner's branches alone.
 Result<std::map<std::string, uint64_t>> UsageOfOwners(
     StoreContext& context, const std::vector<catalog::BranchRow>& branches);
 

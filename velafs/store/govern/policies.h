@@ -1,4 +1,4 @@
-// Policies: what holds for the branches of a store, of one tree, or for one branch; and approvals.
+// Policies: rules for the branches of a store, of one tree, or for one branch; and approvals.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 
 namespace velafs::store {
 
-// What users set policies for: the store, the tree of a source, a branch.
+// The places of policies: the store, the tree of a source, a branch.
 inline constexpr std::array kPolicyScopes = {
     NamedValue<catalog::SettingScope>{catalog::SettingScope::kStore, "store"},
     NamedValue<catalog::SettingScope>{catalog::SettingScope::kSource, "source"},
@@ -29,7 +29,7 @@ struct PolicyValue {
   std::optional<catalog::SettingScope> from;  // empty: the default
 };
 
-// What becomes of a branch whose time has passed: policy on_expire.
+// The treatment of an expired branch: policy on_expire.
 enum class OnExpire {
   kDelete,    // into the trash
   kBookmark,  // likewise, and its state stays as a bookmark of its parent
@@ -80,12 +80,11 @@ class Policies {
 
   // By key; one without a value is unset.
   using Values = std::map<std::string, std::optional<std::string>>;
-  // Usage for an unknown key, a value that is none of the key's, or a key that is not for the
-  // place.
+  // Usage for an unknown key, an invalid value, or a key that cannot be set at the place.
   static Status Check(const std::map<PolicyPlace, Values>& values);
   // Sets all of it, or, when Check finds fault, nothing. Durable on return.
   Status Set(const std::map<PolicyPlace, Values>& values);
-  // What is set there.
+  // The policies set there.
   std::map<std::string, std::string> SetAt(const PolicyPlace& place) const;
 
   // The setting that has the servers of a source isolated, to be put into the catalog in the
@@ -93,17 +92,17 @@ class Policies {
   // when the store has a policy of its own for that.
   std::optional<catalog::SettingRow> IsolationOf(InodeNumber root);
 
-  // The setting that says that a bookmark is of a state of another branch, `of`, than the one it
-  // belongs to; an approval of the latter does not cover it. To be put into the catalog along with
-  // the bookmark, then to be told to Learn, with which it holds.
+  // The setting for a bookmark with a state of another branch, `of`, than the one it belongs to; an
+  // approval of the latter does not cover it. Write it to the catalog together with the bookmark,
+  // then pass it to Learn, which puts it in force.
   static catalog::SettingRow StateOfOther(BookmarkId bookmark, const std::string& of);
   // Has a setting that is in the catalog now hold from now on.
   void Learn(const catalog::SettingRow& row);
   bool IsOfOther(const catalog::BookmarkRow& bookmark) const;
   // The setting that isolates the servers of a place, for the transaction that makes the place.
-  // To be told to Learn, too.
+  // Pass it to Learn, too.
   static catalog::SettingRow Isolated(const PolicyPlace& place);
-  // Of a branch that is gone for good, with its settings in the catalog.
+  // For a branch that was purged together with its settings in the catalog.
   void Forget(const PolicyPlace& place);
 
   // Whether a user may take that state though it is not his.

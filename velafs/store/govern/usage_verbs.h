@@ -1,4 +1,4 @@
-// The verbs that count what the store, its branches and their owners take.
+// The verbs that count the space of the store, its branches and their owners.
 #pragma once
 
 #include <map>
@@ -19,8 +19,8 @@ class UsageVerbs {
   Result<StoreStats> Stats();
   // By owner, of all branches.
   Result<std::map<std::string, OwnerUsage>> ByOwner();
-  // Holds back the branches of owners who have used up what the policy quota_per_owner gives them,
-  // and lets go of the others. To be run every now and then.
+  // Blocks growth of the branches of owners who have used up the policy quota_per_owner, and
+  // unblocks all others. Run it periodically.
   Status EnforceOwnerQuotas();
 
  private:

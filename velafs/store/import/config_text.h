@@ -12,9 +12,9 @@ struct ConfigLine {
   std::string value;  // without quotes
 };
 
-// What its lines set, includes among them, in order. Lines that are none are left out.
+// The settings of its lines, includes among them, in order. Other lines are left out.
 std::vector<ConfigLine> ParseConfig(std::string_view text);
-// What the last line of that name says; "" when none does.
+// The value of the last line with that name; "" if there is none.
 std::string ValueIn(const std::vector<ConfigLine>& lines, std::string_view name);
 
 }  // namespace velafs::store

@@ -15,13 +15,13 @@ struct ContentSize {
   std::string ToString() const;  // "2.0 GiB in 3 files", "more than 2.0 GiB in 3 files"
 };
 
-// Counts with the rights of the calling thread, and follows no link. All counts together take no
-// more than `patience`. One thread.
+// Counts with the rights of the calling thread, and follows no link. All counts together take at
+// most the time `patience`. One thread.
 class ContentMeasure {
  public:
   explicit ContentMeasure(std::chrono::milliseconds patience = std::chrono::seconds(2))
       : patience_(patience) {}
-  // Of a file, or of what is below a directory.
+  // The size of a file, or of the files below a directory.
   ContentSize Of(const std::string& path);
 
  private:

@@ -21,8 +21,8 @@ namespace velafs::store {
 //
 // Order: (1) Begin: the layer and packs come into being as "importing" and "unpublished", rows and
 // content are added; (2) Finish makes all content durable; (3) the caller publishes with Publish in
-// one transaction and makes that durable. A crash before (3) is durable leaves what RecoverImports
-// removes.
+// one transaction and makes that durable. After a crash before (3) is durable, RecoverImports
+// removes the rest.
 class ImportedLayer {
  public:
   // All are borrowed.
@@ -37,7 +37,7 @@ class ImportedLayer {
   // Of an entry that has one.
   InodeNumber InoOf(uint32_t entry) const;
   ChunkSink& sink() { return *sink_; }
-  // Adds names and inodes. Stops when `go_on`, which is asked now and then, says so.
+  // Adds names and inodes. Calls `go_on` now and then, and stops if it says so.
   Status PutRows(const Source& source, const std::function<bool()>& go_on);
   // Step 2.
   Status Finish();
@@ -61,7 +61,7 @@ class ImportedLayer {
   LayerId id_;
   std::vector<InodeNumber> first_inos_;  // of each kInodesPerBatch entries
   std::unique_ptr<ChunkSink> sink_;
-  // What Finish has stored; kept because Publish, inside a transaction, must not ask the sink,
+  // The results of Finish, kept because Publish, inside a transaction, must not call the sink,
   // whose own transactions begin under its lock.
   std::vector<PackId> packs_;
   ChunkSink::Counts counts_;

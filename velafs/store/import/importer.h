@@ -18,8 +18,8 @@ namespace velafs::store {
 // One thread calls; it starts others.
 class Importer {
  public:
-  // All are borrowed; the layer has begun. What of the source's content is not stored yet, the
-  // importer reads.
+  // All are borrowed; the layer has begun. The importer reads content of the source that is not
+  // stored yet.
   Importer(ImportedLayer& layer, const Source& source, const ImportProgressFn& progress)
       : layer_(layer), source_(source), progress_(progress) {}
 

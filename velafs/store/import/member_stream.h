@@ -1,11 +1,11 @@
 // The members of an archive as a stream of bytes: from the process that parses an archive, which
-// may do nothing else, to whoever imports it. Both are of one version, on one machine.
+// may do nothing else, to the importing process. Both are of one version, on one machine.
 //
 // The stream begins with kMemberStreamBegin. Records follow, each a RecordHeader, in the machine's
 // own byte order, and two pieces of bytes as long as it says:
 //
-//   'M'  a member: its path, and what it links to
-//   'B'  a block of the last member's content, and nothing; where no block is, there are zeros
+//   'M'  a member: its path, and its link's target
+//   'B'  a block of the last member's content, and nothing; zeros are between blocks
 //   'F'  why the archive cannot be read: a message and a hint. It is the last one.
 //   'E'  the end of the archive: nothing and nothing. It is the last one.
 #pragma once
@@ -72,7 +72,7 @@ class MemberWriter {
   Status Put(const Member& member);
   // Of the last member, a file: behind all blocks before. Of any length.
   Status PutBlock(const Block& block);
-  // Once, at the end: what `read` says of the archive.
+  // Once, at the end: the result of `read` for the archive.
   Status End(const Status& read);
 
  private:
@@ -92,8 +92,8 @@ class MemberReader {
   // `in` is borrowed.
   explicit MemberReader(const ReadFn& in);
 
-  // The next member, past what is left of the last one's content; nothing at the archive's end.
-  // When the archive cannot be read, that failure.
+  // The next member, after the rest of the last one's content; nothing at the archive's end. If the
+  // archive cannot be read, that failure.
   Result<std::optional<Member>> Next();
   // The next block of the last member's content, all of it within its size; nothing at its end.
   Result<std::optional<Block>> NextBlock();
@@ -102,13 +102,13 @@ class MemberReader {
   Status ReadRecord();  // sets record_
   Result<std::optional<Member>> TakeMember();
   Status CheckBlock() const;
-  Status Failure();  // what the record says
+  Status Failure();  // the record's message
   Status ReadAll(std::span<std::byte> into);
   Result<std::string> ReadText(uint32_t length);
 
   const ReadFn& in_;
   std::vector<std::byte> buffer_;
-  std::span<const std::byte> buffered_;  // of buffer_, what is not taken yet
+  std::span<const std::byte> buffered_;  // of buffer_, not consumed yet
   std::vector<std::byte> block_;
   bool has_begun_ = false;
   std::optional<RecordHeader> record_;  // the next one, once it was read

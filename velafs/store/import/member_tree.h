@@ -22,8 +22,8 @@ struct FileOwner {
 // One thread.
 class MemberTree {
  public:
-  // Where a member's content goes: nowhere, to what is decided only once the whole archive has
-  // come, or into the store.
+  // The destination of a member's content: none, the spool for members whose fate is decided at the
+  // end of the archive, or the store.
   enum class Content { kNone, kSpooled, kStored };
   struct Added {
     uint32_t entry = 0;
@@ -33,15 +33,15 @@ class MemberTree {
   // `archive` is its name, for messages. With an owner, all is his, whatever the archive says.
   MemberTree(std::string archive, std::optional<FileOwner> owner);
 
-  // Refused, in words, for a path or link that leads out of the archive, or through a link or
-  // file; for what is there twice; and for names that cannot be kept. Directories that no member
-  // makes are made. setuid and setgid bits of files are left out, and FIFOs.
+  // Refused for a path or link that leads out of the archive, or through a link or file; for
+  // members that occur twice; and for names that cannot be stored. Directories that no member makes
+  // are made. setuid and setgid bits of files are left out, and FIFOs.
   Result<Added> Add(const Member& member);
   size_t size() const { return source_.entries.size(); }
 
   // Once, after the last member: the PGDATA that the archive is, or that is its only directory.
-  // `spool` has the content of what was kSpooled; `config` is whose rights the directory that
-  // `options` name is read with. Refused when it is no PGDATA, or a backup that lacks something.
+  // `spool` has the content of members that were kSpooled; the directory that `options` name is
+  // read with the rights of `config`. Refused if it is not a PGDATA, or an incomplete backup.
   Result<Source> Finish(Spool spool, const ImportOptions& options, const ConfigReader& config);
 
  private:

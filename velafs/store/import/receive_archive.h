@@ -18,16 +18,16 @@ struct ArchiveStream {
   const ReadFn& members;  // as member_stream.h has them
   // Whose all files are to be; else the archive's own words are kept.
   std::optional<FileOwner> owner;
-  // Somewhere on the filesystem of this directory, in files without names, is what cannot be stored
-  // before all of the archive has come: WAL, and what is read of a PGDATA.
+  // Files without names on the filesystem of this directory have the members that cannot be stored
+  // before the end of the archive: WAL, and files that import reads.
   std::string spool_directory;
   ImportOptions options;
   ConfigReader config;  // with whose rights `options.config_dir` is read
 };
 
-// Stores the content in the layer, which has begun, as it comes. `on_bytes` is told how much;
-// returning false ends it with "cancelled". Refused when the archive is not whole, or no PGDATA, or
-// holds what cannot be imported.
+// Stores the content in the layer, which has begun, as it arrives. `on_bytes` gets the number of
+// bytes; if it returns false, the import ends with "cancelled". Refused if the archive is
+// incomplete, not a PGDATA, or has members that cannot be imported.
 Result<Source> ReceiveArchive(ImportedLayer& layer, const ArchiveStream& archive,
                               const std::function<bool(uint64_t bytes_done)>& on_bytes);
 

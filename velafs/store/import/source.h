@@ -1,5 +1,5 @@
-// A PGDATA to be imported, as the branch made of it will look: every name, where its content is
-// read, and what becomes of symbolic links.
+// A PGDATA to be imported, in the form of the branch to be made: every name, the place of its
+// content, and the treatment of symbolic links.
 #pragma once
 
 #include <sys/stat.h>
@@ -35,21 +35,21 @@ struct SourceEntry {
   uint32_t depth = 0;    // directories that it is in, in the source
   uint32_t nlink = 0;    // names in the branch; for a directory 2 + its subdirectories
   std::string name;
-  struct stat info {};  // of what the content is read from
+  struct stat info {};  // of the file that the content is read from
   std::string target;   // of a symbolic link, as the branch will have it
-  // Where it is read; empty for what is simply `name` in its parent's.
+  // The path to read it from; empty for `name` in the parent's path.
   std::string source_path;
 };
 
-// What a file has otherwise in the branch than in the source.
+// A difference between a file in the branch and in the source.
 struct SourceChange {
   std::vector<BytePatch> patches;  // in order of offset
-  std::string suffix;              // what the branch has after the file's own content
+  std::string suffix;              // content of the branch after the file's own
   bool is_all = false;             // the source has no such file: `suffix` is all of it
 };
 
-// Of a source that came as a stream: the content that is stored only once all of it has come, one
-// file's behind another's. The rest is stored already.
+// For a source that came as a stream: the content that is stored only after its end, one file after
+// another. The rest is stored already.
 struct Spool {
   os::UniqueFd file;
   std::map<uint32_t, uint64_t> offsets;  // by entry, where its content begins
@@ -58,15 +58,15 @@ struct Spool {
 // Externally synchronised; const calls from any thread.
 class Source {
  public:
-  // Whose rights decide what may be read.
+  // The user whose rights decide which files may be read.
   os::Credentials reader;
   // Entry 0 is the root; a directory comes before what is in it.
   std::vector<SourceEntry> entries;
   // By entry, each a kFile.
   std::map<uint32_t, SourceChange> changes;
-  // What the branch will have otherwise than the source, in words.
+  // Differences between branch and source, in words.
   std::vector<std::string> warnings;
-  // Where configuration files outside of the source were taken from.
+  // The directory of configuration files outside of the source.
   std::optional<std::string> config_dir;
   // Nothing for a directory, whose files are read where they are.
   std::optional<Spool> spool;
@@ -76,29 +76,29 @@ class Source {
   std::string BranchPath(uint32_t entry) const;
   // The entry of that name in a directory; 0 when it has none.
   uint32_t Find(uint32_t directory, std::string_view name) const;
-  // Of a file in the top directory, the first MiB, as the branch will have it; "" when there is no
-  // such regular file.
+  // The first MiB of a file in the top directory, in the branch's form; "" if there is no such
+  // regular file.
   Result<std::string> ReadTopFile(const std::string& name) const;
-  // The first MiB of a file, as the branch will have it; "" for what is no file, and when its
-  // content is stored already.
+  // The first MiB of a file, in the branch's form; "" if it is not a file, or its content is stored
+  // already.
   Result<std::string> ReadText(uint32_t entry) const;
   // A kFile that comes from elsewhere: its content, and its time.
   void AddText(uint32_t directory, const std::string& name, std::string text, timespec mtime);
-  // A directory with nothing in it yet. Both belong to whoever owns PG_VERSION.
+  // An empty directory. Both belong to the owner of PG_VERSION.
   uint32_t AddDirectory(uint32_t directory, const std::string& name);
-  // True for what AddText has added.
+  // True for files that AddText has added.
   bool IsText(uint32_t entry) const;
   // False for a kFile whose content is stored already.
   bool HasContent(uint32_t entry) const;
-  // Where the content of a kFile begins in what Open opens.
+  // The offset of a kFile's content in the file that Open opens.
   uint64_t BeginOf(uint32_t entry) const;
   // Opens a kFile to read it, if it still is the file that was found, by a path without symbolic
   // links. Does not change its atime where that is permitted.
   Result<os::UniqueFd> Open(uint32_t entry) const;
-  // Of a kFile, in the branch.
+  // The size of a kFile in the branch.
   uint64_t SizeOf(uint32_t entry) const;
-  // Fills `into` with what the branch has from `offset` on, all of it within SizeOf. Fails as
-  // Changed does when the open file is too short.
+  // Fills `into` with the branch's content from `offset` on, all of it within SizeOf. Fails as
+  // Changed does if the open file is too short.
   Status Read(uint32_t entry, int fd, uint64_t offset, std::span<std::byte> into) const;
   // Failed, naming the file, when it has changed since it was found.
   Status CheckUnchanged(uint32_t entry, int fd) const;
@@ -123,11 +123,12 @@ struct ConfigReader {
 // Sets every entry's nlink.
 void CountLinks(std::vector<SourceEntry>& entries);
 
-// Looks through the PGDATA at `directory` and changes nothing. NotFound when there is no such
-// directory, Refused when it is no PGDATA, a server runs on it, `keep_out` (the store) lies within,
-// or it holds what cannot be copied, or links out of it that `options` refuse: all of that is
-// named. What `reader` may not read cannot be; nor can anything by a process that is neither his
-// nor root's (Refused). `config` is for the directory that `options` name; without it, the reader.
+// Looks through the PGDATA at `directory` and changes nothing. NotFound if there is no such
+// directory. Refused if it is not a PGDATA, a server runs on it, `keep_out` (the store) lies
+// within, it has files that cannot be copied, or links out of it that `options` refuse: all of
+// these are named. Files that `reader` may not read cannot be copied; a process of neither that
+// user nor root is Refused. `config` reads the directory that `options` name; without it, the
+// reader does.
 Result<Source> FindSource(const std::string& directory, const std::string& keep_out,
                           const os::Credentials& reader, const ImportOptions& options = {},
                           const std::optional<ConfigReader>& config = {});

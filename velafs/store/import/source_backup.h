@@ -1,4 +1,4 @@
-// A source that is a base backup: what its backup_label and tablespace_map ask for.
+// A source that is a base backup: the demands of its backup_label and tablespace_map.
 #pragma once
 
 #include <map>
@@ -15,11 +15,11 @@ std::map<std::string, std::string> ParseTablespaceMap(const std::string& text);
 // The WAL segment that a backup_label says recovery begins in; "" when it names none.
 std::string FirstWalSegment(const std::string& backup_label);
 
-// Refused when the backup lacks a tablespace that its tablespace_map names, or has nothing but a
-// link to where the backed-up server has it; and when it lacks the WAL that its recovery begins
-// with, or that it needs to be consistent. Names each of them, and what to do. Lacking WAL is a
-// warning where its configuration has a restore_command, or `allow_missing_wal` is set. Its links
-// must be resolved.
+// Refused if the backup lacks a tablespace that its tablespace_map names, or has only a link to the
+// tablespace of the backed-up server; and if it lacks the WAL that its recovery begins with, or
+// that it needs to be consistent. Names each of them, and what to do. Missing WAL is only a warning
+// if its configuration has a restore_command, or `allow_missing_wal` is set. Its links must be
+// resolved.
 Status CheckBackupIsWhole(Source& source, bool allow_missing_wal);
 
 }  // namespace velafs::store

@@ -1,5 +1,4 @@
-// The configuration of a source, where its server has it outside of the data directory, as on
-// Debian.
+// The configuration of a source, if its server has it outside of the data directory, as on Debian.
 #pragma once
 
 #include <optional>
@@ -17,7 +16,7 @@ struct DebianCluster {
   std::string name;
 };
 
-// What pg_ctlcluster calls the cluster with that directory; nothing for one that is elsewhere.
+// pg_ctlcluster's name of the cluster with that directory; nothing for a directory elsewhere.
 std::optional<DebianCluster> ClusterAt(const std::string& config_dir,
                                        const std::string& all_configs = kDebianConfigs);
 
@@ -27,15 +26,15 @@ std::optional<DebianCluster> ClusterAt(const std::string& config_dir,
 std::optional<std::string> DebianConfigOf(const std::string& root,
                                           const std::string& all_configs = kDebianConfigs);
 
-// Adds the files of `config_dir`, or of DebianConfigOf when that is "" and the source is a
-// directory without a postgresql.conf: that file, conf.d, and what it includes from its directory;
-// pg_hba.conf and pg_ident.conf. Of two files with one name the source's own stays. What it does is
-// in the warnings: also when nothing is found, or it includes a file that is elsewhere.
-// NotFound or Refused when a directory that is named has none.
+// Adds the files of `config_dir`, or of DebianConfigOf if that is "" and the source is a directory
+// without a postgresql.conf: that file, conf.d, and its included files in its directory;
+// pg_hba.conf and pg_ident.conf. If two files have one name, the source's own stays. Warnings name
+// these files, and tell if none is found or an included file is elsewhere. NotFound or Refused if a
+// named directory has none.
 Status AddConfiguration(Source& source, const std::string& config_dir, const ConfigReader& reader,
                         const std::string& all_configs = kDebianConfigs);
 
-// Of the source's own postgresql.conf and what that includes: warns of what is elsewhere.
+// Warns of included files elsewhere, for the source's own postgresql.conf and its included files.
 Status WarnOfIncludes(Source& source);
 
 }  // namespace velafs::store

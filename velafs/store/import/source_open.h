@@ -1,4 +1,4 @@
-// Opening what is in a source, which others may change at any moment.
+// Opening files of a source, which others may change at any moment.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 namespace velafs::store {
 
 // Opens an absolute path of any length on which no component, the last one included, may be a
-// symbolic link: ELOOP. So what is opened is where it was found, whoever swaps directories for
-// links meanwhile. Without a trace in its atime where that is permitted, and without waiting for
-// the other end of a FIFO. Invalid, with errno, when it fails.
+// symbolic link: ELOOP. So the opened file is at the place where it was found, even if somebody
+// swaps directories for links meanwhile. Leaves its atime unchanged if that is permitted, and does
+// not wait for the other end of a FIFO. Invalid, with errno, if it fails.
 os::UniqueFd OpenWithoutLinks(const std::string& path, int flags);
 
 // Opens a path below an open directory, which is that very one whatever now has its name. Symbolic

@@ -8,11 +8,11 @@
 
 namespace velafs::store {
 
-// FindSource with the rights of `options.read_as`, a user; of "" with the caller's, but root's, who
-// may read all: then with those of the user who owns the directory, who could have put links and
-// hard links there to what others may not read. Refused if another than root names a user that is
-// not himself. If the owner's rights do not suffice, the hint says how to allow more. Likewise with
-// the directory of the configuration, if `options` name one: with the rights of that one's owner.
+// FindSource with the rights of user `options.read_as`. If that is "", with the caller's rights,
+// or, if root calls, with those of the directory's owner, who could have put links and hard links
+// there to files that it may not read. Refused if a caller other than root names another user.
+// If the owner's rights do not suffice, the hint tells how to allow more. The directory of the
+// configuration, if `options` name one, is read with the rights of its owner in the same way.
 Result<Source> FindSourceFor(const Caller& caller, const std::string& directory,
                              const std::string& keep_out, const ImportOptions& options);
 

@@ -1,4 +1,4 @@
-// What a source's files have otherwise in the branch, so that its tablespaces stay in there.
+// Changes of a source's files in the branch that keep its tablespaces inside.
 #pragma once
 
 #include "velafs/base/status.h"
@@ -7,8 +7,7 @@
 namespace velafs::store {
 
 // Fills `source.changes`: CREATE TABLESPACE in the WAL loses its location, and, if the branch has
-// tablespaces, postgresql.auto.conf allows them to be directories. What is done is in the
-// warnings.
+// tablespaces, postgresql.auto.conf allows them to be directories. The warnings name the changes.
 Status KeepTablespacesInside(Source& source);
 
 }  // namespace velafs::store

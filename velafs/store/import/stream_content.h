@@ -24,19 +24,18 @@ class StreamContent {
  public:
   // The sink is borrowed.
   explicit StreamContent(ChunkSink& sink);
-  ~StreamContent();  // what is not stored by then is forgotten
+  ~StreamContent();  // content not stored by then is dropped
 
   // A file of that size follows; the one before has had all its content.
   Status BeginFile(InodeNumber ino, uint64_t size_bytes);
-  // In order, within the file's size. What is left out is zeros. Fails once something could not be
-  // stored.
+  // In order, within the file's size. Gaps are zeros. Fails once something could not be stored.
   Status Put(const Block& block);
   // All is in the sink on return.
   Status Finish();
 
  private:
-  // Up to kPartBytes of a file. Its manifest is put by whoever lets go of it last: the thread that
-  // calls, or one that stores.
+  // Up to kPartBytes of a file. The last thread to release it writes its manifest: the calling
+  // thread, or one that stores.
   struct Part {
     InodeNumber ino;
     uint64_t number = 0;

@@ -10,11 +10,11 @@
 
 namespace velafs::store {
 
-// What global/pg_control begins with, at most `bytes` of it; "" when there is none.
+// The first `bytes` of global/pg_control at most; "" if there is none.
 Result<std::string> ReadControlFile(const Source& source, size_t bytes);
 
-// Of a standby's copy: the position in the WAL, as 0/3000148, that recovery has to reach before the
-// data is consistent, if the page that ends there is in no WAL segment of the source.
+// For a standby's copy: the position in the WAL, as 0/3000148, that recovery must reach before the
+// data is consistent, if no WAL segment of the source has the page that ends there.
 Result<std::optional<std::string>> WalEndThatIsMissing(const Source& source);
 
 }  // namespace velafs::store

@@ -29,7 +29,7 @@ struct WalFile {
   uint64_t size_bytes = 0;
 };
 
-// Of the segment that has the byte at `position`.
+// The name of the segment that has the byte at `position`.
 std::string WalSegmentName(uint32_t timeline, uint64_t position, uint64_t segment_bytes);
 
 // One thread.
@@ -41,8 +41,8 @@ class WalSegment {
     uint32_t size_bytes = 0;        // of the header
   };
 
-  // Nothing when the file is no segment of that name: it is too short, or of other content, as a
-  // recycled one is.
+  // Nothing if the file is not the segment of that name: it is too short, or has other content,
+  // like a recycled one.
   static Result<std::optional<WalSegment>> Open(const std::string& name, WalFile file);
 
   const std::string& name() const { return name_; }
@@ -50,7 +50,7 @@ class WalSegment {
   uint32_t page_bytes() const { return page_bytes_; }
   std::string NextName() const;
 
-  // Of the page that holds `offset`; nothing when WAL never came as far as that page.
+  // For the page at `offset`; nothing if the WAL ends before that page.
   Result<std::optional<PageHeader>> HeaderAt(uint64_t offset);
   // The bytes from `offset` to the end of its page, `available` of them. They are good until the
   // next call.

@@ -26,9 +26,9 @@ using PatchesByName = std::map<std::string, std::vector<BytePatch>>;  // in orde
 // TTTTTTTTXXXXXXXXYYYYYYYY, the name of a WAL segment.
 bool IsWalSegmentName(const std::string& name);
 
-// Looks through the records of these WAL segments, of PostgreSQL 9.5 and later, and returns what
-// empties the location in every record of CREATE TABLESPACE. Of each segment all records that begin
-// in it are looked at, until one is no record: there the WAL ends, which is no failure. A record
+// Looks through the records of these WAL segments, of PostgreSQL 9.5 and later, and returns the
+// changes that empty the location in every record of CREATE TABLESPACE. It reads all records that
+// begin in a segment, until one is invalid: there the WAL ends, which is not a failure. A record
 // whose checksum is wrong is left as it is: no server replays it. `open` opens a segment to read.
 Result<PatchesByName> EmptyTablespaceLocations(
     const std::set<std::string>& segments,

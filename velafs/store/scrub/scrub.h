@@ -1,4 +1,4 @@
-// Looks for damage in a store, and mends what can be mended without losing anything.
+// Looks for damage in a store, and repairs it if the repair loses nothing.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct StorePaths;
 
 struct ScrubOptions {
   bool repair = false;
-  bool dry_run = false;          // says what `repair` would do, and does nothing
+  bool dry_run = false;          // reports what `repair` would do, and does nothing
   bool restore_catalog = false;  // with `repair`: from a copy even when the catalog can be opened
 };
 
@@ -39,10 +39,9 @@ struct DamagedFile {
 };
 
 struct Damage {
-  // catalog: what the catalog says of itself. pack: a missing pack, its header, or bytes of it that
-  // are no record. record: the header of a record whose chunk is whole. chunk: content that is
-  // lost. index: the catalog's list of chunks. map, page_file: of a layer. orphan: of a later
-  // catalog.
+  // catalog: the catalog's own rules. pack: a missing pack, its header, or bytes of it that are not
+  // a record. record: the header of a record whose chunk is whole. chunk: lost content. index: the
+  // catalog's list of chunks. map, page_file: a layer's files. orphan: a file of a later catalog.
   enum class Kind { kCatalog, kPack, kRecord, kChunk, kIndex, kMap, kPageFile, kOrphan };
   Kind kind;
   std::string what;  // "pack 3 at 81920: chunk ab12... does not match its SHA-256"
@@ -60,27 +59,27 @@ struct ScrubReport {
   uint64_t bytes_checked = 0;  // of packs
   uint64_t layers_checked = 0;
   uint64_t page_files_checked = 0;
-  std::vector<Damage> corrupt;        // what is damaged, and has not been mended
-  std::vector<std::string> repaired;  // what was done; or would be, in a dry run
+  std::vector<Damage> corrupt;        // damage that has not been repaired
+  std::vector<std::string> repaired;  // actions that were taken, or would be in a dry run
   std::vector<std::string>
       left_over;  // by interrupted commands: harmless, removed at the next open
 };
 
-// What a scrub works on.
+// The parts that a scrub works on.
 struct ScrubTarget {
   os::Storage& storage;
   const StorePaths& paths;
-  // Of a store that is open and in use; all null for one that is not.
+  // Those of a store that is open and in use; all null for one that is not.
   catalog::Catalog* catalog = nullptr;
   chunk::PackReader* packs = nullptr;
   SharedMutex* verbs_mutex = nullptr;  // held alone, keeps layers from coming and going
 };
 
-// Corrupt only where not even a repair could open the catalog; Failed when its schema is of a later
-// version; "cancelled" when the progress function said so. What is found is no failure.
+// Corrupt only if not even a repair could open the catalog; Failed if its schema is of a later
+// version; "cancelled" if the progress function said so. Findings are not a failure.
 //
-// The caller holds the store's lock; of a store that is not open, nothing is recovered or removed
-// first. Memory: a few megabytes, some bytes for each pack, and what is damaged.
+// The caller holds the store's lock; if the store is not open, nothing is recovered or removed
+// first. Memory: a few megabytes, some bytes for each pack, and the findings.
 Result<ScrubReport> Scrub(const ScrubTarget& target, const ScrubOptions& options,
                           const ScrubProgressFn& progress);
 
@@ -88,8 +87,8 @@ Result<ScrubReport> Scrub(const ScrubTarget& target, const ScrubOptions& options
 Result<ScrubReport> ScrubOpenStore(StoreContext& context, const ScrubOptions& options,
                                    const ScrubProgressFn& progress);
 
-// Scrub of the store at `directory`, which nobody has open. Fails as Store::Open does where there
-// is no store, or another process has it.
+// Scrubs the store at `directory`, which nobody has open. Fails as Store::Open does if there is no
+// store, or another process has it open.
 Result<ScrubReport> ScrubClosedStore(const std::string& directory, const ScrubOptions& options,
                                      const ScrubProgressFn& progress,
                                      os::Storage& storage = os::HostStorage());

@@ -1,4 +1,4 @@
-// The parts of a scrub, and what they tell one another. Internal to scrub*.cc and repair.cc.
+// The parts of a scrub, and the data that they share. Internal to scrub*.cc and repair.cc.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,7 @@ struct FileInLayer {
   auto operator<=>(const FileInLayer&) const = default;
 };
 
-// One finding, with what its repair needs.
+// One finding, with the data for its repair.
 struct Finding {
   Damage damage;
   std::map<FileInLayer, DamagedChunks> uses;
@@ -44,7 +44,7 @@ class Scrubber {
   Result<ScrubReport> Run();
 
  private:
-  // What the index says of a pack's chunks, and what the pack has of them.
+  // The chunks of a pack according to the index, and according to the pack.
   struct Tally {
     uint64_t count = 0;
     uint64_t sum = 0;  // of the chunks' ids
@@ -90,7 +90,7 @@ class Scrubber {
   Status SetAside(const std::string& path);
   Status PutChunks(const std::vector<catalog::Reader::ChunkRow>& rows);
   Status RemoveGarbage(const std::string& path);
-  // Leaves a finding where there is no good copy.
+  // Keeps a finding if there is no good copy.
   Status RestoreCatalog();
   Result<std::optional<CatalogCopy>> DraftFromCopy(const std::string& draft);
   Status PrepareDraft(const std::string& draft);
