@@ -1,12 +1,12 @@
 // Keeps the idle processors of a virtual machine from halting while requests come fast.
 //
-// A request wakes the daemon, and its answer wakes the caller. Where the processor that is to run
-// it has halted, either is an exit to the machine's host, which takes longer than all the rest of
-// the request. The kernel can have idle processors poll for work instead; a program asks for that
-// through /dev/cpu_dma_latency (PM QoS). It takes processor time of the host, so this asks only
-//
-// * where the kernel's cpuidle driver is "haltpoll": it is of a virtual machine, to which its host
-//   has promised processors of its own, and which does not poll unless it is asked to;
+// A request wakes the daemon, and its answer wakes the caller. If the processor that must run it
+// has halted, either wake-up is an exit to the machine's host, which takes longer than all the rest
+// of the request. The kernel can have idle processors poll for work instead; a program asks for
+// that through /dev/cpu_dma_latency (PM QoS). It takes processor time of the host, so this asks
+// only
+// * if the kernel's cpuidle driver is "haltpoll", the driver of a virtual machine with dedicated
+//   processors, which does not poll unless it is asked to;
 // * while there are at least 500 requests a second, and a tenth of a second longer.
 #pragma once
 
@@ -36,7 +36,7 @@ class IdlePolling {
   // Leaves the machine as it was; so does the death of the process.
   ~IdlePolling();
 
-  // A request has come. Any thread; takes some nanoseconds.
+  // Call it for each request. Any thread; takes some nanoseconds.
   void CountRequest() {
     if (++requests_ % kBurst == 0) CountBurst();
   }
@@ -47,7 +47,7 @@ class IdlePolling {
  private:
   explicit IdlePolling(os::UniqueFd latency);
   void CountBurst();
-  // Asks for polling in a burst, and no more after it.
+  // Asks for polling in a burst, and stops asking after it.
   PeriodicThread::Wait Look();
   // The longest, in us, that the wake-up of a processor may take.
   void Ask(int32_t latency_us);

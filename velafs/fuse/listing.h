@@ -21,12 +21,12 @@ class Listing {
 
   // "." and "..", as far as `after` says they are still to come.
   void AddDots(uint64_t node_id, uint64_t parent_id, layer::DirectoryCookie after);
-  // False when there is no room. Names come in the order of cookies; those that share one stay
+  // False if there is no room. Names come in the order of cookies; those that share one stay
   // together. A READDIRPLUS answer makes the kernel refer to the node, unless `refers` is false.
   bool Add(layer::DirectoryCookie cookie, const std::string& name, const struct stat& attributes,
            bool refers = true);
 
-  // What fits, whole groups of names only.
+  // The names that fit, in whole groups only.
   std::span<const std::byte> Finish();
   // The nodes of a READDIRPLUS answer that the kernel now refers to once more. After Finish.
   const std::vector<uint64_t>& referred() const { return referred_; }

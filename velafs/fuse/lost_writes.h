@@ -15,10 +15,11 @@
 
 namespace velafs::fuse {
 
-// The program that wrote has been told long ago that all is well. The kernel tells whoever syncs or
-// closes the file, but it still shows what was not stored: a server that is started anew would take
-// it for stored, and never write it again. So the kernel has to drop it. It tells nobody if it
-// forgets the inode first: then the next fsync of the file fails by what is kept here.
+// The program that wrote has long been told that the write succeeded. The kernel reports the
+// failure to the next sync or close of the file, but it still shows the data that was not stored: a
+// restarted server would take it for stored and never write it again. So the kernel must drop it.
+// The kernel reports nothing if it forgets the inode first: then the next fsync of the file fails
+// because of the error recorded here.
 //
 // Thread-safe.
 class LostWrites {
@@ -27,8 +28,8 @@ class LostWrites {
     uint64_t node_id;
     ByteRange range;
   };
-  // Has the kernel drop its copy. Runs on a thread of its own: one that serves requests would wait
-  // for itself.
+  // Makes the kernel drop its copy. Runs on a thread of its own: a thread that serves requests
+  // would wait for itself.
   using Drop = std::function<void(const Write&)>;
 
   explicit LostWrites(Drop drop) : drop_(std::move(drop)) {}
@@ -37,12 +38,12 @@ class LostWrites {
   uint64_t noted() const { return noted_; }  // how many, ever
   // The kernel has forgotten the inode.
   void NoteForgotten(uint64_t node_id);
-  // For an fsync that gets here: the errno of the last failed write of the file if the kernel had
-  // forgotten it, else 0: then the kernel has told somebody.
+  // For an fsync that reaches the daemon: the errno of the last failed write of the file if the
+  // kernel had forgotten the inode; else 0, since the kernel reports the failure itself.
   int TakeError(uint64_t node_id);
-  // The errno of the last failed write of one of these files that is kept here; 0 if there is none.
+  // The errno of the last failed write of one of these files, if recorded here; else 0.
   int ErrorAmong(std::span<const uint64_t> node_ids);
-  // Nothing is dropped any more on return.
+  // On return nothing more is dropped.
   void End();
 
  private:

@@ -13,8 +13,8 @@
 
 namespace velafs::fuse {
 
-// Thread-safe. Each check answers EBUSY or EPERM when the change is refused, after a line in the
-// log that says why and what to do instead. `process` is the caller's, as the kernel names it.
+// Thread-safe. Each check answers EBUSY or EPERM if the change is refused, and writes a line to the
+// log that tells why and what to do instead. `process` is the caller's, as the kernel names it.
 class NameRules {
  public:
   explicit NameRules(store::ServerRegistry& servers) : servers_(servers) {}

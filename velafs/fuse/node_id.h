@@ -1,5 +1,5 @@
-// The kernel's node id of an inode: which life of a branch, and which inode. It needs no table, so
-// it means the same after a restart; an instance that is no more is ESTALE.
+// The kernel's node id of an inode: a life of a branch, and an inode. It needs no table, so it
+// means the same after a restart; an instance that has ended is ESTALE.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Node {
   bool IsRoot() const { return !instance; }
 };
 
-// Both within their limits: the catalog gives none beyond, and takes none from its tables.
+// Both are within their limits: the catalog gives none beyond, and accepts none from its tables.
 inline uint64_t ToNodeId(InstanceId instance, InodeNumber ino) {
   return instance.value << kInodeBits | ino.value;
 }

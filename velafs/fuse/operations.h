@@ -1,5 +1,5 @@
-// Requests turned into layer calls. Each operation returns what to answer, or the Status whose
-// errno to answer.
+// Requests turned into layer calls. Each operation returns the answer, or the Status whose errno is
+// the answer.
 #pragma once
 
 #include <cstddef>

@@ -50,7 +50,7 @@ struct Position {
   uint64_t offset_bytes;
 };
 struct OpenedDirectory {
-  bool is_cached;  // the kernel keeps the listing, for whoever asks next
+  bool is_cached;  // the kernel caches the listing for later callers
 };
 struct Space {
   struct statvfs space;

@@ -20,8 +20,8 @@ class TroubleLog {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::minutes kInterval{1};
 
-  // How often it happened since the log was last told of the same trouble of that branch, if the
-  // log is to be told now: once a minute for each trouble.
+  // If the trouble should be logged now, the number of times it has happened on that branch since
+  // it was last logged. Each trouble is logged once a minute at most.
   std::optional<uint64_t> IsDue(InstanceId branch, const std::string& trouble,
                                 Clock::time_point now);
 

@@ -1,5 +1,5 @@
-// The kernel's write cache: what programs have written to files of a mount, and the kernel has not
-// sent to the daemon yet.
+// The kernel's write cache: writes to files of a mount that the kernel has not sent to the daemon
+// yet.
 #pragma once
 
 #include <condition_variable>
@@ -15,9 +15,9 @@
 
 namespace velafs::fuse {
 
-// Has the kernel send it. That is done by other processes: they open and close files of the mount,
-// which takes rights that the daemon gives up, and no thread that serves requests may wait for one.
-// Thread-safe.
+// Makes the kernel send it. Other processes do this: they open and close files of the mount, which
+// needs rights that the daemon gives up, and a thread that serves requests must not wait for a
+// request. Thread-safe.
 class WriteCache {
  public:
   static constexpr char kCannotStore[] = "the last writes cannot be stored";
@@ -29,9 +29,9 @@ class WriteCache {
   // On success the daemon has answered all writes that were made to these files, given by node id,
   // before the call. Fails with the errno of a write that the daemon refused (ENOSPC, EIO) if no
   // close of the file has reported it; an fsync of the file still reports it, too. Any other errno
-  // says that a file could not be opened: the mountpoint leads elsewhere, the file has a lease, a
-  // helper was killed or has not answered in time; then some of the files are not sent. Takes 4 us
-  // for a file with nothing to send, and loads nothing into the kernel's caches.
+  // means that a file could not be opened: the mountpoint leads elsewhere, the file has a lease, a
+  // helper was killed or has not answered in time; then some of the files are not sent. A file with
+  // nothing to send takes 4 us, and nothing is loaded into the kernel's caches.
   Status Send(std::span<const uint64_t> nodes);
   // Whether that is such a write, not a file that could not be opened.
   static bool IsRefusedWrite(const Status& sent);
