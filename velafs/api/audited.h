@@ -21,7 +21,7 @@ struct Logged {
   std::string_view source = {};
   std::array<std::string_view, 8> detail = {};
   std::string_view keys_of = {};  // into the detail too, but of this object only the keys
-  std::string_view outcome = {};  // and this, of what the verb answers
+  std::string_view outcome = {};  // and this part of the verb's answer
 };
 
 // One call of such a verb, from its beginning. One thread.

@@ -1,4 +1,5 @@
-// How this process reaches a store: behind velafs::Client, and for what needs the store itself.
+// Access of this process to a store, behind velafs::Client and for code that needs the store
+// itself.
 #pragma once
 
 #include <memory>
@@ -22,7 +23,7 @@ struct StoreAccess {
   std::unique_ptr<store::Store> store;  // opened here, with its lock
   std::unique_ptr<Client> daemon;       // served by another process
 };
-// As Client::Connect, which says how it fails and how long it waits.
+// Fails and waits as Client::Connect does.
 Result<StoreAccess> ReachStore(const std::string& store_directory);
 
 // Unreachable unless a daemon answers at the store's socket within three seconds.
@@ -31,7 +32,7 @@ Status AskDaemon(const std::string& store_directory);
 // The store of a user who names none.
 std::string DefaultStoreDirectory();
 
-// Runs the verb "scrub" in the daemon, or here when there is none.
+// Runs the verb "scrub" in the daemon, or here if there is none.
 Result<nlohmann::json> CallScrub(const std::string& store_directory,
                                  const nlohmann::json& arguments, const ProgressFn& progress);
 

@@ -56,8 +56,8 @@ class Configuration {
 // A variable of the environment; empty if it is not set.
 std::string Environment(const char* name);
 
-// The whole of a small text file; kNotFound if there is none. Root is refused, before a byte is
-// read, a file that other users could write or replace.
+// The whole of a small text file; kNotFound if there is none. If root calls it, a file that other
+// users could write or replace is refused before a byte is read.
 Result<std::string> ReadTrusted(const std::string& file);
 
 }  // namespace velafs::api

@@ -36,7 +36,7 @@ class Connection {
   void SetDeadline(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
 
   // False if the peer has closed the connection, or has shut down its writing side, which asks the
-  // verb to stop. After a shutdown, what is written still arrives.
+  // verb to stop. After a shutdown, written bytes still arrive.
   bool is_wanted() const;
   // Writes all of it; false if the peer is given up or has gone.
   bool Write(std::string_view bytes);

@@ -16,7 +16,7 @@ struct Request {
   std::string body;
 };
 
-// Parses one request piece by piece, and drops what follows it. Externally synchronised.
+// Parses one request piece by piece, and drops any bytes after it. Externally synchronised.
 class RequestParser {
  public:
   RequestParser(size_t header_limit_bytes, size_t body_limit_bytes);
@@ -60,7 +60,7 @@ class AnswerParser {
 
   // Passes on the part of the body that is in `bytes`.
   void Put(std::string_view bytes);
-  // True if the answer is complete, or is no HTTP.
+  // True if the answer is complete, or is not HTTP.
   bool is_over() const;
 
  private:

@@ -23,7 +23,7 @@ namespace velafs::api {
 struct ReceiverLimits {
   size_t header_bytes;
   size_t body_bytes;  // a larger one is thrown away as it comes
-  // Of guests' requests that are not whole, all together; and as many again of the others.
+  // Bytes of all incomplete requests of guests together; the same again for other callers.
   size_t connections;
   size_t total_bytes;
   std::chrono::milliseconds patience;
@@ -61,12 +61,12 @@ class Receiver {
   };
   // By number, which grows: the first is the oldest, and the first whose patience ends.
   using Connections = std::map<uint64_t, Incoming>;
-  // What an owner has of them.
+  // An owner's share of them.
   struct Share {
     std::set<uint64_t> numbers;
     size_t bytes = 0;
   };
-  // What limits apply to: guests, or all others.
+  // The two groups with limits: guests, and all others.
   struct Kind {
     size_t connections = 0;
     size_t bytes = 0;

@@ -36,11 +36,10 @@ class Server {
                                                          const ProgressFn& progress)>;
   using ExtraVerbs = std::map<std::string, ExtraVerb>;
 
-  // Answers on StorePaths::Socket() (a socket left there by a process that is no more is
-  // replaced) until Stop, on threads of its own. The store is borrowed; the caller holds its lock.
-  // The socket's mode is 0600, or 0666 while policies give other users a role; those without one
-  // get no more than a refusal. The verbs added here are an admin's, and leave an entry in the
-  // audit log.
+  // Answers on StorePaths::Socket() (a socket left there by a dead process is replaced) until Stop,
+  // on threads of its own. The store is borrowed; the caller holds its lock. The socket's mode is
+  // 0600, or 0666 while policies give other users a role; users without a role are refused. Only
+  // admins may call the verbs added here, and each call leaves an entry in the audit log.
   static Result<std::unique_ptr<Server>> Start(store::Store& store, ExtraVerbs extra_verbs,
                                                const ServerLimits& limits = {});
   // Stops.

@@ -23,7 +23,7 @@ class Listener {
   explicit Listener(OnConnection on_connection) : on_connection_(std::move(on_connection)) {}
   ~Listener() { Stop(); }
 
-  // Replaces what is at `path`. From then on connections wait. Fails with the system call's errno.
+  // Replaces a file at `path`. From then on connections wait. Fails with the system call's errno.
   Status Bind(const std::string& path);
   void Start();
   // The socket's name stays. Nothing is called any more on return.

@@ -1,4 +1,4 @@
-// What each user uses of a store, and of its daemon.
+// Each user's use of a store and of its daemon.
 #pragma once
 
 #include <cstdint>

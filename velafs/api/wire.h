@@ -14,11 +14,11 @@ std::string ToText(const nlohmann::json& value);
 // Fails with kUsage on anything but one JSON document, nested at most 64 deep.
 Result<nlohmann::json> FromText(std::string_view text);
 
-// {"error":{"code":...,"message":...,"hint":...}}; no "hint" when there is none.
+// {"error":{"code":...,"message":...,"hint":...}}; no "hint" if there is none.
 nlohmann::json FailureToJson(const Status& failure);
 // {"result":...} or what FailureToJson gives.
 nlohmann::json OutcomeToJson(const Result<nlohmann::json>& outcome);
-// The inverse. `answer` comes from another process: what has neither form is kFailed.
+// The inverse. `answer` comes from another process: an answer in neither form is kFailed.
 Result<nlohmann::json> OutcomeFromJson(const nlohmann::json& answer);
 
 }  // namespace velafs::api
