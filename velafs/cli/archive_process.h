@@ -23,14 +23,15 @@ class ArchiveProcess {
   ArchiveProcess(const ArchiveProcess&) = delete;
   ArchiveProcess& operator=(const ArchiveProcess&) = delete;
 
-  // Of an archive, "-" for standard input, or base.tar of a directory, compressed or not; what
-  // other archives of a base backup lie beside it are taken along. To be called before this
-  // process has other threads, and once.
+  // For an archive, "-" for standard input, or base.tar in a directory, compressed or not; other
+  // archives of a base backup beside it are read, too. Call it once, before this process has other
+  // threads.
   Status Start(const std::string& tar);
 
-  // As a ReadFn: the stream of members. Failed("interrupted") when this command was. One thread.
+  // A ReadFn of the stream of members. Failed("interrupted") if this command was interrupted. One
+  // thread.
   Result<size_t> Read(std::span<std::byte> into);
-  // From any thread: no more is read.
+  // From any thread: stops reading.
   void Stop();
 
   // How much of the first archive was read, and how much there is; 0 when it is not known.

@@ -9,11 +9,11 @@
 
 namespace velafs::cli {
 
-// In what a daemon tells as it goes live.
+// In the daemon's message that it is live.
 inline constexpr char kAutostart[] = "autostart";
 
-// Has velapg start them, one after the other, as whoever runs this command: the daemon itself may
-// start no program. Says on standard error which did not start. Returns those that did.
+// Runs velapg to start them, one after the other, as the user of this command: the daemon itself
+// may start no program. Names on standard error those that did not start. Returns those that did.
 std::vector<std::string> StartServers(const Globals& globals, const nlohmann::json& live);
 
 }  // namespace velafs::cli

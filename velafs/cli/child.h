@@ -13,11 +13,11 @@ struct Child {
   std::string out;
 };
 
-// What the child writes to standard error.
+// The child's output on standard error.
 enum class ChildMessages { kShown, kDropped };
 
 // Looks for `words[0]` in $PATH unless it has a slash; NotFound if there is no such program.
-// Returns what the program prints.
+// Returns the program's output.
 Result<Child> RunChild(std::vector<std::string> words,
                        ChildMessages messages = ChildMessages::kShown);
 

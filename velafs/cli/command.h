@@ -1,4 +1,4 @@
-// The commands of velafs: what each is given, and how it is added to the command line.
+// The commands of velafs: their common arguments, and how each is added to the command line.
 #pragma once
 
 #include <CLI/CLI.hpp>

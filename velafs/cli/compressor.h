@@ -13,7 +13,7 @@ struct archive;
 namespace velafs::cli {
 
 // "zstd", "gzip", "xz" or "lz4" for a path that ends with .zst, .gz, .tgz, .xz or .lz4;
-// a usage error for one that tells of another compression; else "".
+// a usage error for one that means another compression; else "".
 Result<std::string> CompressionFor(const std::string& path);
 
 // One thread.

@@ -23,17 +23,16 @@ struct DaemonOptions {
   std::chrono::seconds stop_timeout = std::chrono::minutes(1);  // of servers, at the end
   fuse::MountOptions mount;
   LiveSettings live;
-  std::function<Result<LiveSettings>()> reload;  // reads them anew
+  std::function<Result<LiveSettings>()> reload;  // reads them again
 };
 
-// Told {"mountpoint","pid","store"} once the mount is live, and the servers that are to start
-// (autostart.h).
+// Gets {"mountpoint","pid","store"} once the mount is live, and the servers to start (autostart.h).
 using OnLive = std::function<Status(const nlohmann::json& result)>;
 
 // Mounts and serves until unmounted: by the verb `umount`, by umount(8), or by SIGTERM or SIGINT,
-// which stop the servers and then unmount even while the mount is in use. SIGHUP has the log file
-// opened anew, and the configuration read again. `manager` is told of all that. Fails before
-// `on_live` runs when the store cannot be mounted. Changes the process for good: its signal mask,
+// which stop the servers and then unmount even while the mount is in use. SIGHUP reopens the log
+// file and reads the configuration again. `manager` gets a report of each of these. Fails before
+// `on_live` runs if the store cannot be mounted. Changes the process for good: its signal mask,
 // umask, file limit, working directory and log. Must be called while it has no other thread.
 Status RunDaemon(const DaemonOptions& options, const os::ServiceManager& manager,
                  const OnLive& on_live);

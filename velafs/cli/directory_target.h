@@ -39,7 +39,7 @@ class DirectoryTarget {
   void RemovePrivate();
 
   std::string path_;
-  std::string name_;          // of what is made in `place_`; empty when that was there
+  std::string name_;          // of the directory made in `place_`; empty if it existed
   os::UniqueFd place_;        // the directory that was there, or the one above that is made
   std::string private_name_;  // in `place_`; empty before it is made, and once it is gone
   os::UniqueFd private_;

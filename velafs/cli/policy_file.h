@@ -8,9 +8,9 @@
 
 namespace velafs::cli {
 
-// The places of a TOML text, as verb "policy-apply" takes them: table `store`, and tables
+// The places of a TOML text, in the form of verb "policy-apply": table `store`, and tables
 // `source.NAME` and `branch.NAME`, each of policies; true and false stand for on and off. `name` is
-// what messages call the text. Usage, with the line, when it is none.
+// the text's name in messages. Usage, with the line, if it is not such a text.
 Result<nlohmann::json> ParsePolicies(const std::string& text, const std::string& name);
 
 }  // namespace velafs::cli

@@ -6,7 +6,7 @@
 
 namespace velafs::cli {
 
-// One thread. Draws nothing when disabled or when standard error is no terminal.
+// One thread. Draws nothing if it is disabled or standard error is not a terminal.
 class ProgressBar {
  public:
   explicit ProgressBar(bool enabled);

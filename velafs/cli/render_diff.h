@@ -17,7 +17,7 @@ std::string RenderDiffSum(const nlohmann::json& diff);
 // columns unless a path does not.
 std::string RenderDiff(const nlohmann::json& diff, size_t most_files, const Style& style);
 
-// Of the rows that TablesOf gives: a line for each table, what of it differs, and the other files.
+// Prints the rows of TablesOf: a line for each table with its differences, and the other files.
 std::string RenderTables(const nlohmann::json& tables, const Style& style);
 
 }  // namespace velafs::cli

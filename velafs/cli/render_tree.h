@@ -9,7 +9,7 @@
 namespace velafs::cli {
 
 // Of {"branches":[...],"bookmarks":[...]}: each branch, below it its bookmarks by age, each with
-// what was cloned from it, and then what was cloned from the branch's present.
+// the clones made from it, and then the clones of the branch itself.
 std::string RenderBranchTree(const nlohmann::json& tree, const Style& style);
 
 }  // namespace velafs::cli

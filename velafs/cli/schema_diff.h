@@ -10,8 +10,8 @@
 
 namespace velafs::cli {
 
-// A unified diff, by the program diff; empty when they are equal.
-// The schema, as pg_dumpall prints it, without what it says of these databases.
+// A unified diff, by the program diff; empty if they are equal. The schema is that of pg_dumpall,
+// without its lines on these databases.
 std::string WithoutDatabases(const std::string& schema, const std::set<std::string>& databases);
 
 Result<std::string> SchemaDiff(const std::string& name_a, const std::string& schema_a,

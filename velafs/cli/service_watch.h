@@ -12,8 +12,8 @@
 
 namespace velafs::cli {
 
-// Says that the daemon is ready once its mount answers. From then on shows what it does, and, where
-// the manager wants to hear it, that the daemon is alive: that both its mount and its API answer.
+// Reports the daemon as ready once its mount answers. Then shows its state and, if the manager asks
+// for it, reports that the daemon is alive: that both its mount and its API answer.
 class ServiceWatch {
  public:
   struct Daemon {
@@ -30,7 +30,7 @@ class ServiceWatch {
   void Start(Daemon daemon);
   // After a reload: it is ready again, if it was.
   void Reloaded();
-  // What is shown is no longer the daemon's usual state.
+  // Shows a state other than the daemon's usual one.
   void Stopping(const std::string& status);
 
  private:

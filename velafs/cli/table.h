@@ -29,7 +29,7 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// Characters of UTF-8 text, which is the columns it takes for all we print.
+// Characters of UTF-8 text, equal to its columns for all text printed here.
 size_t DisplayWidth(const std::string& text);
 
 }  // namespace velafs::cli

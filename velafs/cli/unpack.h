@@ -15,8 +15,8 @@ struct archive_entry;
 
 namespace velafs::cli {
 
-// Directories of an archive that go elsewhere: by their paths in it, the directory that is
-// filled, and the path of the link that takes its place.
+// Directories of an archive that are unpacked elsewhere: by their paths in it, the directory to
+// fill, and the path of the link that replaces it.
 struct Elsewhere {
   int directory_fd = -1;  // borrowed
   std::string link;
@@ -41,7 +41,7 @@ class Unpacker {
   const std::set<std::string>& found() const { return found_; }
 
  private:
-  struct Place;  // a directory that is filled, and what fills it
+  struct Place;  // a directory to fill, and its writer
 
   Status Unpack();
   Status UnpackEntry(archive* from, archive_entry* entry, Place& top,
