@@ -21,8 +21,8 @@ struct Arguments {
   bool quiet = false;
 
   std::string command;  // "start", "pool", "pool list" ...
-  // Of `run` and `pool`: the branch or bookmark to clone. Of what else is about pools: the pool,
-  // or what it is of. May be empty where the command does without.
+  // For `run` and `pool`: the branch or bookmark to clone. For other commands on pools: the pool,
+  // or its source. May be empty if the command does not need it.
   std::string branch;
   std::vector<std::string> branches;          // of `stop` and `status`: names and patterns
   std::map<std::string, std::string> labels;  // likewise: that a branch must have
@@ -32,9 +32,9 @@ struct Arguments {
   bool foreground = false;  // of `start`
   StopMode stop_mode = StopMode::kFast;
   std::chrono::seconds stop_timeout = std::chrono::minutes(1);
-  bool force = false;    // of `stop`: by all means
+  bool force = false;    // of `stop`: kill it in the end
   std::string cluster;   // of `register`; empty: the branch's name
-  std::string reset_to;  // of `reset`; empty: what it was cloned from
+  std::string reset_to;  // of `reset`; empty: the branch's parent
   std::string user;      // empty, like the next: as ConnectionFor says
   std::string dbname;
   bool superuser = false;
@@ -66,7 +66,7 @@ struct Arguments {
 // `words` without the program's name. Fails with kUsage.
 Result<Arguments> ParseArguments(const std::vector<std::string>& words);
 
-// What the last of the words after the program's name can become: see velafs/candidates.h.
+// Completions of the last word after the program's name: see velafs/candidates.h.
 std::vector<std::string> CandidatesAfter(const std::vector<std::string>& words);
 
 // Writes velapg's manual pages; `words` are a directory and the path of API.md.

@@ -1,4 +1,4 @@
-// The commands of velapg, and what they share. `run` and pools have headers of their own.
+// The commands of velapg, and their common parts. `run` and pools have headers of their own.
 #pragma once
 
 #include <optional>

@@ -13,8 +13,8 @@ namespace velafs::pgctl {
 //    "file", "bytes"}...]}
 //
 // `schema` is the DDL of all databases and roles, without passwords. `role` is `table`, `index` or
-// `toast`: what the relation `name` is to its table. `file` is its first file, below the data
-// directory; `database` is empty for what all databases share.
+// `toast`: the part of the relation `name` in its table. `file` is its first file, below the data
+// directory; `database` is empty for relations that all databases share.
 Result<int> Inspect(const Arguments& arguments, const Output& output);
 
 }  // namespace velafs::pgctl

@@ -28,7 +28,7 @@ class Output {
   // `velapg: error: ...` and maybe `velapg: hint: ...`; under --json the failure on standard output
   // too. Returns the exit status.
   int Fail(const Status& failure) const;
-  // Of one of several things to do: standard error alone.
+  // For one of several tasks: standard error only.
   void Complain(const Status& failure) const;
   bool shows_progress() const;  // standard error is a terminal
 

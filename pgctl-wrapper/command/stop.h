@@ -12,8 +12,8 @@
 namespace velafs::pgctl {
 
 // Stops the branch's server in the mode and within the time of the arguments, or at once if its
-// mount is lost. A terminal shows what it waits for. Failed, saying that too, if the time is over;
-// the server then goes on stopping.
+// mount is lost. On a terminal it shows what the server waits for. Failed, with the same text, if
+// the time is over; the server then goes on stopping.
 Status StopFound(Session& session, const Branch& branch, const Found& found,
                  const Arguments& arguments, const Output& output);
 

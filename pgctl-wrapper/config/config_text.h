@@ -1,5 +1,5 @@
-// A server's configuration as one text: postgresql.conf with all that it includes in the place of
-// the include lines, from which lines can be left out.
+// A server's configuration as one text: postgresql.conf with included files instead of the include
+// lines. Lines can be left out of it.
 #pragma once
 
 #include <cstddef>
@@ -33,10 +33,11 @@ class ConfigText {
 
   // By the number that a line has in ToText. False if no such line is there, or it is left out.
   bool LeaveOutLine(size_t number, const std::string& why);
-  // All lines that set it, so that its default holds. False if there are none.
+  // Leaves out all lines that set it, so that its default applies. False if there are none.
   bool LeaveOutSetting(const std::string& setting, const std::string& why);
 
-  // In the order of the text. Of a setting's lines the last: the one that would have held.
+  // In the order of the text. Of several lines of a setting only the last, which is the one in
+  // force.
   std::vector<LeftOutLine> LeftOut() const;
 
  private:
@@ -53,8 +54,8 @@ class ConfigText {
   size_t bytes_ = 0;
 };
 
-// What a line of a configuration file sets: the name, in small letters, and its value without
-// quotes. Both empty of a comment, and of a line that sets nothing.
+// The setting of a line of a configuration file: the name, in small letters, and its value without
+// quotes. Both are empty for a comment and for a line that sets nothing.
 struct ConfigSetting {
   std::string name;
   std::string value;

@@ -41,7 +41,7 @@ struct ServerPlaces {
   std::string socket_dir;
   std::string log_dir;
   uint16_t port = 0;
-  bool config_is_copy = false;  // the branch's own, without what the server does not take
+  bool config_is_copy = false;  // the branch's own, without lines that the server does not accept
 };
 
 using Settings = std::map<std::string, std::string>;

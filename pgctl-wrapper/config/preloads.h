@@ -33,7 +33,7 @@ using Preloads = std::map<std::string, std::vector<PreloadLibrary>>;  // by sett
 // Where the server finds modules.
 struct LibraryPlaces {
   std::string library_dir;  // $libdir
-  std::string data_dir;     // what relative paths are relative to
+  std::string data_dir;     // the directory of relative paths
 };
 
 // The file that the server would load; nothing when it would find none.

@@ -15,9 +15,9 @@ namespace velafs::pgctl {
 std::vector<std::string> ServerArguments(const std::string& data_dir,
                                          const std::vector<Override>& overrides);
 
-// Of `names`, those that configuration files with these texts may set; the others have the default
-// that is built in. Any line that is no comment counts, whatever it says of the name; a file that
-// includes another may set all. The files of SSL matter as soon as SSL does, set or not.
+// Those of `names` that configuration files with these texts may set; the others have their
+// built-in default. Any line with the name counts unless it is a comment; a file that includes
+// another may set all. The files of SSL matter as soon as SSL does, set or not.
 std::vector<std::string> MentionedSettings(const std::vector<std::string>& config_texts,
                                            const std::vector<std::string>& names);
 

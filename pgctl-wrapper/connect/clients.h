@@ -1,5 +1,5 @@
-// How many clients are connected to a server, as the kernel's tables of sockets have it: no
-// connection of our own, no rights in the database, and no process that could answer wrongly.
+// Counts the clients that are connected to a server, by the kernel's tables of sockets: this takes
+// no connection, no rights in the database, and no process that could answer wrongly.
 #pragma once
 
 #include <sys/types.h>
@@ -17,8 +17,8 @@ size_t CountUnixClients(std::string_view table, std::string_view path);
 // Those of the server that listens on `port`, in the text of /proc/net/tcp or tcp6.
 size_t CountTcpClients(std::string_view table, uint16_t port);
 
-// Of a server in this network namespace or in one of its own, over both. Whoever connects over a
-// Unix socket from another namespace than these two is not seen.
+// For a server in this network namespace or in its own. Counts connections in both; a client that
+// connects over a Unix socket from a third namespace is not counted.
 size_t CountClients(pid_t server, const ServerAddress& address);
 
 }  // namespace velafs::pgctl

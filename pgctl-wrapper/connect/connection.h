@@ -28,7 +28,7 @@ std::string JdbcUrl(const Connection& connection);
 // PGHOST, PGPORT, PGUSER, PGDATABASE and DATABASE_URL; over TCP PGPASSWORD, too.
 std::vector<std::pair<std::string, std::string>> ConnectionVariables(const Connection& connection);
 
-// `environment` with those variables, and without what would take libpq elsewhere in spite of them.
+// `environment` with those variables, and without others that would direct libpq elsewhere.
 Environment WithConnection(Environment environment, const Connection& connection);
 
 // The same as shell commands, to be given to eval.

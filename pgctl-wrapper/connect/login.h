@@ -19,7 +19,7 @@ struct LoginChoice {
   std::string pgbin;       // where psql is, as of ClientProgramFor
   // The branch whose policies hold; empty: the target itself.
   std::string policies_of;
-  bool asks_nobody = false;  // what the files leave open is guessed
+  bool asks_nobody = false;  // values that the files do not give are guessed
 };
 
 LoginChoice LoginOf(const Arguments& arguments);

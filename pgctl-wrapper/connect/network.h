@@ -13,7 +13,7 @@ namespace velafs::pgctl {
 enum class Network : uint8_t {
   kIsolated,  // a network of its own, and no TCP: its Unix socket is the only way in, and none is
               // out
-  kLoopback,  // likewise, but it listens on its own localhost, for what it starts itself
+  kLoopback,  // the same, with a localhost of its own, for processes that it starts
   kHost,      // the host's network
 };
 

@@ -8,9 +8,9 @@
 
 namespace velafs::pgctl {
 
-// PGOPTIONS of such a session, whatever the cluster, its roles and its databases set for theirs: it
-// waits for as long as velapg does, and is the role that logs in. `version` is the server's, which
-// refuses what it does not know.
+// PGOPTIONS of such a session. They override settings of the cluster, its roles and its databases:
+// the session has no time limits of its own, and acts as the role that logs in. `version` is the
+// server's, which refuses options unknown to it.
 std::string OwnSessionOptions(int version);
 
 // WithConnection for such a session: none of the caller's own wishes for sessions is left.

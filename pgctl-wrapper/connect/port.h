@@ -14,8 +14,8 @@ namespace velafs::pgctl {
 // True when nobody listens on it at 127.0.0.1 or ::1.
 bool IsPortFree(uint16_t port);
 
-// The port for the branch's server. Refused when `wanted` is taken. When the port kept for the
-// branch is taken by another program, another one is found and kept instead, with a warning.
+// The port for the branch's server. Refused if `wanted` is taken. If another program has taken the
+// port kept for the branch, another port is found and kept instead, with a warning.
 Result<uint16_t> ChoosePort(Session& session, const std::string& branch,
                             std::optional<uint16_t> wanted, std::vector<std::string>* warnings);
 

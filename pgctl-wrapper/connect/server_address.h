@@ -1,6 +1,6 @@
-// Where a branch's server takes connections: in velapg's own directory for the branch, under the
-// port that the store keeps for it. What the branch's files say of that is its owner's to write,
-// and would lead whoever believes it to any host.
+// The address of a branch's server: velapg's own directory for the branch, and the port that the
+// store keeps for it. The branch's files are not trusted for this: their owner could name any host
+// there.
 #pragma once
 
 #include <cstdint>

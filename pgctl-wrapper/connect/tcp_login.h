@@ -1,12 +1,11 @@
-// How somebody logs in to a branch's server over TCP: with a password that velapg makes at each
-// start, from the kernel's random bytes. While the server is stopped somebody else may listen at
-// its port, and clients with an old URL give him their password: it is good for nothing by then. It
-// is kept until the server is stopped, in STORE/run/<id>/tcp-login.json, which only the branch's
-// user reads, and is in no argument, log or audit entry; the server itself gets what scram-sha-256
-// checks it by. That goes into the branch's own pg_authid: it is the one change that velapg makes
-// to roles.
+// Logins to a branch's server over TCP, with a password that velapg makes at each start from the
+// kernel's random bytes. While the server is stopped, another program may listen at its port and
+// receive the password of clients with an old URL: by then it is useless. The password is kept
+// until the server is stopped, in STORE/run/<id>/tcp-login.json, which only the branch's user can
+// read. It is in no argument, log or audit entry; the server gets only its SCRAM verifier, in the
+// branch's own pg_authid: the one change that velapg makes to roles.
 //
-// Everything here is to be called while acting as the branch's user.
+// Call everything here while acting as the branch's user.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +51,8 @@ struct TcpServer {
   std::string role;
 };
 
-// Has the role, and nobody else, log in with a new password, and returns that. Refused when the
-// role may not log in, NotFound when there is none.
+// Sets a new password for the role, removes those that velapg has set for other roles, and returns
+// the new one. Refused if the role may not log in, NotFound if there is no such role.
 Result<std::string> AdmitOverTcp(const TcpServer& server);
 
 }  // namespace velafs::pgctl

@@ -1,5 +1,5 @@
-// The files of catalogs that all databases of a branch share, read without a server. They may be
-// older than what a server that runs on the branch knows, and their rows may be of any age.
+// Reads, without a server, the files of catalogs that all databases of a branch share. They may lag
+// behind a server that runs on the branch, and their rows may be of any age.
 #pragma once
 
 #include <cstdint>

@@ -13,10 +13,10 @@ struct OutsideLink {
   std::string target;  // as the link has it
 };
 
-// Of `data_dir`, a branch's directory under the mount: the links in pg_tblspc, and those among its
-// own names that a server writes to (base, global, pg_wal and the like), that lead out of it, also
-// to where nothing is yet. In order of name. What the caller's own rights do not let it follow
-// counts as leading out. Fails with the errno when a directory cannot be read.
+// The links in `data_dir`, a branch's directory under the mount, that lead out of it, also to a
+// missing target: those in pg_tblspc, and those among its own names that a server writes to (base,
+// global, pg_wal and the like). In order of name. A link that the caller has no right to follow
+// counts as leading out. Fails with the errno if a directory cannot be read.
 Result<std::vector<OutsideLink>> FindOutsideLinks(const std::string& data_dir);
 
 // Refused when there are any, naming the first and the command that mends it.

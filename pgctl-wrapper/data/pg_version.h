@@ -10,8 +10,8 @@
 
 namespace velafs::pgctl {
 
-// The content of a PG_VERSION file. Fails when it is none, or older than 10, the first version
-// whose postmaster.pid says when the server is ready.
+// The content of a PG_VERSION file. Fails if it is not a version, or older than 10, the first
+// version whose postmaster.pid tells when the server is ready.
 Result<int> ParsePgVersion(std::string_view content);
 
 // The output of `postgres -V`, as in "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".

@@ -1,5 +1,5 @@
-// What a branch's shared catalogs say of its roles and databases, read from their files without a
-// server. What a running server has not written yet is not seen. To be called as the data's owner.
+// The roles and databases of a branch, read from the files of its shared catalogs without a server.
+// Changes that a running server has not written yet are not seen. Call it as the data's owner.
 #pragma once
 
 #include <optional>
@@ -18,8 +18,8 @@ std::vector<std::string> BootstrapRoles(const std::string& data_dir);
 // The same from the content of pg_authid's file.
 std::vector<std::string> BootstrapRolesIn(std::string_view content);
 
-// In alphabetical order, without those that certainly are no more. Nothing if the file cannot be
-// read. Roles without the system's own, which nobody can log in as.
+// In alphabetical order, without those that have certainly been dropped. Nothing if the file cannot
+// be read. Roles without the system's own, as which nobody can log in.
 std::optional<std::vector<std::string>> RoleNames(const std::string& data_dir);
 std::optional<std::vector<std::string>> DatabaseNames(const std::string& data_dir);
 

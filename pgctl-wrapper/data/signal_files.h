@@ -1,5 +1,5 @@
-// The files that make a server a standby, or have it read a WAL archive: put aside for a start,
-// gone for good only when it succeeds. Everything here is to be called as the data's owner.
+// The files that make a server a standby, or make it read a WAL archive. They are renamed for a
+// start, and removed only if the start succeeds. Call everything here as the data's owner.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ namespace velafs::pgctl {
 // is killed, the next start does.
 class SignalFiles {
  public:
-  // Puts back what a start that was killed left aside, and removes what it made.
+  // Restores files that a killed start had renamed, and removes files that it had made.
   static Status PutBack(const std::string& data_dir);
   // Puts all of them aside.
   static Result<SignalFiles> PutAside(const std::string& data_dir, int version);
@@ -25,7 +25,7 @@ class SignalFiles {
 
   // Makes a recovery.signal, which the server removes once it has recovered.
   Status MakeRecoverySignal();
-  // What was put aside goes for good: reported in the form of overrides.
+  // Removes the renamed files for good, and reports them as overrides.
   Result<std::vector<Override>> Commit();
 
  private:

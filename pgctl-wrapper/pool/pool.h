@@ -1,10 +1,10 @@
-// `velapg pool`, `take`, `renew` and `release`: clones that are started before they are wanted.
+// `velapg pool`, `take`, `renew` and `release`: clones that are started before they are needed.
 //
-// No process keeps a pool filled. Whoever takes a clone out, or gives one back, has it done by a
-// `velapg pool fill` in a session of its own; so does whoever finds none ready, by himself.
+// No process keeps a pool filled. Taking a clone out, or giving one back, starts a `velapg pool
+// fill` in a session of its own; a process that finds no ready clone fills the pool itself.
 //
-// A pool is its maker's: nobody else takes clones out of it, since what a server runs is its user's
-// to say.
+// A pool belongs to the user who made it. Nobody else takes clones out of it, since that user
+// decides which programs its servers run.
 #pragma once
 
 #include "pgctl-wrapper/command/arguments.h"

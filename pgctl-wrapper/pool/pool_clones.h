@@ -1,14 +1,14 @@
 // The clones of a pool. Each carries the labels `pool` and `pool-state` from its making on:
 //
-//   filling   being made; by nobody any more when nobody has the right to fill
+//   filling   being made; abandoned if no process holds the right to fill
 //   ready     its server runs, and it may be taken
 //   taken     somebody's
-//   released  to be thrown away
+//   released  to be deleted
 //   base      has the state that the others are clones of; never started
 //
 // A pool consists of branches of its user alone, whatever labels others put on theirs.
 //
-// Whatever process dies, the next that fills the pool finds in the labels what there is to do.
+// If a process dies, the next one that fills the pool finds the remaining work in the labels.
 #pragma once
 
 #include <array>
@@ -40,14 +40,14 @@ inline constexpr std::array kCloneStates = {
 
 // The pool's name; empty if the branch is of no pool.
 std::string PoolOf(const Branch& branch);
-// The clone's state in it; nothing if its label, which its user can change, is none.
+// The clone's state in it; nothing if its label, which its user can change, is not a state.
 std::optional<CloneState> StateOf(const Branch& branch);
 std::string StateLabelOf(const Branch& branch);
 
-// As whom its clones are used: as the plan says, else as the policies of its source do.
+// The role for its clones: that of the plan, else of the policies of its source.
 LoginChoice LoginOf(const PoolPlan& plan);
 
-// The user whose pools this process deals with: for root, whoever the store runs as.
+// The user whose pools this process uses: for root, the user that the store runs as.
 Result<Owner> PoolUser(const Session& session);
 Result<std::vector<Branch>> ClonesOf(Session& session, const std::string& pool);
 Status SetState(Session& session, const Branch& clone, CloneState state);
@@ -87,12 +87,12 @@ struct FillStep {
   bool operator==(const FillStep&) const = default;
 };
 
-// Towards `enough` of `size` clones that can be taken; then, if these are all, also away with what
-// is too much. No I/O.
+// The next step towards `enough` of `size` clones that can be taken; if these are all, also the
+// removal of surplus ones. No I/O.
 FillStep NextFillStep(const std::vector<CloneFact>& clones, size_t size, size_t enough);
 
 // Takes such steps until none is left. The caller holds the right to fill. Deletes a clone whose
-// server does not start, and returns that failure with what was left undone.
+// server does not start, and returns that failure, with the steps left undone.
 Status FillPool(Session& session, const PoolDir& pool, size_t enough, const Output& output);
 
 }  // namespace velafs::pgctl

@@ -1,7 +1,7 @@
-// A pool's files: what is wanted of it, its locks, its log. Each user has pools of his own, in
-// STORE/run/pools-UID/NAME/, and whoever the store runs as in STORE/run/pools/NAME/: a plan names
-// programs to run. Which clones it has, and which of them are taken, is not here but in their
-// labels: the files may be lost.
+// A pool's files: its plan, its locks, its log. Each user has separate pools, in
+// STORE/run/pools-UID/NAME/, or in STORE/run/pools/NAME/ for the user that the store runs as, since
+// a plan names programs to run. The labels of clones, not these files, tell which clones a pool has
+// and which are taken: the files may be lost.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ struct PoolPlan {
 };
 
 std::string PoolPlanToText(const PoolPlan& plan);
-// Fails when it is no plan, or that of another release.
+// Fails if it is not a plan, or the plan of another release.
 Result<PoolPlan> PoolPlanFromText(std::string_view text);
 
 // Processes agree by the locks; else externally synchronised.

@@ -1,4 +1,4 @@
-// What all commands on pools begin with.
+// The first steps of all commands on pools.
 #pragma once
 
 #include <string>
@@ -17,17 +17,17 @@ struct FoundPool {
   PoolDir dir;
   PoolPlan plan;
 };
-// The pool of that name, or the one that is of the branch or bookmark of that name. NotFound when
-// there is none, or it is being stopped; Refused when several are of it.
+// The pool of that name, or the only pool of the branch or bookmark of that name. NotFound if there
+// is none, or it is being stopped; Refused if there are several.
 Result<FoundPool> FindPool(Session& session, const std::string& word);
 // The name alone, also of a pool of which little is left.
 Result<std::string> FindPoolName(Session& session, const std::string& word);
 
-// What has the source's present state: the source itself if it is a bookmark, else a new bookmark
-// for this pool, or, of a branch that is another user's, a new clone.
+// A branch or bookmark with the source's present state: the source itself if it is a bookmark, else
+// a new bookmark for this pool, or a new clone if the source belongs to another user.
 Result<std::string> NewPoolState(Session& session, const std::string& source,
                                  const std::string& pool);
-// Deletes what NewPoolState made for the pool, except one. Clones of it stay.
+// Deletes all that NewPoolState has made for the pool, except one. Its clones stay.
 Status DeletePoolStates(Session& session, const std::string& pool, const std::string& except);
 
 // Has the pool filled by a process of its own.

@@ -16,14 +16,14 @@ namespace velafs::pgctl {
 std::string CloneName(const std::string& use, const std::string& source);
 
 // Clones, starts, runs the command as the caller, stops, deletes. The value is the exit status: the
-// command's own, 128 + N when signal N ended it or came before it was started, 127 when there is no
-// such command and 126 when it cannot be executed.
+// command's own, 128 + N if signal N ended it or came before it was started, 127 if there is no
+// such command and 126 if it cannot be executed.
 //
 // With several workers, each does all that with a clone of its own, at the same time; the clones
 // are of one and the same state. The value is then that of the worker that failed first, or 0.
 Result<int> RunOnClone(const Arguments& arguments, const Output& output);
 
-// What is done with the server of a throw-away clone. The value is an exit status.
+// The work on the server of a throw-away clone. The value is an exit status.
 using UseServer = std::function<Result<int>(const Target& target, const Connection& connection)>;
 // Clones `arguments.branch`, starts a server, has `use` do its work, stops, deletes.
 Result<int> OnThrowAwayClone(const Arguments& arguments, const Output& output,

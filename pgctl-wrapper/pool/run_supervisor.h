@@ -1,10 +1,10 @@
-// The process that cleans up after `velapg run`, whatever becomes of velapg itself.
+// The process that cleans up after `velapg run`, even if velapg is killed.
 //
 // It is forked before anything is made, lives in a session of its own, out of the terminal's reach,
 // and waits for the end of a pipe that only velapg holds: closed on purpose, or by velapg's death.
 // Then it stops the clone's server and deletes the clone. There is no other clean-up code: an
-// orderly end and a SIGKILL take the same way. Should it die itself, with its host for one, the
-// clone goes by its lease, which it renews as long as it lives.
+// orderly end and a SIGKILL take the same way. If it dies itself, for example with its host, the
+// clone expires with its lease, which it renews as long as it lives.
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +18,7 @@
 
 namespace velafs::pgctl {
 
-// What is to be cleaned up.
+// The clone to clean up.
 struct RunClone {
   std::string store_option;  // --store's value
   std::string name;
@@ -33,13 +33,13 @@ class RunSupervisor {
  public:
   static Result<RunSupervisor> Start(const RunClone& clone);
 
-  // What velapg tells of its progress; the last word counts. Until the first, there is nothing to
-  // do.
+  // Reports of velapg's progress; the last one counts. Before the first there is nothing to clean
+  // up.
   void Cloning();    // the clone may come to exist
   void Cloned();     // it exists
   void NotCloned();  // it does not, and a branch of that name is somebody else's
 
-  // Has it clean up, and waits for that. It has said on standard error what went wrong.
+  // Makes it clean up, and waits for that. It reports failures on standard error itself.
   void Finish();
 
  private:

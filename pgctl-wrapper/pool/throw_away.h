@@ -9,10 +9,10 @@
 
 namespace velafs::pgctl {
 
-// Stops the branch's server, if one runs, or what the death of the branch's mount has left of one.
+// Stops the branch's server, if one runs, or the rest of one whose mount has died.
 Status StopServerOn(Session& session, const Branch& known, StopMode mode);
 
-// By SIGKILL, and whatever it takes no notice of: the branch recovers at its next start.
+// By SIGKILL, in any state: the branch recovers at its next start.
 Status KillServersOn(Session& session, Branch branch);
 
 // Stops the branch's server at once and deletes the branch for good, with its place outside it. Cut

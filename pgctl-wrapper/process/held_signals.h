@@ -15,7 +15,7 @@ class HeldSignals {
  public:
   HeldSignals();
 
-  // A signal that has come and was not yet passed on; 0 when there is none.
+  // A signal that has arrived and was not yet passed on; 0 if there is none.
   int Pending() const;
 
   // Waits for the end of `command`, a child in this process group, and passes on to it the signals
@@ -23,8 +23,8 @@ class HeldSignals {
   // status, 128 + N when signal N ended it.
   int WaitFor(pid_t command);
 
-  // Readable when one of them, or SIGCHLD, has come: a signalfd that does not block. What is read
-  // from it is no longer pending.
+  // A non-blocking signalfd, readable once one of them, or SIGCHLD, has arrived. Reading a signal
+  // removes it.
   UniqueFd Arrivals() const;
 
  private:

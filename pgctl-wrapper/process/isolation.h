@@ -1,11 +1,12 @@
-// A place apart for the programs of a branch: namespaces in which there is no network but a
-// loopback, and of the host's files only what programs need and what is the branch's own.
+// Isolation for the programs of a branch: namespaces with no network but a loopback, and with only
+// those files of the host that programs need, and the branch's own.
 //
-// A network namespace does not close Unix sockets that have a path: who sees the path can connect.
-// No list of such paths would be complete: servers make them anywhere, at any time, in other
-// namespaces, too. So the program gets a root directory of its own, into which is mounted what it
-// may see. The user namespace that comes with it also keeps it from looking into other processes of
-// the same user, through whose /proc/PID/root it would see the host's directories again.
+// A network namespace does not close Unix sockets that have a path: everybody who sees the path can
+// connect. No list of such paths would be complete: servers make them anywhere, at any time, in
+// other namespaces, too. So the program gets a root directory of its own, in which only permitted
+// directories are mounted. The user namespace that comes with it also keeps it from looking into
+// other processes of the same user, through whose /proc/PID/root it would see the host's
+// directories again.
 #pragma once
 
 #include <string>
@@ -27,13 +28,12 @@ struct Isolation {
   std::vector<std::string> shown_dirs;
 };
 
-// Shows what programs need of the system, and `own_dirs`; /tmp, /run and /dev/shm are new and
-// empty. What does not exist need not be shown.
+// Shows the directories of the system that programs need, and `own_dirs`; /tmp, /run and /dev/shm
+// are new and empty. Missing directories are skipped.
 Isolation PlanIsolation(const std::string& stage_dir, const std::vector<std::string>& own_dirs);
 
-// For a child about to exec: puts this process in that place, as `owner`, with no capability left
-// and none to be had. The result is the open pinned file. Fails saying which step did; the process
-// must then end.
+// For a child about to exec: isolates this process, as `owner`, with no capability left and none to
+// gain. The result is the open pinned file. A failure names the step; the process must then end.
 Result<UniqueFd> EnterIsolation(const Isolation& isolation, const Owner& owner);
 
 }  // namespace velafs::pgctl

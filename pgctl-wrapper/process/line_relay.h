@@ -16,7 +16,7 @@ class LineRelay {
 
   // The lines that `bytes` complete, each after the prefix.
   std::string Take(std::string_view bytes);
-  // At the stream's end: what is left of it, as a line.
+  // At the stream's end: the rest of it, as a line.
   std::string Finish();
 
  private:

@@ -20,12 +20,12 @@ struct Owner {
   std::string home;
 };
 
-// Whom this process acts as.
+// The user that this process acts as.
 Owner CurrentUser();
 // The owner of a file. Fails with the errno of stat.
 Result<Owner> OwnerOfFile(const std::string& path);
-// The owner of DATA_DIR/PG_VERSION, or of DATA_DIR when that is closed to us. Fails when there is
-// no such file.
+// The owner of DATA_DIR/PG_VERSION, or of DATA_DIR if that is closed to this process. Fails if
+// there is no such file.
 Result<Owner> OwnerOfData(const std::string& data_dir);
 
 // Of a directory; nothing when there is none.

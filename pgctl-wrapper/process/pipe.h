@@ -7,7 +7,7 @@
 namespace velafs::pgctl {
 
 struct Pipe {
-  UniqueFd out;  // what is written into the other end is read here
+  UniqueFd out;  // the end to read from
   UniqueFd in;
 };
 // Programs that are executed do not inherit its ends.

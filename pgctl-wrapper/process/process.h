@@ -1,4 +1,4 @@
-// Child processes: started with what a server, a probe or a user's command needs, and waited for.
+// Child processes: starting them for a server, a probe or a user's command, and waiting for them.
 #pragma once
 
 #include <sys/types.h>
@@ -17,18 +17,20 @@
 
 namespace velafs::pgctl {
 
-// Opens /dev/null in the place of standard descriptors that the caller had closed, so that no other
-// descriptor takes their numbers. To be called first.
+// Opens /dev/null for standard descriptors that the caller had closed, so that no other descriptor
+// takes their numbers. Call it first.
 void OpenStandardFds();
 
 using Environment = std::map<std::string, std::string>;
 
 Environment CallerEnvironment();
-// Of a client program that runs as `owner`: the caller's, with HOME, USER and LOGNAME of the owner.
-// Of root's, whose secrets another user's process would show, only what such programs need; and the
-// owner's own configuration of them is not read.
+// The environment of a client program that runs as `owner`: the caller's, with HOME, USER and
+// LOGNAME of the owner. If the caller is root, only the variables that such programs need, since
+// another user's process would show root's secrets; the owner's configuration of such programs is
+// then not read.
 Environment EnvironmentOf(const Owner& owner);
-// Of a server, which shows it to whoever gets into it: where programs are, language and time zone.
+// The environment of a server, which shows it to everybody who gets into it: where programs are,
+// language and time zone.
 Environment ServerEnvironment(const Owner& owner);
 
 struct ServerGroup;
@@ -72,8 +74,8 @@ struct Captured {
   std::string err;
 };
 
-// What a captured program may take: it may be held up by files, or answered by a server, that are
-// somebody else's to make.
+// Limits of a captured program, since it may wait for files, or get answers of a server, that other
+// users control.
 struct CaptureLimits {
   std::chrono::milliseconds time = std::chrono::minutes(1);
   uint64_t output_bytes = uint64_t{1} << 20;  // of each stream; of memory

@@ -14,7 +14,7 @@ namespace velafs::pgctl {
 // these. Leaves the file's position alone.
 Result<std::string> ReadAll(int fd, uint64_t offset_bytes = 0, uint64_t most_bytes = UINT64_MAX);
 
-// The last of what an open file holds from `offset_bytes` on: no more than is worth quoting.
+// The end of an open file's content from `offset_bytes` on, short enough to quote.
 Result<std::string> ReadTail(int fd, uint64_t offset_bytes);
 
 // From `offset_bytes` to the end. The failure carries errno and names the path.

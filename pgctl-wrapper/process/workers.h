@@ -14,8 +14,8 @@
 
 namespace velafs::pgctl {
 
-// A worker dies with this process. Its standard input is empty; what it writes comes out of this
-// process, in whole lines. One thread per process.
+// A worker dies with this process. Its standard input is empty; this process prints its output, in
+// whole lines. One thread per process.
 class Workers {
  public:
   // Forks the next worker, whose exit status is what `work` returns there. `prefix` goes before

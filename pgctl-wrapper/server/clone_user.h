@@ -13,11 +13,11 @@ namespace velafs::pgctl {
 // A user who owns nothing else, if the machine has one.
 inline constexpr char kServiceUser[] = "velafs";
 
-// What verb "clone" is to be told as `as_user` for a clone of `source`, a branch or a bookmark;
-// nothing if the clone is to be shown as its source is. `wanted` (--as-user) comes first. A source
-// that is shown as one user's stays that. Of any other, root's clones are the user's that policy
-// inspect_user names, else kServiceUser's, so that no server that root starts to look into a branch
-// runs as the user who owns production.
+// The argument `as_user` of verb "clone" for a clone of `source`, a branch or a bookmark; nothing
+// if the clone is to be shown like its source. `wanted` (--as-user) comes first. A source that is
+// shown as one user's is cloned as that user's. Otherwise root's clones belong to the user of
+// policy inspect_user, else to kServiceUser, so that no server that root starts to look into a
+// branch runs as the user who owns production.
 Result<std::optional<std::string>> UserOfClone(Session& session, const std::string& source,
                                                const std::string& wanted);
 

@@ -25,7 +25,7 @@ Status MakeCluster(const Registration& registration);
 
 // Refused if its service is active.
 Status CheckClusterStopped(const Registration& cluster);
-// Removes what MakeCluster has made, and what is left of it after pg_dropcluster.
+// Removes the files that MakeCluster made, also those that pg_dropcluster has left.
 Status RemoveCluster(const Registration& cluster);
 
 }  // namespace velafs::pgctl

@@ -14,7 +14,7 @@
 
 namespace velafs::pgctl {
 
-// What RUN_DIR/idle-stop says of the branch's present or last server.
+// The content of RUN_DIR/idle-stop about the branch's present or last server.
 struct IdleStop {
   std::chrono::seconds after{0};
   bool has_stopped = false;  // nobody was connected that long
@@ -23,12 +23,12 @@ struct IdleStop {
   bool operator==(const IdleStop&) const = default;
 };
 
-// Of the file's text alone: without `is_watched`.
+// From the file's text alone: without `is_watched`.
 std::optional<IdleStop> ParseIdleStop(std::string_view text);
 // Nothing when the server was not started so, or the file is not ours to read.
 std::optional<IdleStop> ReadIdleStop(const RunDir& run_dir);
 
-// Forgets what was said of an earlier server. As the data's owner.
+// Removes the file of an earlier server. Call it as the data's owner.
 Status ClearIdleStop(const RunDir& run_dir);
 
 // From now on the server on `data_dir`, which runs as that process, is stopped when no client has

@@ -28,8 +28,8 @@ struct ReadinessWait {
   std::chrono::seconds timeout;
   std::function<bool()> is_cancelled = [] { return false; };
 };
-// Returns once it takes connections. After a failure the server has ended, unless only the time was
-// up: then it goes on starting. If it ended by itself, the hint has its last log lines.
+// Returns once it takes connections. After a failure the server has ended, except after a timeout:
+// then it goes on starting. If it ended by itself, the hint has its last log lines.
 Status WaitUntilReady(const Launched& launched, const ReadinessWait& wait);
 
 }  // namespace velafs::pgctl

@@ -8,10 +8,9 @@
 
 namespace velafs::pgctl {
 
-// Empties the log, whose last 64 MiB become "postgres.log.1" in the place of what that had. The
-// server that has the log open goes on with it; a line that it writes at that instant may be lost.
-// The value is how many bytes the log had; 0 if there is none. As the data's owner: follows no
-// link.
+// Empties the log; its last 64 MiB replace "postgres.log.1". The server that has the log open goes
+// on with it; a line that it writes at that instant may be lost. The value is how many bytes the
+// log had; 0 if there is none. As the data's owner: follows no link.
 Result<uint64_t> RotateLog(const RunDir& run_dir);
 
 }  // namespace velafs::pgctl

@@ -12,16 +12,16 @@ namespace velafs::pgctl {
 // One thread.
 class LogView {
  public:
-  // Refused unless it is a regular file; a symbolic link is none. Fails with ENOENT when there is
-  // none.
+  // Refused unless it is a regular file and not a symbolic link. Fails with ENOENT if it does not
+  // exist.
   static Result<LogView> Open(const std::string& path);
 
   // What follows begins with the last so many lines.
   Status SkipToLast(size_t lines);
-  // Prints the rest; on a terminal without what a terminal would obey.
+  // Prints the rest; on a terminal without control characters.
   Status Show();
-  // Show, and then what is added to the file, or to another that takes its name. Returns only on
-  // failure.
+  // Shows the rest and then new lines of the file, or of another file that takes its name. Returns
+  // only on failure.
   Status Follow();
   Result<std::string> ReadRest();
 

@@ -1,5 +1,5 @@
-// What velapg prints in the place of a server's URL or variables when it fails. Nothing would have
-// a client, as in psql "$(velapg url pr-42)", take its default server for the branch's.
+// The output of velapg instead of a server's URL or variables if it fails. Without output, a
+// client, as in psql "$(velapg url pr-42)", would connect to its default server.
 #pragma once
 
 #include <string>

@@ -17,8 +17,8 @@
 
 namespace velafs::pgctl {
 
-// Of the lines of postmaster.pid, which the server writes as it gets on, those that are believed.
-// Whoever may write to the branch could name another host and port: see server_address.h.
+// The trusted lines of postmaster.pid, which the server writes during its start. Everybody who may
+// write to the branch could name another host and port there: see server_address.h.
 struct PostmasterFile {
   pid_t pid = 0;
   int64_t started_at = 0;  // seconds since 1970; 0 if that cannot be
@@ -29,7 +29,7 @@ struct PostmasterFile {
   bool IsUp() const { return status == "ready" || status == "standby"; }
 };
 
-// Nothing when the first line is no pid.
+// Nothing if the first line is not a pid.
 std::optional<PostmasterFile> ParsePostmasterFile(std::string_view content);
 // Nothing when there is no such file.
 Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data_dir);
@@ -37,7 +37,7 @@ Result<std::optional<PostmasterFile>> ReadPostmasterFile(const std::string& data
 struct RunningServer {
   PostmasterFile file;
   UniqueFd pidfd;
-  bool lost = false;  // its mount is gone: it can neither read nor write, and is good for nothing
+  bool lost = false;  // its mount is gone: it can neither read nor write
 };
 
 // The server on this data directory. `server_pid` is the store's word for which process that is,
@@ -61,7 +61,7 @@ std::optional<StopMode> ParseStopMode(std::string_view word);
 
 // Tells the server to stop. One that has ended is no failure.
 Status SignalServer(const RunningServer& server, StopMode mode);
-// Signals the server and waits for its end. Fails when that takes longer than `timeout`.
+// Signals the server and waits for its end. Fails if that takes longer than `timeout`.
 Status StopServer(const RunningServer& server, StopMode mode, std::chrono::seconds timeout);
 
 }  // namespace velafs::pgctl

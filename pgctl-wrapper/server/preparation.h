@@ -1,7 +1,7 @@
-// What is taken from a branch once in each of its lives, before anyone can connect to it:
-// replication slots, prepared transactions and subscriptions that came along, and settings of
-// databases and roles that name libraries to leave out. Everything here is to be called as the
-// data's owner, is safe to repeat, and follows no link.
+// Prepares a branch once in each of its lives, before anyone can connect to it: removes replication
+// slots and prepared transactions, detaches subscriptions that came with the data, and changes
+// settings of databases and roles that name libraries to leave out. Call everything here as the
+// data's owner; it is safe to repeat, and follows no link.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace velafs::pgctl {
 
-// What was done to a branch in this life of it, as RUN_DIR/prepared tells. A branch's life ends
-// when it is reset or promoted onto.
+// The preparation of a branch in its present life, as recorded in RUN_DIR/prepared. A branch's life
+// ends when it is reset or promoted onto.
 class PreparedMarker {
  public:
   // All undone, if the file is missing, of another life, or damaged.
@@ -46,8 +46,8 @@ struct Preparation {
 // Removes all replication slots. The data directory is not in use.
 Status RemoveReplicationSlots(const std::string& data_dir, Preparation* report);
 
-// Whether there may be something for a server to take away, seen without one from pg_twophase and
-// the files of pg_subscription and pg_db_role_setting. True in doubt. What only the WAL holds is
+// Whether a server may have something to remove, found without one from pg_twophase and the files
+// of pg_subscription and pg_db_role_setting. True in doubt. Changes that are only in the WAL are
 // not seen.
 bool MayNeedPreparation(const std::string& data_dir);
 // Likewise, of pg_subscription alone.
@@ -64,10 +64,10 @@ using JudgeSetting = std::function<Result<std::vector<PreloadLibrary>>(const std
 // Rolls back the prepared transactions of the database that the server is connected to. Returns a
 // database that has more of them; empty when none has.
 Result<std::string> RollBackTransactions(SingleUser& server, Preparation* report);
-// Disables all subscriptions and takes slot and connection from them.
+// Disables all subscriptions and removes their slots and connections.
 Status DetachSubscriptions(SingleUser& server, Preparation* report);
-// Takes the libraries that `judge` drops from the settings of databases and roles; under `strict`,
-// a missing one is refused.
+// Removes the libraries that `judge` drops from the settings of databases and roles; under
+// `strict`, a missing one is refused.
 Status DropLibrariesOfSettings(SingleUser& server, const std::string& branch,
                                const JudgeSetting& judge, bool strict, Preparation* report);
 

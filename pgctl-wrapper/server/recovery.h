@@ -1,5 +1,5 @@
-// What a branch needs before its server may start: nothing, or a recovery that ends where
-// PostgreSQL itself says that the data is consistent.
+// The recovery that a branch may need before its server may start; it ends where PostgreSQL itself
+// says that the data is consistent.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@
 
 namespace velafs::pgctl {
 
-// What the data directory says of itself.
+// The state of the data directory, by its own files.
 struct DataState {
   bool is_clean = false;          // shut down as a primary: no WAL to replay
   bool is_standbys_copy = false;  // replayed a primary's WAL when it was copied
   bool has_backup_label = false;
   std::string first_segment;  // of WAL, that the backup needs; empty if it is unknown
 
-  // A plain start would replay what WAL there is and call that enough.
+  // A plain start would replay only the WAL that is there and take that for complete.
   bool NeedsRecovery() const { return has_backup_label || is_standbys_copy; }
 };
 
@@ -38,9 +38,9 @@ std::vector<Override> RecoveryOverrides(WalSource source, const Settings& own);
 Status CheckFirstSegment(const std::string& branch, const std::string& data_dir,
                          const DataState& state);
 
-// The failure of a server that ended before it was ready, from what it wrote to its log: with words
-// and a hint of our own where we know better, and never with PostgreSQL's hint to remove
-// backup_label. `read_archive`: it had the WAL of the archive, too.
+// The failure of a server that ended before it was ready, from what it wrote to its log: with
+// another text and hint for known causes, and never with PostgreSQL's hint to remove backup_label.
+// `read_archive`: it also read WAL from the archive.
 Status ExplainFailedStart(const std::string& branch, const std::string& data_dir,
                           const std::string& log, bool read_archive = false);
 

@@ -1,12 +1,12 @@
 // A branch as a cluster of Debian's postgresql-common, for pg_lsclusters, pg_ctlcluster and
-// postgresql@V-NAME.service. Nothing of the branch moves.
+// postgresql@V-NAME.service. The branch is not moved.
 //
-// What makes the cluster is root's: /etc/postgresql/V/NAME, the link /var/lib/postgresql/V/NAME
-// that leads to the branch, and a drop-in of the service. Its postgresql.conf is for
-// postgresql-common alone: a server refuses it, since settings of files are weaker than those of
-// the branch's postgresql.auto.conf and would not keep a clone apart. So whoever starts the cluster
-// has velapg do it (stand_in.h), with what it gives every server of a branch. pg_dropcluster
-// removes the link and leaves the branch.
+// These files make the cluster and belong to root: /etc/postgresql/V/NAME, the link
+// /var/lib/postgresql/V/NAME that leads to the branch, and a drop-in of the service. Its
+// postgresql.conf is for postgresql-common alone: a server refuses it, since the branch's
+// postgresql.auto.conf overrides settings of files, which so could not isolate a clone. So a start
+// of the cluster runs velapg (stand_in.h), with the overrides of every server of a branch.
+// pg_dropcluster removes the link, not the branch.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@
 
 namespace velafs::pgctl {
 
-// What a cluster's files say.
+// The content of a cluster's files.
 struct Registration {
   std::string store;
   std::string branch;
@@ -35,7 +35,7 @@ struct Registration {
 std::string ClusterConfig(const Registration& registration);   // postgresql.conf
 std::string ClusterControl(const Registration& registration);  // pg_ctl.conf
 std::string ClusterUnit(const Registration& registration);     // the service's drop-in
-// What the text of a ClusterConfig says of store and branch; nothing of another's.
+// Store and branch in the text of a ClusterConfig; nothing for the text of another cluster.
 std::optional<Registration> ParseClusterConfig(const std::string& text);
 // Usage for a name that postgresql-common, systemd or a shell would take otherwise.
 Status CheckClusterName(const std::string& name);

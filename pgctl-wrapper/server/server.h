@@ -24,7 +24,7 @@ struct StartOptions {
   bool standby = false;                           // keep standby.signal and recovery.signal
   bool recover = false;  // recover with WAL from the archive that restore_command reads
   OverrideChoice overrides;
-  std::optional<bool> tcp;  // what the user said; what holds is `overrides.tcp`
+  std::optional<bool> tcp;  // the user's choice; `overrides.tcp` is in force
   std::string tcp_role;     // who gets a password for TCP; empty: the default role
 };
 
@@ -33,8 +33,9 @@ struct StartedServer {
   uint16_t port = 0;
   std::string socket_dir;
   Network network = Network::kHost;
-  bool tcp = false;          // it listens on 127.0.0.1
-  std::string tcp_password;  // of who was let in there; empty where this host does not get there
+  bool tcp = false;  // it listens on 127.0.0.1
+  std::string
+      tcp_password;  // of the client that connected there; empty if this host cannot connect
   std::vector<Override> neutralised;
   std::vector<std::string> warnings;
 };
@@ -44,13 +45,13 @@ struct StartControl {
   // Asked now and then while the server is not yet ready; true stops it and gives the start up.
   std::function<bool()> is_cancelled = [] { return false; };
   bool dies_with_parent = false;  // the server shuts down at once when this process ends
-  // This process becomes the server; StartServer goes on in another, which is no child of anybody.
+  // This process becomes the server; StartServer goes on in another process without a parent.
   bool takes_over = false;
 };
 
-// Starts the server of a mounted branch and returns once it takes connections. Refused when one
-// runs already. When the server ends before it is ready, the failure's hint has its last log lines.
-// When the time is up, the server is left to go on.
+// Starts the server of a mounted branch and returns once it takes connections. Refused if one runs
+// already. If the server ends before it is ready, the failure's hint has its last log lines. After
+// a timeout the server goes on starting.
 Result<StartedServer> StartServer(Session& session, const Branch& found, const Owner& owner,
                                   const StartOptions& options, const StartControl& control = {});
 

@@ -11,7 +11,8 @@
 
 namespace velafs::pgctl {
 
-// Which programs run on a branch, as whom, and where. Borrows what it refers to.
+// The programs to run on a branch, their user and their place. Borrows everything that it refers
+// to.
 struct ServerHome {
   const ServerPrograms& programs;
   const Owner& owner;

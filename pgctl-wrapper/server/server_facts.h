@@ -1,4 +1,4 @@
-// What is known of a branch before its server starts, with what had to be put right so that it can.
+// Facts about a branch before its server starts, and corrections that the start needed.
 #pragma once
 
 #include "pgctl-wrapper/config/library_judge.h"
@@ -13,8 +13,8 @@
 namespace velafs::pgctl {
 
 // Asks the server program for the branch's own settings. Settings and lines that it refuses are
-// left out of a copy of the configuration in `run_dir`, and told in `report`: refused under
-// `strict`, failed under `as_is`. To be called as the data's owner.
+// left out of a copy of the configuration in `run_dir`, and named in `report`; under `strict` this
+// is refused, under `as_is` it fails. Call it as the data's owner.
 Result<ServerFacts> LearnFacts(const ServerHome& home, const Branch& branch, const RunDir& run_dir,
                                ServerPlaces places, const StartOptions& options,
                                LibraryJudge& judge, Preparation* report);

@@ -1,5 +1,5 @@
-// The group of processes, known to the kernel, that a branch's server is: what limits hold for, and
-// what somebody else's group does not end when it ends.
+// The kernel's group of the processes of a branch's server: limits apply to it, and it does not end
+// with another group.
 #pragma once
 
 #include <sys/types.h>
@@ -52,7 +52,8 @@ Status JoinServerGroup(const ServerGroup& group);
 // Removes the directories of groups that velapg has made for the branch, if they are empty.
 void RemoveServerGroup(const std::string& branch);
 
-// What the group that a process is in may use, if velapg has limited it. Reads what all may read.
+// The limits of a process's group, if velapg has set them. Reads only files that all users may
+// read.
 ServerLimits LimitsOfProcess(pid_t pid);
 
 // True of units that velapg's servers run in on purpose.

@@ -10,10 +10,10 @@
 
 namespace velafs::pgctl {
 
-// The branch's own postgresql.conf, or a generated one if it has none. The rules of access are
-// velapg's, so that nothing in the branch's is in the way of whoever may act as the data's owner;
-// `as_is`: the branch's own if it has some, and no other user runs the server. To be called as the
-// data's owner. Refused if a file in use is not a regular file.
+// The branch's own postgresql.conf, or a generated one if it has none. velapg supplies the access
+// files, so that nothing in the branch's own can lock out a user who may act as the data's owner;
+// with `as_is` the branch's own are used, if it has some and no other user runs the server. To be
+// called as the data's owner. Refused if a file in use is not a regular file.
 Result<ServerPlaces> PlaceConfiguration(const ServerHome& home, const Branch& branch,
                                         const RunDir& run_dir, bool as_is);
 

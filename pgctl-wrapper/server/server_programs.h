@@ -21,9 +21,9 @@ struct ServerPrograms {
 // The words that install that version's server, by the text of /etc/os-release.
 std::string HowToInstallServer(std::string_view os_release, int version);
 
-// Looks in `pgbin` alone when it is not empty, else below $PGBINROOT, where distributions install
+// Looks only in `pgbin` if it is not empty, else below $PGBINROOT, where distributions install
 // that version, in `pg_config --bindir` and in PATH. Fails, naming `branch` and the package to
-// install, when there are none of that version.
+// install, if there are none of that version.
 Result<ServerPrograms> FindServerPrograms(int version, const std::string& pgbin,
                                           const std::string& branch);
 

@@ -22,8 +22,8 @@ struct Branch {
   uint64_t instance = 0;  // another one after a reset or a promotion onto it
   std::string data_dir;   // empty when the store is not mounted
   std::map<std::string, std::string> labels;
-  // Of the server that ran on it when the daemon was asked: the postmaster, or, when that is dead,
-  // a backend that has outlived it.
+  // The server that ran on it when the daemon was asked: the postmaster, or, if that is dead, a
+  // backend that has outlived it.
   std::optional<pid_t> server_pid;
   std::optional<pid_t> orphan_pid;
   std::optional<uint16_t> port;  // kept for its server

@@ -1,6 +1,6 @@
-// PostgreSQL in single-user mode: a server to which nobody can connect, for what must be done on a
-// branch before anybody can. It recovers first, and shuts down cleanly at the end. Settings of
-// databases and roles do not hold in it.
+// PostgreSQL in single-user mode: a server to which nobody can connect, for work that must be done
+// on a branch before anybody can connect. It recovers first, and shuts down cleanly at the end.
+// Settings of databases and roles do not apply in it.
 #pragma once
 
 #include <chrono>
@@ -62,7 +62,7 @@ bool EndedByItself(const Status& failure);
 
 // `bytes` as an SQL expression of type text.
 std::string SqlText(const std::string& bytes);
-// And as a literal, where SQL takes no expression.
+// The same as a literal, where SQL allows no expression.
 std::string SqlLiteral(const std::string& bytes);
 
 }  // namespace velafs::pgctl

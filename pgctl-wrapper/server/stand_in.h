@@ -1,4 +1,4 @@
-// velapg in the place of the program `postgres`, as pg_ctlcluster of Debian's postgresql-common
+// velapg instead of the program `postgres`, as pg_ctlcluster of Debian's postgresql-common
 // starts the server of a registered branch (registration.h): "-D DIR --velafs-store=DIR
 // --velafs-branch=NAME -c config_file=FILE ...".
 #pragma once

@@ -1,4 +1,4 @@
-// What velapg tells the user when a server has started.
+// Warnings for the user after a server has started.
 #pragma once
 
 #include <string>
@@ -18,8 +18,8 @@ void WarnOfLibraries(const ServerFacts& facts, const std::string& branch,
 // A server that may end along with a service that is not its own.
 void WarnOfGroup(const ServerGroup& group, std::vector<std::string>* warnings);
 
-// Ways out of the branch that are left, and, at the first start in the branch's life, what came
-// along with its data. As the data's owner.
+// Warns of remaining ways out of the branch, and, at the first start in the branch's life, of
+// things that came with its data. Call it as the data's owner.
 void WarnOfData(const ServerFacts& facts, const StartOptions& options, bool is_first,
                 std::vector<std::string>* warnings);
 
