@@ -7,7 +7,7 @@ import math
 import sys
 from xml.sax.saxutils import escape
 
-from results import REFERENCE, Results
+from results import Results
 
 # Ours are circles in strong colours; the others are squares in pale ones.
 STYLES = {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -46,23 +47,29 @@ struct ReaderFixture {
       pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
       if (got != 1) return nullptr;
       ++self.taken;
-      self.taken.notify_all();
       for (int busy = self.busy_with; busy != 0; busy = self.busy_with) self.busy_with.wait(busy);
     }
   }
   void Send() const { REQUIRE(send(kernel.get(), "r", 1, 0) == 1); }
+  template <typename Condition>
+  static void WaitUntil(const Condition& holds) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!holds()) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
   void WaitUntilTaken(int count) const {
-    for (int now = taken; now < count; now = taken) taken.wait(now);
+    WaitUntil([&] { return taken >= count; });
   }
   void WaitUntilIdle() const {
     WaitUntil(RequestReader::kMostWaiting, kThreads - RequestReader::kMostWaiting);
   }
   void WaitUntil(int waiting, int standing_by) const {
-    while (true) {
+    WaitUntil([&] {
       const RequestReader::Counts counts = reader.counts();
-      if (counts.waiting == waiting && counts.standing_by == standing_by) return;
-      std::this_thread::yield();
-    }
+      return counts.waiting == waiting && counts.standing_by == standing_by;
+    });
   }
 
   RequestReader reader;

@@ -1,5 +1,8 @@
 // The functions libfuse calls, each one line around an operation, and the one wrapper they share.
+#include <fcntl.h>
+#include <linux/fuse.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -11,6 +14,7 @@
 #include "velafs/base/process_counts.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
+#include "velafs/os/unique_fd.h"
 
 namespace velafs::fuse {
 namespace {
@@ -182,6 +186,16 @@ fuse_lowlevel_ops MakeCallbacks() {
   return ops;
 }
 
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+// A descriptor with a queue of its own for a thread; -1 if there is none.
+int CloneDevice(int device) {
+  os::UniqueFd clone(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  auto number = static_cast<uint32_t>(device);
+  if (clone.get() < 0 || ioctl(clone.get(), FUSE_DEV_IOC_CLONE, &number) != 0) return -1;
+  return clone.Release();
+}
+#endif
+
 }  // namespace
 
 const fuse_lowlevel_ops& Operations::Callbacks() {
@@ -189,17 +203,22 @@ const fuse_lowlevel_ops& Operations::Callbacks() {
   return kCallbacks;
 }
 
-const fuse_custom_io& Operations::Transport() {
-  static const fuse_custom_io kTransport{
-      .writev = [](int device, iovec* parts, int count,
-                   void*) { return writev(device, parts, count); },
-      .read =
-          [](int device, void* into, size_t size, void* userdata) {
-            return static_cast<Operations*>(userdata)->reader_.Read(device, into, size);
-          },
-      .splice_receive = nullptr,
-      .splice_send = nullptr};
-  return kTransport;
+Status Operations::SetTransport(fuse_session* session) {
+  fuse_custom_io transport{};
+  transport.writev = [](int device, iovec* parts, int count, void*) {
+    return writev(device, parts, count);
+  };
+  transport.read = [](int device, void* into, size_t size, void* userdata) {
+    return static_cast<Operations*>(userdata)->reader_.Read(device, into, size);
+  };
+  const int device = fuse_session_fd(session);
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+  transport.clone_fd = CloneDevice;  // an older one clones it by itself
+  const int error = fuse_session_custom_io_317(session, &transport, sizeof transport, device);
+#else
+  const int error = fuse_session_custom_io(session, &transport, device);
+#endif
+  return error == 0 ? Status() : SystemError(-error, "cannot set how requests are read");
 }
 
 }  // namespace velafs::fuse

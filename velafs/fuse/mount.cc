@@ -26,6 +26,7 @@
 #include "velafs/fuse/fusermount.h"
 #include "velafs/fuse/idle_polling.h"
 #include "velafs/fuse/lowlevel.h"
+#include "velafs/fuse/mount_device.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/fuse/operations.h"
 #include "velafs/fuse/write_cache.h"
@@ -144,10 +145,9 @@ std::string Escaped(const std::string& value) {
 // Tells the kernel something of the mount's device. Only root may; a kernel that does not know it,
 // or refuses, goes on with what it has.
 void SetDevice(const std::string& mountpoint, const std::string& attribute, uint64_t value) {
-  struct statx info {};
-  if (statx(AT_FDCWD, mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &info) != 0) return;
-  const std::string path = "/sys/class/bdi/" + std::to_string(info.stx_dev_major) + ":" +
-                           std::to_string(info.stx_dev_minor) + "/" + attribute;
+  const dev_t device = DeviceAt(mountpoint.c_str());
+  const std::string path = "/sys/class/bdi/" + std::to_string(major(device)) + ":" +
+                           std::to_string(minor(device)) + "/" + attribute;
   const os::UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   const std::string text = std::to_string(value);
   if (file.get() >= 0) static_cast<void>(!write(file.get(), text.data(), text.size()));
@@ -169,14 +169,16 @@ void BoundWriteCache(const std::string& mountpoint) {
 // The request to the process that unmounts.
 constexpr std::byte kUnmount{1};
 constexpr std::byte kDetach{2};  // in use or not
-constexpr std::byte kAbort{3};   // the same, and whoever waits for an answer gets an error
+constexpr std::byte kAbort{3};   // the same, and as root: who waits for an answer gets an error
 
-// In that process. 0, or an errno: EBUSY while it is in use.
-int UnmountAt(const std::string& mountpoint, std::span<const std::byte> how) {
+// In that process. 0, or an errno: EBUSY while it is in use, EXDEV if another mount is there.
+int UnmountAt(const std::string& mountpoint, dev_t device, std::span<const std::byte> how) {
+  if (DeviceAt(mountpoint.c_str()) != device) return EXDEV;
   const bool detach = how.front() != kUnmount;
   if (geteuid() == 0) {
-    const int force = how.front() == kAbort ? MNT_FORCE : 0;
-    const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0) | force;
+    const int flags = UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0);
+    // Refused in a user namespace before Linux 6.16.
+    if (how.front() == kAbort && umount2(mountpoint.c_str(), flags | MNT_FORCE) == 0) return 0;
     return umount2(mountpoint.c_str(), flags) == 0 ? 0 : errno;
   }
   std::vector<std::string> words = {"-u", "--", mountpoint};
@@ -188,8 +190,9 @@ int UnmountAt(const std::string& mountpoint, std::span<const std::byte> how) {
 Result<std::unique_ptr<os::Helper>> StartUnmounter(const std::string& mountpoint) {
   // Others than root may keep everybody out of a directory above it.
   constexpr std::array kNeeded = {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH};
-  return os::Helper::Start(kNeeded, [&mountpoint](std::span<const std::byte> how) {
-    return UnmountAt(mountpoint, how);
+  const dev_t device = DeviceAt(mountpoint.c_str());
+  return os::Helper::Start(kNeeded, [&mountpoint, device](std::span<const std::byte> how) {
+    return UnmountAt(mountpoint, device, how);
   });
 }
 
@@ -236,9 +239,8 @@ class SessionMount : public Mount {
 
 SessionMount::~SessionMount() {
   if (session_ == nullptr) return;
-  store_.SetMount("", nullptr);
-  // Nobody answers any more, which the thread of the lost writes may wait for.
   if (is_mounted_ && unmounter_) AskUnmounter(kAbort);
+  store_.SetMount("", nullptr);
   if (lost_writes_) lost_writes_->End();
   fuse_session_unmount(session_);  // if no other has
   fuse_session_destroy(session_);
@@ -265,11 +267,7 @@ Status SessionMount::Begin() {
     return Failed("cannot mount at \"" + mountpoint_ + "\": " + why, MountHint(mountpoint_));
   }
   is_mounted_ = true;
-  const int device = fuse_session_fd(session_);
-  if (const int error = fuse_session_custom_io(session_, &Operations::Transport(), device);
-      error != 0) {
-    return SystemError(-error, "cannot set how requests are read");
-  }
+  VELAFS_TRY(Operations::SetTransport(session_));
   if (geteuid() == 0) WidenReadahead(mountpoint_);
   VELAFS_ASSIGN(unmounter_, StartUnmounter(mountpoint_));
   if (geteuid() == 0 && !options_.write_through) StartWriteCache();
@@ -311,9 +309,10 @@ Status SessionMount::Serve() {
   const int result = fuse_session_loop_mt(session_, config);
   is_serving_ = false;
   fuse_loop_cfg_destroy(config);
-  if (result < 0) return SystemError(-result, "cannot serve \"" + mountpoint_ + "\"");
-  is_mounted_ = false;
-  return {};
+  if (result >= 0) return {};
+  // Verbs and the thread of the lost writes may wait for answers that nobody gives any more.
+  AskUnmounter(kAbort);
+  return SystemError(-result, "cannot serve \"" + mountpoint_ + "\"");
 }
 
 Status SessionMount::Unmount() {
@@ -323,8 +322,13 @@ Status SessionMount::Unmount() {
   WriterLock lock(unmounting_);
   const int error_number = AskUnmounter(kUnmount);
   if (error_number == 0) {
+    is_mounted_ = false;
     EndSession();  // which another mount namespace may hold on to
     return {};
+  }
+  if (error_number == EXDEV) {
+    return Refused("cannot unmount \"" + mountpoint_ + "\": something else is mounted there",
+                   "unmount that first");
   }
   if (error_number != EBUSY) {
     return SystemError(error_number, "cannot unmount \"" + mountpoint_ + "\"");
@@ -337,7 +341,7 @@ Status SessionMount::Unmount() {
 void SessionMount::Stop() {
   SendAllWrites();
   WriterLock lock(unmounting_);
-  AskUnmounter(kDetach);
+  if (AskUnmounter(kDetach) == 0) is_mounted_ = false;
   EndSession();
 }
 

@@ -41,8 +41,8 @@ class Operations {
 
   // For fuse_session_new, with an Operations as userdata.
   static const fuse_lowlevel_ops& Callbacks();
-  // How such a session reads requests and writes answers.
-  static const fuse_custom_io& Transport();
+  // Has such a session, which is mounted, read requests by few threads at a time.
+  static Status SetTransport(fuse_session* session);
 
   // Before each operation.
   void CountRequest() {

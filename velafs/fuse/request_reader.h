@@ -15,7 +15,7 @@ namespace velafs::fuse {
 // wait in the kernel; the others stand by until the last of them has left with a request. Somebody
 // waits as long as one thread is free.
 //
-// Thread-safe. A thread may be cancelled in Read if no other calls it any more.
+// Thread-safe. If a thread is cancelled in Read, all must be: the reader is of no use any more.
 class RequestReader {
  public:
   static constexpr int kMostWaiting = 2;

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "velafs/fuse/mount_device.h"
 #include "velafs/fuse/node_id.h"
 #include "velafs/os/unique_fd.h"
 
@@ -45,14 +44,6 @@ struct Handle {
 
   alignas(file_handle) std::array<std::byte, sizeof(file_handle) + sizeof(Node)> bytes{};
 };
-
-// 0 if it cannot be told. Asks the mount for nothing.
-dev_t DeviceAt(int directory, const char* path) {
-  struct statx info {};
-  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-  if (statx(directory, path, kFlags, 0, &info) != 0) return 0;
-  return makedev(info.stx_dev_major, info.stx_dev_minor);
-}
 
 // Whether this kernel's handles are as we make them.
 int CheckHandles(int root) {
@@ -102,7 +93,7 @@ bool MayOpenByHandle() {
 
 Result<std::unique_ptr<WriteCache>> WriteCache::Start(const std::string& mountpoint) {
   if (!MayOpenByHandle()) return Refused("this process lacks the capability DAC_READ_SEARCH");
-  const dev_t device = DeviceAt(AT_FDCWD, mountpoint.c_str());
+  const dev_t device = DeviceAt(mountpoint.c_str());
   std::unique_ptr<WriteCache> cache(new WriteCache);
   constexpr std::array kNeeded = {CAP_DAC_READ_SEARCH};
   for (size_t i = 0; i < kHelpers; ++i) {
@@ -148,8 +139,9 @@ Status WriteCache::Send(std::span<const uint64_t> nodes) {
   while (!nodes.empty()) {
     const size_t count = std::min(nodes.size(), kNodesPerRequest);
     Status sent = Ask(nodes.first(count));
-    if (!sent.ok() && !IsRefusedWrite(sent)) return sent;
+    const bool goes_on = sent.ok() || IsRefusedWrite(sent);
     if (first.ok()) first = std::move(sent);
+    if (!goes_on) break;
     nodes = nodes.subspan(count);
   }
   return first;

@@ -37,12 +37,12 @@ size_t Receive(int socket, void* data, size_t size) {
   return done > 0 ? static_cast<size_t>(done) : 0;
 }
 
-// How long a Receive waits from now on; 0 is without end.
-void SetPatience(int socket, std::chrono::milliseconds patience) {
+// How long a Receive waits from now on; 0 is without end. False if it cannot be set.
+bool SetPatience(int socket, std::chrono::milliseconds patience) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
   const std::chrono::microseconds rest = patience - seconds;
   const timeval limit{.tv_sec = seconds.count(), .tv_usec = rest.count()};
-  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  return setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0;
 }
 
 // Keeps nothing of the process it came from: no file, no pipe that somebody waits for, no terminal.
@@ -100,8 +100,10 @@ Helper::~Helper() {
 int Helper::Ask(std::span<const std::byte> request, std::chrono::milliseconds patience) {
   MutexLock lock(mutex_);
   int outcome = EPIPE;
-  if (is_stuck_ || !Send(socket_.get(), request.data(), request.size())) return EPIPE;
-  SetPatience(socket_.get(), patience);
+  if (is_stuck_ || !SetPatience(socket_.get(), patience) ||
+      !Send(socket_.get(), request.data(), request.size())) {
+    return EPIPE;
+  }
   if (Receive(socket_.get(), &outcome, sizeof outcome) == sizeof outcome) return outcome;
   if (errno != EAGAIN) return EPIPE;
   is_stuck_ = true;
