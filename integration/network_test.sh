@@ -264,7 +264,7 @@ backup() {
   local taken=$VELAFS_SANDBOX/backup
   install -d -o postgres -m 700 "$taken"
   PGHOST=$production.run PGPORT=$port as_postgres pg_basebackup -U postgres -D "$taken" -c fast
-  velafs --json import "backup-$1" --from-dir "$taken" | jq -e '.warnings | any(contains("kept from the network"))'
+  velafs --json import "backup-$1" --from-dir "$taken" | jq -e '.warnings | any(contains("isolated from the network"))'
   equal "$(velafs --json policy show "backup-$1" | jq -r '.policies[] | select(.key == "network") | .value + " " + .from')" \
     "isolated source"
   velafs clone "backup-$1" "of-backup-$1"

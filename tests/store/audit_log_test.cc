@@ -158,7 +158,7 @@ TEST_CASE_FIXTURE(AuditFixture, "an entry that was taken away is missed, the las
 
 TEST_CASE_FIXTURE(AuditFixture, "an entry past the known end is found out") {
   Tamper("UPDATE audit_head SET count = 3, hash = (SELECT hash FROM audit WHERE id = 3)");
-  CheckBroken("entry 4 is past the end");
+  CheckBroken("entry 4 is past the known end");
 }
 
 TEST_CASE_FIXTURE(AuditFixture,

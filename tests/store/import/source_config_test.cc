@@ -185,8 +185,8 @@ TEST_CASE_FIXTURE(ConfigFixture, "an include that leads nowhere is named, and th
   const ImportResult result = Import("main");
   REQUIRE(result.warnings.size() == 3);
   CHECK(result.warnings[0].starts_with(
-      "\"postgresql.conf\" includes \"missing.conf\", which is not there"));
-  CHECK(result.warnings[1].find("\"none.d\", which is not there") != std::string::npos);
+      "\"postgresql.conf\" includes \"missing.conf\", which does not exist"));
+  CHECK(result.warnings[1].find("\"none.d\", which does not exist") != std::string::npos);
   CHECK(result.warnings[2].starts_with("its configuration comes from"));
 }
 
