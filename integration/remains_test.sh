@@ -70,6 +70,30 @@ umounted() {
 }
 check "umount detaches it too, wherever it was" umounted
 
+aborted() {
+  local daemon worker
+  velafs -q mount
+  daemon=$(daemon_pid)
+  (cd "$mount_dir/one" && exec sleep 60) &
+  worker=$!
+  wait_until 10 works_in_branch "$worker"
+  umount --force "$mount_dir" || true  # the kernel answers for the daemon from now on
+  wait_until 10 has_ended "$daemon"
+  equal "$(mounts)" 0 "number of mounts"
+  kill "$worker"
+  velafs list
+}
+check "a daemon whose mount the kernel has aborted detaches it" aborted
+
+covered() {
+  velafs -q mount
+  mount -t tmpfs cover "$mount_dir"
+  refuses 4 'something else is mounted there' velafs umount
+  umount "$mount_dir"
+  velafs -q umount
+}
+check "what somebody else has mounted over it is left alone" covered
+
 commands_work() {
   velafs -q mount
   kill_daemon
