@@ -65,6 +65,11 @@ touched() {
   at_most $((($(daemon_kb VmRSS) - before) / (branches + 10 * servers))) 2048 "KiB of the daemon's memory a branch"
 }
 check "every branch opened; the daemon takes no more than it should" touched
+walked() {
+  du -s "$mount_dir" >/dev/null
+  at_most $(($(daemon_kb RssAnon) / 1024)) $((80 + branches / 50)) "MiB of the daemon's memory after a walk through all branches"
+}
+check "a walk through all branches takes bounded memory" walked
 echo "        the daemon: $((before / 1024)) MiB before, $(($(daemon_kb VmRSS) / 1024)) MiB now, $(($(daemon_kb VmHWM) / 1024)) MiB at most"
 
 deleted() {

@@ -55,8 +55,8 @@ const std::set<std::string> kStorageCalls = {"fstream", "filesystem", "sys/mman.
 // The steps of module layer, lowest first, as ARCHITECTURE.md has them: a file includes those of
 // its own step and of lower ones.
 const std::vector<std::set<std::string>> kLayerSteps = {
-    {"allowance", "directory", "failed_layers", "page_map", "seal_sink", "server_files",
-     "volume_parts"},
+    {"allowance", "directory", "failed_layers", "idle_references", "page_map", "seal_sink",
+     "server_files", "volume_parts"},
     {"layer", "layer_content", "layer_sync", "page_file", "sealed_file"},
     {"delayed_removals", "file_sealer", "layer_recovery", "layer_tree"},
     {"branch_host", "chain", "content_difference", "file_content", "flat_index", "tree_difference"},

@@ -51,6 +51,7 @@ class InterruptingHost : public BranchHost {
   uint64_t generation() const override { return generation_; }
   Result<InodeNumber> NewInodeNumber() override { return Errno(EROFS); }
   TimeNs time_granularity() const override { return 1; }
+  void NoteLoaded(size_t) override {}
   void DiscardLater(std::shared_ptr<Layer>, InodeNumber, catalog::CommitSequence) override {}
 
  private:

@@ -14,6 +14,19 @@ namespace velafs::layer {
 bool Branch::Inode::IsDirectory() const { return S_ISDIR(row.mode); }
 bool Branch::Inode::IsFile() const { return S_ISREG(row.mode); }
 
+IdleReferences::Reference Branch::Inode::References() const {
+  return {.ino = ino,
+          .lookups = lookups,
+          .is_file = IsFile(),
+          .parent = IsDirectory() ? parent.load() : InodeNumber()};
+}
+
+void Branch::Inode::CountNames() {
+  const size_t bytes = kInodeBytes + names->size() * kNameBytes;
+  loaded_bytes_ += bytes - counted_bytes_;  // may wrap: a decrease
+  counted_bytes_ = bytes;
+}
+
 Branch::Branch(BranchHost& host, const catalog::BranchRow& row)
     : host_(host),
       instance_(row.instance),
@@ -55,13 +68,14 @@ Branch::InodePtr Branch::FindKnown(InodeNumber ino) {
 Result<Branch::InodePtr> Branch::Find(InodeNumber ino) {
   if (InodePtr known = FindKnown(ino)) return known;
   VELAFS_ASSIGN(InodePtr loaded, Load(ino));
+  host_.NoteLoaded(Inode::kInodeBytes);
   MutexLock lock(inodes_lock_);
   const auto [known, is_new] = inodes_.try_emplace(ino, std::move(loaded));
   if (!is_new) return known->second;
   known->second->last_used = round_.load();
-  if (const auto reference = references_.extract(ino)) {
-    known->second->lookups = reference.mapped().lookups;
-    known->second->parent = reference.mapped().parent;
+  if (const auto references = references_.Take(ino)) {
+    known->second->lookups = references->lookups;
+    known->second->parent = references->parent;
   }
   return known->second;
 }
@@ -99,7 +113,7 @@ Result<Branch::InodePtr> Branch::TryLoad(InodeNumber ino) {
   };
   VELAFS_TRY(host_.parts().catalog.Read(read));
   if (!found || found->row.nlink == 0) return Errno(ESTALE);
-  auto inode = std::make_shared<Inode>(ino);
+  auto inode = std::make_shared<Inode>(ino, loaded_bytes_);
   inode->row = std::move(found->row);
   inode->row_layer = found->row_layer;
   inode->born_layer = found->born_layer;
@@ -141,14 +155,7 @@ bool Branch::Forget(InodeNumber ino, uint64_t count) {
   InodePtr last_use;  // freed after the lock
   MutexLock lock(inodes_lock_);
   const auto found = inodes_.find(ino);
-  if (found == inodes_.end()) {
-    const auto reference = references_.find(ino);
-    if (reference == references_.end()) return true;
-    reference->second.lookups -= std::min(count, reference->second.lookups);
-    if (reference->second.lookups > 0) return false;
-    references_.erase(reference);
-    return true;
-  }
+  if (found == inodes_.end()) return references_.Forget(ino, count);
   Inode& inode = *found->second;
   inode.lookups -= std::min(count, inode.lookups.load());
   if (inode.lookups > 0) return false;
@@ -162,15 +169,11 @@ bool Branch::Forget(InodeNumber ino, uint64_t count) {
 }
 
 std::vector<InodeNumber> Branch::ReferredFiles() {
-  std::vector<InodeNumber> files;
   ReaderLock names(namespace_);
   MutexLock lock(inodes_lock_);
-  files.reserve(inodes_.size() + references_.size());
+  std::vector<InodeNumber> files = references_.Files();
   for (const auto& [ino, inode] : inodes_) {
     if (inode->lookups > 0 && inode->IsFile()) files.push_back(ino);
-  }
-  for (const auto& [ino, reference] : references_) {
-    if (reference.is_file) files.push_back(ino);
   }
   return files;
 }
@@ -180,25 +183,31 @@ size_t Branch::KnownInodes() {
   return inodes_.size();
 }
 
+size_t Branch::ReferenceBytes() {
+  MutexLock lock(inodes_lock_);
+  return references_.bytes();
+}
+
 size_t Branch::DropIdle(uint32_t idle_rounds) {
   const uint32_t round = round_;
   std::vector<InodePtr> last_uses;  // freed after the locks
+  std::vector<IdleReferences::Reference> references;
   // Nobody is loading an inode that another changes, and that would go, meanwhile.
   WriterLock names(namespace_);
   MutexLock lock(inodes_lock_);
   for (auto at = inodes_.begin(); at != inodes_.end();) {
     const InodePtr& inode = at->second;
     // One without a name cannot be loaded anew.
-    if (round - inode->last_used < idle_rounds || inode->is_gone || inode.use_count() > 1) {
+    if (round - inode->last_used < idle_rounds || inode->is_gone || inode.use_count() > 1 ||
+        inode->lookups > IdleReferences::kMostLookups) {
       ++at;
       continue;
     }
-    if (inode->lookups > 0) {
-      references_[at->first] = {inode->lookups, inode->parent, inode->IsFile()};
-    }
+    if (inode->lookups > 0) references.push_back(inode->References());
     last_uses.push_back(std::move(at->second));
     at = inodes_.erase(at);
   }
+  if (!references.empty()) references_.Add(references);
   // A table that has been large stays so otherwise.
   if (last_uses.size() > inodes_.size()) inodes_.rehash(0);
   return last_uses.size();

@@ -26,6 +26,7 @@
 #include "velafs/layer/chain.h"
 #include "velafs/layer/directory.h"
 #include "velafs/layer/file_content.h"
+#include "velafs/layer/idle_references.h"
 #include "velafs/layer/layer.h"
 
 namespace velafs::layer {
@@ -167,6 +168,10 @@ class Branch {
   uint64_t generation();                         // of its chain
   // Inodes in memory.
   size_t KnownInodes();
+  // About how much memory they and their names take.
+  size_t loaded_bytes() const { return loaded_bytes_; }
+  // How much the kernel's references to inodes that are not in memory take.
+  size_t ReferenceBytes();
   // Begins the next round that DropIdle counts.
   void BeginRound() { ++round_; }
   // Drops from memory the inodes that nobody has used for `idle_rounds` rounds, and returns how
@@ -205,7 +210,9 @@ class Branch {
   // One attempt of Load; void if content has moved meanwhile.
   Result<InodePtr> TryLoad(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<FileContent> LoadContent(const Inode& inode) REQUIRES_SHARED(namespace_);
-  Status ForgetLoaded(InodeNumber ino) REQUIRES(namespace_) REQUIRES(inodes_lock_);
+  // Adds the kernel's references to it to `references`.
+  Status ForgetLoaded(InodeNumber ino, std::vector<IdleReferences::Reference>* references)
+      REQUIRES(namespace_) REQUIRES(inodes_lock_);
   // A regular file. Locks namespace_ if it is not in memory.
   Result<InodePtr> FindFile(InodeNumber ino) EXCLUDES(namespace_);
   InodePtr FindKnown(InodeNumber ino);
@@ -273,15 +280,10 @@ class Branch {
   ChainPtr chain_ GUARDED_BY(namespace_);
   std::shared_ptr<Layer> head_ GUARDED_BY(gate_);
 
-  // The kernel's references to an inode that is not in memory.
-  struct Reference {
-    uint64_t lookups;
-    InodeNumber parent;
-    bool is_file;
-  };
+  std::atomic<size_t> loaded_bytes_ = 0;
   Mutex inodes_lock_;
   std::unordered_map<InodeNumber, InodePtr> inodes_ GUARDED_BY(inodes_lock_);
-  std::unordered_map<InodeNumber, Reference> references_ GUARDED_BY(inodes_lock_);
+  IdleReferences references_ GUARDED_BY(inodes_lock_);  // to inodes that are not in inodes_
   std::atomic<uint32_t> round_ = 0;
 
   std::atomic<bool> is_failed_ = false;

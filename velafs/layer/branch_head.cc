@@ -150,7 +150,7 @@ Status Branch::EndInstance(bool durable, const std::function<Status(const HeadSt
     DropIfGone(inode);
   }
   inodes_.clear();
-  references_.clear();
+  references_.Clear();
   return {};
 }
 
@@ -172,27 +172,34 @@ Status Branch::FollowMove(LayerId layer, const std::vector<InodeNumber>& files) 
   if (!now.ok()) return Fail(std::move(now).status());
   chain_ = *std::move(now);
   MutexLock lock(inodes_lock_);
+  std::vector<IdleReferences::Reference> references;
+  Status forgotten;
   for (const InodeNumber ino : files) {
-    if (Status forgotten = ForgetLoaded(ino); !forgotten.ok()) return Fail(std::move(forgotten));
+    forgotten = ForgetLoaded(ino, &references);
+    if (!forgotten.ok()) break;
   }
-  return {};
+  references_.Add(references);
+  return forgotten.ok() ? Status() : Fail(std::move(forgotten));
 }
 
 // Nobody is loading or changing an inode, but somebody may be reading content of one: who finds it
 // forgotten begins anew.
-Status Branch::ForgetLoaded(InodeNumber ino) {
+Status Branch::ForgetLoaded(InodeNumber ino,
+                            std::vector<IdleReferences::Reference>* references) {
   const auto found = inodes_.find(ino);
   if (found == inodes_.end()) return {};
   const InodePtr inode = found->second;
   WriterLock content(inode->content_lock);
   if (!inode->content) return {};
-  if (inode->is_gone) {  // no row leads to it any more: it is loaded by the one it had
+  // Of one that is gone no row is left to load it by, and the references to it may be too many to be
+  // counted without it: it is loaded by the row it has.
+  if (inode->is_gone || inode->lookups > IdleReferences::kMostLookups) {
     inode->born_layer = chain_->HeirOf(inode->born_layer);
     inode->row_layer = chain_->HeirOf(inode->row_layer);
     VELAFS_ASSIGN(inode->content, LoadContent(*inode));
     return {};
   }
-  if (inode->lookups > 0) references_[ino] = {inode->lookups, inode->parent, true};
+  if (inode->lookups > 0) references->push_back(inode->References());
   inode->is_forgotten = true;
   inode->content.reset();
   inodes_.erase(found);

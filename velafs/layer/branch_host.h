@@ -1,6 +1,7 @@
 // The interface between branches and their volume.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -32,6 +33,8 @@ class BranchHost {
     return time - (time % granularity + granularity) % granularity;
   }
   TimeNs Now() const { return Rounded(NowNs()); }
+  // A branch has loaded that much into memory.
+  virtual void NoteLoaded(size_t bytes) = 0;
   // Removes the inode's page file from the layer once transaction `after` is durable.
   virtual void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                             catalog::CommitSequence after) = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,15 +12,28 @@
 #include "velafs/layer/branch.h"
 #include "velafs/layer/directory.h"
 #include "velafs/layer/file_content.h"
+#include "velafs/layer/idle_references.h"
 
 namespace velafs::layer {
 
 struct Branch::Inode {
-  explicit Inode(InodeNumber number) : ino(number) {}
+  // About what an inode, and a name in a directory, take in memory.
+  static constexpr size_t kInodeBytes = 512;
+  static constexpr size_t kNameBytes = 112;
+
+  // `loaded_bytes` counts what the inode takes; outlives it.
+  Inode(InodeNumber number, std::atomic<size_t>& loaded_bytes)
+      : ino(number), loaded_bytes_(loaded_bytes) {
+    loaded_bytes_ += counted_bytes_;
+  }
+  ~Inode() { loaded_bytes_ -= counted_bytes_; }
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
 
   bool IsDirectory() const;
   bool IsFile() const;
-
+  // What is left of it when it leaves memory.
+  IdleReferences::Reference References() const;
   const InodeNumber ino;
 
   // Guarded by the branch's namespace_.
@@ -44,6 +58,12 @@ struct Branch::Inode {
   bool is_forgotten GUARDED_BY(content_lock) = false;  // a file that must be loaded anew
   std::optional<FileContent> content GUARDED_BY(content_lock);
   std::unique_ptr<Directory> names GUARDED_BY(content_lock);
+  // Of a directory: to be called when its names have been loaded or changed.
+  void CountNames() REQUIRES(content_lock);
+
+ private:
+  std::atomic<size_t>& loaded_bytes_;
+  size_t counted_bytes_ = kInodeBytes;  // of it
 };
 
 }  // namespace velafs::layer

@@ -75,6 +75,8 @@ Result<Directory*> Branch::NamesOf(Inode& directory) {
     for (const std::string_view name : kServerFiles) names->Remove(name);
   }
   directory.names = std::move(names);
+  directory.CountNames();
+  host_.NoteLoaded(directory.names->size() * Inode::kNameBytes);
   return directory.names.get();
 }
 
@@ -134,6 +136,8 @@ Status Branch::Commit(const std::vector<RowChange>& rows, const std::vector<Name
       directories[i]->Remove(names[i].name);
     }
     names[i].directory->changed_at = commit;
+    WriterLock counting(names[i].directory->content_lock);
+    names[i].directory->CountNames();
   }
   MutexLock lock(inodes_lock_);
   for (const RowChange& change : rows) DropIfGone(change.inode);
@@ -233,7 +237,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
   VELAFS_TRY(ClaimNameBytes(name.size() + node.target.size()));
   const TimeNs now = host_.Now();
   VELAFS_ASSIGN(const InodeNumber ino, host_.NewInodeNumber());
-  auto inode = std::make_shared<Inode>(ino);
+  auto inode = std::make_shared<Inode>(ino, loaded_bytes_);
   inode->last_used = round_.load();
   inode->parent = directory;
   inode->born_layer = inode->row_layer = head_->id();
@@ -251,6 +255,7 @@ Result<Attributes> Branch::Make(InodeNumber directory, std::string_view name, co
     static_cast<void>(head_->Discard(ino));
     return made;
   }
+  host_.NoteLoaded(Inode::kInodeBytes + Inode::kNameBytes);
   {
     MutexLock known(inodes_lock_);
     inodes_.emplace(ino, inode);

@@ -35,6 +35,7 @@ class Directory {
 
   InodeNumber Find(std::string_view name) const;  // none if there is no such name
   bool IsEmpty() const;
+  size_t size() const { return entries_.size(); }  // with whiteouts
 
   // Whether the head needs a whiteout to remove the name now.
   bool IsBelow(std::string_view name) const;

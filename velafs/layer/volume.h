@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -49,6 +51,9 @@ struct EndedHead {
 class Volume : public BranchHost {
  public:
   explicit Volume(VolumeParts parts) : parts_(std::move(parts)) {}
+  // How much branches keep in memory of inodes and names: beyond that goes what was used least
+  // recently, and may be exceeded for as long as that takes.
+  static constexpr size_t kMostLoadedBytes = size_t{32} << 20;
   ~Volume() override;
 
   // Returns the branch, and opens it if it is not open yet. NotFound, or ESTALE for an instance
@@ -119,6 +124,7 @@ class Volume : public BranchHost {
   uint64_t generation() const override { return generation_; }
   Result<InodeNumber> NewInodeNumber() override;
   TimeNs time_granularity() const override { return time_granularity_; }
+  void NoteLoaded(size_t bytes) override;
   void DiscardLater(std::shared_ptr<Layer> layer, InodeNumber ino,
                     catalog::CommitSequence after) override;
 
@@ -143,7 +149,9 @@ class Volume : public BranchHost {
   void CacheCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep();
   Status UpkeepRound();
-  void BoundMemory();
+  void BoundMemory(const std::vector<std::shared_ptr<Branch>>& branches);
+  void DropLongIdle(const std::vector<std::shared_ptr<Branch>>& branches);
+  void GiveBackMemory();
 
   const VolumeParts parts_;
 
@@ -165,9 +173,13 @@ class Volume : public BranchHost {
   FailedJobs failed_jobs_;
   DelayedRemovals removals_{parts_.catalog};
 
+  std::atomic<size_t> loaded_bytes_ = 0;  // since upkeep was last woken
+
   // Of the upkeep's thread.
+  std::chrono::steady_clock::time_point next_round_;
   uint32_t rounds_ = 0;
-  size_t dropped_ = 0;        // inodes, since memory was given back
+  size_t dropped_bytes_ = 0;  // since freed memory was given back
+  size_t most_bytes_ = 0;     // that branches had in memory since then
   std::string last_failure_;  // a lasting one is logged once
   Mutex upkeep_lock_;
   // Last: it uses the members above.

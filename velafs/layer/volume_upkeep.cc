@@ -1,7 +1,8 @@
-// What a volume with open branches does every second.
+// What a volume with open branches does every second, or when they have loaded much.
 #include <malloc.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "velafs/layer/branch.h"
@@ -15,24 +16,50 @@ constexpr auto kUpkeepInterval = std::chrono::seconds(1);
 // filesystems.
 constexpr TimeNs kMaxUnsyncedNs = TimeNs{30} * 1'000'000'000;
 
+constexpr size_t kMostBytes = Volume::kMostLoadedBytes;
+constexpr size_t kLoadedBetween = kMostBytes / 4;  // what is loaded before all is counted
+constexpr uint32_t kIdleRounds = 2;                // of what goes first beyond that
+constexpr uint32_t kLongIdleRounds = 300;          // of what goes in any case
+constexpr uint32_t kRoundsBetween = 60;            // looks for that
+constexpr size_t kFewBytes = size_t{1} << 20;      // not worth to be given back
+
+size_t LoadedBytes(const std::vector<std::shared_ptr<Branch>>& branches) {
+  size_t bytes = 0;
+  for (const auto& branch : branches) bytes += branch->loaded_bytes();
+  return bytes;
+}
+
+void DropIdle(const std::vector<std::shared_ptr<Branch>>& branches, uint32_t idle_rounds) {
+  for (const auto& branch : branches) {
+    if (branch->loaded_bytes() > 0) branch->DropIdle(idle_rounds);
+  }
+}
+
 }  // namespace
 
 void Volume::StartUpkeep() {
   MutexLock lock(upkeep_lock_);
   if (upkeep_) return;
+  next_round_ = std::chrono::steady_clock::now() + kUpkeepInterval;
   upkeep_.emplace(kUpkeepInterval, [this]() -> PeriodicThread::Wait {
+    BoundMemory(OpenBranches());
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_round_) return next_round_ - now;
     const Status done = UpkeepRound();
     if (!done.ok() && done.message() != last_failure_) spdlog::error("{}", done.message());
     last_failure_ = done.message();
+    next_round_ = std::chrono::steady_clock::now() + kUpkeepInterval;
     return kUpkeepInterval;
   });
 }
 
 Status Volume::UpkeepRound() {
-  BoundMemory();
   Status first_failure =
       removals_.RemoveDeletedFiles().WithContext("cannot remove the pages of deleted files");
-  for (const auto& branch : OpenBranches()) {
+  const std::vector<std::shared_ptr<Branch>> branches = OpenBranches();
+  DropLongIdle(branches);
+  for (const auto& branch : branches) {
+    branch->BeginRound();
     if (branch->is_ephemeral()) continue;
     Status synced = branch->SyncOld(NowNs() - kMaxUnsyncedNs);
     if (!synced.ok() && first_failure.ok()) {
@@ -47,30 +74,44 @@ Status Volume::UpkeepRound() {
   return first_failure;
 }
 
-// Each inode that the kernel has looked at, as a `du` of all branches has, takes half a kilobyte,
-// and the kernel may remember it for a day. Beyond a bound what nobody uses goes at once, and the
-// rest in some minutes.
-void Volume::BoundMemory() {
-  constexpr size_t kMostInodes = 100'000;
-  constexpr uint32_t kIdleRounds = 5;
-  constexpr uint32_t kLongIdleRounds = 300;
-  constexpr uint32_t kRoundsBetween = 60;  // looks for what has been idle for long
-  constexpr size_t kManyInodes = 100'000;
-  const std::vector<std::shared_ptr<Branch>> branches = OpenBranches();
-  size_t known = 0;
-  for (const auto& branch : branches) {
-    branch->BeginRound();
-    known += branch->KnownInodes();
-  }
-  const bool is_full = known > kMostInodes;
+// A `du` of all branches has the kernel look at each inode, and remember it for a day. What is
+// loaded for that is dropped while it goes on: it may load faster than a round a second would drop.
+void Volume::NoteLoaded(size_t bytes) {
+  if ((loaded_bytes_ += bytes) < kLoadedBetween) return;
+  loaded_bytes_ = 0;
+  MutexLock lock(upkeep_lock_);
+  if (upkeep_) upkeep_->Wake();
+}
+
+void Volume::BoundMemory(const std::vector<std::shared_ptr<Branch>>& branches) {
+  const size_t before = LoadedBytes(branches);
+  if (before <= kMostBytes) return;
+  for (const auto& branch : branches) branch->BeginRound();
+  DropIdle(branches, kIdleRounds);
+  // All of it is in use: what is used next is loaded anew.
+  if (LoadedBytes(branches) > kMostBytes) DropIdle(branches, 1);
+  dropped_bytes_ += before - std::min(before, LoadedBytes(branches));
+  if (dropped_bytes_ >= kMostBytes) GiveBackMemory();
+}
+
+// And gives back what it took, or what the kernel has forgotten meanwhile.
+void Volume::DropLongIdle(const std::vector<std::shared_ptr<Branch>>& branches) {
+  const size_t before = LoadedBytes(branches);
   const bool is_time = ++rounds_ % kRoundsBetween == 0;
-  if (!is_full && !is_time) return;
-  for (const auto& branch : branches) {
-    dropped_ += branch->DropIdle(is_full ? kIdleRounds : kLongIdleRounds);
-  }
-  if (dropped_ == 0 || (dropped_ < kManyInodes && !is_time)) return;
-  dropped_ = 0;
+  if (is_time) DropIdle(branches, kLongIdleRounds);
+  const size_t after = LoadedBytes(branches);
+  dropped_bytes_ += before - std::min(before, after);
+  size_t used = after;
+  for (const auto& branch : branches) used += branch->ReferenceBytes();
+  most_bytes_ = std::max(most_bytes_, used);
+  if (!is_time || dropped_bytes_ + (most_bytes_ - used) < kFewBytes) return;
+  most_bytes_ = used;
+  GiveBackMemory();
+}
+
+void Volume::GiveBackMemory() {
   malloc_trim(0);  // takes some milliseconds, in which others wait
+  dropped_bytes_ = 0;
 }
 
 }  // namespace velafs::layer
