@@ -22,6 +22,21 @@ cloned() {
 }
 check "$branches clones" cloned
 
+cloned_at_once() {
+  local i pids=() pid start
+  start=$(now_ms)
+  for i in {1..16}; do
+    velafs -q clone main "once$i" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  at_most $(($(now_ms) - start)) 2000 "milliseconds of 16 clones"
+  start=$(now_ms)
+  velafs -q delete --purge 'once*'
+  at_most $(($(now_ms) - start)) 1000 "milliseconds of deleting them"
+}
+check "16 more at once, and deleted at once" cloned_at_once
+
 listed() {
   velafs list >/dev/null
   local start
@@ -76,7 +91,10 @@ deleted() {
   local i names=()
   for ((i = 1; i <= servers; ++i)); do velapg -q stop "b$((i * branches / servers))" --mode immediate; done
   for ((i = 1; i <= branches; ++i)); do names+=("b$i"); done
+  local start
+  start=$(now_ms)
   velafs -q delete --purge "${names[@]}"
+  at_most $(($(now_ms) - start)) 3000 "milliseconds of deleting all of them in one call"
   velafs --json list | jq -e '[.branches[].name] == ["main"]'
   equal "$(find "$VELAFS_STORE/layers" -type f | wc -l)" 0 "number of files in layers/"
 }

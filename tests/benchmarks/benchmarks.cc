@@ -7,7 +7,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/layer/volume_fixture.h"
 #include "tests/store/branches_fixture.h"
@@ -141,6 +145,54 @@ void ReadChunk(benchmark::State& state) {
   std::filesystem::remove_all(directory);
 }
 BENCHMARK(ReadChunk)->ArgNames({"verified", "zstd"})->ArgsProduct({{0, 1}, {0, 1}});
+
+uint64_t StatusBytes(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(field + ":")) return std::stoull(line.substr(field.size() + 1)) << 10;
+  }
+  return 0;
+}
+
+// All files of so many clones, of 1,000 files each, are looked at and stay known to the kernel, as
+// by `du`. Memory is that of the whole process.
+void WalkBranches(benchmark::State& state) {
+  constexpr int kFiles = 1000;
+  std::map<std::string, std::string> files;
+  for (int i = 0; i < kFiles; ++i) files["file" + std::to_string(i)] = "content";
+  for (auto _ : state) {
+    state.PauseTiming();
+    VolumeFixture fixture;
+    fixture.MakeSource("main", files);
+    for (int64_t i = 0; i < state.range(0); ++i) {
+      REQUIRE(fixture.Clone("main", "clone" + std::to_string(i)).ok());
+    }
+    std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
+    state.ResumeTiming();
+    uint64_t seen = 0;
+    for (int64_t i = 0; i < state.range(0); ++i) {
+      const auto branch = fixture.Open("clone" + std::to_string(i));
+      std::vector<InodeNumber> inodes;
+      const auto see = [&inodes](layer::DirectoryCookie, const std::string&,
+                                 const layer::Attributes& attributes) {
+        inodes.push_back(attributes.ino);
+        return true;
+      };
+      REQUIRE(branch->List(branch->root(), 0, see).ok());
+      for (const InodeNumber ino : inodes) branch->Retain(ino);
+      seen += inodes.size();
+    }
+    state.counters["inodes"] = static_cast<double>(seen);
+    state.counters["peak_MB"] = static_cast<double>(StatusBytes("VmHWM")) / (1 << 20);
+  }
+}
+BENCHMARK(WalkBranches)
+    ->ArgName("branches")
+    ->Arg(100)
+    ->Arg(1000)
+    ->Arg(10'000)
+    ->Unit(benchmark::kSecond)
+    ->Iterations(1);
 
 // 16 clients clone at once, of so many branches, each of which has files that nobody has synced.
 // Syncs count here: the directory has to be on a disk.

@@ -297,6 +297,7 @@ TEST_CASE_FIXTURE(CatalogFixture, "hot loads use the primary key and nothing els
     switch (sql) {
       case Sql::kNames:
       case Sql::kInode:
+      case Sql::kInodes:
         status = sql::Query(statement, 1, 1).ForEach("plan", collect);
         break;
       case Sql::kManifestPart:

@@ -25,11 +25,27 @@ struct TreeFixture : catalog::CatalogFixture {
     Read([&](catalog::Reader& reader) { return tree.Load(reader); });
     return tree;
   }
-  std::vector<LayerId> OwnLayers(LayerId top) {
-    const LayerTree tree = Load();
+  LayerTree LoadFrom(LayerId top) {
+    LayerTree tree;
+    Read([&](catalog::Reader& reader) { return tree.LoadFrom(reader, top); });
+    return tree;
+  }
+  static std::vector<LayerId> OwnLayersIn(const LayerTree& tree, LayerId top) {
     std::vector<LayerId> ids;
     for (const catalog::LayerRow* row : tree.OwnLayers(top)) ids.push_back(row->id);
     return ids;
+  }
+  std::vector<LayerId> OwnLayers(LayerId top) {
+    const std::vector<LayerId> ids = OwnLayersIn(Load(), top);
+    CHECK(OwnLayersIn(LoadFrom(top), top) == ids);
+    return ids;
+  }
+  uint64_t LogicalBytes(LayerId top, bool* is_estimate) {
+    const uint64_t bytes = Load().LogicalBytes(top, is_estimate);
+    bool is_estimate_too = false;
+    CHECK(LoadFrom(top).LogicalBytes(top, &is_estimate_too) == bytes);
+    CHECK(is_estimate_too == *is_estimate);
+    return bytes;
   }
   // The lower layer of the pair; none when there is no pair.
   LayerId LowerOfMerge(const std::set<LayerId>& left_out = {}) {
@@ -106,13 +122,13 @@ TEST_CASE_FIXTURE(TreeFixture, "the size of a state is that of the nearest layer
   };
   bool is_estimate = false;
   for (const LayerId layer : {base, lower, head}) set(layer, std::nullopt);
-  CHECK(Load().LogicalBytes(head, &is_estimate) == 0);
+  CHECK(LogicalBytes(head, &is_estimate) == 0);
   CHECK(is_estimate);
   set(base, 7);
-  CHECK(Load().LogicalBytes(head, &is_estimate) == 7);
+  CHECK(LogicalBytes(head, &is_estimate) == 7);
   CHECK(is_estimate);
   set(head, 9);
-  CHECK(Load().LogicalBytes(head, &is_estimate) == 9);
+  CHECK(LogicalBytes(head, &is_estimate) == 9);
   CHECK_FALSE(is_estimate);
 }
 

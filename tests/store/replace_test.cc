@@ -283,7 +283,14 @@ TEST_CASE_FIXTURE(BranchesFixture,
   Clone("main", "target");
   Listener listener;
   store->context().mount.Set(scratch / "mnt", &listener);
+  const auto open_all = [&] {
+    const auto names = store->branches().Names();
+    REQUIRE(names.ok());
+    for (const std::string& name : *names) (void)Opened(name);
+  };
   const auto sent_by = [&](const auto& verb) {
+    // The kernel has something to send of branches only that it has looked at.
+    open_all();
     listener.sent.clear();
     const Status done = verb();
     CHECK_MESSAGE(done.ok(), done.message());
@@ -324,7 +331,15 @@ TEST_CASE_FIXTURE(BranchesFixture,
           return store->upkeep().Expire(caller, false, NowNs() + 7'200'000'000'000).status();
         }) == Names{"gone"});
 
+  // Of one that nobody has opened, none.
+  Reopen();
+  store->context().mount.Set(scratch / "mnt", &listener);
+  listener.sent.clear();
+  REQUIRE(store->branches().Clone(caller, "dev", "unopened", {}).ok());
+  CHECK(listener.sent.empty());
+
   // What cannot be stored is in no clone, and keeps no branch from being thrown away.
+  open_all();
   listener.sending = Errno(ENOSPC);
   CHECK(store->branches().Clone(caller, "dev", "three", {}).status().error_number() == ENOSPC);
   CHECK(store->bookmarks().Create(caller, "dev@c", "").status().error_number() == ENOSPC);

@@ -1,6 +1,9 @@
 // The trash, protection and expiry.
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include "tests/store/branches_fixture.h"
 #include "tests/store/hooked_storage.h"
@@ -36,6 +39,40 @@ struct TrashFixture : BranchesFixture {
     return names;
   }
 };
+
+TEST_CASE_FIXTURE(TrashFixture, "branches that are deleted together share syncs of the catalog") {
+  constexpr int kBranches = 100;
+  std::vector<std::string> names;
+  for (int i = 0; i < kBranches; ++i) Clone("main", names.emplace_back("dev" + std::to_string(i)));
+  Clone("main", names.emplace_back("protected"));
+  REQUIRE(store->branches().Protect(caller, "protected", std::nullopt).ok());
+  names.emplace_back("missing");
+  std::atomic<int> syncs = 0;
+  HookedStorage storage([&syncs](const std::string& path) -> Status {
+    if (path.ends_with("catalog.db-wal")) ++syncs;
+    return {};
+  });
+  for (const bool purge : {false, true}) {
+    Reopen(storage);
+    syncs = 0;
+    const auto outcomes = store->trash().DeleteAll(caller, names, {.purge = purge});
+    CHECK(syncs <= 4);
+    REQUIRE(outcomes.size() == names.size());
+    for (int i = 0; i < kBranches; ++i) {
+      REQUIRE_MESSAGE(outcomes[i].ok(), outcomes[i].status().message());
+      CHECK(outcomes[i]->name == names[i]);
+    }
+    CHECK(outcomes[kBranches].status().code() == Code::kRefused);
+    CHECK(outcomes[kBranches + 1].status().code() == Code::kNotFound);
+    Reopen();  // without a clean end
+    CHECK(Names() == std::vector<std::string>{"main", "protected"});
+    CHECK(Trash().size() == (purge ? 0 : kBranches));
+    if (purge) continue;
+    for (int i = 0; i < kBranches; ++i) {
+      REQUIRE(store->trash().Undelete(caller, names[i], std::nullopt).ok());
+    }
+  }
+}
 
 TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmarks too") {
   Clone("main", "dev");

@@ -77,9 +77,9 @@ class AnswerReader {
   }
 
   bool has_outcome() const { return !outcome_.is_null(); }
-  Result<json> outcome() const {
+  Result<json> TakeOutcome() {
     VELAFS_TRY(out_failure_);
-    return OutcomeFromJson(outcome_);
+    return OutcomeFromJson(std::move(outcome_));
   }
 
  private:
@@ -256,7 +256,7 @@ class RemoteClient : public Client {
       if (!answer.Take(piece)) shutdown(socket, SHUT_WR);
     });
     VELAFS_TRY(sender.Stop());
-    if (answer.has_outcome()) return answer.outcome();
+    if (answer.has_outcome()) return answer.TakeOutcome();
     return Silent();
   }
 

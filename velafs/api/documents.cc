@@ -1,5 +1,7 @@
 #include "velafs/api/documents.h"
 
+#include <utility>
+
 namespace velafs::api {
 
 using nlohmann::json;
@@ -8,34 +10,40 @@ json TimeOrNull(const std::optional<TimeNs>& time) {
   return time ? json(FormatTime(*time)) : json();
 }
 
+// Field by field, by name: of a list in braces all would be copied twice, and of branches there may
+// be many.
 json BranchToJson(const store::BranchInfo& branch) {
-  return {
-      {"id", branch.id},
-      {"instance", branch.instance},
-      {"name", branch.name},
-      {"path", OrNull(branch.path)},
-      {"parent", OrNull(branch.parent)},
-      {"parent_id", OrNull(branch.parent_id)},
-      {"parent_bookmark", OrNull(branch.parent_bookmark)},
-      {"owner", branch.owner},
-      {"state", NameOf(store::kBranchStates, branch.state)},
-      {"server_pid", OrNull(branch.server_pid)},
-      {"orphan_pid", OrNull(branch.orphan_pid)},
-      {"created_at", FormatTime(branch.created_at)},
-      {"expires_at", TimeOrNull(branch.expires_at)},
-      {"protected", branch.is_protected},
-      {"protected_until", TimeOrNull(branch.protected_until)},
-      {"deleted_at", TimeOrNull(branch.deleted_at)},
-      {"labels", branch.labels},
-      {"note", branch.note},
-      {"own_bytes", branch.own_bytes},
-      {"logical_bytes", branch.logical_bytes},
-      {"port", OrNull(branch.port)},
-      {"ephemeral", branch.is_ephemeral},
-      {"quota_bytes", OrNull(branch.quota_bytes)},
-      {"shown_as", OrNull(branch.shown_as)},
-      {"data_owner", OrNull(branch.data_owner)},
+  json document = json::object();
+  auto& fields = document.get_ref<json::object_t&>();
+  const auto add = [&fields](const char* name, json value) {
+    fields.emplace_hint(fields.end(), name, std::move(value));
   };
+  add("created_at", FormatTime(branch.created_at));
+  add("data_owner", OrNull(branch.data_owner));
+  add("deleted_at", TimeOrNull(branch.deleted_at));
+  add("ephemeral", branch.is_ephemeral);
+  add("expires_at", TimeOrNull(branch.expires_at));
+  add("id", branch.id);
+  add("instance", branch.instance);
+  add("labels", branch.labels);
+  add("logical_bytes", branch.logical_bytes);
+  add("name", branch.name);
+  add("note", branch.note);
+  add("orphan_pid", OrNull(branch.orphan_pid));
+  add("own_bytes", branch.own_bytes);
+  add("owner", branch.owner);
+  add("parent", OrNull(branch.parent));
+  add("parent_bookmark", OrNull(branch.parent_bookmark));
+  add("parent_id", OrNull(branch.parent_id));
+  add("path", OrNull(branch.path));
+  add("port", OrNull(branch.port));
+  add("protected", branch.is_protected);
+  add("protected_until", TimeOrNull(branch.protected_until));
+  add("quota_bytes", OrNull(branch.quota_bytes));
+  add("server_pid", OrNull(branch.server_pid));
+  add("shown_as", OrNull(branch.shown_as));
+  add("state", NameOf(store::kBranchStates, branch.state));
+  return document;
 }
 
 json BranchesToJson(const std::vector<store::BranchInfo>& branches) {

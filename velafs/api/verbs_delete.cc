@@ -52,6 +52,7 @@ Result<Selected> Select(store::Store& store, const Selection& selection) {
     VELAFS_ASSIGN(candidates, store.branches().Names());
   }
   if (selection.names.empty()) return Selected{std::move(candidates), {}};
+  std::ranges::sort(candidates);
   std::set<std::string> names;
   Selected selected;
   for (const std::string& wanted : selection.names) {
@@ -59,7 +60,7 @@ Result<Selected> Select(store::Store& store, const Selection& selection) {
       for (const std::string& name : candidates) {
         if (MatchesName(wanted, name)) names.insert(name);
       }
-    } else if (std::ranges::find(candidates, wanted) != candidates.end()) {
+    } else if (std::ranges::binary_search(candidates, wanted)) {
       names.insert(wanted);
     } else {
       VELAFS_TRY(CheckName("branch", wanted));
@@ -70,7 +71,7 @@ Result<Selected> Select(store::Store& store, const Selection& selection) {
   return selected;
 }
 
-// Deletes branches one after the other, and describes each of them.
+// Deletes branches, and describes each of them.
 class Deletion {
  public:
   Deletion(Call& call, const store::DeleteOptions& options) : call_(call), options_(options) {}
@@ -81,23 +82,28 @@ class Deletion {
     return {};
   }
 
-  Answer Delete(const std::string& name) {
-    VELAFS_ASSIGN(const store::BranchInfo branch,
-                  call_.store.trash().Delete(call_.caller, name, options_));
-    if (branch.parent_id) TakeOneOff(&clones_[*branch.parent_id]);
+  // In the same order.
+  std::vector<Answer> Delete(const std::vector<std::string>& names) {
+    const auto branches = call_.store.trash().DeleteAll(call_.caller, names, options_);
+    std::vector<Answer> answers;
+    answers.reserve(branches.size());
+    for (const auto& branch : branches) answers.push_back(Describe(branch));
+    return answers;
+  }
+
+ private:
+  Answer Describe(const Result<store::BranchInfo>& branch) {
+    VELAFS_TRY(branch.status());
+    if (branch->parent_id) TakeOneOff(&clones_[*branch->parent_id]);
     std::optional<TimeNs> kept_until;
     if (!options_.purge && trash_keep_) {
       kept_until = NowNs() + std::chrono::nanoseconds(*trash_keep_).count();
     }
-    return json{{"name", name},
-                {"deleted", true},
-                {"own_bytes", branch.own_bytes},
-                {"clones", clones_[branch.id]},
-                {"purged", options_.purge},
-                {"kept_until", TimeOrNull(kept_until)}};
+    return json{{"name", branch->name},           {"deleted", true},
+                {"own_bytes", branch->own_bytes}, {"clones", clones_[branch->id]},
+                {"purged", options_.purge},       {"kept_until", TimeOrNull(kept_until)}};
   }
 
- private:
   // One that was cloned since the counting is not in the count.
   static void TakeOneOff(uint64_t* count) { *count -= std::min<uint64_t>(*count, 1); }
 
@@ -132,15 +138,15 @@ Answer DeleteSelected(Call& call, const Selection& selection, const store::Delet
   VELAFS_TRY(deletion.Begin());
   json deleted = json::array();
   json refused = json::array();
-  for (const std::string& name : selected.names) {
-    Answer one = deletion.Delete(name);
-    if (one.ok()) {
-      deleted.push_back(*std::move(one));
+  std::vector<Answer> answers = deletion.Delete(selected.names);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].ok()) {
+      deleted.push_back(*std::move(answers[i]));
       continue;
     }
-    const Status& failure = one.status();
+    const Status& failure = answers[i].status();
     if (failure.code() == Code::kNotFound) continue;  // somebody else was faster
-    refused.push_back({{"name", name},
+    refused.push_back({{"name", selected.names[i]},
                        {"code", CodeName(failure.code())},
                        {"message", failure.message()},
                        {"hint", failure.hint()}});
@@ -171,7 +177,7 @@ Answer Delete(Call& call) {
   }
   Deletion deletion(call, options);
   VELAFS_TRY(deletion.Begin());
-  Answer one = deletion.Delete(*name);
+  Answer one = std::move(deletion.Delete({*name}).front());
   const bool is_missing = one.status().code() == Code::kNotFound;
   return is_missing && selection.if_exists ? MissingToJson(*name) : one;
 }

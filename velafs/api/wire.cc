@@ -1,6 +1,8 @@
 #include "velafs/api/wire.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace velafs::api {
 namespace {
@@ -8,6 +10,25 @@ namespace {
 using nlohmann::json;
 
 constexpr int kMaxDepth = 64;
+
+// How deep arrays and objects are nested in the text, if it is JSON.
+int DepthOf(std::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      if (c == '\\') ++i;  // what follows is no end of it
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
 
 std::string Text(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -29,13 +50,8 @@ std::string ToText(const json& value) {
 
 Result<json> FromText(std::string_view text) {
   // Copies and texts of a value are made by recursion.
-  bool is_too_deep = false;
-  const auto watch_depth = [&is_too_deep](int depth, json::parse_event_t, json&) {
-    is_too_deep = is_too_deep || depth > kMaxDepth;
-    return !is_too_deep;
-  };
-  json value = json::parse(text, watch_depth, /*allow_exceptions=*/false);
-  if (is_too_deep) return UsageError("the JSON is nested too deep");
+  if (DepthOf(text) > kMaxDepth) return UsageError("the JSON is nested too deep");
+  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return UsageError("the text is not JSON");
   return value;
 }
@@ -46,14 +62,17 @@ json FailureToJson(const Status& failure) {
   return {{"error", std::move(error)}};
 }
 
-json OutcomeToJson(const Result<json>& outcome) {
+json OutcomeToJson(Result<json> outcome) {
   if (!outcome.ok()) return FailureToJson(outcome.status());
-  return {{"result", *outcome}};
+  json document = json::object();
+  document["result"] = *std::move(outcome);  // may be large
+  return document;
 }
 
-Result<json> OutcomeFromJson(const json& answer) {
+Result<json> OutcomeFromJson(json answer) {
   if (answer.is_object()) {
-    if (const auto result = answer.find("result"); result != answer.end()) return *result;
+    if (const auto result = answer.find("result"); result != answer.end())
+      return std::move(*result);
     if (const auto error = answer.find("error"); error != answer.end() && error->is_object()) {
       return FailureFromJson(*error);
     }

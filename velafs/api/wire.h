@@ -17,8 +17,8 @@ Result<nlohmann::json> FromText(std::string_view text);
 // {"error":{"code":...,"message":...,"hint":...}}; no "hint" if there is none.
 nlohmann::json FailureToJson(const Status& failure);
 // {"result":...} or what FailureToJson gives.
-nlohmann::json OutcomeToJson(const Result<nlohmann::json>& outcome);
+nlohmann::json OutcomeToJson(Result<nlohmann::json> outcome);
 // The inverse. `answer` comes from another process: an answer in neither form is kFailed.
-Result<nlohmann::json> OutcomeFromJson(const nlohmann::json& answer);
+Result<nlohmann::json> OutcomeFromJson(nlohmann::json answer);
 
 }  // namespace velafs::api

@@ -40,7 +40,7 @@ class Reader {
   // The layer and all below it, nearest first.
   Result<std::vector<LayerRow>> Chain(LayerId top);
   Result<std::vector<LayerRow>> Layers();
-  // Counts the layers, branches and bookmarks that stand directly on `layer`.
+  // Counts the layers, branches and bookmarks that stand directly on `layer`, up to two.
   Result<uint64_t> LayerUses(LayerId layer);
   // The heads of all branches, deleted ones too, and the layers of bookmarks: one entry for each
   // branch or bookmark.
@@ -62,7 +62,7 @@ class Reader {
 
     bool operator==(const InodeInLayer&) const = default;
   };
-  Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino);
+  Result<std::vector<InodeInLayer>> Inodes(InodeNumber ino, uint64_t limit = INT64_MAX);
   Result<std::optional<InodeRow>> Inode(LayerId layer, InodeNumber ino);
   // Looks a name, or an inode's row, up in layer `top` and those below it; the nearest counts. The
   // inode is none if there is no such name.

@@ -20,8 +20,23 @@ ChainOrder OrderOf(const std::vector<LayerRow>& chain) {
   return ChainOrder(std::move(layers));
 }
 
+// Each branch may have a row of its own, of the top directory for example. Where there are many,
+// the chain's layers are asked one by one.
+Result<std::vector<Reader::InodeInLayer>> ChainView::RowsOf(InodeNumber ino) {
+  constexpr size_t kFew = 16;
+  const size_t limit = kFew + chain_.layers().size();
+  VELAFS_ASSIGN(std::vector<Reader::InodeInLayer> rows, reader_.Inodes(ino, limit));
+  if (rows.size() < limit) return rows;
+  rows.clear();
+  for (const LayerId layer : chain_.layers()) {
+    VELAFS_ASSIGN(auto row, reader_.Inode(layer, ino));
+    if (row) rows.push_back({layer, *std::move(row)});
+  }
+  return rows;
+}
+
 Result<std::optional<InodeInChain>> ChainView::Inode(InodeNumber ino) {
-  VELAFS_ASSIGN(std::vector<Reader::InodeInLayer> rows, reader_.Inodes(ino));
+  VELAFS_ASSIGN(std::vector<Reader::InodeInLayer> rows, RowsOf(ino));
   std::optional<InodeInChain> found;
   size_t nearest = 0;
   LayerId born_layer;
@@ -39,7 +54,7 @@ Result<std::optional<InodeInChain>> ChainView::Inode(InodeNumber ino) {
 
 Status ChainView::ForEachLayerOf(InodeNumber directory, const VisitNames& visit) {
   // A layer that holds names of a directory holds a row of it: only those are asked.
-  VELAFS_ASSIGN(const std::vector<Reader::InodeInLayer> rows, reader_.Inodes(directory));
+  VELAFS_ASSIGN(const std::vector<Reader::InodeInLayer> rows, RowsOf(directory));
   std::map<size_t, LayerId> layers;
   for (const Reader::InodeInLayer& one : rows) {
     if (const auto height = chain_.HeightOf(one.layer)) layers.emplace(*height, one.layer);

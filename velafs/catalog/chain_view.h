@@ -50,6 +50,9 @@ class ChainView {
   Status ForEachLayerOf(InodeNumber directory, const VisitNames& visit);
 
  private:
+  // The rows that layers of the chain have of an inode, and maybe those of others.
+  Result<std::vector<Reader::InodeInLayer>> RowsOf(InodeNumber ino);
+
   Reader& reader_;
   const ChainOrder& chain_;
 };

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <unordered_map>
 
 #include "velafs/catalog/catalog.h"
 #include "velafs/catalog/statements.h"
@@ -222,10 +223,27 @@ Status AddLabels(Statements& statements, BranchRow& branch) {
   });
 }
 
+// Of many branches, those of all are read at once.
+Status AddLabels(Statements& statements, std::vector<BranchRow>& branches) {
+  constexpr size_t kMany = 64;
+  if (branches.size() < kMany) {
+    for (BranchRow& branch : branches) VELAFS_TRY(AddLabels(statements, branch));
+    return {};
+  }
+  std::unordered_map<BranchId, BranchRow*> by_id;
+  for (BranchRow& branch : branches) by_id[branch.id] = &branch;
+  Query query(statements[Sql::kAllLabels]);
+  return query.ForEach("labels", [&](Query& row) {
+    const auto branch = by_id.find(row.IdAt<BranchId>(2));
+    if (branch == by_id.end()) return;
+    branch->second->labels.emplace(std::string(row.Text(0)), std::string(row.Text(1)));
+  });
+}
+
 Result<std::vector<BranchRow>> ReadBranches(Statements& statements, Sql sql) {
   Query query(statements[sql]);
   VELAFS_ASSIGN(std::vector<BranchRow> branches, ReadAll(query, "branches", ReadBranch));
-  for (BranchRow& branch : branches) VELAFS_TRY(AddLabels(statements, branch));
+  VELAFS_TRY(AddLabels(statements, branches));
   return branches;
 }
 
@@ -313,9 +331,9 @@ Result<std::vector<InodeNumber>> Reader::InodesIn(LayerId layer) {
   return ReadAll(query, "inodes", ReadInodeNumber);
 }
 
-Result<std::vector<Reader::InodeInLayer>> Reader::Inodes(InodeNumber ino) {
+Result<std::vector<Reader::InodeInLayer>> Reader::Inodes(InodeNumber ino, uint64_t limit) {
   std::vector<InodeInLayer> found;
-  Query query(statements_[Sql::kInodes], ino);
+  Query query(statements_[Sql::kInodes], ino, limit);
   VELAFS_TRY(query.ForEach("inodes", [&](Query& row) {
     found.push_back({row.IdAt<LayerId>(13), ReadInode(row)});
   }));

@@ -36,9 +36,9 @@ constexpr std::array<Row, kSqlCount> kRows = {{
     {Sql::kLayer, "SELECT " LAYER_COLUMNS " FROM layers WHERE id = ?1"},
     {Sql::kLayers, "SELECT " LAYER_COLUMNS " FROM layers ORDER BY id"},
     {Sql::kLayerUses,
-     "SELECT (SELECT count(*) FROM layers WHERE parent = ?1)"
-     " + (SELECT count(*) FROM branches WHERE head = ?1)"
-     " + (SELECT count(*) FROM bookmarks WHERE layer = ?1)"},
+     "SELECT count(*) FROM (SELECT 1 FROM layers WHERE parent = ?1"
+     " UNION ALL SELECT 1 FROM branches WHERE head = ?1"
+     " UNION ALL SELECT 1 FROM bookmarks WHERE layer = ?1 LIMIT 2)"},
     {Sql::kLayerHolders, "SELECT head FROM branches UNION ALL SELECT layer FROM bookmarks"},
     {Sql::kLayerHolds,
      "SELECT EXISTS(SELECT 1 FROM names WHERE layer = ?1)"
@@ -58,7 +58,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      " SELECT directory FROM found WHERE directory IS NOT NULL"},
     {Sql::kLayerInodes,
      "SELECT ino FROM inodes WHERE layer = ?1 UNION SELECT ino FROM manifests WHERE layer = ?1"},
-    {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1"},
+    {Sql::kInodes, "SELECT " INODE_COLUMNS ", layer FROM inodes WHERE ino = ?1 LIMIT ?2"},
     {Sql::kInode, "SELECT " INODE_COLUMNS " FROM inodes WHERE ino = ?1 AND layer = ?2"},
     {Sql::kNameThrough,
      CHAIN "SELECT names.ino FROM chain CROSS JOIN names ON names.layer = chain.id"
@@ -92,6 +92,7 @@ constexpr std::array<Row, kSqlCount> kRows = {{
      SELECT_BRANCHES "WHERE b.deleted_at IS NOT NULL ORDER BY b.deleted_at DESC, b.id DESC"},
     {Sql::kEphemeralBranches, SELECT_BRANCHES "WHERE b.ephemeral = 1 ORDER BY b.id"},
     {Sql::kLabels, "SELECT key, value FROM labels WHERE branch = ?1"},
+    {Sql::kAllLabels, "SELECT key, value, branch FROM labels"},
     {Sql::kBookmarks,
      "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 ORDER BY created_at, id"},
     {Sql::kBookmark, "SELECT " BOOKMARK_COLUMNS " FROM bookmarks WHERE branch = ?1 AND name = ?2"},

@@ -43,6 +43,7 @@ enum class Sql : size_t {
   kDeletedBranches,
   kEphemeralBranches,
   kLabels,
+  kAllLabels,
   kBookmarks,
   kBookmark,
   kBookmarkById,

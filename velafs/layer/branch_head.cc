@@ -184,15 +184,14 @@ Status Branch::FollowMove(LayerId layer, const std::vector<InodeNumber>& files) 
 
 // Nobody is loading or changing an inode, but somebody may be reading content of one: who finds it
 // forgotten begins anew.
-Status Branch::ForgetLoaded(InodeNumber ino,
-                            std::vector<IdleReferences::Reference>* references) {
+Status Branch::ForgetLoaded(InodeNumber ino, std::vector<IdleReferences::Reference>* references) {
   const auto found = inodes_.find(ino);
   if (found == inodes_.end()) return {};
   const InodePtr inode = found->second;
   WriterLock content(inode->content_lock);
   if (!inode->content) return {};
-  // Of one that is gone no row is left to load it by, and the references to it may be too many to be
-  // counted without it: it is loaded by the row it has.
+  // Of one that is gone no row is left to load it by, and the references to it may be too many to
+  // be counted without it: it is loaded by the row it has.
   if (inode->is_gone || inode->lookups > IdleReferences::kMostLookups) {
     inode->born_layer = chain_->HeirOf(inode->born_layer);
     inode->row_layer = chain_->HeirOf(inode->row_layer);

@@ -9,6 +9,10 @@ using catalog::LayerState;
 
 namespace {
 
+Status Missing(LayerId layer) {
+  return Corrupt("layer " + std::to_string(layer.value) + " is not in the catalog");
+}
+
 bool IsFrozen(const catalog::LayerRow& row) {
   return row.state == LayerState::kFrozen || row.state == LayerState::kSealed;
 }
@@ -29,11 +33,29 @@ Status LayerTree::Load(catalog::Reader& reader) {
   return {};
 }
 
+Status LayerTree::LoadFrom(catalog::Reader& reader, LayerId top) {
+  bool is_own = true;
+  bool knows_logical_bytes = false;
+  for (LayerId id = top; id && (is_own || !knows_logical_bytes);) {
+    auto found = layers_.find(id);
+    if (found == layers_.end()) {
+      VELAFS_ASSIGN(const std::optional<catalog::LayerRow> row, reader.FindLayer(id));
+      if (!row && id == top) return {};
+      if (!row) return Missing(id);
+      found = layers_.emplace(id, Entry{.row = *row, .uses = 0, .frozen_at = {}}).first;
+      VELAFS_ASSIGN(found->second.uses, reader.LayerUses(id));
+    }
+    const Entry& entry = found->second;
+    is_own = is_own && entry.uses <= 1;
+    knows_logical_bytes = knows_logical_bytes || entry.row.logical_bytes.has_value();
+    id = entry.row.parent;
+  }
+  return {};
+}
+
 Result<LayerTree::Entry*> LayerTree::Count(LayerId used) {
   const auto found = layers_.find(used);
-  if (found == layers_.end()) {
-    return Corrupt("layer " + std::to_string(used.value) + " is not in the catalog");
-  }
+  if (found == layers_.end()) return Missing(used);
   ++found->second.uses;
   return &found->second;
 }

@@ -19,6 +19,9 @@ class LayerTree {
   // Once. Corrupt if something stands on a layer that is not there: then it is unknown which layers
   // are needed.
   Status Load(catalog::Reader& reader);
+  // As much of it as OwnLayers and LogicalBytes need of `top`, which takes no longer the more
+  // layers there are. Call it any number of times instead of Load.
+  Status LoadFrom(catalog::Reader& reader, LayerId top);
 
   // The layers that nothing else needs, from `top`, on which one branch or bookmark stands, down.
   // Empty if `top` is not there any more. Valid as long as this object.
@@ -41,7 +44,7 @@ class LayerTree {
  private:
   struct Entry {
     catalog::LayerRow row;
-    uint64_t uses = 0;                // layers, branches and bookmarks that stand on it
+    uint64_t uses = 0;  // layers, branches and bookmarks that stand on it; after LoadFrom up to two
     std::optional<TimeNs> frozen_at;  // when the first layer on it was made
   };
   const Entry* Find(LayerId id) const;

@@ -192,40 +192,88 @@ Result<uint64_t> Volume::RemoveLayers(const Removal& removal) {
 }
 
 Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const Ending& change) {
-  if (end == End::kKeep) {
-    // Sync most of it before changes are held off.
-    VELAFS_ASSIGN(const std::shared_ptr<Branch> branch, Open(name));
-    VELAFS_TRY(branch->SyncAll(false));
+  VELAFS_ASSIGN(Ended ended, CommitEnd(name, end, change));
+  return FinishEnds({std::move(ended)});
+}
+
+// Syncs most of what is to be kept before changes are held off. Where a branch that nobody has
+// opened was closed cleanly, there is nothing to sync.
+Status Volume::SyncBeforeEnd(const std::string& name) {
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  std::shared_ptr<Branch> branch = FindOpen(row.instance);
+  if (!branch) {
+    VELAFS_ASSIGN(const catalog::LayerRow head, parts_.catalog.Read([&](catalog::Reader& reader) {
+      return reader.Layer(row.head);
+    }));
+    if (head.is_settled) return {};
+    VELAFS_ASSIGN(branch, Open(row.instance));
   }
-  std::vector<LayerId> removed;
-  catalog::CommitSequence committed = 0;
-  const auto commit = [&](const Branch::HeadState& head) -> Status {
+  return branch->SyncAll(false);
+}
+
+// The head of a branch that is not open.
+Result<EndedHead> Volume::DescribeClosed(const catalog::BranchRow& row) {
+  EndedHead head{.id = row.head, .parent = {}, .is_empty = false};
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    VELAFS_ASSIGN(const catalog::LayerRow layer, reader.Layer(row.head));
+    VELAFS_ASSIGN(head.is_empty, reader.LayerIsEmpty(row.head));
+    head.parent = layer.parent;
+    return {};
+  }));
+  if (head.is_empty) {
+    VELAFS_ASSIGN(const auto layer, GetLayer(row.head, true));
+    head.is_empty = !layer->HasPageFiles();
+  }
+  return head;
+}
+
+Result<Volume::Ended> Volume::CommitEnd(const std::string& name, End end, const Ending& change) {
+  if (end == End::kKeep) VELAFS_TRY(SyncBeforeEnd(name));
+  Ended ended;
+  const auto commit = [&](const EndedHead& head,
+                          const std::function<Status(catalog::Writer&)>& close) -> Status {
+    const auto write = [&](catalog::Writer& writer) -> Status {
+      VELAFS_ASSIGN(auto row, writer.Branch(name));
+      if (!row) return NoSuchBranch(name);
+      VELAFS_TRY(close(writer));
+      VELAFS_ASSIGN(ended.removed, change(writer, *std::move(row), head));
+      return {};
+    };
+    VELAFS_ASSIGN(ended.committed, parts_.reserve.Run([&] { return parts_.catalog.Write(write); }));
+    return {};
+  };
+  const auto commit_open = [&](const Branch::HeadState& head) -> Status {
     uint64_t allocated_bytes = 0;
     if (end == End::kKeep) {
       VELAFS_ASSIGN(const auto layer, GetLayer(head.head, true));
       VELAFS_ASSIGN(allocated_bytes, layer->AllocatedBytes({}));
     }
-    const auto write = [&](catalog::Writer& writer) -> Status {
-      VELAFS_ASSIGN(auto row, writer.Branch(name));
-      if (!row) return NoSuchBranch(name);
-      if (end == End::kKeep) VELAFS_TRY(CloseHead(writer, head, allocated_bytes));
-      VELAFS_ASSIGN(removed,
-                    change(writer, *std::move(row), {head.head, head.parent, head.is_empty}));
-      return {};
-    };
-    VELAFS_ASSIGN(committed, parts_.reserve.Run([&] { return parts_.catalog.Write(write); }));
-    return {};
+    return commit({head.head, head.parent, head.is_empty}, [&](catalog::Writer& writer) {
+      return end == End::kKeep ? CloseHead(writer, head, allocated_bytes) : Status();
+    });
   };
-  {
-    MutexLock opening(opening_lock_);
-    VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
-    if (const auto open = FindOpen(row.instance)) {
-      VELAFS_TRY(open->EndInstance(end == End::kKeep, commit));
-      WriterLock lock(branches_lock_);
-      branches_.erase(row.instance);
-    } else {
-      VELAFS_TRY(commit({.head = row.head, .parent = {}, .is_empty = false, .logical_bytes = {}}));
-    }
+  MutexLock opening(opening_lock_);
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  if (const auto open = FindOpen(row.instance)) {
+    VELAFS_TRY(open->EndInstance(end == End::kKeep, commit_open));
+    WriterLock lock(branches_lock_);
+    branches_.erase(row.instance);
+    return ended;
+  }
+  EndedHead head{.id = row.head, .parent = {}, .is_empty = false};
+  if (end == End::kKeep) {
+    VELAFS_ASSIGN(head, DescribeClosed(row));
+  }
+  VELAFS_TRY(commit(head, [](catalog::Writer&) { return Status(); }));
+  return ended;
+}
+
+Result<uint64_t> Volume::FinishEnds(const std::vector<Ended>& ends) {
+  catalog::CommitSequence committed = 0;
+  std::vector<LayerId> removed;
+  for (const Ended& ended : ends) {
+    committed = std::max(committed, ended.committed);
+    removed.insert(removed.end(), ended.removed.begin(), ended.removed.end());
   }
   VELAFS_TRY(parts_.catalog.MakeDurable(committed));
   return RemoveDirectories(removed);

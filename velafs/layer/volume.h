@@ -94,6 +94,14 @@ class Volume : public BranchHost {
   using Ending = std::function<Result<std::vector<LayerId>>(catalog::Writer&, catalog::BranchRow,
                                                             const EndedHead&)>;
   Result<uint64_t> EndInstance(const std::string& name, End end, const Ending& change);
+  // The two halves of it, for several ends that share a sync: after the first the branch has ended,
+  // but not durably, and nothing of it is removed from disk.
+  struct Ended {
+    catalog::CommitSequence committed = 0;
+    std::vector<LayerId> removed;
+  };
+  Result<Ended> CommitEnd(const std::string& name, End end, const Ending& change);
+  Result<uint64_t> FinishEnds(const std::vector<Ended>& ends);
   // Removes the branch and every layer nothing else needs; as EndInstance with kDiscard. `also`
   // runs in the same transaction, before the removal.
   Status Remove(const std::string& name, const std::function<Status(catalog::Writer&)>& also);
@@ -144,6 +152,8 @@ class Volume : public BranchHost {
  private:
   Result<catalog::BranchRow> FindRow(const std::string& name);
   Result<std::optional<catalog::BranchRow>> FindRow(InstanceId instance);
+  Status SyncBeforeEnd(const std::string& name);
+  Result<EndedHead> DescribeClosed(const catalog::BranchRow& row);
   Result<std::shared_ptr<Branch>> AddOpened(std::shared_ptr<Branch> branch, LayerId head);
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
   void CacheCounts(const std::map<LayerId, uint64_t>& counted);

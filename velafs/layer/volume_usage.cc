@@ -16,7 +16,9 @@ constexpr auto kMaxUsageAge = std::chrono::seconds(5);
 
 Result<std::vector<SpaceUsage>> Volume::UsageOfAll(const std::vector<UsageOf>& tops) {
   LayerTree tree;
-  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) { return tree.Load(reader); }));
+  VELAFS_TRY(parts_.catalog.Read([&](catalog::Reader& reader) -> Status {
+    return tops.size() == 1 ? tree.LoadFrom(reader, tops[0].top) : tree.Load(reader);
+  }));
   std::vector<SpaceUsage> usages;
   usages.reserve(tops.size());
   std::map<LayerId, uint64_t> counted;  // frozen ones whose count the catalog did not have

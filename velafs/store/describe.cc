@@ -1,5 +1,8 @@
 #include "velafs/store/describe.h"
 
+#include <map>
+#include <string>
+
 #include "velafs/layer/branch.h"
 #include "velafs/layer/volume.h"
 #include "velafs/store/context.h"
@@ -17,7 +20,21 @@ std::optional<std::string> IfAny(const std::string& text) {
   return text;
 }
 
-BranchInfo Describe(StoreContext& context, const BranchRow& row, const layer::SpaceUsage& usage) {
+// Names of users by number. To find one reads all users of the machine.
+class UserNames {
+ public:
+  const std::string& Of(uint32_t uid) {
+    const auto [name, is_new] = names_.try_emplace(uid);
+    if (is_new) name->second = UserName(uid);
+    return name->second;
+  }
+
+ private:
+  std::map<uint32_t, std::string> names_;
+};
+
+BranchInfo Describe(StoreContext& context, const BranchRow& row, const layer::SpaceUsage& usage,
+                    UserNames& users) {
   BranchInfo info;
   info.name = row.name;
   if (const std::optional<std::string> mounted = context.mount.mountpoint();
@@ -50,7 +67,7 @@ BranchInfo Describe(StoreContext& context, const BranchRow& row, const layer::Sp
   info.is_ephemeral = row.is_ephemeral;
   info.id = row.id.value;
   info.instance = row.instance.value;
-  if (row.shown_as) info.shown_as = UserName(row.shown_as->uid);
+  if (row.shown_as) info.shown_as = users.Of(row.shown_as->uid);
   return info;
 }
 
@@ -66,7 +83,10 @@ Result<std::vector<BranchInfo>> DescribeAll(StoreContext& context,
   VELAFS_ASSIGN(const std::vector<layer::SpaceUsage> usages, context.volume->UsageOfAll(tops));
   std::vector<BranchInfo> list;
   list.reserve(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) list.push_back(Describe(context, rows[i], usages[i]));
+  UserNames users;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    list.push_back(Describe(context, rows[i], usages[i], users));
+  }
   return list;
 }
 
@@ -78,7 +98,8 @@ Result<BranchInfo> DescribeOne(StoreContext& context, const BranchRow& row) {
 Result<BranchInfo> ShowBranch(StoreContext& context, const std::string& name) {
   VELAFS_ASSIGN(const BranchRow row, FindBranch(context, name));
   VELAFS_ASSIGN(const layer::SpaceUsage usage, context.volume->Usage(name));
-  BranchInfo info = Describe(context, row, usage);
+  UserNames users;
+  BranchInfo info = Describe(context, row, usage, users);
   if (row.shown_as) {
     VELAFS_ASSIGN(const auto branch, context.volume->Open(name));
     VELAFS_ASSIGN(const layer::Attributes top, branch->Get(branch->root()));

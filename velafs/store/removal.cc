@@ -47,18 +47,18 @@ std::string GoneName(const std::string& place, uint64_t instance) {
 }
 
 using Removed = Result<std::vector<LayerId>>;
+using Ended = Result<layer::Volume::Ended>;
 
-Status Discard(StoreContext& context, const BranchRow& branch) {
+Ended Discard(StoreContext& context, const BranchRow& branch) {
   const auto remove = [](catalog::Writer& writer, const BranchRow& row,
                          const layer::EndedHead&) -> Removed { return RemoveForGood(writer, row); };
-  VELAFS_TRY(
-      context.volume->EndInstance(branch.name, layer::Volume::End::kDiscard, remove).status());
-  context.policies->Forget(PolicyPlace::OfBranch(branch));
-  return {};
+  Ended ended = context.volume->CommitEnd(branch.name, layer::Volume::End::kDiscard, remove);
+  if (ended.ok()) context.policies->Forget(PolicyPlace::OfBranch(branch));
+  return ended;
 }
 
 // See DeleteBranch.
-Status MoveToTrash(StoreContext& context, const BranchRow& branch, const BookmarkRow* saved) {
+Ended MoveToTrash(StoreContext& context, const BranchRow& branch, const BookmarkRow* saved) {
   std::optional<catalog::SettingRow> mark;
   const auto move = [&](catalog::Writer& writer, BranchRow row,
                         const layer::EndedHead& old) -> Removed {
@@ -76,31 +76,50 @@ Status MoveToTrash(StoreContext& context, const BranchRow& branch, const Bookmar
     VELAFS_TRY(writer.UpdateBranch(row));
     return std::vector<LayerId>();
   };
-  const auto ended = context.volume->EndInstance(branch.name, layer::Volume::End::kKeep, move);
+  Ended ended = context.volume->CommitEnd(branch.name, layer::Volume::End::kKeep, move);
   if (!ended.ok()) {
-    return ended.status().WithHint("to delete it without keeping it: velafs delete --purge " +
-                                   branch.name);
+    return std::move(ended).status().WithHint(
+        "to delete it without keeping it: velafs delete --purge " + branch.name);
   }
   if (mark) context.policies->Learn(*mark);
-  return {};
+  return ended;
 }
 
 }  // namespace
 
-Result<BranchInfo> DeleteBranch(StoreContext& context, const Caller& caller,
-                                const std::string& name, const DeleteOptions& options,
-                                const BookmarkRow* saved) {
-  VELAFS_ASSIGN(const BranchRow branch, FindBranch(context, name));
+Result<DeletedBranch> CommitDelete(StoreContext& context, const Caller& caller,
+                                   const std::string& name, const DeleteOptions& options,
+                                   const BookmarkRow* saved) {
+  DeletedBranch deleted;
+  VELAFS_ASSIGN(deleted.row, FindBranch(context, name));
+  const BranchRow& branch = deleted.row;
   VELAFS_TRY(CheckMayChange(caller, branch));
   VELAFS_TRY(CheckNotProtected(branch));
   if (!options.force) VELAFS_TRY(CheckNotRunning(context, branch));
-  VELAFS_ASSIGN(const BranchInfo info, DescribeOne(context, branch));
-  if (options.dry_run) return info;
+  VELAFS_ASSIGN(deleted.info, DescribeOne(context, branch));
+  if (options.dry_run) return deleted;
+  VELAFS_ASSIGN(deleted.ended,
+                options.purge ? Discard(context, branch) : MoveToTrash(context, branch, saved));
+  return deleted;
+}
 
-  VELAFS_TRY(options.purge ? Discard(context, branch) : MoveToTrash(context, branch, saved));
+Status FinishDeletes(StoreContext& context, const std::vector<DeletedBranch>& deleted) {
+  std::vector<layer::Volume::Ended> ends;
+  for (const DeletedBranch& branch : deleted) ends.push_back(branch.ended);
+  VELAFS_TRY(context.volume->FinishEnds(ends).status());
   // What is left there can do no harm, and is no failure of the delete.
-  SetServerPlacesAside(context.storage, context.paths, branch);
-  return info;
+  for (const DeletedBranch& branch : deleted) {
+    SetServerPlacesAside(context.storage, context.paths, branch.row);
+  }
+  return {};
+}
+
+Result<BranchInfo> DeleteBranch(StoreContext& context, const Caller& caller,
+                                const std::string& name, const DeleteOptions& options,
+                                const BookmarkRow* saved) {
+  VELAFS_ASSIGN(DeletedBranch deleted, CommitDelete(context, caller, name, options, saved));
+  if (!options.dry_run) VELAFS_TRY(FinishDeletes(context, {deleted}));
+  return std::move(deleted.info);
 }
 
 Result<std::vector<LayerId>> RemoveForGood(catalog::Writer& writer, const BranchRow& branch) {

@@ -8,6 +8,7 @@
 #include "velafs/base/status.h"
 #include "velafs/catalog/catalog.h"
 #include "velafs/catalog/rows.h"
+#include "velafs/layer/volume.h"
 #include "velafs/store/branch_info.h"
 #include "velafs/store/caller.h"
 #include "velafs/store/context.h"
@@ -16,8 +17,22 @@ namespace velafs::store {
 
 struct DeleteOptions;
 
+// A branch that is deleted, but not durably, and what is left to be done.
+struct DeletedBranch {
+  BranchInfo info;  // what it was
+  catalog::BranchRow row;
+  layer::Volume::Ended ended;
+};
 // See TrashVerbs::Delete, but for the mount, which the caller tells. With `saved`, the branch's
 // state stays as that bookmark; in the same transaction.
+Result<DeletedBranch> CommitDelete(StoreContext& context, const Caller& caller,
+                                   const std::string& name, const DeleteOptions& options,
+                                   const catalog::BookmarkRow* saved = nullptr)
+    REQUIRES(context.verbs_mutex);
+// Makes them durable, by one sync.
+Status FinishDeletes(StoreContext& context, const std::vector<DeletedBranch>& deleted)
+    REQUIRES(context.verbs_mutex);
+// Both, of one.
 Result<BranchInfo> DeleteBranch(StoreContext& context, const Caller& caller,
                                 const std::string& name, const DeleteOptions& options,
                                 const catalog::BookmarkRow* saved = nullptr)

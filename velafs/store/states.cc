@@ -49,10 +49,11 @@ Status CheckMayTake(StoreContext& context, const Caller& caller, const Origin& o
 Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& source) {
   const Result<Origin> origin = FindOrigin(context, source);
   if (!origin.ok() || origin->bookmark || !CheckMayTake(context, caller, *origin).ok()) return {};
-  const auto branch = context.volume->Open(origin->branch.name);
-  if (!branch.ok()) return {};
-  VELAFS_TRY(context.mount.SendWrites(**branch));
-  (void)(*branch)->SyncAll(/*closing=*/false);
+  // Of a branch that is not open the kernel has not even a name.
+  const auto branch = context.volume->FindOpen(origin->branch.instance);
+  if (!branch) return {};
+  VELAFS_TRY(context.mount.SendWrites(*branch));
+  (void)branch->SyncAll(/*closing=*/false);
   return {};
 }
 

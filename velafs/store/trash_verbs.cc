@@ -1,6 +1,7 @@
 #include "velafs/store/trash_verbs.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "velafs/catalog/catalog.h"
 #include "velafs/layer/volume.h"
@@ -82,21 +83,59 @@ Result<Purged> RunPurge(StoreContext& context, const Caller& caller,
 
 Result<BranchInfo> TrashVerbs::Delete(const Caller& caller, const std::string& name,
                                       const DeleteOptions& options) {
-  if (!options.purge && !options.dry_run) TrySyncAhead(context_, caller, name);
-  BranchInfo info;
+  return std::move(DeleteBatch(caller, std::span(&name, 1), options).front());
+}
+
+std::vector<Result<BranchInfo>> TrashVerbs::DeleteAll(const Caller& caller,
+                                                      std::span<const std::string> names,
+                                                      const DeleteOptions& options) {
+  constexpr size_t kBatch = 64;  // for which other verbs wait
+  std::vector<Result<BranchInfo>> all;
+  all.reserve(names.size());
+  while (!names.empty()) {
+    const size_t count = std::min(names.size(), kBatch);
+    std::ranges::move(DeleteBatch(caller, names.first(count), options), std::back_inserter(all));
+    names = names.subspan(count);
+  }
+  return all;
+}
+
+std::vector<Result<BranchInfo>> TrashVerbs::DeleteBatch(const Caller& caller,
+                                                        std::span<const std::string> names,
+                                                        const DeleteOptions& options) {
+  if (!options.purge && !options.dry_run) {
+    for (const std::string& name : names) TrySyncAhead(context_, caller, name);
+  }
+  std::vector<Result<BranchInfo>> outcomes;
+  std::vector<DeletedBranch> deleted;
+  Status finished;
   {
     WriterLock lock(context_.verbs_mutex);
-    Result<BranchInfo> deleted = DeleteBranch(context_, caller, name, options);
-    if (!deleted.ok()) {
-      return std::move(deleted).status().WithContext("cannot delete " + Quoted(name));
+    for (const std::string& name : names) {
+      Result<DeletedBranch> one = CommitDelete(context_, caller, name, options);
+      if (one.ok()) {
+        outcomes.emplace_back(one->info);
+        deleted.push_back(*std::move(one));
+      } else {
+        outcomes.emplace_back(std::move(one).status().WithContext("cannot delete " + Quoted(name)));
+      }
     }
-    info = *std::move(deleted);
+    if (options.dry_run) return outcomes;
+    finished = FinishDeletes(context_, deleted);
   }
-  if (options.dry_run) return info;
-  context_.mount.TellRemoved(name);
-  RemoveWhatIsGone(context_.storage, context_.paths.Run());
-  RemoveServerPlaces(context_.paths.root, info.id, info.instance);
-  return info;
+  if (!finished.ok()) {
+    for (Result<BranchInfo>& outcome : outcomes) {
+      if (outcome.ok())
+        outcome = Status(finished).WithContext("cannot delete " + Quoted(outcome->name));
+    }
+    return outcomes;
+  }
+  for (const DeletedBranch& branch : deleted) context_.mount.TellRemoved(branch.row.name);
+  if (!deleted.empty()) RemoveWhatIsGone(context_.storage, context_.paths.Run());
+  for (const DeletedBranch& branch : deleted) {
+    RemoveServerPlaces(context_.paths.root, branch.info.id, branch.info.instance);
+  }
+  return outcomes;
 }
 
 Result<BranchInfo> TrashVerbs::Undelete(const Caller& caller, const std::string& name,

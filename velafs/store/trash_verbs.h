@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ class TrashVerbs {
   // protected, or, unless forced, if a server runs on it. Returns its last description.
   Result<BranchInfo> Delete(const Caller& caller, const std::string& name,
                             const DeleteOptions& options);
+  // The same of several, each for itself, in the same order. Many share a sync.
+  std::vector<Result<BranchInfo>> DeleteAll(const Caller& caller,
+                                            std::span<const std::string> names,
+                                            const DeleteOptions& options);
   // The branch deleted last under that name comes back, as `new_name` when given. It has its port
   // unless that was given to another, and never expires if its time has passed.
   Result<BranchInfo> Undelete(const Caller& caller, const std::string& name,
@@ -35,6 +40,10 @@ class TrashVerbs {
                        bool dry_run);
 
  private:
+  std::vector<Result<BranchInfo>> DeleteBatch(const Caller& caller,
+                                              std::span<const std::string> names,
+                                              const DeleteOptions& options);
+
   StoreContext& context_;
 };
 
