@@ -45,6 +45,10 @@ class Client {
   virtual Result<nlohmann::json> Call(const std::string& verb, const nlohmann::json& arguments,
                                       const ProgressFn& progress = nullptr,
                                       const Streams& streams = {}) = 0;
+  // The same for a result that is only passed on, which may be large: the text of its JSON, on one
+  // line.
+  virtual Result<std::string> CallForText(const std::string& verb,
+                                          const nlohmann::json& arguments) = 0;
   // True when a daemon serves the store (which is when it may be mounted).
   virtual bool is_remote() const = 0;
 };

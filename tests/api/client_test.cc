@@ -80,6 +80,19 @@ TEST_CASE_FIXTURE(ClientFixture, "with a daemon the verbs run there, with the sa
   CHECK(missing.hint() == here.hint());
 }
 
+TEST_CASE_FIXTURE(ClientFixture, "a result is had as text, with and without a daemon") {
+  const auto check = [](Client& client) {
+    CHECK(*client.CallForText("list", json::object()) == R"({"branches":[]})");
+    const auto missing = client.CallForText("show", {{"name", "none"}});
+    CHECK(missing.status().code() == Code::kNotFound);
+  };
+  check(*Connect());
+  Serve();
+  check(*Connect());
+  // Progress comes before the result, and is no part of it.
+  CHECK(*Connect()->CallForText("count", {{"limit", 3}}) == R"({"counted":3})");
+}
+
 TEST_CASE_FIXTURE(ClientFixture, "every progress event arrives, in order") {
   Serve();
   int next = 0;

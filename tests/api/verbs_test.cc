@@ -60,6 +60,7 @@ TEST_CASE_FIXTURE(VerbsFixture, "a verb refuses wrong arguments before it does a
       {"list", {{"nmae", "x"}}, "unknown argument \"nmae\""},
       {"list", {{"state", "asleep"}}, "\"asleep\" is not a state of a branch"},
       {"list", {{"state", "deleted"}}, "\"deleted\" is not a state of a branch"},
+      {"list", {{"fields", {"name", "nmae"}}}, "a branch has no field \"nmae\""},
       {"show", json::object(), "argument \"name\" is missing"},
       {"server", json::object(), "argument \"name\" is missing"},
       {"show", {{"name", nullptr}}, "argument \"name\" is missing"},
@@ -135,6 +136,8 @@ TEST_CASE_FIXTURE(VerbsFixture, "a clone carries what it was given") {
   CHECK(branch["logical_bytes"] == 3 + 8192 + 100'000);
 
   const json list = Done("list", json::object());
+  const json names = Done("list", {{"fields", {"name", "state"}}});
+  CHECK(names["branches"][0] == json{{"name", "main"}, {"state", "ready"}});
   REQUIRE(list["branches"].size() == 2);
   CHECK(list["branches"][0]["name"] == "main");
   CHECK(list["branches"][1] == Done("show", {{"name", "pr-1"}}));

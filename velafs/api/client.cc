@@ -51,7 +51,9 @@ constexpr int kLookAgainMs = 200;
 // Puts the lines of an answer together, from pieces as they arrive.
 class AnswerReader {
  public:
-  AnswerReader(const ProgressFn& progress, const WriteFn& out) : progress_(progress), out_(out) {}
+  // With `result_text`, a result is put there as it comes, and the outcome is null.
+  AnswerReader(const ProgressFn& progress, const WriteFn& out, std::string* result_text)
+      : progress_(progress), out_(out), result_text_(result_text) {}
 
   // Called when the daemon asks for the data.
   void OnSend(std::function<void()> send) { send_ = std::move(send); }
@@ -76,14 +78,22 @@ class AnswerReader {
     return !stop_;
   }
 
-  bool has_outcome() const { return !outcome_.is_null(); }
+  bool has_outcome() const { return has_outcome_; }
   Result<json> TakeOutcome() {
     VELAFS_TRY(out_failure_);
+    if (outcome_.is_null()) return json();
     return OutcomeFromJson(std::move(outcome_));
   }
 
  private:
   void TakeLine(std::string_view line) {
+    if (result_text_ != nullptr && line.starts_with(kResultBegins) && line.ends_with('}')) {
+      line.remove_prefix(kResultBegins.size());
+      line.remove_suffix(1);
+      *result_text_ = line;
+      has_outcome_ = true;
+      return;
+    }
     Result<json> parsed = FromText(line);
     if (!parsed.ok() || !parsed->is_object()) return;
     if (const auto data = parsed->find("data"); data != parsed->end()) {
@@ -97,6 +107,7 @@ class AnswerReader {
     const auto event = parsed->find("progress");
     if (event == parsed->end()) {
       outcome_ = *std::move(parsed);
+      has_outcome_ = true;
     } else if (progress_ && !stop_) {
       stop_ = !progress_(*event);
     }
@@ -108,12 +119,16 @@ class AnswerReader {
     stop_ = !out_failure_.ok();
   }
 
+  static constexpr std::string_view kResultBegins = R"({"result":)";
+
   const ProgressFn& progress_;
   const WriteFn& out_;
+  std::string* const result_text_;
   std::function<void()> send_;
   std::string rest_;  // a line's beginning
   size_t data_left_ = 0;
   Status out_failure_;
+  bool has_outcome_ = false;
   json outcome_;
   bool stop_ = false;
 };
@@ -221,6 +236,12 @@ class RemoteClient : public Client {
     VELAFS_TRY(CheckIsUtf8(arguments));
     return Post(verb, arguments, progress, kCallTime, streams);
   }
+  Result<std::string> CallForText(const std::string& verb, const json& arguments) override {
+    VELAFS_TRY(CheckIsUtf8(arguments));
+    std::string text;
+    VELAFS_TRY(Post(verb, arguments, nullptr, kCallTime, {}, &text).status());
+    return text;
+  }
   bool is_remote() const override { return true; }
 
   enum class Probe { kAnswers, kNobodyThere, kSilent };
@@ -243,11 +264,12 @@ class RemoteClient : public Client {
 
  private:
   Result<json> Post(const std::string& verb, const json& arguments, const ProgressFn& progress,
-                    seconds timeout, const Streams& streams = {}) {
+                    seconds timeout, const Streams& streams = {},
+                    std::string* result_text = nullptr) {
     const Result<os::UniqueFd> connected = ConnectTo(socket_path_, kTakeTime);
     if (!connected.ok()) return Silent();
     const int socket = connected->get();
-    AnswerReader answer(progress, streams.out);
+    AnswerReader answer(progress, streams.out, result_text);
     Sender sender(streams);
     if (streams.in) answer.OnSend([&] { sender.Start(socket); });
     if (!SendRequest(socket, RequestText(verb, ToText(arguments)))) return Silent();
@@ -275,6 +297,10 @@ class LocalClient : public Client {
                     const Streams& streams) override {
     VELAFS_TRY(CheckIsUtf8(arguments));
     return RunVerb(*store_, caller_, verb, arguments, progress, streams);
+  }
+  Result<std::string> CallForText(const std::string& verb, const json& arguments) override {
+    VELAFS_ASSIGN(const json result, Call(verb, arguments, nullptr, {}));
+    return ToText(result);
   }
   bool is_remote() const override { return false; }
 

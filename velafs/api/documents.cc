@@ -1,5 +1,6 @@
 #include "velafs/api/documents.h"
 
+#include <string_view>
 #include <utility>
 
 namespace velafs::api {
@@ -12,11 +13,12 @@ json TimeOrNull(const std::optional<TimeNs>& time) {
 
 // Field by field, by name: of a list in braces all would be copied twice, and of branches there may
 // be many.
-json BranchToJson(const store::BranchInfo& branch) {
+json BranchToJson(const store::BranchInfo& branch, const Fields& fields) {
   json document = json::object();
-  auto& fields = document.get_ref<json::object_t&>();
-  const auto add = [&fields](const char* name, json value) {
-    fields.emplace_hint(fields.end(), name, std::move(value));
+  auto& object = document.get_ref<json::object_t&>();
+  const auto add = [&](std::string_view name, json value) {
+    if (!fields.empty() && !fields.contains(name)) return;
+    object.emplace_hint(object.end(), name, std::move(value));
   };
   add("created_at", FormatTime(branch.created_at));
   add("data_owner", OrNull(branch.data_owner));
@@ -46,9 +48,9 @@ json BranchToJson(const store::BranchInfo& branch) {
   return document;
 }
 
-json BranchesToJson(const std::vector<store::BranchInfo>& branches) {
+json BranchesToJson(const std::vector<store::BranchInfo>& branches, const Fields& fields) {
   json list = json::array();
-  for (const store::BranchInfo& branch : branches) list.push_back(BranchToJson(branch));
+  for (const store::BranchInfo& branch : branches) list.push_back(BranchToJson(branch, fields));
   return list;
 }
 

@@ -1,8 +1,11 @@
 // JSON that several verbs answer with; API.md shows its shape.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "velafs/base/units.h"
@@ -16,8 +19,11 @@ nlohmann::json OrNull(const std::optional<T>& value) {
 }
 nlohmann::json TimeOrNull(const std::optional<TimeNs>& time);
 
-nlohmann::json BranchToJson(const store::BranchInfo& branch);
-nlohmann::json BranchesToJson(const std::vector<store::BranchInfo>& branches);  // an array
+using Fields = std::set<std::string, std::less<>>;
+// With those fields alone, if any are named.
+nlohmann::json BranchToJson(const store::BranchInfo& branch, const Fields& fields = {});
+nlohmann::json BranchesToJson(const std::vector<store::BranchInfo>& branches,
+                              const Fields& fields = {});  // an array
 nlohmann::json BookmarkToJson(const store::BookmarkInfo& bookmark);
 
 }  // namespace velafs::api

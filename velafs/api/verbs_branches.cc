@@ -1,6 +1,7 @@
 // The verbs on branches, but for those of verbs_trash.cc.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "velafs/api/call.h"
 #include "velafs/api/documents.h"
@@ -32,6 +33,14 @@ Result<store::BranchState> ParseListedState(const std::string& text) {
   if (state && *state != store::BranchState::kDeleted) return *state;
   return UsageError("\"" + text + "\" is not a state of a branch",
                     "the states are ready and running");
+}
+
+Status CheckFields(const std::vector<std::string>& fields) {
+  const json all = BranchToJson({});
+  for (const std::string& field : fields) {
+    if (!all.contains(field)) return UsageError("a branch has no field \"" + field + "\"");
+  }
+  return {};
 }
 
 const char* OutcomeName(store::CloneOutcome outcome) {
@@ -70,12 +79,16 @@ Answer List(Call& call) {
   filter.owner = call.arguments.Text("owner");
   filter.labels = call.arguments.TextMap("labels");
   const std::optional<std::string> state = call.arguments.Text("state");
+  const std::vector<std::string> fields = call.arguments.Texts("fields");
   VELAFS_TRY(call.arguments.Finish());
+  VELAFS_TRY(CheckFields(fields));
   if (state) {
     VELAFS_ASSIGN(filter.state, ParseListedState(*state));
   }
   VELAFS_ASSIGN(const std::vector<store::BranchInfo> branches, call.store.branches().List(filter));
-  return json{{"branches", BranchesToJson(branches)}};
+  json document = json::object();
+  document["branches"] = BranchesToJson(branches, Fields(fields.begin(), fields.end()));
+  return document;
 }
 
 Answer Show(Call& call) {

@@ -33,8 +33,18 @@ Status RunList(const Globals& globals, const ListArguments& given) {
   if (given.owner) arguments["owner"] = *given.owner;
   if (given.state) arguments["state"] = *given.state;
   VELAFS_ASSIGN(arguments["labels"], LabelsToJson(given.labels));
-  VELAFS_ASSIGN(const json list, client->Call("list", arguments));
-  return PrintResult(globals, list, RenderBranchList);
+  if (globals.json) {
+    VELAFS_ASSIGN(const std::string text, client->CallForText("list", arguments));
+    return WriteOut(text + "\n");
+  }
+  arguments["fields"] = kListedFields;
+  Result<json> list = client->Call("list", arguments);
+  if (list.status().code() == Code::kUsage) {  // of an older daemon, which is still mounted
+    arguments.erase("fields");
+    list = client->Call("list", arguments);
+  }
+  VELAFS_TRY(list.status());
+  return PrintResult(globals, *list, RenderBranchList);
 }
 
 CLI::Option* AddWatch(CLI::App* command, bool& watch) {
