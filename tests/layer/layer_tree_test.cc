@@ -36,7 +36,7 @@ struct TreeFixture : catalog::CatalogFixture {
     return ids;
   }
   std::vector<LayerId> OwnLayers(LayerId top) {
-    const std::vector<LayerId> ids = OwnLayersIn(Load(), top);
+    std::vector<LayerId> ids = OwnLayersIn(Load(), top);
     CHECK(OwnLayersIn(LoadFrom(top), top) == ids);
     return ids;
   }

@@ -41,9 +41,10 @@ struct TrashFixture : BranchesFixture {
 };
 
 TEST_CASE_FIXTURE(TrashFixture, "branches that are deleted together share syncs of the catalog") {
-  constexpr int kBranches = 100;
+  constexpr size_t kBranches = 100;
   std::vector<std::string> names;
-  for (int i = 0; i < kBranches; ++i) Clone("main", names.emplace_back("dev" + std::to_string(i)));
+  for (size_t i = 0; i < kBranches; ++i)
+    Clone("main", names.emplace_back("dev" + std::to_string(i)));
   Clone("main", names.emplace_back("protected"));
   REQUIRE(store->branches().Protect(caller, "protected", std::nullopt).ok());
   names.emplace_back("missing");
@@ -58,7 +59,7 @@ TEST_CASE_FIXTURE(TrashFixture, "branches that are deleted together share syncs 
     const auto outcomes = store->trash().DeleteAll(caller, names, {.purge = purge});
     CHECK(syncs <= 4);
     REQUIRE(outcomes.size() == names.size());
-    for (int i = 0; i < kBranches; ++i) {
+    for (size_t i = 0; i < kBranches; ++i) {
       REQUIRE_MESSAGE(outcomes[i].ok(), outcomes[i].status().message());
       CHECK(outcomes[i]->name == names[i]);
     }
@@ -68,7 +69,7 @@ TEST_CASE_FIXTURE(TrashFixture, "branches that are deleted together share syncs 
     CHECK(Names() == std::vector<std::string>{"main", "protected"});
     CHECK(Trash().size() == (purge ? 0 : kBranches));
     if (purge) continue;
-    for (int i = 0; i < kBranches; ++i) {
+    for (size_t i = 0; i < kBranches; ++i) {
       REQUIRE(store->trash().Undelete(caller, names[i], std::nullopt).ok());
     }
   }

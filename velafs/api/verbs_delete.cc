@@ -33,7 +33,8 @@ struct Selection {
 std::string TextOf(const Selection& selection) {
   std::string text;
   for (const std::string& name : selection.names) text += " " + name;
-  for (const auto& [key, value] : selection.filter.labels) text += " " + key + "=" + value;
+  for (const auto& [key, value] : selection.filter.labels)
+    text.append(" ").append(key).append("=").append(value);
   if (selection.filter.owner) text += " owner " + *selection.filter.owner;
   return text.substr(std::min<size_t>(text.size(), 1), 256);
 }
