@@ -66,7 +66,7 @@ grows() {
     END {
       for (i = int(n / 3) + 1; i <= n; ++i) { ++k; sx += x[i]; sy += y[i]; sxx += x[i] ^ 2; sxy += x[i] * y[i] }
       d = k * sxx - sx ^ 2
-      printf "%d\n", d > 0 ? (k * sxy - sx * sy) / d * (x[n] - x[n - k + 1]) : 0
+      printf "%d\n", (d > 0 ? (k * sxy - sx * sy) / d * (x[n] - x[n - k + 1]) : 0)
     }' "$samples"
 }
 
