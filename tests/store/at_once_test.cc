@@ -46,7 +46,8 @@ class Event {
 
 // Runs `verb` on branch "slow", whose files take as long to sync as the clone of "quick" takes.
 struct SlowSyncFixture : BranchesFixture {
-  void RunBesideClone(const std::function<Status()>& verb) {
+  enum Before { kNothing, kUncleanEnd };
+  void RunBesideClone(const std::function<Status()>& verb, Before before = kNothing) {
     std::atomic<bool> next_sync_waits = false;
     bool has_cloned_in_time = false;
     Event sync_began;
@@ -61,8 +62,9 @@ struct SlowSyncFixture : BranchesFixture {
     Clone("main", "slow");
     Clone("main", "quick");
     Reopen(storage);
-    (void)Opened("quick");
     WriteInto("slow", "18\n");
+    if (before == kUncleanEnd) Reopen(storage);
+    (void)Opened("quick");
     next_sync_waits = true;
     Status done;
     std::thread slow([&] { done = verb(); });
@@ -86,6 +88,11 @@ TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a bookmark of an
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a deleted branch syncs") {
   RunBesideClone([this] { return store->trash().Delete(caller, "slow", {}).status(); });
+}
+
+TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while a deleted branch is recovered") {
+  RunBesideClone([this] { return store->trash().Delete(caller, "slow", {}).status(); },
+                 kUncleanEnd);
 }
 
 TEST_CASE_FIXTURE(SlowSyncFixture, "a clone does not wait while the branch to reset syncs") {

@@ -139,6 +139,19 @@ std::vector<std::shared_ptr<Branch>> Volume::OpenBranches() {
   return branches;
 }
 
+Status Volume::SyncUnlessClean(const std::string& name) {
+  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
+  std::shared_ptr<Branch> branch = FindOpen(row.instance);
+  if (!branch) {
+    VELAFS_ASSIGN(const catalog::LayerRow head, parts_.catalog.Read([&](catalog::Reader& reader) {
+      return reader.Layer(row.head);
+    }));
+    if (head.is_settled) return {};
+    VELAFS_ASSIGN(branch, Open(row.instance));
+  }
+  return branch->SyncAll(false);
+}
+
 Status Volume::Freeze(const std::string& name, const AtFreeze& also) {
   VELAFS_ASSIGN(const catalog::CommitSequence committed, CommitFreeze(name, also));
   return parts_.catalog.MakeDurable(committed);
@@ -196,21 +209,6 @@ Result<uint64_t> Volume::EndInstance(const std::string& name, End end, const End
   return FinishEnds({std::move(ended)});
 }
 
-// Syncs most of what is to be kept before changes are held off. Where a branch that nobody has
-// opened was closed cleanly, there is nothing to sync.
-Status Volume::SyncBeforeEnd(const std::string& name) {
-  VELAFS_ASSIGN(const catalog::BranchRow row, FindRow(name));
-  std::shared_ptr<Branch> branch = FindOpen(row.instance);
-  if (!branch) {
-    VELAFS_ASSIGN(const catalog::LayerRow head, parts_.catalog.Read([&](catalog::Reader& reader) {
-      return reader.Layer(row.head);
-    }));
-    if (head.is_settled) return {};
-    VELAFS_ASSIGN(branch, Open(row.instance));
-  }
-  return branch->SyncAll(false);
-}
-
 // The head of a branch that is not open.
 Result<EndedHead> Volume::DescribeClosed(const catalog::BranchRow& row) {
   EndedHead head{.id = row.head, .parent = {}, .is_empty = false};
@@ -228,7 +226,8 @@ Result<EndedHead> Volume::DescribeClosed(const catalog::BranchRow& row) {
 }
 
 Result<Volume::Ended> Volume::CommitEnd(const std::string& name, End end, const Ending& change) {
-  if (end == End::kKeep) VELAFS_TRY(SyncBeforeEnd(name));
+  // Most of what is to be kept reaches the disk before changes are held off.
+  if (end == End::kKeep) VELAFS_TRY(SyncUnlessClean(name));
   Ended ended;
   const auto commit = [&](const EndedHead& head,
                           const std::function<Status(catalog::Writer&)>& close) -> Status {

@@ -62,6 +62,9 @@ class Volume : public BranchHost {
   Result<std::shared_ptr<Branch>> Open(InstanceId instance);
   // Null if it is not open.
   std::shared_ptr<Branch> FindOpen(InstanceId instance);
+  // Syncs the branch, unless nobody has opened it since it was closed cleanly: then nothing is left
+  // to be synced. Opens, and recovers, one that was not closed cleanly.
+  Status SyncUnlessClean(const std::string& name);
   std::vector<std::shared_ptr<Branch>> OpenBranches();
   // The state of layer `top` from directory `root` on, to be read only. Nothing may change or
   // remove the layer meanwhile. Messages call the state `name`.
@@ -152,7 +155,6 @@ class Volume : public BranchHost {
  private:
   Result<catalog::BranchRow> FindRow(const std::string& name);
   Result<std::optional<catalog::BranchRow>> FindRow(InstanceId instance);
-  Status SyncBeforeEnd(const std::string& name);
   Result<EndedHead> DescribeClosed(const catalog::BranchRow& row);
   Result<std::shared_ptr<Branch>> AddOpened(std::shared_ptr<Branch> branch, LayerId head);
   Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);

@@ -50,10 +50,10 @@ Status SyncAhead(StoreContext& context, const Caller& caller, const SourceRef& s
   const Result<Origin> origin = FindOrigin(context, source);
   if (!origin.ok() || origin->bookmark || !CheckMayTake(context, caller, *origin).ok()) return {};
   // Of a branch that is not open the kernel has not even a name.
-  const auto branch = context.volume->FindOpen(origin->branch.instance);
-  if (!branch) return {};
-  VELAFS_TRY(context.mount.SendWrites(*branch));
-  (void)branch->SyncAll(/*closing=*/false);
+  if (const auto branch = context.volume->FindOpen(origin->branch.instance)) {
+    VELAFS_TRY(context.mount.SendWrites(*branch));
+  }
+  (void)context.volume->SyncUnlessClean(origin->branch.name);
   return {};
 }
 
