@@ -132,6 +132,51 @@ TEST_CASE_FIXTURE(ClientFixture, "an answer of any size arrives whole") {
   CHECK(*answer == arguments);
 }
 
+// Answers "list" with that line, and everything else with nothing.
+struct FalseDaemon {
+  FalseDaemon(const std::string& socket_path, const std::string& list)
+      : listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket_path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(listen(listener.get(), 8) == 0);
+    thread = std::thread([this, list] {
+      while (true) {
+        const os::UniqueFd caller(accept(listener.get(), nullptr, nullptr));
+        if (caller.get() < 0) return;
+        std::string request(4096, '\0');
+        (void)recv(caller.get(), request.data(), request.size(), 0);
+        const bool is_list = request.find("/v1/list") != std::string::npos;
+        const std::string line = (is_list ? list : R"({"result":{}})") + "\n";
+        std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: ";
+        answer += std::to_string(line.size()) + "\r\n\r\n" + line;
+        (void)send(caller.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+      }
+    });
+  }
+  ~FalseDaemon() {
+    shutdown(listener.get(), SHUT_RDWR);
+    thread.join();
+  }
+
+  os::UniqueFd listener;
+  std::thread thread;
+};
+
+TEST_CASE_FIXTURE(ClientFixture, "what a false daemon says is no text unless it is JSON") {
+  const std::string socket_path = store::StorePaths(directory).Socket();
+  {
+    const FalseDaemon honest(socket_path, R"({"result":{"branches":[]}})");
+    CHECK(*Connect()->CallForText("list", json::object()) == R"({"branches":[]})");
+  }
+  std::filesystem::remove(socket_path);
+  // A terminal would obey it.
+  const FalseDaemon hostile(socket_path, "{\"result\":{\"name\":\"\x1b]0;owned\x07\"}}");
+  const auto text = Connect()->CallForText("list", json::object());
+  CHECK(text.status().code() == Code::kUnreachable);
+}
+
 TEST_CASE_FIXTURE(ClientFixture, "a daemon that does not answer is unreachable") {
   const os::UniqueFd silent(socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address{};

@@ -51,7 +51,8 @@ constexpr int kLookAgainMs = 200;
 // Puts the lines of an answer together, from pieces as they arrive.
 class AnswerReader {
  public:
-  // With `result_text`, a result is put there as it comes, and the outcome is null.
+  // With `result_text`, a result is put there as it comes, and the outcome is null. Only if it is
+  // JSON: it goes to a terminal, and the daemon may be somebody else's.
   AnswerReader(const ProgressFn& progress, const WriteFn& out, std::string* result_text)
       : progress_(progress), out_(out), result_text_(result_text) {}
 
@@ -87,7 +88,7 @@ class AnswerReader {
 
  private:
   void TakeLine(std::string_view line) {
-    if (result_text_ != nullptr && line.starts_with(kResultBegins) && line.ends_with('}')) {
+    if (result_text_ != nullptr && line.starts_with(kResultBegins) && json::accept(line)) {
       line.remove_prefix(kResultBegins.size());
       line.remove_suffix(1);
       *result_text_ = line;
