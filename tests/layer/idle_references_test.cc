@@ -21,17 +21,17 @@ TEST_CASE("references to an inode are counted as if it were in memory") {
   CHECK_FALSE(references.Forget(InodeNumber(9), 2));
   CHECK(references.Forget(InodeNumber(9), 1));
   CHECK(references.Files().empty());
-  CHECK_FALSE(references.Take(InodeNumber(9)));
+  CHECK_FALSE(references.Extract(InodeNumber(9)));
   CHECK(references.Forget(InodeNumber(9), 1));  // none more than none
   CHECK(references.Forget(InodeNumber(5), 1));  // it never had any
-  CHECK_FALSE(references.Take(InodeNumber(5)));
+  CHECK_FALSE(references.Extract(InodeNumber(5)));
 
-  const auto directory = references.Take(InodeNumber(2));
+  const auto directory = references.Extract(InodeNumber(2));
   REQUIRE(directory);
   CHECK(directory->lookups == 1);
   CHECK_FALSE(directory->is_file);
   CHECK(directory->parent == InodeNumber(1));
-  const auto last = references.Take(InodeNumber(kMaxInode));
+  const auto last = references.Extract(InodeNumber(kMaxInode));
   REQUIRE(last);
   CHECK(last->lookups == IdleReferences::kMostLookups);
   CHECK_FALSE(last->parent);
@@ -76,7 +76,7 @@ TEST_CASE("any order of additions and removals leaves what a plain map has") {
     const InodeNumber ino(1 + random() % 50);
     const auto found = expected.find(ino);
     if (random() % 2 == 0) {
-      const auto taken = references.Take(ino);
+      const auto taken = references.Extract(ino);
       REQUIRE(taken.has_value() == (found != expected.end()));
       if (!taken) continue;
       CHECK(taken->lookups == found->second.lookups);

@@ -232,7 +232,7 @@ class SessionMount : public Mount {
   std::unique_ptr<LostWrites> lost_writes_;
   SharedMutex unmounting_;                         // shared by who has the kernel send writes
   bool is_ended_ GUARDED_BY(unmounting_) = false;  // requests are not answered any more
-  bool is_mounted_ = false;                        // and not known to be unmounted again
+  bool is_mounted_ = false;                        // until this process has unmounted it
   pthread_t server_{};
   std::atomic<bool> is_serving_ = false;
 };

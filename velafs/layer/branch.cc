@@ -73,7 +73,7 @@ Result<Branch::InodePtr> Branch::Find(InodeNumber ino) {
   const auto [known, is_new] = inodes_.try_emplace(ino, std::move(loaded));
   if (!is_new) return known->second;
   known->second->last_used = round_.load();
-  if (const auto references = references_.Take(ino)) {
+  if (const auto references = references_.Extract(ino)) {
     known->second->lookups = references->lookups;
     known->second->parent = references->parent;
   }

@@ -58,7 +58,7 @@ void IdleReferences::Remove(std::vector<uint64_t>::iterator word) {
   if (used_ * 4 <= words_.size()) Add({});
 }
 
-std::optional<IdleReferences::Reference> IdleReferences::Take(InodeNumber ino) {
+std::optional<IdleReferences::Reference> IdleReferences::Extract(InodeNumber ino) {
   const auto word = Find(ino);
   if (word == words_.end() || !IsUsed(*word)) return std::nullopt;
   Reference taken{.ino = ino, .lookups = LookupsIn(*word), .is_file = IsFileIn(*word)};

@@ -28,7 +28,7 @@ class IdleReferences {
   // to be called for many at a time.
   void Add(const std::vector<Reference>& added);
   // Removes and returns those to an inode, if there are any.
-  std::optional<Reference> Take(InodeNumber ino);
+  std::optional<Reference> Extract(InodeNumber ino);
   // Removes `count` references to an inode: whether none is left.
   bool Forget(InodeNumber ino, uint64_t count);
   // The regular files that there are references to.

@@ -20,7 +20,7 @@ std::optional<std::string> IfAny(const std::string& text) {
   return text;
 }
 
-// Names of users by number. To find one reads all users of the machine.
+// Names of users by number, each looked up once: a lookup may read the list of all users.
 class UserNames {
  public:
   const std::string& Of(uint32_t uid) {
