@@ -305,6 +305,16 @@ pauses_of_clones() {
 }
 check "a clone under a bulk load stops writers only briefly" pauses_of_clones
 
+threads() { sed -n 's/^Threads:[[:space:]]*//p' "/proc/$(daemon_pid)/status"; }
+ends_threads() {
+  local i
+  velafs -q clone main burst
+  for i in {1..24}; do dd if=/dev/zero of="$mount_dir/burst/$i" bs=1M count=8 conv=fsync status=none & done
+  wait
+  at_most "$(threads)" 22 "number of the daemon's threads"
+}
+check "the threads that a burst of writes needs end with it" ends_threads
+
 clone_beyond_quota() {
   velafs -q clone main full --quota 4M
   hold full/large
