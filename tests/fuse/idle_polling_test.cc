@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -43,8 +44,19 @@ struct PollingFixture {
     return false;
   }
 
+  void AddBattery(const std::string& name, const std::string& status,
+                  const std::string& scope) const {
+    const std::filesystem::path battery = files.power_supplies + "/" + name;
+    std::filesystem::create_directories(battery);
+    std::ofstream(battery / "type") << "Battery\n";
+    std::ofstream(battery / "status") << status << "\n";
+    std::ofstream(battery / "scope") << scope << "\n";
+  }
+
   test::ScratchDirectory scratch;
-  const IdlePollingFiles files{.driver = scratch / "driver", .latency = scratch / "latency"};
+  const IdlePollingFiles files{.driver = scratch / "driver",
+                               .latency = scratch / "latency",
+                               .power_supplies = scratch / "supplies"};
 };
 
 TEST_CASE_FIXTURE(PollingFixture, "idle processors poll while requests come fast, and no longer") {
@@ -66,6 +78,23 @@ TEST_CASE_FIXTURE(PollingFixture, "slow requests ask for nothing") {
     std::this_thread::sleep_for(2 * IdlePolling::kBurstTime / IdlePolling::kBurst);
   }
   CHECK(WhatWasAsked().empty());
+}
+
+TEST_CASE_FIXTURE(PollingFixture, "nothing polls on a battery") {
+  AddBattery("used", "Discharging", "System");
+  const auto polling = IdlePolling::Start(files);
+  REQUIRE(polling);
+  for (uint64_t i = 0; i < 100 * IdlePolling::kBurst; ++i) polling->CountRequest();
+  std::this_thread::sleep_for(2 * IdlePolling::kBurstTime);
+  CHECK(WhatWasAsked().empty());
+}
+
+TEST_CASE_FIXTURE(PollingFixture, "a battery that does not feed the machine is no reason") {
+  AddBattery("mouse", "Discharging", "Device");
+  AddBattery("loading", "Charging", "System");
+  const auto polling = IdlePolling::Start(files);
+  REQUIRE(polling);
+  CHECK(Reaches(1, *polling, 0us));
 }
 
 TEST_CASE_FIXTURE(PollingFixture, "a mount that ends busy leaves the machine as it was") {

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 namespace velafs::fuse {
@@ -12,18 +15,29 @@ namespace {
 constexpr int32_t kPollUs = 0;
 constexpr int32_t kAnyUs = -1;  // PM_QOS_DEFAULT_VALUE: as if nobody had asked
 
+std::string FirstLine(const std::filesystem::path& file) {
+  std::string line;
+  std::getline(std::ifstream(file), line);
+  return line;
+}
+
+// Whether a battery feeds the machine. One of a mouse has the scope "Device".
+bool FeedsMachine(const std::filesystem::path& supply) {
+  return FirstLine(supply / "type") == "Battery" && FirstLine(supply / "scope") != "Device" &&
+         FirstLine(supply / "status") == "Discharging";
+}
+
 }  // namespace
 
 std::unique_ptr<IdlePolling> IdlePolling::Start(const IdlePollingFiles& files) {
-  std::string driver;
-  std::getline(std::ifstream(files.driver), driver);
-  if (driver != "haltpoll") return nullptr;
+  if (FirstLine(files.driver) != "haltpoll") return nullptr;
   os::UniqueFd latency(open(files.latency.c_str(), O_WRONLY | O_CLOEXEC));
   if (!latency) return nullptr;
-  return std::unique_ptr<IdlePolling>(new IdlePolling(std::move(latency)));
+  return std::unique_ptr<IdlePolling>(new IdlePolling(std::move(latency), files.power_supplies));
 }
 
-IdlePolling::IdlePolling(os::UniqueFd latency) : latency_(std::move(latency)) {
+IdlePolling::IdlePolling(os::UniqueFd latency, std::string power_supplies)
+    : latency_(std::move(latency)), power_supplies_(std::move(power_supplies)) {
   thread_.emplace(PeriodicThread::kUntilWoken, [this] { return Look(); });
 }
 
@@ -46,9 +60,22 @@ PeriodicThread::Wait IdlePolling::Look() {
   std::lock_guard lock(lock_);
   const uint64_t before = std::exchange(looked_at_, requests_.load());
   const bool goes_on = is_busy_ && (!is_polling_ || looked_at_ - before >= kBurst);
-  if (goes_on != is_polling_) Ask(goes_on ? kPollUs : kAnyUs);
-  is_polling_ = is_busy_ = goes_on;
-  return goes_on ? PeriodicThread::Wait(kBurstTime) : PeriodicThread::kUntilWoken;
+  const bool polls = goes_on && !IsOnBattery();
+  if (polls != is_polling_) Ask(polls ? kPollUs : kAnyUs);
+  is_polling_ = polls;
+  is_busy_ = goes_on;
+  if (!goes_on) return PeriodicThread::kUntilWoken;
+  return polls ? PeriodicThread::Wait(kBurstTime) : PeriodicThread::Wait(kBatteryTime);
+}
+
+bool IdlePolling::IsOnBattery() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - battery_looked_at_ < kBatteryTime) return is_on_battery_;
+  battery_looked_at_ = now;
+  std::error_code unreadable;  // then there is none
+  const std::filesystem::directory_iterator supplies(power_supplies_, unreadable);
+  is_on_battery_ = std::any_of(begin(supplies), end(supplies), FeedsMachine);
+  return is_on_battery_;
 }
 
 void IdlePolling::Ask(int32_t latency_us) {

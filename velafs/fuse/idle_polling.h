@@ -7,6 +7,7 @@
 // only
 // * if the kernel's cpuidle driver is "haltpoll", the driver of a virtual machine with dedicated
 //   processors, which does not poll unless it is asked to;
+// * while the machine does not run on a battery;
 // * while there are at least 500 requests a second, and a tenth of a second longer.
 #pragma once
 
@@ -27,6 +28,7 @@ namespace velafs::fuse {
 struct IdlePollingFiles {
   std::string driver = "/sys/devices/system/cpu/cpuidle/current_driver";
   std::string latency = "/dev/cpu_dma_latency";
+  std::string power_supplies = "/sys/class/power_supply";
 };
 
 class IdlePolling {
@@ -43,20 +45,26 @@ class IdlePolling {
 
   static constexpr uint64_t kBurst = 50;  // requests
   static constexpr std::chrono::milliseconds kBurstTime{100};
+  static constexpr std::chrono::seconds kBatteryTime{10};  // between looks at the battery
 
  private:
-  explicit IdlePolling(os::UniqueFd latency);
+  IdlePolling(os::UniqueFd latency, std::string power_supplies);
   void CountBurst();
   // Asks for polling in a burst, and stops asking after it.
   PeriodicThread::Wait Look();
+  // As it was at most kBatteryTime ago. The caller holds lock_.
+  bool IsOnBattery();
   // The longest, in us, that the wake-up of a processor may take.
   void Ask(int32_t latency_us);
 
   const os::UniqueFd latency_;
+  const std::string power_supplies_;
   std::atomic<uint64_t> requests_ = 0;
 
   std::mutex lock_;
-  std::chrono::steady_clock::time_point burst_ended_;  // with the next two, guarded by lock_
+  std::chrono::steady_clock::time_point burst_ended_;  // like all but the thread, guarded by lock_
+  std::chrono::steady_clock::time_point battery_looked_at_;
+  bool is_on_battery_ = false;
   bool is_busy_ = false;
   bool is_polling_ = false;
   uint64_t looked_at_ = 0;                // requests, when the thread last looked
