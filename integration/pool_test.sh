@@ -243,9 +243,11 @@ old_and_new_state() {
 check "all clones have one state, until the pool is refreshed" old_and_new_state
 
 never_dead() {
-  local name
+  local name pid
   for name in $(velapg --json pool list | jq -r '.pools[0].clones[] | select(.state == "ready").branch' | head -n 2); do
-    kill -KILL "$(velapg --json status "$name" | jq .pid)"
+    pid=$(velapg --json status "$name" | jq .pid)
+    kill -KILL "$pid"
+    wait_until 10 has_ended "$pid" || fail "the server on $name has not ended"
   done
   for _ in 1 2 3; do answers "$(velapg take main --url)" 'select 1'; done
   becomes main "3 0 6 0"

@@ -190,12 +190,15 @@ terminated() {
 check "SIGTERM stops the servers, and those that ran start again with autostart=last" terminated
 
 killed() {
-  local daemon
+  local daemon server
   velapg -q stop pr-2
+  server=$(velapg --json status pr-1 | jq .pid)
   daemon=$(daemon_pid)
+  kill -STOP "$server" # or it ends of its own when it misses its files
   kill -KILL "$daemon"
   wait_until 30 has_ended "$daemon" || fail "the daemon has not ended"
   velapg --json status | jq -e '.servers == [{"branch": "pr-1", "state": "orphaned", "pid": .servers[0].pid}]'
+  kill -CONT "$server"
   velafs --json mount | jq -e '.started == ["pr-1"]'
   equal "$(running)" pr-1
 }
