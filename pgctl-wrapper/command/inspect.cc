@@ -46,7 +46,7 @@ constexpr char kDatabases[] =
 constexpr uint64_t kMostAnswerBytes = 256 << 20;
 
 // One that can be opened where the usual one cannot.
-constexpr const char* kLastingDatabase = "template1";
+constexpr const char* kDatabaseToOpen = "template1";
 
 // The server's words if there are some, else the program's.
 std::string FirstComplaint(const std::string& text) {
@@ -118,7 +118,7 @@ class Inspector {
   Result<json> Databases() {
     Result<json> databases = Query(open_database_, kDatabases);
     if (databases.ok()) return databases;
-    open_database_ = kLastingDatabase;
+    open_database_ = kDatabaseToOpen;
     Result<json> others = Query(open_database_, kDatabases);
     return others.ok() ? std::move(others) : std::move(databases);
   }

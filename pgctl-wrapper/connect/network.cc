@@ -8,7 +8,7 @@ namespace {
 
 using std::string_view;
 
-constexpr std::array<std::pair<Network, const char*>, 3> kNames = {{
+constexpr std::array<std::pair<Network, const char*>, 3> kNetworkNames = {{
     {Network::kIsolated, "isolated"},
     {Network::kLoopback, "loopback"},
     {Network::kHost, "host"},
@@ -17,14 +17,14 @@ constexpr std::array<std::pair<Network, const char*>, 3> kNames = {{
 }  // namespace
 
 Result<Network> ParseNetwork(string_view word) {
-  for (const auto& [network, name] : kNames) {
+  for (const auto& [network, name] : kNetworkNames) {
     if (word == name) return network;
   }
   return UsageError("\"" + std::string(word) + "\" is not isolated, loopback or host");
 }
 
 const char* NetworkName(Network network) {
-  for (const auto& [known, name] : kNames) {
+  for (const auto& [known, name] : kNetworkNames) {
     if (known == network) return name;
   }
   return "unknown";

@@ -12,7 +12,7 @@
 namespace velafs::pgctl {
 namespace {
 
-constexpr const char* kNames[] = {"standby.signal", "recovery.signal", "recovery.conf"};
+constexpr const char* kSignalFiles[] = {"standby.signal", "recovery.signal", "recovery.conf"};
 constexpr std::string_view kAside = ".velapg";
 constexpr std::string_view kMadeByUs = "made by velapg\n";
 
@@ -37,7 +37,7 @@ bool HasSignalFile(const std::string& data_dir, const std::string& name) {
 
 Status SignalFiles::PutBack(const std::string& data_dir) {
   VELAFS_TRY(RemoveIfMadeByUs(data_dir + "/recovery.signal"));
-  for (const std::string name : kNames) {
+  for (const std::string name : kSignalFiles) {
     const std::string path = data_dir + "/" + name;
     if (!HasSignalFile(data_dir, name + std::string(kAside))) continue;
     if (HasSignalFile(data_dir, name)) {  // made anew since
@@ -51,7 +51,7 @@ Status SignalFiles::PutBack(const std::string& data_dir) {
 
 Result<SignalFiles> SignalFiles::PutAside(const std::string& data_dir, int version) {
   SignalFiles files(data_dir);
-  for (const std::string name : kNames) {
+  for (const std::string name : kSignalFiles) {
     if ((name == "recovery.conf") != (version < 12)) continue;
     const std::string path = data_dir + "/" + name;
     if (rename(path.c_str(), AsidePath(path).c_str()) == 0) {

@@ -94,7 +94,7 @@ std::optional<Registration> ReadCluster(const string& directory) {
   return found;
 }
 
-std::vector<string> EntriesOf(const string& directory) {
+std::vector<string> PathsIn(const string& directory) {
   std::vector<string> paths;
   std::error_code error;
   for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
@@ -109,7 +109,7 @@ std::vector<Registration> FindLeftUnits(const string& store, const string& branc
   const string begin = "postgresql@";
   const string end = ".service.d";
   std::vector<Registration> found;
-  for (const string& path : EntriesOf(kUnits)) {
+  for (const string& path : PathsIn(kUnits)) {
     const string name = std::filesystem::path(path).filename();
     const size_t dash = name.find('-');
     if (!name.starts_with(begin) || !name.ends_with(end) || dash == string::npos) continue;
@@ -156,8 +156,8 @@ string ClusterLink(const string& version, const string& cluster) {
 
 std::vector<Registration> FindClusters(const string& store, const string& branch) {
   std::vector<Registration> found;
-  for (const string& version : EntriesOf(kConfigs)) {
-    for (const string& directory : EntriesOf(version)) {
+  for (const string& version : PathsIn(kConfigs)) {
+    for (const string& directory : PathsIn(version)) {
       const auto cluster = ReadCluster(directory);
       if (cluster && cluster->store == store && cluster->branch == branch) {
         found.push_back(*cluster);

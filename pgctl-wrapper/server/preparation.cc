@@ -21,7 +21,7 @@ constexpr const char* kDetachedConnection =
 constexpr uint64_t kLargestSmallFileBytes = 1 << 16;
 constexpr size_t kSlotDatabaseOffset = 80;  // in a slot's state: a header of 16 bytes, the name
 
-std::vector<std::string> EntriesOf(const std::string& directory) {
+std::vector<std::string> DirectoryEntries(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;
   if (!std::filesystem::is_directory(std::filesystem::symlink_status(directory, error)))
@@ -81,7 +81,7 @@ Status PreparedMarker::Write() const {
 
 Status RemoveReplicationSlots(const std::string& data_dir, Preparation* report) {
   const std::string directory = data_dir + "/pg_replslot";
-  for (const std::string& name : EntriesOf(directory)) {
+  for (const std::string& name : DirectoryEntries(directory)) {
     const std::string path = directory + "/" + name;
     const std::string kind = IsLogicalSlot(path) ? "logical" : "physical";
     VELAFS_TRY(os::RemoveTree(AT_FDCWD, path));
@@ -94,12 +94,12 @@ Status RemoveReplicationSlots(const std::string& data_dir, Preparation* report) 
 }
 
 size_t CountPreparedTransactions(const std::string& data_dir) {
-  return EntriesOf(data_dir + "/pg_twophase").size();
+  return DirectoryEntries(data_dir + "/pg_twophase").size();
 }
 
 bool MayHaveForeignServers(const std::string& data_dir) {
   const std::string base = data_dir + "/base";
-  for (const std::string& database : EntriesOf(base)) {
+  for (const std::string& database : DirectoryEntries(base)) {
     if (IsFilled(base + "/" + database + "/1417")) return true;
   }
   return false;

@@ -19,7 +19,7 @@ namespace {
 // Shared catalogs can be reached from any database. Nobody drops the second, which is used if
 // somebody dropped the first.
 constexpr const char* kDatabase = "template1";
-constexpr const char* kLastingDatabase = "template0";
+constexpr const char* kSecondDatabase = "template0";
 
 // Returns a database that it has to be done in again, before the rest can be done; empty when all
 // is done.
@@ -134,7 +134,7 @@ Status RunSingleUser(const SingleUserRun& run, Preparation* report) {
     if (!is_gone) {
       return ExplainFailedStart(run.branch, run.data_dir, said, run.reads_archive);
     }
-    database = kLastingDatabase;
+    database = kSecondDatabase;
   }
 }
 

@@ -24,7 +24,7 @@ using boost::beast::string_view;
 // The library knows boost::none for this, but up to Boost 1.74 takes it for less than any length.
 constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 constexpr size_t kMaxTargetBytes = 128;
-constexpr std::string_view kVerbs = "/v1/";
+constexpr std::string_view kVerbPath = "/v1/";
 constexpr std::string_view kVerbLetters = "abcdefghijklmnopqrstuvwxyz-";
 
 // The library's parser with callbacks that ignore everything; derived classes override some.
@@ -126,7 +126,7 @@ void RequestParser::PutHeader(std::string_view bytes) {
   request_.refusal = RefusalOfHeader();
   const bool has_length = header_->content_length().has_value();
   body_left_bytes_ = has_length ? *header_->content_length() : 0;
-  if (request_.refusal == 0) request_.verb = header_->target.substr(kVerbs.size());
+  if (request_.refusal == 0) request_.verb = header_->target.substr(kVerbPath.size());
   PutBody(std::exchange(unparsed_, {}));
   PutBody(bytes);
 }
@@ -137,9 +137,9 @@ int RequestParser::RefusalOfHeader() const {
   // A small body could become a very large one.
   if (header_->has_content_encoding) return 415;
   const std::string_view target = header_->target;
-  const bool is_verb = header_->is_post && target.starts_with(kVerbs) &&
-                       target.size() > kVerbs.size() && target.size() <= kMaxTargetBytes &&
-                       target.find_first_not_of(kVerbLetters, kVerbs.size()) == target.npos;
+  const bool is_verb = header_->is_post && target.starts_with(kVerbPath) &&
+                       target.size() > kVerbPath.size() && target.size() <= kMaxTargetBytes &&
+                       target.find_first_not_of(kVerbLetters, kVerbPath.size()) == target.npos;
   if (!is_verb) return 404;
   const auto length = header_->content_length();
   return length.has_value() && *length > body_limit_bytes_ ? 413 : 0;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint8_t kWholeChunk = 0xff;
 
-Status Stopped() { return Refused("sealing was stopped"); }
+Status SealStopped() { return Refused("sealing was stopped"); }
 
 }  // namespace
 
@@ -22,7 +22,7 @@ FileSealer::FileSealer(LayerContent content, const catalog::InodeRow& row, SealS
 
 Status FileSealer::Seal(const std::function<bool()>& go_on) {
   for (uint64_t part = 0; part * catalog::kPartBytes < size_bytes_; ++part) {
-    if (!go_on()) return Stopped();
+    if (!go_on()) return SealStopped();
     const uint64_t begin = part * catalog::kPartBytes;
     const ByteRange range = ByteRange{begin, catalog::kPartBytes}.Before(size_bytes_);
     VELAFS_ASSIGN(std::optional<catalog::ManifestPartRow> row, WithoutData(range));
@@ -56,7 +56,7 @@ Result<catalog::ManifestPartRow> FileSealer::SealPart(ByteRange part,
                                                       const std::function<bool()>& go_on) {
   catalog::ManifestPartRow row;
   for (uint64_t at = part.offset_bytes; at < part.End(); at += kChunkBytes) {
-    if (!go_on()) return Stopped();
+    if (!go_on()) return SealStopped();
     VELAFS_ASSIGN(const SealedFile::Held held,
                   SealChunk(ByteRange{at, kChunkBytes}.Before(part.End())));
     row.chunks.push_back(held.chunk);

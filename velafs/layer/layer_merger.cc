@@ -27,7 +27,7 @@ constexpr uint64_t kPagesAtOnce = 128;
 constexpr uint64_t kPagesPerSync = 1024;
 constexpr uint64_t kPagesPerLook = 128 * 1024;  // what is held of them is looked at together
 
-Status Stopped() { return Refused("merging of layers was stopped"); }
+Status MergeStopped() { return Refused("merging of layers was stopped"); }
 
 // Copies pages to the upper layer's file. Syncs it now and then, so that a sync of the whole branch
 // never waits long.
@@ -40,7 +40,7 @@ class Copier {
   // Pages that `from` holds, and `to` does not yet.
   Status Copy(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
-      if (!go_on_()) return Stopped();
+      if (!go_on_()) return MergeStopped();
       VELAFS_ASSIGN(const PageFile::Extent extent,
                     from_.ExtentAt({page.OffsetBytes(), (end - page) * kPageBytes}));
       const uint64_t whole = std::max<uint64_t>(extent.length_bytes / kPageBytes, 1);
@@ -75,7 +75,7 @@ class Copier {
  private:
   Status CopyRun(PageNumber page, uint64_t pages) {
     for (const PageNumber end = page + pages; page < end;) {
-      if (!go_on_()) return Stopped();
+      if (!go_on_()) return MergeStopped();
       const uint64_t some = std::min(end - page, kPagesAtOnce);
       VELAFS_TRY(CopyData(page, some));
       page += some;
@@ -149,7 +149,7 @@ Result<uint64_t> LayerMerger::Merge(const std::function<bool()>& go_on) {
   Layer& lower = *layers[1];
   for (const InodeNumber ino : lower.InodesWithContent()) {
     VELAFS_TRY(CopyUp(*view, lower, upper, ino, go_on));
-    if (!go_on()) return Stopped();
+    if (!go_on()) return MergeStopped();
   }
   if (upper.IsOnDisk()) VELAFS_TRY(upper.SyncNames());
   VELAFS_ASSIGN(const uint64_t lower_bytes, lower.AllocatedBytes({}));
@@ -185,7 +185,7 @@ Status LayerMerger::CopyUp(Branch& view, Layer& lower, Layer& upper, InodeNumber
   Copier copier(view, *from, *to->page_file(), *seen, go_on);
   const PageNumber end = PageNumber::From(inherited);
   for (PageNumber page; page < end;) {
-    if (!go_on()) return Stopped();
+    if (!go_on()) return MergeStopped();
     VELAFS_ASSIGN(const auto above, to->RunAt(page, std::min(end - page, kPagesPerLook)));
     VELAFS_ASSIGN(const auto below, from->RunAt(page, above.pages));
     if (!above.held && below.held) VELAFS_TRY(copier.Copy(page, below.pages));

@@ -20,7 +20,7 @@ namespace {
 
 // Names, since what the C library uses for a function differs with its version and the processor;
 // those that this machine's libseccomp does not know are left out.
-constexpr std::array kFiles = {
+constexpr std::array kFileCalls = {
     "access",      "chdir",
     "chmod",       "close",
     "close_range", "copy_file_range",
@@ -135,7 +135,7 @@ void AllowSomeUses(SystemCallFilter& filter) {
 
 Status FilterSystemCalls() {
   SystemCallFilter filter(ENOSYS);
-  filter.Allow(kFiles);
+  filter.Allow(kFileCalls);
   filter.Allow(kMemoryAndThreads);
   filter.Allow(kClocks);
   filter.Allow(kSocketsAndWaiting);

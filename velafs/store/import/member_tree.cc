@@ -21,7 +21,7 @@ namespace {
 
 using Kind = SourceEntry::Kind;
 
-constexpr size_t kMaxEntries = 20'000'000;
+constexpr size_t kMaxMembers = 20'000'000;
 constexpr size_t kMaxTextBytes = 256 << 20;  // of all names and links together
 constexpr size_t kMaxNamed = 10;
 constexpr size_t kMaxPathBytes = 4096;
@@ -110,7 +110,7 @@ Result<MemberTree::Added> MemberTree::Add(const Member& member) {
     VELAFS_TRY(FillDirectory(0, member));
     return Added();
   }
-  if (source_.entries.size() >= kMaxEntries) return Refused("it has more than 20000000 members");
+  if (source_.entries.size() >= kMaxMembers) return Refused("it has more than 20000000 members");
   text_bytes_ += member.path.size() + member.target.size();
   if (text_bytes_ > kMaxTextBytes) return Refused("its names are more than 256 MiB");
   VELAFS_ASSIGN(const uint32_t directory, Enter(steps, steps.size() - 1));
