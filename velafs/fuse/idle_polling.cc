@@ -57,15 +57,14 @@ void IdlePolling::CountBurst() {
 }
 
 PeriodicThread::Wait IdlePolling::Look() {
+  const bool is_on_battery = IsOnBattery();
   std::lock_guard lock(lock_);
   const uint64_t before = std::exchange(looked_at_, requests_.load());
-  const bool goes_on = is_busy_ && (!is_polling_ || looked_at_ - before >= kBurst);
-  const bool polls = goes_on && !IsOnBattery();
-  if (polls != is_polling_) Ask(polls ? kPollUs : kAnyUs);
-  is_polling_ = polls;
-  is_busy_ = goes_on;
-  if (!goes_on) return PeriodicThread::kUntilWoken;
-  return polls ? PeriodicThread::Wait(kBurstTime) : PeriodicThread::Wait(kBatteryTime);
+  const bool goes_on =
+      is_busy_ && !is_on_battery && (!is_polling_ || looked_at_ - before >= kBurst);
+  if (goes_on != is_polling_) Ask(goes_on ? kPollUs : kAnyUs);
+  is_polling_ = is_busy_ = goes_on;
+  return goes_on ? PeriodicThread::Wait(kBurstTime) : PeriodicThread::kUntilWoken;
 }
 
 bool IdlePolling::IsOnBattery() {

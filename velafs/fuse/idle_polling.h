@@ -52,7 +52,7 @@ class IdlePolling {
   void CountBurst();
   // Asks for polling in a burst, and stops asking after it.
   PeriodicThread::Wait Look();
-  // As it was at most kBatteryTime ago. The caller holds lock_.
+  // As it was at most kBatteryTime ago. For the thread alone: firmware may take its time to answer.
   bool IsOnBattery();
   // The longest, in us, that the wake-up of a processor may take.
   void Ask(int32_t latency_us);
@@ -62,12 +62,12 @@ class IdlePolling {
   std::atomic<uint64_t> requests_ = 0;
 
   std::mutex lock_;
-  std::chrono::steady_clock::time_point burst_ended_;  // like all but the thread, guarded by lock_
-  std::chrono::steady_clock::time_point battery_looked_at_;
-  bool is_on_battery_ = false;
+  std::chrono::steady_clock::time_point burst_ended_;  // with the next two, guarded by lock_
   bool is_busy_ = false;
   bool is_polling_ = false;
-  uint64_t looked_at_ = 0;                // requests, when the thread last looked
+  uint64_t looked_at_ = 0;  // requests, when the thread last looked
+  std::chrono::steady_clock::time_point battery_looked_at_;
+  bool is_on_battery_ = false;
   std::optional<PeriodicThread> thread_;  // last: it uses the members above
 };
 
