@@ -222,6 +222,9 @@ class SessionMount : public Mount {
   // Has the kernel send all it holds. What cannot be stored is in the log.
   void SendAllWrites();
   int AskUnmounter(std::byte how);
+  // Once requests are not answered any more: who waits for an answer gets an error. To be called at
+  // once, since the kernel gives the device of a mount that is gone to another one.
+  void AbortIfMounted();
   void EndSession() REQUIRES(unmounting_);  // Serve has returned when this does
 
   const store::MountedStore store_;
@@ -235,14 +238,14 @@ class SessionMount : public Mount {
   std::unique_ptr<LostWrites> lost_writes_;
   SharedMutex unmounting_;                         // shared by who has the kernel send writes
   bool is_ended_ GUARDED_BY(unmounting_) = false;  // requests are not answered any more
-  bool is_mounted_ = false;                        // until this process has unmounted it
+  std::atomic<bool> is_mounted_ = false;           // until it is known to be gone
   pthread_t server_{};
   std::atomic<bool> is_serving_ = false;
 };
 
 SessionMount::~SessionMount() {
   if (session_ == nullptr) return;
-  if (is_mounted_ && unmounter_) AskUnmounter(kAbort);
+  AbortIfMounted();
   store_.SetMount("", nullptr);
   if (lost_writes_) lost_writes_->End();
   fuse_session_unmount(session_);  // if no other has
@@ -312,9 +315,8 @@ Status SessionMount::Serve() {
   const int result = fuse_session_loop_mt(session_, config);
   is_serving_ = false;
   fuse_loop_cfg_destroy(config);
+  AbortIfMounted();
   if (result >= 0) return {};
-  // Verbs and the thread of the lost writes may wait for answers that nobody gives any more.
-  AskUnmounter(kAbort);
   return SystemError(-result, "cannot serve \"" + mountpoint_ + "\"");
 }
 
@@ -356,6 +358,12 @@ void SessionMount::EndSession() {
     pthread_kill(server_, kWakeSignal);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
+}
+
+void SessionMount::AbortIfMounted() {
+  if (!is_mounted_ || !unmounter_) return;
+  const int error_number = AskUnmounter(kAbort);
+  if (error_number == 0 || error_number == EXDEV) is_mounted_ = false;
 }
 
 int SessionMount::AskUnmounter(std::byte how) { return unmounter_->Ask(std::span(&how, 1)); }

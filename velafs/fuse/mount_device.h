@@ -1,4 +1,5 @@
-// The device that a mount has for as long as it lives, by which it is told from all others.
+// The device that a mount has for as long as it lives, by which it is told from all others. Later
+// it may be another one's.
 #pragma once
 
 #include <fcntl.h>
