@@ -65,6 +65,22 @@ TEST_CASE("inodes that nobody asks for leave memory, and the kernel's numbers of
   CHECK(*branch->Parent(branch->Lookup(branch->root(), "dir")->ino) == branch->root());
 }
 
+TEST_CASE("a directory that leaves memory before the kernel refers to it is found where it was") {
+  VolumeFixture fixture;
+  fixture.MakeSource("main", {});
+  const auto branch = fixture.Open("main");
+  const auto above = branch->Make(branch->root(), "above", {.mode = S_IFDIR | 0700});
+  REQUIRE(above.ok());
+  const auto directory = branch->Make(above->ino, "dir", {.mode = S_IFDIR | 0700});
+  REQUIRE(directory.ok());
+  branch->BeginRound();
+  branch->DropIdle(1);
+  REQUIRE(branch->KnownInodes() == 0);
+  branch->Retain(directory->ino);
+  CHECK(*branch->Parent(directory->ino) == above->ino);
+  CHECK(*branch->Parent(above->ino) == branch->root());
+}
+
 TEST_CASE("the access time is what was set last, whatever is written or read") {
   VolumeFixture fixture;
   fixture.MakeSource("main", {{"file", std::string(100'000, 'x')}});

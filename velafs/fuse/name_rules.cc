@@ -33,13 +33,13 @@ class Sparing {
   std::atomic<TimeNs> next_ = 0;
 };
 
-// From the top directory down to `directory`; empty when it is not reached from there.
-std::vector<InodeNumber> WayTo(layer::Branch& branch, InodeNumber directory) {
+// From the top directory down to `directory`; ENOENT when it is not reached from there.
+Result<std::vector<InodeNumber>> WayTo(layer::Branch& branch, InodeNumber directory) {
   std::vector<InodeNumber> way = {directory};
   while (way.back() != branch.root()) {
-    const Result<InodeNumber> above = branch.Parent(way.back());
-    if (!above.ok() || !*above) return {};
-    way.push_back(*above);
+    VELAFS_ASSIGN(const InodeNumber above, branch.Parent(way.back()));
+    if (!above) return Errno(ENOENT);
+    way.push_back(above);
   }
   std::reverse(way.begin(), way.end());
   return way;
@@ -136,14 +136,14 @@ Status CheckPlace(layer::Branch& branch, const layer::Attributes& moved, InodeNu
   const bool becomes_tablespaces = directory == branch.root() && name == kTablespaces;
   if (S_ISLNK(moved.mode)) {
     if (becomes_tablespaces) return RefuseLink(branch, name, "a directory elsewhere");
-    const std::vector<InodeNumber> way = WayTo(branch, directory);
+    VELAFS_ASSIGN(const std::vector<InodeNumber> way, WayTo(branch, directory));
     if (!LeadsToTablespaces(branch, way)) return {};
     return CheckTablespaceLink(branch, way, name, moved.ino);
   }
   if (!S_ISDIR(moved.mode)) return {};
   std::vector<InodeNumber> way = {branch.root()};
   if (!becomes_tablespaces) {
-    way = WayTo(branch, directory);
+    VELAFS_ASSIGN(way, WayTo(branch, directory));
     if (!LeadsToTablespaces(branch, way)) return {};
   }
   way.push_back(moved.ino);
@@ -171,7 +171,7 @@ Result<layer::Attributes> NameRules::Make(layer::Branch& branch, InodeNumber dir
     if (directory == branch.root() && name == kTablespaces) {
       return RefuseLink(branch, name, node.target);
     }
-    const std::vector<InodeNumber> way = WayTo(branch, directory);
+    VELAFS_ASSIGN(const std::vector<InodeNumber> way, WayTo(branch, directory));
     if (LeadsToTablespaces(branch, way) && LeadsOut(branch, way, node.target)) {
       return RefuseLink(branch, name, node.target);
     }

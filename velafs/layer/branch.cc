@@ -188,7 +188,7 @@ size_t Branch::ReferenceBytes() {
   return references_.bytes();
 }
 
-size_t Branch::DropIdle(uint32_t idle_rounds) {
+size_t Branch::DropIdle(uint32_t file_rounds, uint32_t directory_rounds) {
   const uint32_t round = round_;
   std::vector<InodePtr> last_uses;  // freed after the locks
   std::vector<IdleReferences::Reference> references;
@@ -197,6 +197,7 @@ size_t Branch::DropIdle(uint32_t idle_rounds) {
   MutexLock lock(inodes_lock_);
   for (auto at = inodes_.begin(); at != inodes_.end();) {
     const InodePtr& inode = at->second;
+    const uint32_t idle_rounds = inode->IsDirectory() ? directory_rounds : file_rounds;
     // One without a name cannot be loaded anew.
     if (round - inode->last_used < idle_rounds || inode->is_gone || inode.use_count() > 1 ||
         inode->lookups > IdleReferences::kMostLookups) {

@@ -174,10 +174,11 @@ class Branch {
   size_t ReferenceBytes();
   // Begins the next round that DropIdle counts.
   void BeginRound() { ++round_; }
-  // Drops from memory the inodes that nobody has used for `idle_rounds` rounds, and returns how
-  // many there were. The kernel's node ids of them stay good: an inode is loaded anew at its next
-  // use.
-  size_t DropIdle(uint32_t idle_rounds);
+  // Drops from memory the files that nobody has used for `file_rounds` rounds, and directories for
+  // `directory_rounds`, and returns how many there were. The kernel's node ids of them stay good:
+  // an inode is loaded anew at its next use.
+  size_t DropIdle(uint32_t file_rounds, uint32_t directory_rounds);
+  size_t DropIdle(uint32_t rounds) { return DropIdle(rounds, rounds); }
 
  private:
   struct Inode;
@@ -218,6 +219,13 @@ class Branch {
   InodePtr FindKnown(InodeNumber ino);
   // A path of the inode from the top directory on, or its number if none is found.
   std::string PathOf(InodeNumber ino) EXCLUDES(namespace_);
+  // A directory, and a path from the top directory on: of an inode, the directory that it is in.
+  struct Place {
+    InodeNumber directory;
+    std::string path;
+  };
+  // Goes through all names until it has found one of the inode.
+  std::optional<Place> FindPlace(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<InodePtr> FindDirectory(InodeNumber ino) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesOf(Inode& directory) REQUIRES_SHARED(namespace_);
   Result<Directory*> NamesForChange(Inode& directory) REQUIRES(namespace_);

@@ -177,14 +177,15 @@ Result<size_t> Branch::Read(InodeNumber ino, uint64_t offset_bytes, std::span<st
 }
 
 std::string Branch::PathOf(InodeNumber ino) {
-  struct Visit {
-    InodeNumber directory;
-    std::string path;
-  };
   ReaderLock names(namespace_);
-  std::vector<Visit> to_visit = {{root_, ""}};
+  const std::optional<Place> place = FindPlace(ino);
+  return place ? place->path : "inode " + std::to_string(ino.value);
+}
+
+std::optional<Branch::Place> Branch::FindPlace(InodeNumber ino) {
+  std::vector<Place> to_visit = {{root_, ""}};
   while (!to_visit.empty()) {
-    const Visit at = std::move(to_visit.back());
+    const Place at = std::move(to_visit.back());
     to_visit.pop_back();
     const Result<InodePtr> directory = Find(at.directory);
     if (!directory.ok() || !(*directory)->IsDirectory()) continue;
@@ -192,11 +193,11 @@ std::string Branch::PathOf(InodeNumber ino) {
     if (!entries.ok()) continue;
     for (auto entry = (*entries)->After(0); entry != (*entries)->end(); ++entry) {
       std::string path = at.path + entry->second.name;
-      if (entry->second.ino == ino) return path;
+      if (entry->second.ino == ino) return Place{at.directory, std::move(path)};
       if (entry->second.ino) to_visit.push_back({entry->second.ino, path + "/"});
     }
   }
-  return "inode " + std::to_string(ino.value);
+  return std::nullopt;
 }
 
 Status Branch::Write(InodeNumber ino, uint64_t offset_bytes, std::span<const std::byte> data) {

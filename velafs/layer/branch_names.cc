@@ -181,6 +181,10 @@ Result<Attributes> Branch::Lookup(InodeNumber directory, std::string_view name) 
 Result<InodeNumber> Branch::Parent(InodeNumber directory) {
   ReaderLock lock(namespace_);
   VELAFS_ASSIGN(const InodePtr inode, FindDirectory(directory));
+  const InodeNumber known = inode->parent;
+  if (known || directory == root_ || inode->is_gone) return known;
+  // It has left memory before the kernel referred to it.
+  if (const auto place = FindPlace(directory)) inode->parent = place->directory;
   return inode->parent.load();
 }
 

@@ -1,5 +1,7 @@
 #include "velafs/layer/volume.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -304,15 +306,22 @@ Status Volume::Rename(const std::string& name, const std::string& new_name) {
   return parts_.catalog.MakeDurable(committed);
 }
 
-// Returns their bytes on disk.
-Result<uint64_t> Volume::RemoveDirectories(const std::vector<LayerId>& layers) {
+// Returns their bytes on disk. What asked for it is committed: a directory that stays is no failure
+// of that, and the next opening of the store removes it.
+uint64_t Volume::RemoveDirectories(const std::vector<LayerId>& layers) {
   uint64_t bytes = 0;
   for (const LayerId id : layers) {
+    uint64_t allocated_bytes = 0;
     if (const auto layer = GetLayer(id, true); layer.ok()) {
       // For the report only: skip what cannot be counted.
-      if (const auto allocated = (*layer)->AllocatedBytes({}); allocated.ok()) bytes += *allocated;
+      if (const auto known = (*layer)->AllocatedBytes({}); known.ok()) allocated_bytes = *known;
     }
-    VELAFS_TRY(parts_.storage.RemoveTree(LayerDirectory(parts_, id)));
+    if (const Status left = parts_.storage.RemoveTree(LayerDirectory(parts_, id)); left.ok()) {
+      bytes += allocated_bytes;
+    } else {
+      spdlog::warn("what is deleted still takes space, until the store is opened again: {}",
+                   left.message());
+    }
     MutexLock lock(layers_lock_);
     layers_.erase(id);
   }

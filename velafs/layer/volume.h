@@ -1,6 +1,7 @@
 // All branches of a store as live filesystem trees, and the operations that change whole branches.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -157,11 +158,12 @@ class Volume : public BranchHost {
   Result<std::optional<catalog::BranchRow>> FindRow(InstanceId instance);
   Result<EndedHead> DescribeClosed(const catalog::BranchRow& row);
   Result<std::shared_ptr<Branch>> AddOpened(std::shared_ptr<Branch> branch, LayerId head);
-  Result<uint64_t> RemoveDirectories(const std::vector<LayerId>& layers);
+  uint64_t RemoveDirectories(const std::vector<LayerId>& layers);
   void CacheCounts(const std::map<LayerId, uint64_t>& counted);
   void StartUpkeep();
   Status UpkeepRound();
   void BoundMemory(const std::vector<std::shared_ptr<Branch>>& branches);
+  void DropIdle(const std::vector<std::shared_ptr<Branch>>& branches, uint32_t rounds);
   void DropLongIdle(const std::vector<std::shared_ptr<Branch>>& branches);
   void GiveBackMemory();
 
@@ -190,9 +192,10 @@ class Volume : public BranchHost {
   // Of the upkeep's thread.
   std::chrono::steady_clock::time_point next_round_;
   uint32_t rounds_ = 0;
-  size_t dropped_bytes_ = 0;  // since freed memory was given back
-  size_t most_bytes_ = 0;     // that branches had in memory since then
-  std::string last_failure_;  // a lasting one is logged once
+  std::array<uint32_t, 5> rounds_in_second_{};  // of the latest seconds, this one first
+  size_t dropped_bytes_ = 0;                    // since freed memory was given back
+  size_t most_bytes_ = 0;                       // that branches had in memory since then
+  std::string last_failure_;                    // a lasting one is logged once
   Mutex upkeep_lock_;
   // Last: it uses the members above.
   std::optional<PeriodicThread> upkeep_ GUARDED_BY(upkeep_lock_);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "velafs/layer/branch.h"
 #include "velafs/layer/volume.h"
@@ -29,12 +30,6 @@ size_t LoadedBytes(const std::vector<std::shared_ptr<Branch>>& branches) {
   return bytes;
 }
 
-void DropIdle(const std::vector<std::shared_ptr<Branch>>& branches, uint32_t idle_rounds) {
-  for (const auto& branch : branches) {
-    if (branch->loaded_bytes() > 0) branch->DropIdle(idle_rounds);
-  }
-}
-
 }  // namespace
 
 void Volume::StartUpkeep() {
@@ -58,6 +53,8 @@ Status Volume::UpkeepRound() {
       removals_.RemoveDeletedFiles().WithContext("cannot remove the pages of deleted files");
   const std::vector<std::shared_ptr<Branch>> branches = OpenBranches();
   DropLongIdle(branches);
+  std::shift_right(rounds_in_second_.begin(), rounds_in_second_.end(), 1);
+  rounds_in_second_.front() = 1;
   for (const auto& branch : branches) {
     branch->BeginRound();
     if (branch->is_ephemeral()) continue;
@@ -87,6 +84,7 @@ void Volume::BoundMemory(const std::vector<std::shared_ptr<Branch>>& branches) {
   const size_t before = LoadedBytes(branches);
   if (before <= kMostBytes) return;
   for (const auto& branch : branches) branch->BeginRound();
+  ++rounds_in_second_.front();
   DropIdle(branches, kIdleRounds);
   // All of it is in use: what is used next is loaded anew.
   if (LoadedBytes(branches) > kMostBytes) DropIdle(branches, 1);
@@ -107,6 +105,16 @@ void Volume::DropLongIdle(const std::vector<std::shared_ptr<Branch>>& branches) 
   if (!is_time || dropped_bytes_ + (most_bytes_ - used) < kFewBytes) return;
   most_bytes_ = used;
   GiveBackMemory();
+}
+
+// The names of a directory in use stay, whatever else does not: each request for one would load all
+// of them.
+void Volume::DropIdle(const std::vector<std::shared_ptr<Branch>>& branches, uint32_t rounds) {
+  const uint32_t recent_rounds =
+      std::accumulate(rounds_in_second_.begin(), rounds_in_second_.end(), uint32_t{1});
+  for (const auto& branch : branches) {
+    if (branch->loaded_bytes() > 0) branch->DropIdle(rounds, std::max(rounds, recent_rounds));
+  }
 }
 
 void Volume::GiveBackMemory() {
