@@ -81,6 +81,16 @@ subjects_are_plain() {
   [[ -z $bad ]] || fail "subjects of commits: $bad"
 }
 
+# Files of a module are compiled together (VELAFS_UNITY): a constant of one file that has the name of a
+# common one would silently take its place in others.
+hides_no_common_constant() {
+  local names bad
+  names=$(grep -hoP '^(inline )?constexpr [^=({]*?\K\bk[A-Z]\w*(?= *[={(])' velafs/base/*.h | sort -u | paste -sd '|')
+  [[ $names == *kMaxFileBytes* ]] || fail "the common constants were not found: $names"
+  bad=$(git ls-files '*.cc' ':!velafs/base/*' | xargs grep -nP "^(static |inline )?const(expr|init)? [^=({]*?\b($names) *[={(\[]" || true)
+  [[ -z $bad ]] || fail "these hide a constant of velafs/base: $bad"
+}
+
 has_tool() { # has_tool PROGRAM [VERSION]
   command -v "$1" >/dev/null && [[ -z ${2:-} || $("$1" --version) == *"version $2."* ]]
 }
@@ -106,6 +116,7 @@ if has_tool shellcheck; then
 else
   skip "shellcheck finds nothing in the scripts" "there is no shellcheck"
 fi
+check "no file's constant hides a common one" hides_no_common_constant
 check "each thing has its one word" speaks_one_language
 check "subjects of commits say where and what" subjects_are_plain
 ((failures == 0))

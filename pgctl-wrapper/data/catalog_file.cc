@@ -10,7 +10,7 @@ namespace {
 constexpr uint64_t kLargestMapBytes = 1 << 16;
 constexpr uint64_t kLargestCatalogBytes = 64 << 20;
 constexpr uint32_t kMapMagic = 0x592717;
-constexpr size_t kPageBytes = 8192;
+constexpr size_t kServerPageBytes = 8192;
 constexpr size_t kNameBytes = 64;
 
 constexpr size_t kRowHeaderBytes = 23;
@@ -52,7 +52,7 @@ bool AddRows(std::string_view page, std::vector<CatalogRow>* rows) {
   constexpr uint32_t kInUse = 1;
   const size_t pointers_end = ShortAt(page, 12);
   if (pointers_end == 0) return true;  // a new page
-  if ((ShortAt(page, 18) & 0xff00) != kPageBytes) return false;
+  if ((ShortAt(page, 18) & 0xff00) != kServerPageBytes) return false;
   if (pointers_end < kPageHeaderBytes || pointers_end > page.size()) return false;
   for (size_t at = kPageHeaderBytes; at + kPointerBytes <= pointers_end; at += kPointerBytes) {
     const uint32_t pointer = NumberAt(page, at);  // 15 bits of offset, 2 of state, 15 of length
@@ -98,8 +98,8 @@ bool CatalogRow::IsNewest() const {
 
 std::optional<std::vector<CatalogRow>> RowsOf(std::string_view content) {
   std::vector<CatalogRow> rows;
-  for (; content.size() >= kPageBytes; content.remove_prefix(kPageBytes)) {
-    if (!AddRows(content.substr(0, kPageBytes), &rows)) return std::nullopt;
+  for (; content.size() >= kServerPageBytes; content.remove_prefix(kServerPageBytes)) {
+    if (!AddRows(content.substr(0, kServerPageBytes), &rows)) return std::nullopt;
   }
   if (!content.empty()) return std::nullopt;
   return rows;

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "velafs/base/counted.h"
 #include "velafs/base/units.h"
 #include "velafs/cli/table.h"
 
@@ -13,10 +14,6 @@ namespace {
 using nlohmann::json;
 
 uint64_t Number(const json& object, const char* key) { return object.value(key, uint64_t{0}); }
-
-std::string Counted(uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 struct Directory {
   std::string name;

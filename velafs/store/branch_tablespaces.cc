@@ -81,7 +81,7 @@ Result<os::Credentials> DataOwner(Branch& branch) {
 Status ReplaceOldLink(Branch& branch, const std::string& oid) {
   VELAFS_ASSIGN(const auto links, LinksDirectory(branch));
   VELAFS_ASSIGN(const Attributes all, branch.Lookup(branch.root(), kOldTablespaces));
-  if (!links) return Corrupt("there is not a directory pg_tblspc");
+  if (!links) return Corrupt("there is no directory pg_tblspc");
   VELAFS_TRY(branch.Rename(all.ino, oid, links->ino, oid, layer::RenameMode::kExchange));
   VELAFS_TRY(branch.Unlink(all.ino, oid));
   // It stays if it holds another tablespace.

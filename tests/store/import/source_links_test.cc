@@ -171,7 +171,7 @@ TEST_CASE_FIXTURE(LinksFixture, "a link to a tablespace that is not there is ref
   }
   const Status refused = ImportFailure();
   CHECK(refused.code() == Code::kRefused);
-  CheckMessage(refused, "where there is not a directory: tablespace 16389 would be missing");
+  CheckMessage(refused, "where there is no directory: tablespace 16389 would be missing");
   CheckIsEmpty();
 }
 

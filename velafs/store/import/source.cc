@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "velafs/base/counted.h"
 #include "velafs/base/text.h"
 #include "velafs/store/import/running_server.h"
 #include "velafs/store/import/source_backup.h"
@@ -38,7 +39,7 @@ Result<std::string> RealDirectory(const std::string& directory) {
   const std::unique_ptr<char, decltype(&std::free)> real(realpath(directory.c_str(), nullptr),
                                                          std::free);
   if (real == nullptr) {
-    if (errno == ENOENT) return NotFound("there is not a directory \"" + directory + "\"");
+    if (errno == ENOENT) return NotFound("there is no directory \"" + directory + "\"");
     return CannotRead(directory, errno);
   }
   return std::string(real.get());
@@ -313,10 +314,6 @@ Status Source::CheckAllUnchanged() const {
 }
 
 namespace {
-
-std::string Counted(size_t count, const std::string& one) {
-  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
-}
 
 // "a", "b" and 3 more
 std::string Named(const std::vector<std::string>& texts, size_t most) {

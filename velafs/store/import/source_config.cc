@@ -22,7 +22,7 @@ namespace {
 namespace fs = boost::filesystem;
 
 constexpr char kServerConfig[] = "postgresql.conf";
-constexpr size_t kMaxFileBytes = 1024 * 1024;
+constexpr size_t kMaxConfigBytes = 1024 * 1024;
 constexpr size_t kMaxFiles = 256;
 
 struct ConfigFile {
@@ -50,7 +50,7 @@ Result<ConfigFile> ReadOpened(const os::UniqueFd& fd, const std::string& path) {
   if (!fd || fstat(fd.get(), &info) != 0) {
     return SystemError(errno, Quoted(path) + " cannot be read");
   }
-  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > kMaxFileBytes) {
+  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > kMaxConfigBytes) {
     return Refused(Quoted(path) + " is no file of at most 1 MiB");
   }
   ConfigFile file{std::string(static_cast<size_t>(info.st_size), '\0'), info.st_mtim};
@@ -307,7 +307,7 @@ bool IsOf(const struct stat& directory, const ConfigReader& reader) {
 
 Status TakeNamed(Source& source, const std::string& config_dir, const ConfigReader& reader) {
   os::UniqueFd place(open(config_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!place && errno == ENOENT) return NotFound("there is not a directory " + Quoted(config_dir));
+  if (!place && errno == ENOENT) return NotFound("there is no directory " + Quoted(config_dir));
   struct stat info;
   if (!place || fstat(place.get(), &info) != 0) {
     return SystemError(errno, Quoted(config_dir) + " cannot be read");

@@ -172,7 +172,7 @@ class Resolver {
   void RefuseTablespace(uint32_t link) {
     settled_.insert(link);
     tree_.AddProblem(link, "leads to \"" + At(link).target +
-                               "\", where there is not a directory: tablespace " + At(link).name +
+                               "\", where there is no directory: tablespace " + At(link).name +
                                " would be missing; make it a link to that tablespace's directory, "
                                "or drop the tablespace before");
   }
