@@ -75,6 +75,31 @@ TEST_CASE_FIXTURE(TrashFixture, "branches that are deleted together share syncs 
   }
 }
 
+TEST_CASE_FIXTURE(TrashFixture, "a directory that cannot be removed stops no other delete") {
+  const std::vector<std::string> names = {"dev1", "dev2", "dev3"};
+  for (const std::string& name : names) Clone("main", name);
+  class FirstTreeStays : public HookedStorage {
+   public:
+    FirstTreeStays() : HookedStorage([](const std::string&) { return Status(); }) {}
+    Status RemoveTree(const std::string& path) override {
+      if (path.find("/layers/") == path.npos || has_failed.exchange(true)) {
+        return HookedStorage::RemoveTree(path);
+      }
+      return Errno(EIO);
+    }
+    std::atomic<bool> has_failed = false;
+  } storage;
+  Reopen(storage);
+  for (const std::string& name : names) WriteInto(name, name);
+  for (const auto& outcome : store->trash().DeleteAll(caller, names, {.purge = true})) {
+    CHECK_MESSAGE(outcome.ok(), outcome.status().message());
+  }
+  CHECK(storage.has_failed);
+  const size_t with_one_left = LayersOnDisk();
+  Reopen();
+  CHECK(LayersOnDisk() == with_one_left - 1);
+}
+
 TEST_CASE_FIXTURE(TrashFixture, "a deleted branch comes back as it was, bookmarks too") {
   Clone("main", "dev");
   WriteInto("dev", "16\n");
