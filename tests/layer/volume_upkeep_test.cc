@@ -64,5 +64,27 @@ TEST_CASE("memory stays bounded while all branches are walked, and no reference 
   CHECK(first->ReferredFiles().empty());
 }
 
+TEST_CASE("the names of a directory in use stay in memory, whatever is walked") {
+  constexpr size_t kFiles = 1000;
+  VolumeFixture fixture;
+  std::map<std::string, std::string> files;
+  for (size_t i = 0; i < kFiles; ++i) files["file" + std::to_string(i)] = "content";
+  fixture.MakeSource("main", files);
+  const auto used = fixture.Open("main");
+  auto last_use = std::chrono::steady_clock::now();
+  REQUIRE(used->Lookup(used->root(), "file7").ok());
+  for (size_t i = 0; i < 120; ++i) {
+    const std::string name = "clone" + std::to_string(i);
+    REQUIRE(fixture.Clone("main", name).ok());
+    Walk(*fixture.Open(name));
+    const size_t loaded_bytes = used->loaded_bytes();
+    const auto now = std::chrono::steady_clock::now();
+    // Unless the machine has stood still.
+    if (now - last_use < std::chrono::seconds(2)) CHECK(loaded_bytes > kFiles * 50);
+    last_use = now;
+    REQUIRE(used->Lookup(used->root(), "file7").ok());
+  }
+}
+
 }  // namespace
 }  // namespace velafs::layer

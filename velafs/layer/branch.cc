@@ -61,7 +61,7 @@ Branch::InodePtr Branch::FindKnown(InodeNumber ino) {
   MutexLock lock(inodes_lock_);
   const auto found = inodes_.find(ino);
   if (found == inodes_.end()) return nullptr;
-  found->second->last_used = round_.load();
+  found->second->NoteUse(round_);
   return found->second;
 }
 
@@ -188,7 +188,7 @@ size_t Branch::ReferenceBytes() {
   return references_.bytes();
 }
 
-size_t Branch::DropIdle(uint32_t file_rounds, uint32_t directory_rounds) {
+size_t Branch::DropIdle(uint32_t rounds, uint32_t lasting_rounds) {
   const uint32_t round = round_;
   std::vector<InodePtr> last_uses;  // freed after the locks
   std::vector<IdleReferences::Reference> references;
@@ -197,7 +197,8 @@ size_t Branch::DropIdle(uint32_t file_rounds, uint32_t directory_rounds) {
   MutexLock lock(inodes_lock_);
   for (auto at = inodes_.begin(); at != inodes_.end();) {
     const InodePtr& inode = at->second;
-    const uint32_t idle_rounds = inode->IsDirectory() ? directory_rounds : file_rounds;
+    const bool is_lasting = inode->IsDirectory() || inode->is_used_again;
+    const uint32_t idle_rounds = is_lasting ? lasting_rounds : rounds;
     // One without a name cannot be loaded anew.
     if (round - inode->last_used < idle_rounds || inode->is_gone || inode.use_count() > 1 ||
         inode->lookups > IdleReferences::kMostLookups) {

@@ -174,10 +174,10 @@ class Branch {
   size_t ReferenceBytes();
   // Begins the next round that DropIdle counts.
   void BeginRound() { ++round_; }
-  // Drops from memory the files that nobody has used for `file_rounds` rounds, and directories for
-  // `directory_rounds`, and returns how many there were. The kernel's node ids of them stay good:
-  // an inode is loaded anew at its next use.
-  size_t DropIdle(uint32_t file_rounds, uint32_t directory_rounds);
+  // Drops from memory the inodes that nobody has used for `rounds` rounds, or for `lasting_rounds`
+  // if they are directories or were used in several rounds, and returns how many there were. The
+  // kernel's node ids of them stay good: an inode is loaded anew at its next use.
+  size_t DropIdle(uint32_t rounds, uint32_t lasting_rounds);
   size_t DropIdle(uint32_t rounds) { return DropIdle(rounds, rounds); }
 
  private:

@@ -32,6 +32,11 @@ struct Branch::Inode {
 
   bool IsDirectory() const;
   bool IsFile() const;
+  void NoteUse(uint32_t round) {
+    if (last_used == round) return;
+    last_used = round;
+    is_used_again = true;
+  }
   // What is left of it when it leaves memory.
   IdleReferences::Reference References() const;
   const InodeNumber ino;
@@ -48,6 +53,8 @@ struct Branch::Inode {
 
   std::atomic<uint64_t> lookups = 0;    // the kernel's references
   std::atomic<uint32_t> last_used = 0;  // the branch's round
+  // In a later round than that in which it came into memory: by more than a walk.
+  std::atomic<bool> is_used_again = false;
   // Of a directory: the directory it was last found in.
   std::atomic<InodeNumber> parent;
   std::atomic<catalog::CommitSequence> changed_at = 0;  // last change of row or names

@@ -52,8 +52,8 @@ struct EndedHead {
 class Volume : public BranchHost {
  public:
   explicit Volume(VolumeParts parts) : parts_(std::move(parts)) {}
-  // How much branches keep in memory of inodes and names: beyond that goes what was used least
-  // recently, and may be exceeded for as long as that takes.
+  // How much branches keep in memory of inodes and names beyond what was in use in the last
+  // seconds. May be exceeded for as long as it takes to drop the rest.
   static constexpr size_t kMostLoadedBytes = size_t{32} << 20;
   ~Volume() override;
 

@@ -18,6 +18,7 @@ constexpr auto kUpkeepInterval = std::chrono::seconds(1);
 constexpr TimeNs kMaxUnsyncedNs = TimeNs{30} * 1'000'000'000;
 
 constexpr size_t kMostBytes = Volume::kMostLoadedBytes;
+constexpr size_t kFarTooManyBytes = 4 * kMostBytes;
 constexpr size_t kLoadedBetween = kMostBytes / 4;  // what is loaded before all is counted
 constexpr uint32_t kIdleRounds = 2;                // of what goes first beyond that
 constexpr uint32_t kLongIdleRounds = 300;          // of what goes in any case
@@ -86,8 +87,11 @@ void Volume::BoundMemory(const std::vector<std::shared_ptr<Branch>>& branches) {
   for (const auto& branch : branches) branch->BeginRound();
   ++rounds_in_second_.front();
   DropIdle(branches, kIdleRounds);
-  // All of it is in use: what is used next is loaded anew.
   if (LoadedBytes(branches) > kMostBytes) DropIdle(branches, 1);
+  // All of it is in use: what is used next is loaded anew.
+  if (LoadedBytes(branches) > kFarTooManyBytes) {
+    for (const auto& branch : branches) branch->DropIdle(1);
+  }
   dropped_bytes_ += before - std::min(before, LoadedBytes(branches));
   if (dropped_bytes_ >= kMostBytes) GiveBackMemory();
 }
@@ -107,8 +111,8 @@ void Volume::DropLongIdle(const std::vector<std::shared_ptr<Branch>>& branches) 
   GiveBackMemory();
 }
 
-// The names of a directory in use stay, whatever else does not: each request for one would load all
-// of them.
+// What is in use stays for some seconds, and so do the names of a directory, since a request for
+// one of them loads all. What a walk has loaded does not stay.
 void Volume::DropIdle(const std::vector<std::shared_ptr<Branch>>& branches, uint32_t rounds) {
   const uint32_t recent_rounds =
       std::accumulate(rounds_in_second_.begin(), rounds_in_second_.end(), uint32_t{1});
