@@ -31,7 +31,7 @@ start_service() {
   "$build_dir/integration/programs/notify_receiver" "$VELAFS_SANDBOX/notify" >"$told" &
   receiver=$!
   wait_until 10 test -S "$VELAFS_SANDBOX/notify"
-  NOTIFY_SOCKET=$VELAFS_SANDBOX/notify WATCHDOG_USEC=400000 velafs mount --foreground >"$log" 2>&1 &
+  NOTIFY_SOCKET=$VELAFS_SANDBOX/notify WATCHDOG_USEC=${watchdog_us:-400000} velafs mount --foreground >"$log" 2>&1 &
   daemon=$!
   wait_until 60 has_line 'READY=1' "$told" || fail "it is not ready: $(cat "$told" "$log")"
 }
@@ -128,6 +128,15 @@ limited() {
   has_line 'the server on "one" has been stopped' "$log"
 }
 check "a server that does not stop in time is shut down at once; a second SIGTERM is harmless" limited
+
+asked_until_the_end() {
+  local i
+  for i in {1..15}; do
+    watchdog_us=1000 start_service
+    end_service
+  done
+}
+check "a daemon that is asked all the time whether it is alive ends well" asked_until_the_end
 
 quiet_children() {
   local pid

@@ -261,8 +261,10 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   ServiceWatch service(manager);  // before the mount, which it asks
   VELAFS_ASSIGN(const auto mount, fuse::Mount::Start(store.mounted(), mountpoint, options.mount));
   VELAFS_TRY(GiveUpRights());  // while there is no thread that would keep them
-  VELAFS_ASSIGN(const auto server, api::Server::Start(store, UmountVerb(store, *mount, identity,
-                                                                        options.stop_timeout)));
+  // Shared with the watch, which asks it until the mount is gone.
+  VELAFS_ASSIGN(
+      const std::shared_ptr<api::Server> server,
+      api::Server::Start(store, UmountVerb(store, *mount, identity, options.stop_timeout)));
   os::HideMemory();  // the socket's name may have led through /proc/self/fd, root's from now on
   const store::Upkeep upkeep(store, Self());
   bool is_ending = false;
@@ -291,7 +293,7 @@ Status Serve(store::Store& store, const std::string& mountpoint, const DaemonOpt
   }
   VELAFS_TRY(on_live(live));
   service.Start({.mountpoint = mountpoint,
-                 .ask_api = [&] { return AskApi(store, *server); },
+                 .ask_api = [&store, server] { return AskApi(store, *server); },
                  .status = [&] { return StatusLine(store, mountpoint); }});
   Status served = mount->Serve();
   if (!served.ok()) spdlog::error("{}", served.message());
