@@ -356,9 +356,9 @@ std::optional<std::string> DebianConfigOf(const std::string& root, const std::st
   const fs::path path = root;
   const bool is_named_so = path.parent_path().filename() == version;
   std::optional<std::string> with_its_name;
-  for (const std::string& name :
-       NamesIn(OpenReal(all_configs + "/" + version, os::kDirectoryFlags))) {
-    const std::string directory = all_configs + "/" + version + "/" + name;
+  const fs::path of_version = fs::path(all_configs) / version;
+  for (const std::string& name : NamesIn(OpenReal(of_version.string(), os::kDirectoryFlags))) {
+    const std::string directory = (of_version / name).string();
     const auto settings = TrustedSettings(directory, version_file.st_uid);
     if (!settings) continue;
     struct stat named;
