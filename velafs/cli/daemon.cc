@@ -74,7 +74,7 @@ class SignalWatch {
       : thread_([this, on_signal = std::move(on_signal)] { Watch(on_signal); }) {}
   ~SignalWatch() {
     done_ = true;
-    pthread_kill(thread_.native_handle(), SIGTERM);
+    pthread_kill(thread_.native_handle(), SIGHUP);
     thread_.join();
   }
 
