@@ -311,6 +311,7 @@ ends_threads() {
   velafs -q clone main burst
   for i in {1..24}; do dd if=/dev/zero of="$mount_dir/burst/$i" bs=1M count=8 conv=fsync status=none & done
   wait
+  # 8 of those that serve requests, and the daemon's own.
   at_most "$(threads)" 22 "number of the daemon's threads"
 }
 check "the threads that a burst of writes needs end with it" ends_threads
